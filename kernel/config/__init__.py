@@ -1,0 +1,1 @@
+"""Everything an operator can turn: settings, Celery's configuration, logging."""

@@ -1,0 +1,59 @@
+"""One line per event on stderr: JSON for machines, plain text on a terminal.
+
+Ids travel as ``extra={"order_id": ...}`` and become members of the JSON object.
+"""
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class JsonFormatter(logging.Formatter):
+    """A record as one line of JSON; newlines in texts cannot forge a second line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record as a JSON object on one line."""
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+            "pid": record.process,
+        }
+        line |= extras(record)
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+class TextFormatter(logging.Formatter):
+    """A record for a terminal: time, level, message, ids."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record as text; control characters are escaped."""
+        moment = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")
+        message = record.getMessage().encode("unicode_escape").decode("ascii")
+        ids = " ".join(f"{name}={value}" for name, value in extras(record).items())
+        text = f"{moment} {record.levelname:<7} {message} {ids}".rstrip()
+        if record.exc_info:
+            text += "\n" + self.formatException(record.exc_info)
+        return text
+
+
+def extras(record: logging.LogRecord) -> dict[str, Any]:
+    """Return what was bound to the record with ``extra=``."""
+    return {name: value for name, value in vars(record).items() if name not in _STANDARD}
+
+
+def configure(level: int | str = "INFO") -> None:
+    """Send everything at ``level`` and above to stderr; replaces what was configured before."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(TextFormatter() if sys.stderr.isatty() else JsonFormatter())
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    # Celery and kombu say per message what the rows say better.
+    for noisy in ("celery.worker.strategy", "celery.app.trace", "kombu", "urllib3"):
+        logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLogger().level))

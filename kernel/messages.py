@@ -1,0 +1,53 @@
+"""What ``msg`` says, in English and Chinese. Codes are for machines and have no language."""
+
+from typing import Literal
+
+Language = Literal["en", "zh"]
+
+TEXTS: dict[str, dict[Language, str]] = {
+    "success": {"en": "success", "zh": "成功"},
+    "warning": {"en": "partly done", "zh": "部分成功"},
+    "failed": {"en": "failed", "zh": "失败"},
+    "cancelled": {"en": "cancelled", "zh": "已取消"},
+    "pending": {"en": "pending", "zh": "等待执行"},
+    "running": {"en": "running", "zh": "执行中"},
+    "internal_error": {
+        "en": "an internal error; the operator's log has the details",
+        "zh": "内部错误，详情请见运维日志",
+    },
+    "worker_lost": {
+        "en": "the worker died again and again while running this order",
+        "zh": "执行进程多次异常退出",
+    },
+    "unknown_select_tag": {
+        "en": "no worker knows this select_tag",
+        "zh": "没有可处理该 select_tag 的执行进程",
+    },
+    "invalid_json": {
+        "en": "the body must be one JSON object in UTF-8",
+        "zh": "请求体必须是 UTF-8 编码的 JSON 对象",
+    },
+    "not_json": {
+        "en": "the content type must be application/json",
+        "zh": "Content-Type 必须是 application/json",
+    },
+    "body_too_large": {"en": "the body is too large", "zh": "请求体过大"},
+    "invalid_order": {"en": "the order is not valid", "zh": "参数错误"},
+    "idempotency_key_reused": {
+        "en": "the idempotency key was used before with another body",
+        "zh": "幂等键已用于不同的请求",
+    },
+    "unauthenticated": {"en": "credentials are missing or wrong", "zh": "缺少凭证或凭证错误"},
+    "forbidden": {"en": "these credentials do not allow that", "zh": "无权执行该操作"},
+    "not_found": {"en": "there is no such thing", "zh": "未找到"},
+    "method_not_allowed": {"en": "that method is not allowed here", "zh": "不支持该请求方法"},
+    "conflict": {"en": "its state does not allow that", "zh": "当前状态不允许该操作"},
+    "too_many_requests": {"en": "too many requests; slow down", "zh": "请求过于频繁"},
+    "unavailable": {"en": "not possible right now; try again", "zh": "服务暂时不可用，请重试"},
+    "bad_request": {"en": "the request is not valid HTTP", "zh": "请求无效"},
+}
+
+
+def text(code: str, language: Language) -> str:
+    """Return the text for ``code``; an unknown code is its own text."""
+    return TEXTS.get(code, {}).get(language, code)
