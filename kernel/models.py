@@ -1,0 +1,274 @@
+"""The tables, and `Order.finish`, the only way an order ends. The states: `kernel.states`."""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    ForeignKey,
+    Index,
+    String,
+    Text,
+    UniqueConstraint,
+    and_,
+    insert,
+    update,
+)
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from kernel.columns import (
+    Base,
+    UTCDateTime,
+    long_bytes,
+    long_text,
+    new_id,
+    serial,
+    table,
+    token,
+)
+from kernel.states import Callback, DeliveryState, OrderState, Outcome
+
+ANONYMOUS = "anonymous"
+
+
+class Caller(Base):
+    """A ticketing system. ``anonymous`` is a row too, so that every order has an owner."""
+
+    __tablename__ = "callers"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(token(100), unique=True)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    # Callback rules added to the global ones: JSON lists of CIDRs and of host names.
+    allow_nets: Mapped[str] = mapped_column(Text, default="[]")
+    allow_hosts: Mapped[str] = mapped_column(Text, default="[]")
+
+
+class ApiKey(Base):
+    """One key of a caller. Only its SHA-256 is stored: 256 random bits need no slow hash."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    caller_id: Mapped[int] = mapped_column(ForeignKey("callers.id"), index=True)
+    # The first characters, to tell keys apart in listings and logs.
+    prefix: Mapped[str] = mapped_column(token(16))
+    key_hash: Mapped[str] = mapped_column(token(64), unique=True)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    revoked_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+
+class SigningSecret(Base):
+    """A secret that signs a caller's callbacks; several are valid while one is rotated out."""
+
+    __tablename__ = "signing_secrets"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    caller_id: Mapped[int] = mapped_column(ForeignKey("callers.id"), index=True)
+    secret: Mapped[str] = mapped_column(token(128))
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    # Null: in force until rotated. Set: the end of the overlap after a rotation.
+    expires_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+
+class Order(Base):
+    """One work order. Accepted when this row is committed; its row is the truth."""
+
+    __tablename__ = "orders"
+
+    id: Mapped[str] = mapped_column(token(36), primary_key=True)
+    caller_id: Mapped[int] = mapped_column(ForeignKey("callers.id"))
+    select_tag: Mapped[str] = mapped_column(token(100))
+    # The submitted members without select_tag and callback_url, as JSON.
+    args: Mapped[str] = mapped_column(long_text())
+    callback_url: Mapped[str] = mapped_column(token(2048))
+    idempotency_key: Mapped[str | None] = mapped_column(token(255))
+    # SHA-256 of the submitted order: the same key with another fingerprint is a mistake.
+    fingerprint: Mapped[str] = mapped_column(token(64))
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+    state: Mapped[str] = mapped_column(token(16), default=OrderState.PENDING)
+    # Pending: not before this moment.
+    run_after: Mapped[datetime] = mapped_column(UTCDateTime)
+    # Running: how often this order was claimed. With `checkpoint`, the fence of every write.
+    run: Mapped[int] = mapped_column(default=0)
+    # How many checkpoints were committed, over all runs.
+    checkpoint: Mapped[int] = mapped_column(default=0)
+    # Runs whose worker died, since the last checkpoint.
+    crashes: Mapped[int] = mapped_column(default=0)
+    # Running: whoever owns it is taken for dead after this moment.
+    lease_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    # Running: the database connection of the run, to be killed by a rescue. It holds locks.
+    connection_id: Mapped[int | None] = mapped_column(BigInteger)
+    # Running: the caller asked to cancel; seen at the next checkpoint.
+    cancel_requested_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+    # As the last checkpoint left them. `run_state` is the handler's own JSON, to resume from.
+    progress_current: Mapped[int | None] = mapped_column(BigInteger)
+    progress_total: Mapped[int | None] = mapped_column(BigInteger)
+    progress_note: Mapped[str | None] = mapped_column(String(1000))
+    run_state: Mapped[str | None] = mapped_column(long_text())
+
+    started_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    # Set together with a final state, and never again.
+    finished_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    message: Mapped[str | None] = mapped_column(String(1000))
+    # Success or warning: the handler's dict, as JSON. Otherwise `error_code` is set.
+    result: Mapped[str | None] = mapped_column(long_text())
+    error_code: Mapped[str | None] = mapped_column(token(64))
+
+    __table_args__ = table(
+        UniqueConstraint("caller_id", "idempotency_key"),
+        Index(None, "caller_id", "id"),
+        Index(None, "state", "run_after"),
+        Index(None, "state", "lease_until"),
+        Index(None, "finished_at"),
+    )
+
+    @staticmethod
+    def finish(
+        session: Session, held: "HeldOrder", outcome: Outcome, callback: Callback, now: datetime
+    ) -> str | None:
+        """Write the outcome and the callback it owes; return the delivery's id.
+
+        The one way into a final state. Returns None, having written nothing, when ``held`` is
+        no longer how the order stands: somebody else claimed, saved or finished it first. The
+        caller commits, in the transaction that holds the handler's writes.
+        """
+        done = session.execute(
+            update(ORDERS)
+            .where(held.fence())
+            .values(
+                state=outcome.state,
+                finished_at=now,
+                message=outcome.message,
+                result=outcome.result,
+                error_code=outcome.error_code,
+                lease_until=None,
+                connection_id=None,
+            )
+        )
+        if rowcount(done) != 1:
+            return None
+        delivery_id = new_id(now)
+        session.execute(
+            insert(DELIVERIES).values(
+                id=delivery_id,
+                order_id=held.id,
+                caller_id=held.caller_id,
+                origin=callback.origin,
+                url=held.callback_url,
+                body=callback.body,
+                created_at=now,
+                next_attempt_at=now,
+            )
+        )
+        return delivery_id
+
+
+class Delivery(Base):
+    """The callback owed for an outcome: frozen URL and bytes. Its id is the webhook-id."""
+
+    __tablename__ = "deliveries"
+
+    id: Mapped[str] = mapped_column(token(36), primary_key=True)
+    order_id: Mapped[str] = mapped_column(ForeignKey("orders.id"), index=True)
+    caller_id: Mapped[int] = mapped_column(ForeignKey("callers.id"))
+    # scheme://host:port, what caps, breakers and pauses go by.
+    origin: Mapped[str] = mapped_column(token(300))
+    url: Mapped[str] = mapped_column(token(2048))
+    body: Mapped[bytes] = mapped_column(long_bytes())
+    # When it became owed, or was last asked for again: the deadline counts from here.
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+    state: Mapped[str] = mapped_column(token(16), default=DeliveryState.PENDING)
+    # Pending: due then. A claim moves it past the attempt's deadline, so a sender that dies
+    # leaves it due again and needs no rescue.
+    next_attempt_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    # Whose attempt is in flight; the fence of the result.
+    claim_token: Mapped[str | None] = mapped_column(token(36))
+    # Attempts begun, over the delivery's whole life; and since it last became owed.
+    attempt: Mapped[int] = mapped_column(default=0)
+    tries: Mapped[int] = mapped_column(default=0)
+    # 4xx answers since it became owed: a receiver under repair gets a few, not all.
+    client_errors: Mapped[int] = mapped_column(default=0)
+    finished_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+    __table_args__ = table(
+        Index(None, "state", "next_attempt_at"),
+        Index(None, "caller_id", "id"),
+    )
+
+
+class Attempt(Base):
+    """One POST of a delivery, and what came of it."""
+
+    __tablename__ = "attempts"
+
+    id: Mapped[int] = mapped_column(serial(), primary_key=True, autoincrement=True)
+    delivery_id: Mapped[str] = mapped_column(ForeignKey("deliveries.id"), index=True)
+    number: Mapped[int]
+    started_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    duration_ms: Mapped[int]
+    # The HTTP status, when there was one.
+    status: Mapped[int | None]
+    # Why it failed, from the transport's closed set; null when it was delivered.
+    reason: Mapped[str | None] = mapped_column(token(16))
+    # The first bytes of the answer, for people. Hostile text.
+    excerpt: Mapped[str | None] = mapped_column(String(1000))
+
+
+class SelectTag(Base):
+    """When a worker that knows this tag was last seen; a tag nobody knows fails after an hour."""
+
+    __tablename__ = "select_tags"
+
+    tag: Mapped[str] = mapped_column(token(100), primary_key=True)
+    seen_at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class Sweep(Base):
+    """One row: when anybody last swept. A conditional update decides whose turn it is."""
+
+    __tablename__ = "sweeps"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    swept_at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+# The bare tables: the hot paths speak SQL to them and leave the ORM's bookkeeping out.
+ORDERS: Any = Order.__table__
+DELIVERIES: Any = Delivery.__table__
+ATTEMPTS: Any = Attempt.__table__
+
+
+class HeldOrder(NamedTuple):
+    """An order as one transaction saw it: enough to finish it if nobody was faster."""
+
+    id: str
+    caller_id: int
+    select_tag: str
+    callback_url: str
+    created_at: datetime
+    state: str
+    run: int
+    checkpoint: int
+
+    def fence(self) -> ColumnElement[bool]:
+        """The condition under which this is still how the order stands."""
+        return and_(
+            ORDERS.c.id == self.id,
+            ORDERS.c.state == self.state,
+            ORDERS.c.run == self.run,
+            ORDERS.c.checkpoint == self.checkpoint,
+        )
+
+
+HELD = tuple(ORDERS.c[name] for name in HeldOrder._fields)
+
+
+def rowcount(result: Any) -> int:
+    """How many rows a conditional statement matched: the answer to "was I the one?"."""
+    found: int = result.rowcount
+    return found
