@@ -1,0 +1,98 @@
+"""The two built-in kinds of order, and examples of how handlers are written.
+
+``create_project``    the original system's: one insert
+``import_projects``   a list of projects: many small tasks in a large one, a checkpoint per chunk
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from pydantic import BaseModel, Field, ValidationError
+from sqlalchemy import Integer, String, Table, Text, insert
+from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.schema import Column
+
+from kernel.columns import Base, UTCDateTime
+from kernel.errors import Reject
+from kernel.handlers import Handlers, Partial, Run
+
+CHUNK = 20
+SHOWN_ERRORS = 100
+
+handlers = Handlers()
+
+# The original system's table; an installation that has it keeps it as it is.
+projects = Table(
+    "project_tb_project",
+    Base.metadata,
+    Column("id", Integer, primary_key=True),
+    Column("projname", String(255), nullable=False),
+    Column("prodesc", Text, nullable=False),
+    Column("projctime", UTCDateTime, nullable=False),
+    **Base.__table_args__,
+)
+
+
+class CreateProject(BaseModel):
+    """One project."""
+
+    projname: str = Field(min_length=1, max_length=255)
+    prodesc: str = Field("", max_length=16_000)
+
+
+class ImportProjects(BaseModel):
+    """Many projects. A bad row does not stop the others, so rows are checked one by one."""
+
+    projects: list[Any] = Field(min_length=1, max_length=10_000)
+    # Rest so long after each chunk, for demonstrations and tests that watch the progress.
+    pause_ms: int = Field(0, ge=0, le=1000)
+
+
+@handlers.register("create_project", CreateProject)
+def create_project(run: Run, args: CreateProject) -> dict[str, Any]:
+    """Insert one project; the outcome and the callback commit with it."""
+    if not args.projname.strip():
+        raise Reject("blank_name", "a project needs a name that is not blank")
+    run.session.execute(insert(projects).values(_row(run, args)))
+    return {"projname": args.projname}
+
+
+@handlers.register("import_projects", ImportProjects)
+def import_projects(run: Run, args: ImportProjects) -> dict[str, Any] | Partial:
+    """Insert the good rows chunk by chunk; a killed worker's successor goes on after the last."""
+    total = len(args.projects)
+    done = run.progress.current if run.progress else 0
+    tally = run.state or {"imported": 0, "bad": []}
+    while done < total:
+        chunk = args.projects[done : done + CHUNK]
+        bad = list(_import(run, done, chunk))
+        tally["imported"] += len(chunk) - len(bad)
+        tally["bad"] += bad
+        done += len(chunk)
+        run.checkpoint(done, total, f"{tally['imported']} imported", tally)
+        time.sleep(args.pause_ms / 1000)
+    result = {"imported": tally["imported"], "failed": len(tally["bad"])}
+    if not tally["bad"]:
+        return result
+    shown = tally["bad"][:SHOWN_ERRORS]
+    return Partial(result | {"errors": shown}, f"{len(tally['bad'])} of {total} rows failed")
+
+
+def _import(run: Run, offset: int, rows: Sequence[Any]) -> Iterator[dict[str, Any]]:
+    """Insert what is good in ``rows`` and yield what is not, as ``{row, error}``."""
+    for number, row in enumerate(rows, offset):
+        try:
+            project = CreateProject.model_validate(row, strict=True, extra="forbid")
+            with run.savepoint():
+                run.session.execute(insert(projects).values(_row(run, project)))
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            place = ".".join(map(str, first["loc"]))
+            yield {"row": number, "error": f"{place}: {first['msg']}".lstrip(": ")}
+        except (IntegrityError, DataError):
+            yield {"row": number, "error": "the database refused this row"}
+
+
+def _row(run: Run, project: CreateProject) -> dict[str, Any]:
+    return {**project.model_dump(), "projctime": run.now}

@@ -1,0 +1,250 @@
+"""The engine, its sessions and events, and the one clock.
+
+Knows nothing of orders. What it guards: sessions are strict UTF-8 and READ COMMITTED on
+MariaDB/MySQL, WAL with explicit transactions on SQLite; a handler's connection refuses COMMIT,
+ROLLBACK and DDL; a transaction the server dropped is never mistaken for one that goes on.
+"""
+
+import re
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pymysql
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import DisconnectionError, InvalidRequestError
+from sqlalchemy.orm import Session
+
+LOCK_WAIT_SECONDS = 5
+SQLITE_BUSY_SECONDS = 1.5
+CLOCK_SECONDS = 60.0
+IDLE_PING_SECONDS = 1.0
+GUARD = "kernel_guard"
+READ_ONLY = "kernel_read_only"
+
+# Errors after which the transaction, or the whole connection, is gone while the work itself may
+# be fine: lock wait timeout, deadlock, too many connections, shutdown, killed, disk or table
+# full, network errors, server gone, idle too long, "record has changed since last read".
+MYSQL_PASSING = frozenset(
+    {1020, 1021, 1040, 1053, 1077, 1078, 1079, 1080, 1114, 1129, 1158, 1159, 1160, 1161, 1180}
+    | {1184, 1203, 1205, 1213, 1226, 1290, 1317, 1927, 2002, 2003, 2006, 2013, 2014, 2055, 4031}
+)
+DRIVER_ERRORS = (pymysql.err.MySQLError, sqlite3.Error)
+SQLITE_PASSING = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_INTERRUPT,
+        sqlite3.SQLITE_CANTOPEN,
+    }
+)
+# Statements that end the transaction, openly or behind the handler's back.
+COMMITTING = re.compile(
+    r"\s*(?:/\*.*?\*/\s*)*(?:ALTER|ANALYZE|BEGIN|COMMIT|CREATE(?!\s+TEMPORARY)|DROP(?!\s+TEMPORARY)"
+    r"|END|FLUSH|GRANT|LOCK|OPTIMIZE|RENAME|REPAIR|REVOKE|ROLLBACK(?!\s+TO)|SET\s+.*AUTOCOMMIT"
+    r"|START|TRUNCATE|UNLOCK|VACUUM|XA)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+@dataclass(slots=True)
+class Guard:
+    """What happened to a handler's transaction, noted by the engine's events.
+
+    ``broken`` is the passing database error that cost the transaction; ``spoiled`` says that
+    the handler (or the ORM for it) rolled back. ``sealed`` is lifted while the kernel commits.
+    """
+
+    sealed: bool = True
+    broken: BaseException | None = None
+    spoiled: bool = False
+
+
+@contextmanager
+def unsealed(guard: Guard | None) -> Iterator[None]:
+    """Let the kernel itself begin, commit or roll back on a handler's connection."""
+    if guard is None:
+        yield
+        return
+    before, guard.sealed = guard.sealed, False
+    try:
+        yield
+    finally:
+        guard.sealed = before
+
+
+class RunSession(Session):
+    """The session a handler works in. Its end belongs to the kernel."""
+
+    def commit(self) -> None:
+        """Refuse: the outcome and the callback commit together with the work."""
+        raise InvalidRequestError("a handler may not commit; run.checkpoint() saves what is done")
+
+    def rollback(self) -> None:
+        """Refuse: raise Reject or Retry, or use run.savepoint()."""
+        raise InvalidRequestError("a handler may not roll back; use run.savepoint(), or raise")
+
+    def close(self) -> None:
+        """Refuse: the session closes when the run ends."""
+        raise InvalidRequestError("a handler may not close the run's session")
+
+
+def make_engine(url: str) -> Engine:
+    """Build the engine for ``url`` (``sqlite:///path`` or ``mysql+pymysql://...``).
+
+    Call it after the fork. Raises ConfigurationError's cause (sqlalchemy ArgumentError) for a
+    URL that cannot be parsed.
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        engine = create_engine(parsed, hide_parameters=True, connect_args={"timeout": 0})
+        event.listen(engine, "connect", _connect_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    else:
+        if "charset" not in parsed.query:
+            parsed = parsed.update_query_dict({"charset": "utf8mb4"})
+        engine = create_engine(
+            parsed,
+            hide_parameters=True,
+            pool_size=10,
+            max_overflow=40,
+            pool_recycle=1800,
+            isolation_level="READ COMMITTED",
+            connect_args={"connect_timeout": 5, "read_timeout": 300, "write_timeout": 30},
+        )
+        event.listen(engine, "connect", _connect_mysql)
+        event.listen(engine, "checkin", _note_idle)
+        event.listen(engine, "checkout", _ping_when_idle)
+    event.listen(engine, "before_cursor_execute", _refuse_committing)
+    event.listen(engine, "commit", _refuse_commit)
+    event.listen(engine, "rollback", _note_rollback)
+    event.listen(engine, "handle_error", _note_passing_error)
+    return engine
+
+
+def is_passing(error: BaseException | None) -> bool:
+    """Tell whether a DBAPI error is the database's trouble of the moment, not the statement's."""
+    if isinstance(error, sqlite3.OperationalError):
+        return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in SQLITE_PASSING
+    if isinstance(error, pymysql.err.InterfaceError):
+        return True
+    if isinstance(error, pymysql.err.MySQLError) and error.args:
+        return error.args[0] in MYSQL_PASSING
+    return False
+
+
+def _connect_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves; the driver's own loses updates
+    connection.execute(f"PRAGMA busy_timeout = {int(SQLITE_BUSY_SECONDS * 1000)}")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    read_only = connection.get_execution_options().get(READ_ONLY, False)
+    with unsealed(connection.info.get(GUARD)):
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+def _connect_mysql(connection: Any, _record: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SET SESSION sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ZERO_DATE,"
+            f"NO_ZERO_IN_DATE', time_zone = '+00:00', innodb_lock_wait_timeout = {LOCK_WAIT_SECONDS}"
+        )
+
+
+def _note_idle(_connection: Any, record: Any) -> None:
+    record.info["idle_since"] = time.monotonic()
+
+
+def _ping_when_idle(connection: Any, record: Any, _proxy: Any) -> None:
+    # A ping per checkout costs a round trip per order; one after an idle second costs nothing.
+    if time.monotonic() - record.info.get("idle_since", 0.0) < IDLE_PING_SECONDS:
+        return
+    try:
+        connection.ping(reconnect=False)
+    except Exception as error:
+        raise DisconnectionError from error
+
+
+def _refuse_committing(connection: Connection, _cursor: Any, statement: str, *_more: Any) -> None:
+    guard = connection.info.get(GUARD)
+    if guard is not None and guard.sealed and COMMITTING.match(statement):
+        word = statement.split(None, 1)[0].upper()
+        raise InvalidRequestError(f"a handler may not say {word}: it would end the transaction")
+
+
+def _refuse_commit(connection: Connection) -> None:
+    guard = connection.info.get(GUARD)
+    if guard is not None and guard.sealed:
+        raise InvalidRequestError("a handler may not commit; run.checkpoint() saves what is done")
+
+
+def _note_rollback(connection: Connection) -> None:
+    guard = None if connection.invalidated else connection.info.get(GUARD)
+    if guard is not None and guard.sealed:
+        guard.spoiled = True
+
+
+def _note_passing_error(context: ExceptionContext) -> None:
+    connection = context.connection
+    if connection is None or connection.invalidated:
+        return
+    guard = connection.info.get(GUARD)
+    if guard is not None and (context.is_disconnect or is_passing(context.original_exception)):
+        guard.broken = context.original_exception
+
+
+class Clock:
+    """The database's time, carried forward between readings by the monotonic clock.
+
+    Due times and leases are written and compared with it, so a wrong wall clock on a host
+    changes nothing. ``read`` asks the database and returns an aware UTC datetime.
+    """
+
+    def __init__(self, read: Callable[[], datetime]) -> None:
+        self._read = read
+        self._mark: tuple[datetime, float] | None = None
+        self._shift = timedelta()
+
+    def now(self) -> datetime:
+        """Return the current time; reads the database at first and when a minute has passed."""
+        mark = self._mark
+        if mark is None or time.monotonic() - mark[1] > CLOCK_SECONDS:
+            mark = self.sync()
+        return mark[0] + timedelta(seconds=time.monotonic() - mark[1]) + self._shift
+
+    def sync(self) -> tuple[datetime, float]:
+        """Read the database's clock; when that fails, the last reading is carried on."""
+        started = time.monotonic()
+        try:
+            mark = (self._read(), started)
+        except Exception:
+            if self._mark is None:
+                raise
+            mark = (self._mark[0] + timedelta(seconds=started - self._mark[1]), started)
+        self._mark = mark
+        return mark
+
+    def shift(self, seconds: float) -> None:
+        """Move this clock, for tests: what is due in an hour is due now."""
+        self._shift += timedelta(seconds=seconds)
+
+
+def read_clock(engine: Engine) -> datetime:
+    """Ask the database what time it is."""
+    sqlite = engine.dialect.name == "sqlite"
+    query = "SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')" if sqlite else "SELECT UTC_TIMESTAMP(6)"
+    with engine.connect().execution_options(**{READ_ONLY: True}) as connection:
+        value = connection.execute(text(query)).scalar_one()
+    moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    return moment.replace(tzinfo=UTC)

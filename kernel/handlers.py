@@ -1,0 +1,216 @@
+"""The one extension point: which function does the work of which select_tag.
+
+    handlers = Handlers()
+
+    @handlers.register("create_project", CreateProject)
+    def create_project(run: Run, args: CreateProject) -> dict: ...
+
+Knows nothing of queues, HTTP or how a run is claimed and finished.
+"""
+
+import importlib
+import json
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from pydantic import BaseModel, ValidationError
+from sqlalchemy.orm import Session, SessionTransaction
+
+from kernel.database import Guard
+from kernel.errors import ConfigurationError
+
+TAG = re.compile(r"[a-z0-9][a-z0-9_.:-]{0,99}")
+RESERVED = ("select_tag", "callback_url")
+MAX_STATE_BYTES = 262_144
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """What a handler returns when only part of the work could be done: outcome ``warning``."""
+
+    result: dict[str, Any]
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an order is, as the last checkpoint left it."""
+
+    current: int
+    total: int | None = None
+    note: str | None = None
+
+
+class SaveCheckpoint(Protocol):
+    """Commit what was written so far together with the progress and the state (JSON text)."""
+
+    def __call__(self, run: "Run", progress: Progress, state: str | None) -> None: ...
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """One execution of a handler for an order: what a handler is given to work with.
+
+    ``session``   SQLAlchemy session whose writes commit together with the outcome
+    ``order_id``  the idempotency key for effects outside the database
+    ``number``    1 for the first run of the order, 2 for the next, ...
+    ``now``       the database's time when this run began (aware, UTC)
+    ``progress``  as the last checkpoint of an earlier run left it, or None
+    ``state``     the JSON value given to that checkpoint, or None
+    """
+
+    order_id: str
+    number: int
+    now: datetime
+    session: Session
+    progress: Progress | None
+    state: Any
+    time_limit: float
+    _save: SaveCheckpoint
+    guard: Guard = field(default_factory=Guard)
+    # The fence's other half; moves with each checkpoint.
+    checkpoints: int = 0
+    # Kept by the kernel: monotonic times of the start and of the last lease, and whether the
+    # lease was lost, the order cancelled, or the worker told to stop.
+    started: float = field(default_factory=time.monotonic)
+    renewed: float = field(default_factory=time.monotonic)
+    lost: bool = False
+    cancelled: bool = False
+    stopping: bool = False
+
+    def checkpoint(
+        self,
+        current: int,
+        total: int | None = None,
+        note: str | None = None,
+        state: Any = None,
+    ) -> None:
+        """Commit the work so far, show progress, and remember ``state`` to resume from.
+
+        ``current`` and ``total`` count whatever the handler counts; ``note`` is a line for people
+        (cut to 1,000 characters); ``state`` is any JSON value up to 256 KiB. After a crash the
+        next run finds them in ``run.progress`` and ``run.state``.
+
+        Raises RunInterrupted (LeaseLost, OrderCancelled, RunBroken, WorkerStopping) when this run
+        must not go on: let it pass. Raises ValueError for a state that is not JSON or too large.
+        """
+        encoded = None if state is None else json.dumps(state, allow_nan=False)
+        if encoded is not None and len(encoded) > MAX_STATE_BYTES:
+            raise ValueError(f"a checkpoint's state is at most {MAX_STATE_BYTES} bytes of JSON")
+        progress = Progress(current, total, None if note is None else note[:1000])
+        self._save(self, progress, encoded)
+        self.progress, self.state = progress, state
+
+    def savepoint(self) -> AbstractContextManager[SessionTransaction]:
+        """Open a block of writes that may fail alone::
+
+            try:
+                with run.savepoint():
+                    run.session.execute(insert(rows).values(...))
+            except IntegrityError: ...
+
+        What the block wrote is undone when it raises, and nothing else is. Deadlocks and lost
+        connections are not such failures: they end the run, whoever catches them.
+        """
+        return self.session.begin_nested()
+
+
+Function = Callable[[Run, Any], dict[str, Any] | Partial]
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """A registered handler and its limits; None means the setting's default."""
+
+    tag: str
+    model: type[BaseModel]
+    function: Function
+    time_limit: float | None = None
+    max_runs: int = 5
+
+    def parse(self, args: str) -> BaseModel:
+        """Validate ``args`` (JSON text) strictly; unknown members are errors unless the model
+        says otherwise. Raises pydantic's ValidationError.
+        """
+        if "extra" in self.model.model_config:
+            return self.model.model_validate_json(args, strict=True)
+        return self.model.model_validate_json(args, strict=True, extra="forbid")
+
+
+class Handlers(Mapping[str, Handler]):
+    """Which handler does the work of which select_tag. Tags outlive code: choose them to stay."""
+
+    def __init__(self) -> None:
+        self._by_tag: dict[str, Handler] = {}
+
+    def register(
+        self,
+        tag: str,
+        model: type[BaseModel],
+        *,
+        time_limit: float | None = None,
+        max_runs: int = 5,
+    ) -> Callable[[Function], Function]:
+        """Register the decorated function for ``tag``; its arguments are validated as ``model``.
+
+        ``time_limit`` in seconds (default: KERNEL_TIME_LIMIT_SECONDS); ``max_runs`` is how often
+        a worker may die in it, without a checkpoint in between, before the order fails.
+        Raises ConfigurationError for a tag that is malformed or taken, or a model whose members
+        collide with the order's own.
+        """
+        self._refuse(tag, model)
+
+        def decorate(function: Function) -> Function:
+            self._by_tag[tag] = Handler(tag, model, function, time_limit, max_runs)
+            return function
+
+        return decorate
+
+    def _refuse(self, tag: str, model: type[BaseModel]) -> None:
+        if not TAG.fullmatch(tag):
+            raise ConfigurationError(
+                f"select_tag {tag!r}: use lower-case letters, digits and _ . : - (at most 100)"
+            )
+        if tag in self._by_tag:
+            raise ConfigurationError(f"select_tag {tag!r} is registered twice")
+        taken = [name for name in RESERVED if name in model.model_fields]
+        if taken:
+            raise ConfigurationError(f"{model.__name__}.{taken[0]} is a member of every order")
+
+    def __getitem__(self, tag: str) -> Handler:
+        return self._by_tag[tag]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_tag)
+
+    def __len__(self) -> int:
+        return len(self._by_tag)
+
+
+def load_handlers(path: str) -> Handlers:
+    """Import the registry named by ``module:attribute``, as KERNEL_HANDLERS does.
+
+    Raises ConfigurationError that says which part is missing. An error inside the module itself
+    is not dressed up: its traceback is what the author needs.
+    """
+    module_name, _, attribute = path.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module_name.startswith(error.name):
+            raise
+        raise ConfigurationError(
+            f"KERNEL_HANDLERS={path}: there is no module {error.name!r} on the import path"
+        ) from None
+    registry = getattr(module, attribute, None)
+    if not isinstance(registry, Handlers):
+        raise ConfigurationError(f"KERNEL_HANDLERS={path}: {attribute} is not a Handlers object")
+    return registry
+
+
+__all__ = ["Handler", "Handlers", "Partial", "Progress", "Run", "ValidationError", "load_handlers"]
