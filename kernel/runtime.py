@@ -1,0 +1,175 @@
+"""class Kernel: everything that varies, in one object, and the only place that commits.
+
+Nothing lives in module globals, so two kernels can stand side by side in one process.
+"""
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import cached_property
+from typing import Protocol, Self
+
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.orm import Session
+
+from kernel.addresses import CallbackPolicy, origin_of
+from kernel.config.settings import Settings, load
+from kernel.database import READ_ONLY, Clock, is_passing, make_engine, read_clock
+from kernel.errors import ConfigurationError, Unavailable
+from kernel.handlers import Handlers, Run, load_handlers
+from kernel.models import HeldOrder, Order
+from kernel.retry import RetryPolicy
+from kernel.schemas import callback_body
+from kernel.states import Callback, Outcome
+from kernel.transport import Response, Transport
+
+# The newest migration this code needs. An older schema is refused, a newer one accepted.
+SCHEMA = "0002"
+
+
+class Poster(Protocol):
+    """The seam to the outside world: `kernel.transport.Transport`, or a fake in tests."""
+
+    def post(
+        self, url: str, headers: dict[str, str], body: bytes, policy: CallbackPolicy
+    ) -> Response:
+        """POST and return the answer, or raise TransportError(reason)."""
+        ...
+
+    def close(self) -> None:
+        """Close what is kept open."""
+        ...
+
+
+class Kernel:
+    """Settings, handlers, database, transport and clock, held together.
+
+    ``handlers`` and ``transport`` default to what the settings say. Cheap to build: the engine
+    and the transport come with their first use, which must be after the last fork.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        handlers: Handlers | None = None,
+        transport: Poster | None = None,
+    ) -> None:
+        self.settings = settings
+        self.handlers = load_handlers(settings.handlers) if handlers is None else handlers
+        self.clock = Clock(lambda: read_clock(self.engine))
+        # The runs this process is executing, by order id; their leases are kept alive.
+        self.running: dict[str, Run] = {}
+        # Runs that could not be handed back because the database was away; tried again.
+        self.owed: dict[str, Run] = {}
+        # Set when the worker shuts down and the grace time is over: hand back, claim nothing.
+        self.stopping = threading.Event()
+        self._given_transport = transport
+        self._engine: tuple[int, Engine] | None = None
+        self._lock = threading.Lock()
+
+    @classmethod
+    def from_env(cls) -> Self:
+        """Build a kernel from KERNEL_* and kernel.toml. Raises ConfigurationError."""
+        return cls(load())
+
+    @property
+    def engine(self) -> Engine:
+        """The database engine of this process; a forked child never touches its parent's."""
+        if self._engine is None or self._engine[0] != os.getpid():
+            with self._lock:
+                if self._engine is None or self._engine[0] != os.getpid():
+                    self._engine = (os.getpid(), self._make_engine())
+        return self._engine[1]
+
+    def _make_engine(self) -> Engine:
+        try:
+            return make_engine(self.settings.database_url.get_secret_value())
+        except ArgumentError as error:
+            raise ConfigurationError(f"KERNEL_DATABASE_URL: {error}") from None
+
+    @cached_property
+    def transport(self) -> Poster:
+        """What POSTs callbacks."""
+        if self._given_transport is not None:
+            return self._given_transport
+        ca = self.settings.callback_ca_file
+        return Transport(
+            timeout=self.settings.callback_timeout, ca_file=None if ca is None else str(ca)
+        )
+
+    @cached_property
+    def callback_policy(self) -> CallbackPolicy:
+        """Which callback addresses are open to every caller."""
+        return CallbackPolicy.from_strings(
+            self.settings.callback_allow_nets, self.settings.callback_allow_hosts
+        )
+
+    @cached_property
+    def retry_policy(self) -> RetryPolicy:
+        """When a failed callback is tried again."""
+        return RetryPolicy(
+            schedule=self.settings.callback_schedule,
+            max_client_errors=self.settings.callback_client_errors,
+            give_up_after=timedelta(days=self.settings.callback_give_up_days).total_seconds(),
+        )
+
+    @property
+    def lease(self) -> timedelta:
+        """How long a claim holds without being renewed."""
+        return timedelta(seconds=self.settings.lease_seconds)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """Open a session, commit when the block ends well, roll back when it raises.
+
+        Keep it short, and never open across network I/O.
+        """
+        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """Open a session that only reads. On SQLite it does not wait for a writer."""
+        with Session(self.engine) as session:
+            session.connection(execution_options={READ_ONLY: True})
+            yield session
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """Hold one database connection, for a run whose row names the connection it uses."""
+        with self.engine.connect() as connection:
+            yield connection
+
+    def finish(self, session: Session, held: HeldOrder, outcome: Outcome) -> str | None:
+        """Finish an order in ``session``'s transaction; see `Order.finish` for what it returns."""
+        now = self.clock.now()
+        callback = Callback(origin_of(held.callback_url), callback_body(held, outcome, now))
+        return Order.finish(session, held, outcome, callback, now)
+
+    def check_schema(self) -> None:
+        """Refuse a database that cannot be reached or is behind this code's migrations.
+
+        Raises Unavailable when it cannot be reached, ConfigurationError when it is behind.
+        """
+        try:
+            with self.reading() as session:
+                found = session.scalar(text("SELECT version_num FROM alembic_version"))
+        except DBAPIError as error:
+            if is_passing(error.orig) or error.connection_invalidated:
+                raise Unavailable(f"the database does not answer: {error.orig}") from error
+            found = None
+        if found is None or found < SCHEMA:
+            raise ConfigurationError(
+                f"the database is at migration {found or 'none'} and this code needs {SCHEMA}: "
+                "run `kernel migrate`"
+            )
+
+    def close(self) -> None:
+        """Close the pooled connections of this process."""
+        if self._engine is not None and self._engine[0] == os.getpid():
+            self._engine[1].dispose()
+        if "transport" in self.__dict__:
+            self.transport.close()

@@ -1,0 +1,261 @@
+"""What makes lost messages and dead workers harmless: find what is due, rescue, fail, prune.
+
+Any dispatcher may sweep; a conditional update on one row lets one of them do so per interval.
+Returns ids; the dispatcher sends the hints.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import chain, zip_longest
+
+from sqlalchemy import delete, exists, insert, select, text, update
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.orm import Session
+
+from kernel.messages import text as message
+from kernel.models import (
+    ATTEMPTS,
+    DELIVERIES,
+    HELD,
+    ORDERS,
+    HeldOrder,
+    SelectTag,
+    Sweep,
+    rowcount,
+)
+from kernel.runtime import Kernel
+from kernel.states import FINAL, DeliveryState, OrderState, Outcome
+
+log = logging.getLogger(__name__)
+
+HINTS = 200
+RESCUES = 100
+PRUNE = 500
+UNKNOWN_AFTER = timedelta(hours=1)
+UNFINISHED = (DeliveryState.PENDING, DeliveryState.HELD)
+
+
+@dataclass(slots=True)
+class Swept:
+    """What a sweep found and did."""
+
+    due: list[str] = field(default_factory=list)
+    rescued: list[str] = field(default_factory=list)
+    failed: dict[str, Outcome] = field(default_factory=dict)
+    pruned: int = 0
+
+
+def take_turn(kernel: Kernel) -> bool:
+    """Claim the sweep of this interval; False when somebody swept less than an interval ago."""
+    now = kernel.clock.now()
+    before = now - timedelta(seconds=kernel.settings.sweep_seconds)
+    with kernel.reading() as session:
+        last = session.scalar(select(Sweep.swept_at))
+    if last is None:
+        return _first_turn(kernel, now)
+    if before < last <= now:
+        return False
+    with kernel.transaction() as session:
+        taken = session.execute(update(Sweep).where(Sweep.swept_at == last).values(swept_at=now))
+    return rowcount(taken) == 1
+
+
+def _first_turn(kernel: Kernel, now: datetime) -> bool:
+    try:
+        with kernel.transaction() as session:
+            session.execute(insert(Sweep).values(id=1, swept_at=now))
+    except IntegrityError:
+        return False
+    return True
+
+
+def sweep(kernel: Kernel, *, rescue: bool, hints: int = HINTS) -> Swept:
+    """Sweep once: note the tags this process knows, rescue, fail unknown tags, find due, prune.
+
+    ``rescue`` is False until this process has reached the database without a break for a whole
+    lease: an outage is not a death. ``hints`` bounds how many due orders are returned.
+    """
+    swept = Swept()
+    _note_tags(kernel)
+    if rescue:
+        _rescue(kernel, swept)
+    _fail_unknown(kernel, swept)
+    if hints > 0:
+        swept.due = due_orders(kernel, hints)
+    swept.pruned = prune(kernel)
+    return swept
+
+
+def due_orders(kernel: Kernel, limit: int) -> list[str]:
+    """Return up to ``limit`` due orders of known tags, one of each caller in turn."""
+    now = kernel.clock.now()
+    with kernel.reading() as session:
+        rows = session.execute(
+            select(ORDERS.c.caller_id, ORDERS.c.id)
+            .where(
+                ORDERS.c.state == OrderState.PENDING,
+                ORDERS.c.run_after <= now,
+                ORDERS.c.select_tag.in_(list(kernel.handlers)),
+            )
+            .order_by(ORDERS.c.run_after)
+            .limit(limit)
+        ).all()
+    by_caller: dict[int, list[str]] = defaultdict(list)
+    for caller_id, order_id in rows:
+        by_caller[caller_id].append(order_id)
+    return [i for i in chain.from_iterable(zip_longest(*by_caller.values())) if i is not None]
+
+
+def waiting_longest(kernel: Kernel) -> float:
+    """Return for how many seconds the oldest due order of a known tag waits; 0 if none does."""
+    now = kernel.clock.now()
+    with kernel.reading() as session:
+        oldest = session.scalar(
+            select(ORDERS.c.run_after)
+            .where(
+                ORDERS.c.state == OrderState.PENDING,
+                ORDERS.c.run_after <= now,
+                ORDERS.c.select_tag.in_(list(kernel.handlers)),
+            )
+            .order_by(ORDERS.c.run_after)
+            .limit(1)
+        )
+    return 0.0 if oldest is None else (now - oldest).total_seconds()
+
+
+def _rescue(kernel: Kernel, swept: Swept) -> None:
+    """Take orders from workers that stopped renewing their leases."""
+    now = kernel.clock.now()
+    with kernel.reading() as session:
+        rows = session.execute(
+            select(*HELD, ORDERS.c.crashes, ORDERS.c.connection_id)
+            .where(ORDERS.c.state == OrderState.RUNNING, ORDERS.c.lease_until < now)
+            .order_by(ORDERS.c.lease_until)
+            .limit(RESCUES)
+        ).all()
+    for row in rows:
+        held, crashes, connection_id = HeldOrder(*row[: len(HELD)]), row[-2], row[-1]
+        with kernel.transaction() as session:
+            rescued = _take_over(kernel, session, held, crashes + 1, now)
+        if rescued is None:
+            continue
+        log.warning("order rescued", extra={"order_id": held.id, "run": held.run})
+        if isinstance(rescued, Outcome):
+            swept.failed[held.id] = rescued
+        else:
+            swept.rescued.append(held.id)
+        _kill_connection(kernel, connection_id)
+
+
+def _take_over(
+    kernel: Kernel, session: Session, held: HeldOrder, crashes: int, now: datetime
+) -> Outcome | OrderState | None:
+    """Return the order to pending, or fail it after too many crashes; None if its owner lives."""
+    taken = session.execute(
+        update(ORDERS)
+        .where(held.fence(), ORDERS.c.lease_until < now)
+        .values(
+            state=OrderState.PENDING,
+            run_after=now,
+            crashes=crashes,
+            lease_until=None,
+            connection_id=None,
+        )
+    )
+    if rowcount(taken) != 1:
+        return None
+    handler = kernel.handlers.get(held.select_tag)
+    if handler is None or crashes < handler.max_runs:
+        return OrderState.PENDING
+    outcome = _failure(kernel, "worker_lost")
+    kernel.finish(session, held._replace(state=OrderState.PENDING), outcome)
+    return outcome
+
+
+def _failure(kernel: Kernel, code: str) -> Outcome:
+    return Outcome(OrderState.FAILED, message(code, kernel.settings.language), error_code=code)
+
+
+def _kill_connection(kernel: Kernel, connection_id: int | None) -> None:
+    """Drop a dead run's connection: a frozen worker still holds its row locks."""
+    if connection_id is None or kernel.engine.dialect.name == "sqlite":
+        return
+    try:
+        with kernel.transaction() as session:
+            session.execute(text(f"KILL CONNECTION {int(connection_id)}"))
+    except DBAPIError as error:  # gone already, which is what we want
+        log.debug("connection %s not killed: %s", connection_id, error.orig)
+
+
+def _note_tags(kernel: Kernel) -> None:
+    now = kernel.clock.now()
+    with kernel.reading() as session:
+        seen = dict(session.execute(select(SelectTag.tag, SelectTag.seen_at)).all())
+    stale = [
+        tag for tag in kernel.handlers if tag not in seen or seen[tag] < now - UNKNOWN_AFTER / 6
+    ]
+    for tag in stale:
+        try:
+            with kernel.transaction() as session:
+                statement = update(SelectTag).where(SelectTag.tag == tag).values(seen_at=now)
+                if rowcount(session.execute(statement)) == 0:
+                    session.execute(insert(SelectTag).values(tag=tag, seen_at=now))
+        except IntegrityError:  # another dispatcher noted it first
+            continue
+
+
+def _fail_unknown(kernel: Kernel, swept: Swept) -> None:
+    """Fail orders whose tag no worker has known for an hour; until then a rollout may be on."""
+    limit = kernel.clock.now() - UNKNOWN_AFTER
+    known = exists().where(SelectTag.tag == ORDERS.c.select_tag, SelectTag.seen_at >= limit)
+    with kernel.reading() as session:
+        rows = session.execute(
+            select(*HELD)
+            .where(
+                ORDERS.c.state == OrderState.PENDING,
+                ORDERS.c.run_after < limit,
+                ORDERS.c.select_tag.not_in(list(kernel.handlers)),
+                ~known,
+            )
+            .limit(RESCUES)
+        ).all()
+    for row in rows:
+        with kernel.transaction() as session:
+            outcome = _failure(kernel, "unknown_select_tag")
+            if kernel.finish(session, HeldOrder(*row), outcome):
+                swept.failed[row.id] = outcome
+
+
+def prune(kernel: Kernel, limit: int = PRUNE) -> int:
+    """Delete up to ``limit`` finished orders past retention whose deliveries are over.
+
+    Returns how many; one short transaction, children first. Call again while it returns
+    ``limit``.
+    """
+    before = kernel.clock.now() - timedelta(days=kernel.settings.retention_days)
+    owed = exists().where(
+        DELIVERIES.c.order_id == ORDERS.c.id,
+        (DELIVERIES.c.state.in_(UNFINISHED)) | (DELIVERIES.c.finished_at >= before),
+    )
+    with kernel.reading() as session:
+        ids = session.scalars(
+            select(ORDERS.c.id)
+            .where(ORDERS.c.finished_at < before, ORDERS.c.state.in_(list(FINAL)), ~owed)
+            .order_by(ORDERS.c.finished_at)
+            .limit(limit)
+        ).all()
+    return _delete_orders(kernel, ids) if ids else 0
+
+
+def _delete_orders(kernel: Kernel, ids: Sequence[str]) -> int:
+    with kernel.transaction() as session:
+        deliveries = session.scalars(
+            select(DELIVERIES.c.id).where(DELIVERIES.c.order_id.in_(ids))
+        ).all()
+        session.execute(delete(ATTEMPTS).where(ATTEMPTS.c.delivery_id.in_(deliveries)))
+        session.execute(delete(DELIVERIES).where(DELIVERIES.c.id.in_(deliveries)))
+        session.execute(delete(ORDERS).where(ORDERS.c.id.in_(ids)))
+    return len(ids)

@@ -1,0 +1,99 @@
+"""For tests of your own handlers: a kernel without servers, and the outside world faked.
+
+    kernel = Kernel(settings, handlers, transport=FakeTransport())
+    create_tables(kernel)
+    order_id = submit(...).order_id
+    drain(kernel)
+    assert kernel.transport.sent[0].json()["status"] == 0
+
+`drain` runs the same stages as a worker does, in this thread; only Celery is left out.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import select
+
+from kernel.addresses import CallbackPolicy
+from kernel.columns import Base
+from kernel.deliver import BATCH, attempt, claim_due, record
+from kernel.errors import TransportError
+from kernel.execute import execute
+from kernel.models import ANONYMOUS, Caller, SigningSecret
+from kernel.runtime import Kernel
+from kernel.signing import new_secret
+from kernel.sweep import HINTS, due_orders
+from kernel.transport import Response
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One POST that a FakeTransport was asked for."""
+
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """Return the body as JSON."""
+        return json.loads(self.body)
+
+
+@dataclass(slots=True)
+class FakeTransport:
+    """Answers POSTs from a script and remembers them in ``sent``.
+
+    ``answers`` are used in turn, the last one for ever: an HTTP status, a reason of the
+    transport's closed set (raised as TransportError), or a function of the `Sent`.
+    """
+
+    answers: list[int | str | Callable[[Sent], Response]] = field(default_factory=lambda: [200])
+    sent: list[Sent] = field(default_factory=list)
+
+    def post(
+        self, url: str, headers: Mapping[str, str], body: bytes, policy: CallbackPolicy
+    ) -> Response:
+        """Remember the POST and answer as scripted."""
+        sent = Sent(url, dict(headers), body)
+        self.sent.append(sent)
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, str):
+            raise TransportError(answer)
+        if isinstance(answer, int):
+            return Response(status=answer, headers={}, excerpt=b"", phases={})
+        return answer(sent)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def create_tables(kernel: Kernel) -> None:
+    """Create the tables as the newest migration would, with the anonymous caller in it.
+
+    For throw-away databases of tests; real ones are made by ``kernel migrate``.
+    """
+    Base.metadata.create_all(kernel.engine)
+    now = kernel.clock.now()
+    with kernel.transaction() as session:
+        if session.scalar(select(Caller.id).where(Caller.name == ANONYMOUS)) is None:
+            session.add(Caller(id=1, name=ANONYMOUS, created_at=now))
+            session.flush()
+            session.add(SigningSecret(caller_id=1, secret=new_secret(), created_at=now))
+
+
+def drain(kernel: Kernel) -> int:
+    """Run every due order and send every due callback until nothing is due; return how many.
+
+    What is due later stays: move the clock with ``kernel.clock.shift(seconds)``.
+    """
+    done = 0
+    while True:
+        orders = [execute(kernel, order_id) for order_id in due_orders(kernel, HINTS)]
+        finished = [attempt(kernel, due) for due in claim_due(kernel, BATCH)]
+        if finished:
+            record(kernel, finished)
+        if not orders and not finished:
+            return done
+        done += len(orders) + len(finished)

@@ -1,0 +1,196 @@
+"""T4 and T5: claim, POST, record. On SQLite and on MariaDB, with a FakeTransport."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import event, select
+from standardwebhooks.webhooks import Webhook
+
+from kernel.deliver import attempt, claim_due, record
+from kernel.models import Attempt, SigningSecret
+from kernel.retry import Delivered
+from kernel.runtime import Kernel
+from kernel.submit import redeliver
+from kernel.testing import FakeTransport
+from tests.factories import delivery, make_delivery
+
+
+def answer(kernel: Kernel, *answers: int | str) -> FakeTransport:
+    """Script the receiver."""
+    transport = kernel.transport
+    assert isinstance(transport, FakeTransport)
+    transport.answers = list(answers)
+    return transport
+
+
+def deliver_due(kernel: Kernel) -> int:
+    """Claim, send and record what is due now; return how many."""
+    finished = [attempt(kernel, due) for due in claim_due(kernel, 50)]
+    if finished:
+        record(kernel, finished)
+    return len(finished)
+
+
+def attempts(kernel: Kernel) -> list[tuple[int, int | None, str | None]]:
+    """Number, status and reason of every attempt."""
+    with kernel.reading() as session:
+        rows = session.scalars(select(Attempt).order_by(Attempt.id))
+        return [(row.number, row.status, row.reason) for row in rows]
+
+
+def test_delivery_is_delivered_when_the_receiver_answers_2xx(kernel: Kernel) -> None:
+    delivery_id = make_delivery(kernel)
+    deliver_due(kernel)
+    found = delivery(kernel, delivery_id)
+    assert (found.state, found.attempt, found.claim_token) == ("delivered", 1, None)
+    assert attempts(kernel) == [(1, 200, None)]
+
+
+def test_callback_is_verified_by_the_reference_library_when_sent(kernel: Kernel) -> None:
+    delivery_id = make_delivery(kernel)
+    deliver_due(kernel)
+    with kernel.reading() as session:
+        secret = session.scalars(select(SigningSecret.secret)).one()
+    sent = answer(kernel, 200).sent[0]
+    assert Webhook(secret).verify(sent.body, dict(sent.headers)) == {"status": 0}
+    assert sent.headers["webhook-id"] == delivery_id
+
+
+@pytest.mark.parametrize(
+    ("scripted", "status", "reason"),
+    [(503, 503, "http_5xx"), (404, 404, "http_4xx"), ("timeout", None, "timeout")],
+)
+def test_delivery_is_due_again_when_an_attempt_fails(
+    kernel: Kernel, scripted: int | str, status: int | None, reason: str
+) -> None:
+    answer(kernel, scripted, 200)
+    delivery_id = make_delivery(kernel)
+    assert (deliver_due(kernel), deliver_due(kernel)) == (1, 0)
+    kernel.clock.shift(120)
+    assert deliver_due(kernel) == 1
+    assert attempts(kernel) == [(1, status, reason), (2, 200, None)]
+    assert delivery(kernel, delivery_id).state == "delivered"
+
+
+def test_attempts_carry_the_same_id_and_bytes_when_repeated(kernel: Kernel) -> None:
+    transport = answer(kernel, 500, 200)
+    make_delivery(kernel)
+    deliver_due(kernel)
+    kernel.clock.shift(60)
+    deliver_due(kernel)
+    first, second = transport.sent
+    assert first.headers["webhook-id"] == second.headers["webhook-id"]
+    assert first.body == second.body
+    assert first.headers["webhook-signature"] != second.headers["webhook-signature"]
+
+
+def test_delivery_is_dead_when_the_receiver_is_gone(kernel: Kernel) -> None:
+    answer(kernel, 410)
+    delivery_id = make_delivery(kernel)
+    deliver_due(kernel)
+    assert delivery(kernel, delivery_id).state == "dead"
+
+
+def test_nothing_is_lost_when_the_receiver_is_down_for_four_days(kernel: Kernel) -> None:
+    answer(kernel, "connect")
+    delivery_id = make_delivery(kernel)
+    for _ in range(60):
+        deliver_due(kernel)
+        kernel.clock.shift(7200)
+    assert delivery(kernel, delivery_id).state == "dead"
+    answer(kernel, 200)
+    assert redeliver(kernel, None, delivery_id)
+    deliver_due(kernel)
+    assert delivery(kernel, delivery_id).state == "delivered"
+
+
+def test_delivery_arrives_when_the_receiver_was_down_for_an_hour(kernel: Kernel) -> None:
+    answer(kernel, "connect")
+    delivery_id = make_delivery(kernel)
+    for _ in range(60):
+        deliver_due(kernel)
+        kernel.clock.shift(60)
+    answer(kernel, 200)
+    kernel.clock.shift(2.2 * 3600)  # the schedule's next pause, and its jitter
+    deliver_due(kernel)
+    assert delivery(kernel, delivery_id).state == "delivered"
+
+
+def test_claims_never_share_an_attempt_when_made_at_once(kernel: Kernel) -> None:
+    made = {make_delivery(kernel) for _ in range(30)}
+    claimed: list[str] = []
+
+    def claim() -> None:
+        claimed.extend(due.id for due in claim_due(kernel, 20))
+
+    threads = [threading.Thread(target=claim) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(claimed) == len(set(claimed))
+    assert set(claimed) | {due.id for due in claim_due(kernel, 50)} == made
+
+
+def test_delivery_is_due_again_when_its_sender_died(kernel: Kernel) -> None:
+    make_delivery(kernel)
+    assert len(claim_due(kernel, 50)) == 1
+    assert claim_due(kernel, 50) == []
+    kernel.clock.shift(60)
+    assert [due.attempt for due in claim_due(kernel, 50)] == [2]
+
+
+def test_delivered_stays_delivered_when_a_late_attempt_fails(kernel: Kernel) -> None:
+    answer(kernel, 500, 200)
+    delivery_id = make_delivery(kernel)
+    late = [attempt(kernel, due) for due in claim_due(kernel, 50)]
+    kernel.clock.shift(60)
+    deliver_due(kernel)
+    record(kernel, late)
+    assert delivery(kernel, delivery_id).state == "delivered"
+    assert len(attempts(kernel)) == 2
+
+
+def test_first_attempts_come_first_when_retries_are_due_too(kernel: Kernel) -> None:
+    hour = timedelta(hours=1)
+    retry = make_delivery(kernel, tries=3, next_attempt_at=kernel.clock.now() - hour)
+    first = make_delivery(kernel)
+    assert [due.id for due in claim_due(kernel, 1)] == [first]
+    assert [due.id for due in claim_due(kernel, 1)] == [retry]
+
+
+def test_skipped_origins_lose_no_attempt_when_others_are_claimed(kernel: Kernel) -> None:
+    hanging = make_delivery(kernel, origin="https://hangs.example:443")
+    other = make_delivery(kernel)
+    assert [due.id for due in claim_due(kernel, 50, {"https://hangs.example:443"})] == [other]
+    assert delivery(kernel, hanging).attempt == 0
+
+
+def test_redeliver_changes_nothing_when_an_attempt_is_in_flight(kernel: Kernel) -> None:
+    delivery_id = make_delivery(kernel)
+    in_flight = claim_due(kernel, 50)
+    assert not redeliver(kernel, None, delivery_id)
+    record(kernel, [attempt(kernel, due) for due in in_flight])
+    assert redeliver(kernel, None, delivery_id)
+
+
+def test_redelivered_callback_keeps_its_id_when_sent_again(kernel: Kernel) -> None:
+    delivery_id = make_delivery(kernel)
+    deliver_due(kernel)
+    redeliver(kernel, None, delivery_id)
+    deliver_due(kernel)
+    sent = answer(kernel, 200).sent
+    assert [one.headers["webhook-id"] for one in sent] == [delivery_id, delivery_id]
+    assert [number for number, *_ in attempts(kernel)] == [1, 2]
+
+
+def test_record_commits_once_when_many_attempts_finished(kernel: Kernel) -> None:
+    for _ in range(20):
+        make_delivery(kernel)
+    finished = [attempt(kernel, due) for due in claim_due(kernel, 50)]
+    commits: list[None] = []
+    event.listen(kernel.engine, "commit", lambda connection: commits.append(None))
+    record(kernel, finished)
+    assert (len(finished), len(commits)) == (20, 1)
+    assert all(one.verdict == Delivered() for one in finished)
