@@ -1,0 +1,174 @@
+"""The only file with Celery in it: the task, the hints, and the life of a worker process.
+
+A message carries an order's id and nothing else; losing it, doubling it or forging it changes
+nothing, because `execute` believes the row.
+"""
+
+import logging
+import os
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+from celery import Celery, signals
+from celery.apps.worker import Worker
+from kombu.exceptions import OperationalError
+
+from kernel.background import BackgroundSender
+from kernel.config import logging as kernel_logging
+from kernel.config.celeryconfig import QUEUE, TASK, celery_config
+from kernel.handlers import Progress, Run
+from kernel.mirror import ResultMirror
+from kernel.runtime import Kernel
+from kernel.states import Outcome
+from kernel.worker import Vitals, WorkerProcess
+
+log = logging.getLogger(__name__)
+
+MAX_ID = 64
+
+
+class QuietWorker(Worker):  # type: ignore[misc]
+    """Celery's worker without gossip, mingle and heartbeat, whatever the command line says."""
+
+    def __init__(self, app: Any = None, hostname: str | None = None, **options: Any) -> None:
+        silent = {"without_gossip": True, "without_mingle": True, "without_heartbeat": True}
+        super().__init__(app, hostname, **(options | silent))
+
+
+class HintCelery(Celery):  # type: ignore[misc]
+    """A Celery app whose worker is the quiet one."""
+
+    @cached_property
+    def Worker(self) -> type[QuietWorker]:
+        """The worker class that ``celery worker`` starts."""
+        bound: type[QuietWorker] = self.subclass_with_self(QuietWorker)
+        return bound
+
+
+def make_celery(kernel: Kernel, *, publishing: bool = False) -> Celery:
+    """Build a Celery app for ``kernel``: to be worked for, or only to publish hints."""
+    app = HintCelery("kernel", set_as_current=False)
+    app.conf.update(celery_config(kernel.settings, publishing=publishing))
+    return app
+
+
+class Broker:
+    """A process's way to Redis: hints out, results mirrored. No method of it ever waits long.
+
+    ``hint`` and the mirror return at once; only `backlog` asks, for half a second at the most.
+    """
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._celery = make_celery(kernel, publishing=True)
+        self._hints = BackgroundSender[str]("hints", self._publish)
+        self._mirror = ResultMirror(kernel.settings)
+        self._shown: dict[str, Progress] = {}
+
+    def hint(self, order_ids: Sequence[str]) -> None:
+        """Say that these orders are due. Best effort: the sweep knows the rows."""
+        if order_ids:
+            self._hints.put(order_ids)
+
+    def backlog(self) -> int | None:
+        """Return how many hints wait in the queue; None when the broker does not say."""
+        try:
+            with self._celery.connection_for_write() as connection:
+                declared = connection.default_channel.queue_declare(QUEUE, passive=True)
+                return int(declared.message_count)
+        except (OperationalError, OSError):
+            return None
+        except Exception as error:  # a queue nobody has declared yet, in each client's own words
+            log.debug("no backlog: %s", error)
+            return 0
+
+    def finished(self, order_id: str, outcome: Outcome) -> None:
+        """Mirror how an order ended."""
+        self._shown.pop(order_id, None)
+        self._mirror.finished(order_id, outcome)
+
+    def running(self, runs: Sequence[Run]) -> None:
+        """Mirror the progress of running orders where it has changed."""
+        for run in runs:
+            if run.progress is not None and self._shown.get(run.order_id) != run.progress:
+                self._shown[run.order_id] = run.progress
+                self._mirror.progress(run.order_id, run.progress)
+
+    def flush(self, seconds: float) -> bool:
+        """Wait until all was said, ``seconds`` each for hints and mirror: for commands that end."""
+        return self._hints.flush(seconds) and self._mirror.flush(seconds)
+
+    def _publish(self, order_ids: list[str]) -> None:
+        pool = self._celery.producer_pool
+        with pool.acquire(block=True, timeout=1) as producer, producer.batch():
+            for order_id in order_ids:
+                self._celery.send_task(TASK, (order_id,), producer=producer, queue=QUEUE)
+
+
+def make_worker(kernel: Kernel) -> Celery:
+    """Build the Celery app that ``celery worker`` runs, and follow its life by signals.
+
+    In a prefork pool everything starts in the children, after the fork; in other pools, in the
+    one process there is.
+    """
+    app = make_celery(kernel)
+    life = _WorkerLife(kernel)
+
+    @app.task(name=TASK, shared=False, ignore_result=True)  # type: ignore[untyped-decorator]
+    def execute_order(order_id: object) -> None:
+        if isinstance(order_id, str) and len(order_id) <= MAX_ID:
+            life.process().execute(order_id)
+
+    signals.setup_logging.connect(life.on_logging, weak=False)
+    signals.worker_init.connect(life.on_init, weak=False)
+    signals.worker_process_init.connect(life.on_process_init, weak=False)
+    signals.worker_ready.connect(life.on_ready, weak=False)
+    signals.task_received.connect(life.on_received, weak=False)
+    signals.worker_shutting_down.connect(life.on_shutting_down, weak=False)
+    signals.worker_process_shutdown.connect(life.on_process_shutdown, weak=False)
+    signals.worker_shutdown.connect(life.on_process_shutdown, weak=False)
+    return app
+
+
+class _WorkerLife:
+    """What Celery's signals mean for a kernel's worker."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+        self.vitals = Vitals()
+        self.main_pid = os.getpid()
+        self._process: tuple[int, WorkerProcess] | None = None
+
+    def process(self) -> WorkerProcess:
+        """Return this process's own part, started with its first use."""
+        if self._process is None or self._process[0] != os.getpid():
+            broker = Broker(self.kernel)
+            process = WorkerProcess(self.kernel, broker, self.vitals, self.main_pid)
+            self._process = (os.getpid(), process)
+            process.start()
+        return self._process[1]
+
+    def on_logging(self, loglevel: int | str | None = None, **_: Any) -> None:
+        kernel_logging.configure(loglevel or self.kernel.settings.log_level)
+
+    def on_init(self, **_: Any) -> None:
+        self.main_pid = os.getpid()
+        self.kernel.check_schema()
+        self.kernel.close()  # no connection of the parent survives into a child
+
+    def on_process_init(self, **_: Any) -> None:
+        self.process()
+
+    def on_ready(self, sender: Any, **_: Any) -> None:
+        if not sender.pool.__class__.__module__.endswith("prefork"):
+            self.process()
+
+    def on_received(self, **_: Any) -> None:
+        self.vitals.received()
+
+    def on_shutting_down(self, **_: Any) -> None:
+        self.vitals.stopping()
+
+    def on_process_shutdown(self, **_: Any) -> None:
+        if self._process is not None and self._process[0] == os.getpid():
+            self._process[1].stop()

@@ -1,0 +1,143 @@
+"""A worker process from the inside: its dispatcher, its end, and the watch over its parent.
+
+Knows nothing of Celery. `kernel.tasks` tells it what Celery does; it believes the rows.
+"""
+
+import logging
+import mmap
+import os
+import signal
+import struct
+import time
+from typing import Protocol
+
+from kernel.dispatcher import Dispatcher, Hints
+from kernel.execute import Executed, execute
+from kernel.fence import hand_back
+from kernel.handlers import Run
+from kernel.runtime import Kernel
+from kernel.sweep import waiting_longest
+
+log = logging.getLogger(__name__)
+
+STUCK_SECONDS = 10.0
+WATCH_SECONDS = 2.0
+# After the grace time a handler has this long to reach a checkpoint before its process ends.
+LAST_CALL_SECONDS = 2.0
+
+
+class Mirror(Hints, Protocol):
+    """Hints, and where progress is shown; see `kernel.tasks.Broker`."""
+
+    def running(self, runs: list[Run]) -> None:
+        """Show how far running orders are."""
+        ...
+
+
+class Vitals:
+    """Two moments shared by a worker's processes: make it before the fork.
+
+    Monotonic times, which Linux and macOS count alike in all processes of a machine; 0 is never.
+    """
+
+    def __init__(self) -> None:
+        self._memory = mmap.mmap(-1, 16)
+
+    @property
+    def received_at(self) -> float:
+        """When the consumer last received a task."""
+        return float(struct.unpack_from("d", self._memory, 0)[0])
+
+    @property
+    def stopping_at(self) -> float:
+        """When the worker was told to stop."""
+        return float(struct.unpack_from("d", self._memory, 8)[0])
+
+    def received(self) -> None:
+        """Note that the consumer received a task."""
+        struct.pack_into("d", self._memory, 0, time.monotonic())
+
+    def stopping(self) -> None:
+        """Note that the worker was told to stop."""
+        struct.pack_into("d", self._memory, 8, time.monotonic())
+
+
+class WorkerProcess:
+    """What each process of a worker does beside running handlers.
+
+    ``main_pid`` is the worker's main process: this one, or the parent of a prefork pool.
+    """
+
+    def __init__(self, kernel: Kernel, broker: Mirror, vitals: Vitals, main_pid: int) -> None:
+        self.kernel = kernel
+        self.broker = broker
+        self.vitals = vitals
+        self.main_pid = main_pid
+        self.dispatcher = Dispatcher(kernel, broker, beat=self.beat)
+        self._forked = main_pid != os.getpid()
+        self._busy_at = time.monotonic()
+        self._watched_at = 0.0
+        self._stuck_since: float | None = None
+
+    def start(self) -> None:
+        """Start the dispatcher; call it after the fork."""
+        self.dispatcher.start()
+
+    def execute(self, order_id: str) -> Executed | None:
+        """Run one hinted order, then wake, hint or mirror as its end demands."""
+        executed = execute(self.kernel, order_id)
+        self._busy_at = time.monotonic()
+        if executed is None:
+            return None
+        if executed.outcome is not None:
+            self.dispatcher.wake()
+            self.broker.finished(order_id, executed.outcome)
+        elif executed.again_in is not None:
+            self.dispatcher.hint_later(order_id, executed.again_in)
+        return executed
+
+    def stop(self) -> None:
+        """Let callbacks in flight finish; claim no more."""
+        self.kernel.stopping.set()
+        self.dispatcher.stop(self.kernel.settings.callback_timeout)
+
+    def beat(self) -> None:
+        """Look after the process, once per dispatcher round."""
+        self.broker.running(list(self.kernel.running.values()))
+        if self._forked and os.getppid() != self.main_pid:
+            log.error("the worker's main process is gone; ending this one")
+            self._abandon()
+        if self.vitals.stopping_at:
+            self._wind_down(time.monotonic() - self.vitals.stopping_at)
+        elif time.monotonic() - self._watched_at > WATCH_SECONDS:
+            self._watched_at = time.monotonic()
+            self._watch()
+
+    def _wind_down(self, seconds: float) -> None:
+        grace = self.kernel.settings.shutdown_grace_seconds
+        if seconds > grace:
+            self.kernel.stopping.set()
+        if seconds > grace + LAST_CALL_SECONDS and self.kernel.running:
+            self._abandon()
+
+    def _abandon(self) -> None:
+        """Hand back what runs and end this process at once; the fence stops a late handler."""
+        for run in list(self.kernel.running.values()):
+            log.warning("handed back in mid-run", extra={"order_id": run.order_id})
+            hand_back(self.kernel, run, 0.0)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def _watch(self) -> None:
+        """End a worker whose consumer has stopped although orders and hints are waiting."""
+        now = time.monotonic()
+        idle_since = max(self.vitals.received_at, self._busy_at)
+        if self.kernel.running or now - idle_since < STUCK_SECONDS or not self._work_waits():
+            self._stuck_since = None
+            return
+        self._stuck_since = self._stuck_since or now
+        if now - self._stuck_since > STUCK_SECONDS:
+            log.critical("orders and hints wait, nothing is received: ending the worker")
+            os.kill(self.main_pid, signal.SIGKILL)
+
+    def _work_waits(self) -> bool:
+        return waiting_longest(self.kernel) > STUCK_SECONDS and bool(self.broker.backlog())

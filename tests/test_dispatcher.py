@@ -1,0 +1,162 @@
+"""The dispatcher: a thread that delivers, renews, sweeps and survives. On both databases."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import pytest
+
+from kernel.dispatcher import Dispatcher
+from kernel.execute import execute
+from kernel.handlers import Run
+from kernel.runtime import Kernel
+from kernel.states import Outcome
+from kernel.testing import FakeTransport, Sent
+from kernel.transport import Response
+from tests.factories import delivery, make_delivery, make_order, order
+from tests.handlers import handlers
+from tests.servers import MariaDB
+from tests.waiting import wait_until
+
+
+class HintList:
+    """A broker that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.hinted: list[str] = []
+        self.outcomes: dict[str, Outcome] = {}
+        self.waiting: int | None = 0
+
+    def hint(self, order_ids: Sequence[str]) -> None:
+        self.hinted += order_ids
+
+    def backlog(self) -> int | None:
+        return self.waiting
+
+    def finished(self, order_id: str, outcome: Outcome) -> None:
+        self.outcomes[order_id] = outcome
+
+
+@contextmanager
+def dispatching(kernel: Kernel, **options: object) -> Iterator[tuple[Dispatcher, HintList]]:
+    """Run a dispatcher in the background, stopped at the end."""
+    hints = HintList()
+    dispatcher = Dispatcher(kernel, hints, **options)  # type: ignore[arg-type]
+    dispatcher.start()
+    try:
+        yield dispatcher, hints
+    finally:
+        assert dispatcher.stop(20)
+
+
+def test_dispatcher_delivers_what_is_due_when_it_starts(kernel: Kernel) -> None:
+    ids = [make_delivery(kernel) for _ in range(60)]
+    with dispatching(kernel):
+        wait_until(lambda: all(delivery(kernel, one).state == "delivered" for one in ids))
+
+
+def test_dispatcher_hints_what_is_due_when_it_sweeps(kernel: Kernel) -> None:
+    order_id = make_order(kernel)
+    with dispatching(kernel) as (_, hints):
+        wait_until(lambda: order_id in hints.hinted)
+
+
+def test_dispatcher_hints_nothing_when_the_queue_is_full(kernel: Kernel) -> None:
+    make_order(kernel)
+    with dispatching(kernel) as (dispatcher, hints):
+        hints.hinted.clear()
+        hints.waiting = 10_000
+        assert dispatcher.sweep_once().due == []
+
+
+def test_dispatcher_hints_later_when_asked_to(kernel: Kernel) -> None:
+    with dispatching(kernel) as (dispatcher, hints):
+        dispatcher.hint_later("later", 0.2)
+        dispatcher.hint_later("sooner", 0.0)
+        wait_until(lambda: hints.hinted == ["sooner", "later"])
+
+
+def test_dispatcher_shows_outcomes_when_it_fails_orders(
+    make_kernel: Callable[..., Kernel], database_url: str
+) -> None:
+    kernel = make_kernel(database_url, lease_seconds=0.2)
+    order_id = make_order(kernel, state="running", crashes=9)
+    with dispatching(kernel) as (_, hints):
+        wait_until(lambda: kernel.clock.shift(1) or order_id in hints.outcomes)
+    assert order(kernel, order_id).error_code == "worker_lost"
+
+
+def test_dispatcher_renews_the_lease_when_a_handler_is_silent(
+    make_kernel: Callable[..., Kernel], mariadb_rows_url: str
+) -> None:
+    kernel = make_kernel(mariadb_rows_url, handlers, lease_seconds=0.9)
+    order_id = make_order(kernel, select_tag="silent", args='{"name": "2.5"}')
+    with dispatching(kernel) as (_, hints):
+        execute(kernel, order_id)
+    found = order(kernel, order_id)
+    assert (found.state, found.run, hints.hinted) == ("success", 1, [])
+
+
+def test_dispatcher_reports_a_run_when_it_is_over_its_time_limit(
+    make_kernel: Callable[..., Kernel], mariadb_rows_url: str
+) -> None:
+    kernel = make_kernel(mariadb_rows_url, handlers, time_limit_seconds=0.1)
+    order_id = make_order(kernel, select_tag="patient", args='{"name": "1.5"}')
+    overdue: list[Run] = []
+    with dispatching(kernel, overdue=overdue.append):
+        execute(kernel, order_id)
+        wait_until(lambda: overdue != [])
+
+
+def test_dispatcher_goes_on_when_the_database_was_away(
+    make_kernel: Callable[..., Kernel], mariadb: MariaDB, mariadb_rows_url: str
+) -> None:
+    kernel = make_kernel(mariadb_rows_url)
+    with dispatching(kernel):
+        mariadb.kill()
+        mariadb.start()
+        delivery_id = make_delivery(kernel)
+        wait_until(lambda: delivery(kernel, delivery_id).state == "delivered")
+
+
+def test_dispatcher_finishes_what_is_in_flight_when_it_is_stopped(kernel: Kernel) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(sent: Sent) -> Response:
+        begun.set()
+        go_on.wait(10)
+        return Response(200, {}, b"", {})
+
+    transport = kernel.transport
+    assert isinstance(transport, FakeTransport)
+    transport.answers = [slow]
+    delivery_id = make_delivery(kernel)
+    dispatcher = Dispatcher(kernel, HintList())
+    dispatcher.start()
+    assert begun.wait(10)
+    assert not dispatcher.stop(0.1)
+    go_on.set()
+    assert dispatcher.stop(10)
+    assert delivery(kernel, delivery_id).state == "delivered"
+
+
+@pytest.mark.parametrize("threads", [1, 8])
+def test_dispatcher_never_sends_more_at_once_than_it_may(kernel: Kernel, threads: int) -> None:
+    lock, now, most = threading.Lock(), [0], [0]
+
+    def count(sent: Sent) -> Response:
+        with lock:
+            now[0] += 1
+            most[0] = max(most[0], now[0])
+        threading.Event().wait(0.02)
+        with lock:
+            now[0] -= 1
+        return Response(200, {}, b"", {})
+
+    transport = kernel.transport
+    assert isinstance(transport, FakeTransport)
+    transport.answers = [count]
+    ids = [make_delivery(kernel) for _ in range(20)]
+    with dispatching(kernel, threads=threads):
+        wait_until(lambda: all(delivery(kernel, one).state == "delivered" for one in ids))
+    assert 1 <= most[0] <= threads
