@@ -1,0 +1,37 @@
+"""kernel stands between ticketing systems and the work they order.
+
+    from kernel import Handlers, Reject, Run
+
+An order is accepted when its row is committed; its work, its outcome and the callback it owes
+are committed together. See docs/architecture.md.
+"""
+
+from typing import Any
+
+from kernel.app import create_app, create_blueprint
+from kernel.errors import Reject, Retry
+from kernel.handlers import Handlers, Partial, Run
+from kernel.runtime import Kernel
+
+__all__ = [
+    "Handlers",
+    "Kernel",
+    "Partial",
+    "Reject",
+    "Retry",
+    "Run",
+    "create_app",
+    "create_blueprint",
+]
+
+# Importing the submodule put its name here, and `gunicorn kernel:app` wants the application.
+del app  # type: ignore[name-defined]  # noqa: F821
+
+
+def __getattr__(name: str) -> Any:
+    """Make ``kernel.app``, the WSGI application of KERNEL_* and kernel.toml, on first use."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    application = create_app(Kernel.from_env())
+    globals()["app"] = application
+    return application

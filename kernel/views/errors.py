@@ -1,0 +1,87 @@
+"""Which HTTP status an error has. Every answer is the envelope; no traceback ever leaves."""
+
+import logging
+from typing import Any
+
+from flask import Blueprint, Flask, Response
+from pymysql.err import MySQLError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from werkzeug.exceptions import HTTPException
+
+from kernel import errors
+from kernel.database import is_passing
+from kernel.messages import Language, text
+from kernel.schemas import encode, envelope
+
+log = logging.getLogger(__name__)
+
+STATUS: dict[type[errors.KernelError], int] = {
+    errors.InvalidJson: 400,
+    errors.NotJson: 415,
+    errors.BodyTooLarge: 413,
+    errors.InvalidOrder: 422,
+    errors.IdempotencyKeyReused: 422,
+    errors.Unauthenticated: 401,
+    errors.Forbidden: 403,
+    errors.NotFound: 404,
+    errors.Conflict: 409,
+    errors.TooManyRequests: 429,
+    errors.Unavailable: 503,
+}
+HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
+
+
+def json_response(
+    status: int, body: dict[str, Any], headers: dict[str, str] | None = None
+) -> Response:
+    """Answer with ``body`` as UTF-8 JSON."""
+    return Response(encode(body), status, headers, mimetype="application/json")
+
+
+def refusal(error: errors.KernelError, language: Language) -> Response:
+    """The answer for one of our own errors."""
+    data = {"code": error.code, **error.data}
+    if error.args and error.message != type(error)().message:
+        data["detail"] = error.message
+    headers = {}
+    if "retry_after" in error.data:
+        headers["Retry-After"] = str(error.data["retry_after"])
+    if isinstance(error, errors.Unauthenticated):
+        headers["WWW-Authenticate"] = 'Bearer realm="kernel", Basic realm="kernel"'
+    status = next((STATUS[c] for c in type(error).__mro__ if c in STATUS), 500)
+    return json_response(status, envelope(-1, text(error.code, language), data), headers)
+
+
+def install(target: Flask | Blueprint, language: Language) -> None:
+    """Answer every error raised under ``target`` in the envelope."""
+
+    def on_kernel_error(error: errors.KernelError) -> Response:
+        return refusal(error, language)
+
+    def on_http_error(error: HTTPException) -> Response:
+        status = error.code or 500
+        code = HTTP_CODES.get(status, "bad_request" if status < 500 else "internal_error")
+        answer = json_response(status, envelope(-1, text(code, language), {"code": code}))
+        if allowed := dict(error.get_headers()).get("Allow"):
+            answer.headers["Allow"] = allowed
+        return answer
+
+    def on_database_error(error: DBAPIError | PoolTimeout) -> Response:
+        log.error("database: %s", getattr(error, "orig", error))
+        passing = isinstance(error, PoolTimeout) or error.connection_invalidated
+        if passing or is_passing(getattr(error, "orig", None)):
+            return refusal(errors.Unavailable(retry_after=2), language)
+        return on_bug(error)
+
+    def on_bug(error: Exception) -> Response:
+        log.error("bug in a view", exc_info=error)
+        code = "internal_error"
+        return json_response(500, envelope(-1, text(code, language), {"code": code}))
+
+    target.register_error_handler(errors.KernelError, on_kernel_error)
+    target.register_error_handler(HTTPException, on_http_error)
+    target.register_error_handler(DBAPIError, on_database_error)
+    target.register_error_handler(PoolTimeout, on_database_error)
+    target.register_error_handler(MySQLError, on_bug)
+    target.register_error_handler(Exception, on_bug)
