@@ -11,6 +11,8 @@ import struct
 import time
 from typing import Protocol
 
+from sqlalchemy.exc import DBAPIError
+
 from kernel.dispatcher import Dispatcher, Hints
 from kernel.execute import Executed, execute
 from kernel.fence import hand_back
@@ -85,8 +87,13 @@ class WorkerProcess:
 
     def execute(self, order_id: str) -> Executed | None:
         """Run one hinted order, then wake, hint or mirror as its end demands."""
-        executed = execute(self.kernel, order_id)
-        self._busy_at = time.monotonic()
+        try:
+            executed = execute(self.kernel, order_id)
+        except DBAPIError as error:  # nothing was claimed, or the lease will run out
+            log.warning("left to the sweep: %s", error.orig, extra={"order_id": order_id})
+            return None
+        finally:
+            self._busy_at = time.monotonic()
         if executed is None:
             return None
         if executed.outcome is not None:

@@ -19,6 +19,7 @@ from kernel.handlers import Handlers
 from kernel.runtime import Kernel
 from kernel.testing import FakeTransport, create_tables
 from tests.servers import MariaDB, Redis, Server, require
+from tests.stack import Stack
 from tests.waiting import is_running
 
 for _name in [name for name in os.environ if name.startswith("KERNEL_")]:
@@ -175,3 +176,12 @@ def make_kernel(tmp_path: Path) -> Iterator[Callable[..., Kernel]]:
 def kernel(make_kernel: Callable[..., Kernel], database_url: str) -> Kernel:
     """A kernel with the built-in handlers, on SQLite and on MariaDB."""
     return make_kernel(database_url)
+
+
+@pytest.fixture
+def stack(
+    tmp_path: Path, mariadb_url: str, redis: Redis, request: pytest.FixtureRequest
+) -> Iterator[Stack]:
+    """A stack on MariaDB and Redis, nothing started yet; settings by indirect parameters."""
+    with Stack(tmp_path, mariadb_url, redis, **getattr(request, "param", {})) as built:
+        yield built
