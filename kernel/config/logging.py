@@ -31,17 +31,24 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """A record for a terminal: time, level, message, ids."""
+    """A record for a terminal: time, level, message, ids; nothing in it can move the cursor."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the record as text; control characters are escaped."""
+        """Return the record as one line of text, and a traceback below it."""
         moment = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")
-        message = record.getMessage().encode("unicode_escape").decode("ascii")
         ids = " ".join(f"{name}={value}" for name, value in extras(record).items())
-        text = f"{moment} {record.levelname:<7} {message} {ids}".rstrip()
+        text = (
+            f"{moment} {record.levelname:<7} {printable(f'{record.getMessage()} {ids}')}".rstrip()
+        )
         if record.exc_info:
-            text += "\n" + self.formatException(record.exc_info)
+            lines = self.formatException(record.exc_info).splitlines()
+            text = "\n".join([text, *map(printable, lines)])
         return text
+
+
+def printable(text: str) -> str:
+    """Escape what a terminal would obey or hide: controls, line ends, direction overrides."""
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
 
 
 def extras(record: logging.LogRecord) -> dict[str, Any]:
@@ -55,5 +62,7 @@ def configure(level: int | str = "INFO") -> None:
     handler.setFormatter(TextFormatter() if sys.stderr.isatty() else JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     # Celery and kombu say per message what the rows say better.
-    for noisy in ("celery.worker.strategy", "celery.app.trace", "kombu", "urllib3"):
+    for noisy in ("celery.worker.strategy", "celery.app.trace", "kombu"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLogger().level))
+    # Its warnings quote what a receiver sent.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)

@@ -1,0 +1,108 @@
+"""Celery as a carrier of hints: what is configured, what is published, what is mirrored."""
+
+import base64
+import json
+import time
+from collections.abc import Callable
+
+import pytest
+from celery import Celery
+from celery.result import AsyncResult
+
+from kernel.handlers import Handlers
+from kernel.runtime import Kernel
+from kernel.states import OrderState, Outcome
+from kernel.tasks import Broker, make_celery, make_worker
+from tests.servers import Redis
+from tests.stack import stopped
+from tests.waiting import wait_until
+
+MakeKernel = Callable[..., Kernel]
+
+
+@pytest.fixture
+def kernel(make_kernel: MakeKernel, sqlite_url: str, redis: Redis) -> Kernel:
+    """A kernel with a broker in Redis database 1 and results in database 2."""
+    redis.client(1).flushdb()
+    redis.client(2).flushdb()
+    return make_kernel(sqlite_url, broker_url=redis.url(1), result_backend=redis.url(2))
+
+
+def queued(redis: Redis) -> list[object]:
+    """The arguments of the messages in the queue, the oldest first."""
+    raw = redis.client(1).lrange("orders", 0, -1)
+    bodies = [json.loads(one)["body"] for one in reversed(raw)]
+    return [json.loads(base64.b64decode(body))[0] for body in bodies]
+
+
+def test_message_carries_an_id_and_nothing_else_when_hinted(kernel: Kernel, redis: Redis) -> None:
+    Broker(kernel).hint(["one", "two"])
+    assert wait_until(lambda: len(queued(redis)) == 2 and queued(redis)) == [["one"], ["two"]]
+
+
+def test_backlog_counts_the_queue_when_the_broker_answers(kernel: Kernel, redis: Redis) -> None:
+    broker = Broker(kernel)
+    assert broker.backlog() == 0
+    broker.hint([str(n) for n in range(7)])
+    wait_until(lambda: broker.backlog() == 7)
+
+
+def test_backlog_is_unknown_and_soon_when_the_broker_is_frozen(
+    kernel: Kernel, redis: Redis
+) -> None:
+    broker = Broker(kernel)
+    with stopped(redis.pid):
+        started = time.monotonic()
+        assert broker.backlog() is None
+        assert time.monotonic() - started < 3
+
+
+def test_hints_arrive_later_when_the_broker_was_down(kernel: Kernel, redis: Redis) -> None:
+    broker = Broker(kernel)
+    redis.kill()
+    try:
+        broker.hint(["later"])
+    finally:
+        redis.start()
+    wait_until(lambda: queued(redis) == [["later"]])
+
+
+def test_two_kernels_keep_their_tasks_apart_when_in_one_process(
+    make_kernel: MakeKernel, sqlite_url: str
+) -> None:
+    first = make_worker(make_kernel(sqlite_url))
+    second = make_worker(make_kernel(sqlite_url, Handlers()))
+    assert first.tasks["kernel.execute"] is not second.tasks["kernel.execute"]
+
+
+def test_worker_takes_json_alone_and_no_orders_from_afar_when_configured(kernel: Kernel) -> None:
+    conf = make_celery(kernel).conf
+    assert conf.accept_content == ["json"]
+    assert not conf.worker_enable_remote_control
+    assert conf.task_ignore_result
+    assert not conf.task_acks_late
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state", "shown"),
+    [
+        (Outcome(OrderState.SUCCESS, "success", '{"a": 1}'), "SUCCESS", {"a": 1}),
+        (Outcome(OrderState.WARNING, "partly", '{"b": 2}'), "SUCCESS", {"b": 2}),
+    ],
+)
+def test_result_is_read_by_celery_clients_when_mirrored(
+    kernel: Kernel, redis: Redis, outcome: Outcome, state: str, shown: dict[str, int]
+) -> None:
+    Broker(kernel).finished("id", outcome)
+    with Celery(backend=redis.url(2), set_as_current=False) as client:
+        result = AsyncResult("id", app=client)
+        wait_until(lambda: result.state == state)
+        assert result.result == shown
+
+
+def test_mirror_expires_when_nobody_reads_it(kernel: Kernel, redis: Redis) -> None:
+    Broker(kernel).finished("id", Outcome(OrderState.FAILED, "no", error_code="no"))
+    key = "celery-task-meta-id"
+    assert (
+        0 < wait_until(lambda: redis.client(2).ttl(key) > 0 and redis.client(2).ttl(key)) <= 86_400
+    )
