@@ -76,7 +76,7 @@ class BackgroundSender(Generic[T]):
     def _try(self, batch: list[T], failing: bool) -> bool:
         try:
             self._send(batch)
-        except Exception as error:  # whatever a broker's client raises, the next try may do
+        except Exception as error:  # noqa: BLE001 - whatever a client raises, the next try may do
             if not failing:
                 log.warning("%s: %s: %s; trying again", self._name, type(error).__name__, error)
             return False

@@ -13,7 +13,7 @@ from sqlalchemy import Integer, String, Table, Text, insert
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.schema import Column
 
-from kernel.columns import Base, UTCDateTime
+from kernel.columns import OPTIONS, Base, UTCDateTime
 from kernel.errors import Reject
 from kernel.handlers import Handlers, Partial, Run
 
@@ -30,7 +30,7 @@ projects = Table(
     Column("projname", String(255), nullable=False),
     Column("prodesc", Text, nullable=False),
     Column("projctime", UTCDateTime, nullable=False),
-    **Base.__table_args__,
+    **OPTIONS,
 )
 
 

@@ -68,6 +68,9 @@ def serial() -> BigInteger:
     return BigInteger().with_variant(Integer, "sqlite")
 
 
+OPTIONS = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
+
+
 class Base(DeclarativeBase):
     """All tables: InnoDB and utf8mb4 said aloud, every constraint named."""
 
@@ -79,16 +82,12 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    __table_args__: Any = {
-        "mysql_engine": "InnoDB",
-        "mysql_charset": "utf8mb4",
-        "mysql_collate": "utf8mb4_bin",
-    }
+    __table_args__: Any = OPTIONS
 
 
 def table(*constraints: Any) -> tuple[Any, ...]:
     """Return ``__table_args__`` with the options every table has."""
-    return (*constraints, Base.__table_args__)
+    return (*constraints, OPTIONS)
 
 
 def new_id(now: datetime) -> str:

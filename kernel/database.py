@@ -157,8 +157,9 @@ def _begin_sqlite(connection: Connection) -> None:
 def _connect_mysql(connection: Any, _record: Any) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SET SESSION sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ZERO_DATE,"
-            f"NO_ZERO_IN_DATE', time_zone = '+00:00', innodb_lock_wait_timeout = {LOCK_WAIT_SECONDS}"
+            "SET SESSION time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,"
+            "NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO', "
+            f"innodb_lock_wait_timeout = {LOCK_WAIT_SECONDS}"
         )
 
 

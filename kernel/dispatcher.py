@@ -16,9 +16,18 @@ from typing import Protocol, TypeVar
 from sqlalchemy.exc import DBAPIError
 
 from kernel.database import is_passing
-from kernel.deliver import BATCH, DueDelivery, FinishedAttempt, attempt, claim_due, record
+from kernel.deliver import (
+    BATCH,
+    DueDelivery,
+    FinishedAttempt,
+    attempt,
+    claim_due,
+    due_lanes,
+    record,
+)
 from kernel.fence import hand_back, renew_leases
 from kernel.handlers import Run
+from kernel.origins import Origins, share
 from kernel.runtime import Kernel
 from kernel.states import Outcome
 from kernel.sweep import HINTS, Swept, sweep, take_turn
@@ -70,9 +79,12 @@ class Dispatcher:
         self._beat = beat or (lambda: None)
         self._wake = threading.Event()
         self._stop = threading.Event()
-        self._finished: queue.SimpleQueue[FinishedAttempt | None] = queue.SimpleQueue()
+        self._ended: queue.SimpleQueue[tuple[DueDelivery, FinishedAttempt | None]] = (
+            queue.SimpleQueue()
+        )
         self._later: queue.SimpleQueue[tuple[float, str]] = queue.SimpleQueue()
         # The rest belongs to the dispatcher's thread alone.
+        self._origins = Origins(self.threads)
         self._in_flight = 0
         self._unrecorded: list[FinishedAttempt] = []
         self._record_at = 0.0
@@ -111,7 +123,7 @@ class Dispatcher:
                     busy = self._round(senders)
                     if self._reached_since is None:
                         self._reached_since = time.monotonic()
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001 - no round may end the loop
                     busy = self._failed(error)
                 self._wait(busy)
 
@@ -120,14 +132,12 @@ class Dispatcher:
         self._beat()
         self._record()
         self._renew()
-        claimed = [] if self._stop.is_set() else self._claim()
-        for due in claimed:
-            self._in_flight += 1
-            senders.submit(self._send, due)
-        if not self._stop.is_set():
-            self._hint_timers()
-            self._sweep()
-        return len(claimed) == BATCH
+        if self._stop.is_set():
+            return False
+        wanted = self._claim(senders)
+        self._hint_timers()
+        self._sweep()
+        return wanted
 
     def _failed(self, error: Exception) -> bool:
         """Note a failed round. A busy SQLite file is no outage: nobody else could have written."""
@@ -153,8 +163,10 @@ class Dispatcher:
 
     def _record(self) -> None:
         """Write what has finished, at most every 20 ms: one commit for many attempts."""
-        for one in _drain(self._finished):
+        for due, one in _drain(self._ended):
             self._in_flight -= 1
+            reason = "protocol" if one is None else one.reason
+            self._origins.end(due.origin, reason, time.monotonic())
             if one is not None:
                 self._unrecorded.append(one)
         if self._unrecorded and time.monotonic() >= self._record_at:
@@ -162,9 +174,17 @@ class Dispatcher:
             self._unrecorded = []
             self._record_at = time.monotonic() + RECORD_SECONDS
 
-    def _claim(self) -> list[DueDelivery]:
-        free = min(BATCH, self.threads - self._in_flight)
-        return claim_due(self.kernel, free) if free > 0 else []
+    def _claim(self, senders: ThreadPoolExecutor) -> bool:
+        """Claim what there is room for and have it sent; True when a lane may hold more."""
+        if self._origins.free <= 0:
+            return False
+        shares = share(due_lanes(self.kernel), self._origins, BATCH, time.monotonic())
+        claimed = claim_due(self.kernel, shares) if shares else []
+        for due in claimed:
+            self._in_flight += 1
+            self._origins.begin(due.origin)
+            senders.submit(self._send, due)
+        return len(claimed) == sum(shares.values()) > 0
 
     def _send(self, due: DueDelivery) -> None:
         finished = None
@@ -172,7 +192,7 @@ class Dispatcher:
             finished = attempt(self.kernel, due)
         except Exception:  # a bug of ours: the claim runs out and the delivery is due again
             log.exception("sending failed", extra={"delivery_id": due.id})
-        self._finished.put(finished)
+        self._ended.put((due, finished))
         self._wake.set()
 
     def _renew(self) -> None:

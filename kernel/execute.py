@@ -179,7 +179,7 @@ def run_handler(kernel: Kernel, claimed: Claimed, run: Run) -> Outcome:
     outcome, failure = None, None
     try:
         outcome = _returned(kernel, run, claimed)
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - it is a stranger's code
         failure = error
     ended = interruption(run)
     if ended is not None and not isinstance(ended, OrderCancelled):

@@ -88,7 +88,6 @@ def commit_outcome(kernel: Kernel, held: HeldOrder, run: Run, outcome: Outcome) 
 def undo(run: Run) -> None:
     """Roll back what is not committed; a connection that is gone has done so already."""
     connection = cast(Connection, run.session.get_bind())
-    assert isinstance(connection, Connection)
     with unsealed(run.guard):
         try:
             Session.rollback(run.session)

@@ -43,6 +43,10 @@ class Caller(Base):
     # Callback rules added to the global ones: JSON lists of CIDRs and of host names.
     allow_nets: Mapped[str] = mapped_column(Text, default="[]")
     allow_hosts: Mapped[str] = mapped_column(Text, default="[]")
+    # Headers sent with every callback: a JSON object. Their values are secrets.
+    headers: Mapped[str] = mapped_column(Text, default="{}")
+    # The retry schedule in seconds, as a JSON list; null for the setting's.
+    schedule: Mapped[str | None] = mapped_column(Text)
 
 
 class ApiKey(Base):
@@ -186,6 +190,8 @@ class Delivery(Base):
     # Pending: due then. A claim moves it past the attempt's deadline, so a sender that dies
     # leaves it due again and needs no rescue.
     next_attempt_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    # False until the first attempt was claimed: first attempts go before retries.
+    late: Mapped[bool] = mapped_column(default=False)
     # Whose attempt is in flight; the fence of the result.
     claim_token: Mapped[str | None] = mapped_column(token(36))
     # Attempts begun, over the delivery's whole life; and since it last became owed.
@@ -196,7 +202,8 @@ class Delivery(Base):
     finished_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
     __table_args__ = table(
-        Index(None, "state", "next_attempt_at"),
+        Index(None, "state", "late", "caller_id", "origin", "next_attempt_at"),
+        Index(None, "state", "finished_at"),
         Index(None, "caller_id", "id"),
     )
 
@@ -215,8 +222,22 @@ class Attempt(Base):
     status: Mapped[int | None]
     # Why it failed, from the transport's closed set; null when it was delivered.
     reason: Mapped[str | None] = mapped_column(token(16))
+    # Milliseconds spent in dns, connect, tls, send, wait and read: a JSON object.
+    phases: Mapped[str] = mapped_column(String(255), default="{}")
     # The first bytes of the answer, for people. Hostile text.
     excerpt: Mapped[str | None] = mapped_column(String(1000))
+
+
+class Pause(Base):
+    """A person's word that nothing is to be sent to a host, or for a caller, until resumed."""
+
+    __tablename__ = "pauses"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    # One of the two is set. A host is a name, or name:port.
+    host: Mapped[str | None] = mapped_column(token(300), unique=True)
+    caller_id: Mapped[int | None] = mapped_column(ForeignKey("callers.id"), unique=True)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
 
 class SelectTag(Base):

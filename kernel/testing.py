@@ -18,7 +18,7 @@ from sqlalchemy import select
 
 from kernel.addresses import CallbackPolicy
 from kernel.columns import Base
-from kernel.deliver import BATCH, attempt, claim_due, record
+from kernel.deliver import BATCH, attempt, claim_due, due_lanes, record
 from kernel.errors import TransportError
 from kernel.execute import execute
 from kernel.models import ANONYMOUS, Caller, SigningSecret
@@ -91,7 +91,8 @@ def drain(kernel: Kernel) -> int:
     done = 0
     while True:
         orders = [execute(kernel, order_id) for order_id in due_orders(kernel, HINTS)]
-        finished = [attempt(kernel, due) for due in claim_due(kernel, BATCH)]
+        shares = dict.fromkeys(due_lanes(kernel), BATCH)
+        finished = [attempt(kernel, due) for due in claim_due(kernel, shares)]
         if finished:
             record(kernel, finished)
         if not orders and not finished:

@@ -1,19 +1,19 @@
 """T4 and T5: claim, POST, record. On SQLite and on MariaDB, with a FakeTransport."""
 
 import threading
-from datetime import timedelta
+from collections.abc import Callable
 
 import pytest
 from sqlalchemy import event, select
 from standardwebhooks.webhooks import Webhook
 
-from kernel.deliver import attempt, claim_due, record
-from kernel.models import Attempt, SigningSecret
+from kernel.deliver import DueDelivery, attempt, claim_due, due_lanes, record
+from kernel.models import Attempt, Caller, Pause, SigningSecret
 from kernel.retry import Delivered
 from kernel.runtime import Kernel
 from kernel.submit import redeliver
 from kernel.testing import FakeTransport
-from tests.factories import delivery, make_delivery
+from tests.factories import delivery, make_delivery, make_order
 
 
 def answer(kernel: Kernel, *answers: int | str) -> FakeTransport:
@@ -24,9 +24,14 @@ def answer(kernel: Kernel, *answers: int | str) -> FakeTransport:
     return transport
 
 
+def claim(kernel: Kernel, count: int = 50) -> list[DueDelivery]:
+    """Claim up to ``count`` of each lane."""
+    return claim_due(kernel, dict.fromkeys(due_lanes(kernel), count))
+
+
 def deliver_due(kernel: Kernel) -> int:
     """Claim, send and record what is due now; return how many."""
-    finished = [attempt(kernel, due) for due in claim_due(kernel, 50)]
+    finished = [attempt(kernel, due) for due in claim(kernel)]
     if finished:
         record(kernel, finished)
     return len(finished)
@@ -121,30 +126,30 @@ def test_claims_never_share_an_attempt_when_made_at_once(kernel: Kernel) -> None
     made = {make_delivery(kernel) for _ in range(30)}
     claimed: list[str] = []
 
-    def claim() -> None:
-        claimed.extend(due.id for due in claim_due(kernel, 20))
+    def rival() -> None:
+        claimed.extend(due.id for due in claim(kernel, 20))
 
-    threads = [threading.Thread(target=claim) for _ in range(4)]
+    threads = [threading.Thread(target=rival) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert len(claimed) == len(set(claimed))
-    assert set(claimed) | {due.id for due in claim_due(kernel, 50)} == made
+    assert set(claimed) | {due.id for due in claim(kernel)} == made
 
 
 def test_delivery_is_due_again_when_its_sender_died(kernel: Kernel) -> None:
     make_delivery(kernel)
-    assert len(claim_due(kernel, 50)) == 1
-    assert claim_due(kernel, 50) == []
+    assert len(claim(kernel)) == 1
+    assert claim(kernel) == []
     kernel.clock.shift(60)
-    assert [due.attempt for due in claim_due(kernel, 50)] == [2]
+    assert [due.attempt for due in claim(kernel)] == [2]
 
 
 def test_delivered_stays_delivered_when_a_late_attempt_fails(kernel: Kernel) -> None:
     answer(kernel, 500, 200)
     delivery_id = make_delivery(kernel)
-    late = [attempt(kernel, due) for due in claim_due(kernel, 50)]
+    late = [attempt(kernel, due) for due in claim(kernel)]
     kernel.clock.shift(60)
     deliver_due(kernel)
     record(kernel, late)
@@ -152,24 +157,76 @@ def test_delivered_stays_delivered_when_a_late_attempt_fails(kernel: Kernel) -> 
     assert len(attempts(kernel)) == 2
 
 
-def test_first_attempts_come_first_when_retries_are_due_too(kernel: Kernel) -> None:
-    hour = timedelta(hours=1)
-    retry = make_delivery(kernel, tries=3, next_attempt_at=kernel.clock.now() - hour)
-    first = make_delivery(kernel)
-    assert [due.id for due in claim_due(kernel, 1)] == [first]
-    assert [due.id for due in claim_due(kernel, 1)] == [retry]
+def test_lanes_tell_first_attempts_from_retries_when_both_are_due(kernel: Kernel) -> None:
+    make_delivery(kernel, tries=3, late=True)
+    make_delivery(kernel)
+    make_delivery(kernel, origin="https://other.example:443")
+    lanes = {(lane.late, lane.origin) for lane in due_lanes(kernel)}
+    first = "https://receiver.example:443"
+    assert lanes == {(True, first), (False, first), (False, "https://other.example:443")}
 
 
-def test_skipped_origins_lose_no_attempt_when_others_are_claimed(kernel: Kernel) -> None:
+def test_claims_leave_other_lanes_alone_when_one_is_named(kernel: Kernel) -> None:
     hanging = make_delivery(kernel, origin="https://hangs.example:443")
     other = make_delivery(kernel)
-    assert [due.id for due in claim_due(kernel, 50, {"https://hangs.example:443"})] == [other]
+    lane = next(one for one in due_lanes(kernel) if "receiver" in one.origin)
+    assert [due.id for due in claim_due(kernel, {lane: 5})] == [other]
     assert delivery(kernel, hanging).attempt == 0
+
+
+@pytest.mark.parametrize(
+    "paused", [{"host": "receiver.example"}, {"host": "receiver.example:443"}, {"caller_id": 1}]
+)
+def test_nothing_is_sent_when_an_origin_or_a_caller_is_paused(
+    kernel: Kernel, paused: dict[str, object]
+) -> None:
+    make_delivery(kernel)
+    with kernel.transaction() as session:
+        session.add(Pause(created_at=kernel.clock.now(), **paused))
+    assert due_lanes(kernel) == []
+
+
+def test_callback_carries_the_callers_headers_when_it_has_some(kernel: Kernel) -> None:
+    with kernel.transaction() as session:
+        session.get_one(Caller, 1).headers = '{"X-Api-Key": "hidden"}'
+    make_delivery(kernel)
+    due = claim(kernel)[0]
+    attempt(kernel, due)
+    assert answer(kernel, 200).sent[0].headers["X-Api-Key"] == "hidden"
+    assert "hidden" not in repr(due)
+
+
+def test_retry_follows_the_callers_schedule_when_it_has_one(kernel: Kernel) -> None:
+    with kernel.transaction() as session:
+        session.get_one(Caller, 1).schedule = "[1000]"
+    answer(kernel, 500)
+    delivery_id = make_delivery(kernel)
+    deliver_due(kernel)
+    pause = (delivery(kernel, delivery_id).next_attempt_at - kernel.clock.now()).total_seconds()
+    assert 990 < pause < 1101
+
+
+def test_lanes_are_found_by_index_jumps_when_many_deliveries_wait(
+    make_kernel: Callable[..., Kernel], mariadb_rows_url: str
+) -> None:
+    kernel = make_kernel(mariadb_rows_url)
+    now = kernel.clock.now()
+    order_id = make_order(kernel, state="success", finished_at=now)
+    for _ in range(400):
+        make_delivery(kernel, order_id)
+    seen: list[str] = []
+    event.listen(kernel.engine, "before_cursor_execute", lambda *call: seen.append(call[2:4]))
+    due_lanes(kernel)
+    statement, parameters = next(one for one in seen if "GROUP BY" in one[0])
+    with kernel.engine.connect() as connection:
+        connection.exec_driver_sql("ANALYZE TABLE deliveries")
+        plan = connection.exec_driver_sql("EXPLAIN " + statement, parameters).one()
+    assert "index for group-by" in plan.Extra
 
 
 def test_redeliver_changes_nothing_when_an_attempt_is_in_flight(kernel: Kernel) -> None:
     delivery_id = make_delivery(kernel)
-    in_flight = claim_due(kernel, 50)
+    in_flight = claim(kernel)
     assert not redeliver(kernel, None, delivery_id)
     record(kernel, [attempt(kernel, due) for due in in_flight])
     assert redeliver(kernel, None, delivery_id)
@@ -188,7 +245,7 @@ def test_redelivered_callback_keeps_its_id_when_sent_again(kernel: Kernel) -> No
 def test_record_commits_once_when_many_attempts_finished(kernel: Kernel) -> None:
     for _ in range(20):
         make_delivery(kernel)
-    finished = [attempt(kernel, due) for due in claim_due(kernel, 50)]
+    finished = [attempt(kernel, due) for due in claim(kernel)]
     commits: list[None] = []
     event.listen(kernel.engine, "commit", lambda connection: commits.append(None))
     record(kernel, finished)

@@ -9,11 +9,13 @@ import difflib
 import ipaddress
 import os
 import re
+import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, FilePath, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -21,6 +23,8 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 from kernel.errors import ConfigurationError
 
@@ -45,9 +49,68 @@ def _networks(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
+# The messages below never quote a URL, nor an error that might: it holds a password.
+def _database(value: SecretStr) -> SecretStr:
+    try:
+        url = make_url(value.get_secret_value())
+    except (ArgumentError, ValueError):
+        raise ValueError(NOT_A_URL) from None
+    if url.drivername not in DATABASES:
+        raise ValueError(
+            f"{url.drivername}:// is not supported; write sqlite:///path/to/file or "
+            "mysql+pymysql://user:password@host/name (for MariaDB and MySQL)"
+        )
+    if not url.database or url.database == ":memory:":
+        raise ValueError("name a database: one in memory is not shared between processes")
+    return value
+
+
+def _brokers(value: SecretStr) -> SecretStr:
+    for url in value.get_secret_value().split(";"):
+        _check_server(url, (*REDIS, *RABBITMQ))
+    return value
+
+
+def _results(value: SecretStr) -> SecretStr:
+    if value.get_secret_value():
+        _check_server(value.get_secret_value(), REDIS)
+    return value
+
+
+def _check_server(url: str, schemes: tuple[str, ...]) -> None:
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - reading it checks it
+    except ValueError:
+        raise ValueError(NOT_A_URL) from None
+    if parts.scheme not in schemes:
+        raise ValueError(f"{parts.scheme}:// is not supported; use {', '.join(schemes)}")
+    if parts.scheme in REDIS and not re.fullmatch(r"/?|/[0-9]{1,5}", parts.path, re.ASCII):
+        raise ValueError("what follows the last / must be the number of a Redis database")
+
+
+def _port(value: str) -> str:
+    if int(value.rpartition(":")[2]) > 65535:
+        raise ValueError("a port is at most 65535")
+    return value
+
+
+DATABASES = ("sqlite", "sqlite+pysqlite", "mysql+pymysql", "mariadb+pymysql")
+REDIS = ("redis", "rediss")
+RABBITMQ = ("amqp", "amqps")
+NOT_A_URL = "this is not a URL; special characters in a password are written as %40, %3A, %2F, ..."
+
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 Networks = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_networks)]
-Seconds = Annotated[float, Field(gt=0)]
+# A year is what MariaDB accepts for its own timeouts; a century is what a date can be moved by.
+Seconds = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
+Days = Annotated[float, Field(gt=0, le=36_500, allow_inf_nan=False)]
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_database)]
+BrokerUrl = Annotated[SecretStr, AfterValidator(_brokers)]
+ResultUrl = Annotated[SecretStr, AfterValidator(_results)]
+Address = Annotated[
+    str, Field(pattern=r"^(\[[0-9a-fA-F:]+\]|[^:/\s]+):\d{1,5}$"), AfterValidator(_port)
+]
 
 
 class Settings(BaseSettings):
@@ -57,34 +120,35 @@ class Settings(BaseSettings):
         env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True
     )
 
-    database_url: SecretStr = SecretStr("sqlite:///var/kernel.db")
-    broker_url: SecretStr = SecretStr("redis://127.0.0.1:6379/1")
-    result_backend: SecretStr = SecretStr("redis://127.0.0.1:6379/2")
+    database_url: DatabaseUrl = SecretStr("sqlite:///var/kernel.db")
+    broker_url: BrokerUrl = SecretStr("redis://127.0.0.1:6379/1")
+    result_backend: ResultUrl = SecretStr("redis://127.0.0.1:6379/2")
     result_expires_seconds: int = Field(86_400, gt=0)
     handlers: str = Field("kernel.builtin:handlers", pattern=r"^[\w.]+:\w+$")
     language: Literal["en", "zh"] = "en"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
-    bind: str = Field("127.0.0.1:8000", pattern=r"^(\[[0-9a-fA-F:]+\]|[^:/\s]+):\d{1,5}$")
+    bind: Address = "127.0.0.1:8000"
     auth: Literal["required", "off"] = "required"
-    max_body_bytes: int = Field(1_048_576, ge=1024, le=16_777_216)
+    # MariaDB takes statements of 16 MiB by default, and an order may grow fourfold in one.
+    max_body_bytes: int = Field(1_048_576, ge=1024, le=4_194_304)
     api_processes: int = Field(2, ge=1, le=256)
 
     worker_processes: int = Field(2, ge=1, le=256)
     lease_seconds: Seconds = 30.0
     sweep_seconds: Seconds = 5.0
     time_limit_seconds: Seconds = 3600.0
-    shutdown_grace_seconds: float = Field(20.0, ge=0)
-    retention_days: float = Field(30.0, gt=0)
+    shutdown_grace_seconds: float = Field(20.0, ge=0, le=86_400)
+    retention_days: Days = 30.0
 
     callback_allow_nets: Networks = ()
     callback_allow_hosts: Words = ()
-    callback_ca_file: Path | None = None
+    callback_ca_file: FilePath | None = None
     callback_timeout: Seconds = 15.0
     callback_schedule: Annotated[tuple[Seconds, ...], NoDecode, BeforeValidator(_split)] = SCHEDULE
     callback_client_errors: int = Field(3, ge=1)
-    callback_give_up_days: float = Field(4.0, gt=0)
-    callback_threads: int = Field(32, ge=1, le=1000)
+    callback_give_up_days: Days = 4.0
+    callback_threads: int = Field(128, ge=1, le=1000)
     dispatcher_threads: int = Field(200, ge=1, le=2000)
 
     @classmethod
@@ -97,8 +161,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Read arguments, then the environment, then the TOML file."""
-        toml = Path(os.environ.get(CONFIG_FILE, "kernel.toml"))
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml)
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, _config_file())
 
 
 def load(**overrides: Any) -> Settings:
@@ -112,6 +175,16 @@ def load(**overrides: Any) -> Settings:
         return _coherent(Settings(**overrides))
     except ValidationError as error:
         raise ConfigurationError("\n".join(_explain(error))) from None
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{_config_file()} cannot be read: {error}") from None
+
+
+def _config_file() -> Path:
+    """Return the TOML file to read. Raises ConfigurationError when a named one is missing."""
+    named = os.environ.get(CONFIG_FILE)
+    if named is not None and not Path(named).is_file():
+        raise ConfigurationError(f"{CONFIG_FILE}={named}: there is no such file")
+    return Path("kernel.toml" if named is None else named)
 
 
 def _coherent(settings: Settings) -> Settings:
@@ -122,7 +195,19 @@ def _coherent(settings: Settings) -> Settings:
             f"KERNEL_CALLBACK_GIVE_UP_DAYS ({settings.callback_give_up_days:g}): "
             "an order is kept until its callback is over"
         )
+    if settings.auth == "off" and not _is_loopback(settings.bind.rpartition(":")[0]):
+        raise ConfigurationError(
+            f"KERNEL_AUTH=off is for loopback addresses only, and KERNEL_BIND is {settings.bind}: "
+            "bind to 127.0.0.1, or make a key with `kernel callers add`"
+        )
     return settings
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 def _refuse_unknown(environ: Mapping[str, str]) -> None:
@@ -139,7 +224,7 @@ def _explain(error: ValidationError) -> Iterable[str]:
         if problem["type"] == "extra_forbidden":
             yield f"unknown setting {name}{_nearest(name, known)}"
         else:
-            yield f"{PREFIX}{name.upper()}: {problem['msg']}"
+            yield f"{PREFIX}{name.upper()}: {problem['msg'].removeprefix('Value error, ')}"
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

@@ -33,6 +33,8 @@ def upgrade() -> None:
         sa.Column("created_at", UTCDateTime(), nullable=False),
         sa.Column("allow_nets", sa.Text(), nullable=False),
         sa.Column("allow_hosts", sa.Text(), nullable=False),
+        sa.Column("headers", sa.Text(), nullable=False),
+        sa.Column("schedule", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_callers")),
         sa.UniqueConstraint("name", name=op.f("uq_callers_name")),
         **OPTIONS,
@@ -107,6 +109,18 @@ def upgrade() -> None:
     op.create_index(
         op.f("ix_orders_state_run_after"), "orders", ["state", "run_after"], unique=False
     )
+    op.create_table(
+        "pauses",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("host", token(300), nullable=True),
+        sa.Column("caller_id", sa.Integer(), nullable=True),
+        sa.Column("created_at", UTCDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(["caller_id"], ["callers.id"], name=op.f("fk_pauses_caller_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_pauses")),
+        sa.UniqueConstraint("caller_id", name=op.f("uq_pauses_caller_id")),
+        sa.UniqueConstraint("host", name=op.f("uq_pauses_host")),
+        **OPTIONS,
+    )
     signing_secrets = op.create_table(
         "signing_secrets",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -134,6 +148,7 @@ def upgrade() -> None:
         sa.Column("created_at", UTCDateTime(), nullable=False),
         sa.Column("state", token(16), nullable=False),
         sa.Column("next_attempt_at", UTCDateTime(), nullable=False),
+        sa.Column("late", sa.Boolean(), nullable=False),
         sa.Column("claim_token", token(36), nullable=True),
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("tries", sa.Integer(), nullable=False),
@@ -151,9 +166,15 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_deliveries_order_id"), "deliveries", ["order_id"], unique=False)
     op.create_index(
-        op.f("ix_deliveries_state_next_attempt_at"),
+        op.f("ix_deliveries_state_finished_at"),
         "deliveries",
-        ["state", "next_attempt_at"],
+        ["state", "finished_at"],
+        unique=False,
+    )
+    op.create_index(
+        op.f("ix_deliveries_state_late_caller_id_origin_next_attempt_at"),
+        "deliveries",
+        ["state", "late", "caller_id", "origin", "next_attempt_at"],
         unique=False,
     )
     op.create_table(
@@ -165,6 +186,7 @@ def upgrade() -> None:
         sa.Column("duration_ms", sa.Integer(), nullable=False),
         sa.Column("status", sa.Integer(), nullable=True),
         sa.Column("reason", token(16), nullable=True),
+        sa.Column("phases", sa.String(length=255), nullable=False),
         sa.Column("excerpt", sa.String(length=1000), nullable=True),
         sa.ForeignKeyConstraint(
             ["delivery_id"], ["deliveries.id"], name=op.f("fk_attempts_delivery_id")
@@ -188,6 +210,7 @@ def _add_anonymous(callers: sa.Table, signing_secrets: sa.Table) -> None:
                 "created_at": now,
                 "allow_nets": "[]",
                 "allow_hosts": "[]",
+                "headers": "{}",
             }
         ],
     )
@@ -199,6 +222,7 @@ def downgrade() -> None:
     for name in (
         "attempts",
         "deliveries",
+        "pauses",
         "signing_secrets",
         "orders",
         "api_keys",
