@@ -1,0 +1,211 @@
+"""What people do with deliveries: redeliver one, replay many, pause and resume a host or a caller.
+
+A redelivery keeps its webhook-id and its bytes and starts a fresh schedule. Nothing here waits
+for a receiver: it only changes what is due.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, delete, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from kernel.errors import NotFound
+from kernel.models import DELIVERIES, Attempt, Delivery, Pause, rowcount
+from kernel.runtime import Kernel
+from kernel.states import DeliveryState
+
+BATCH = 500
+Told = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryFilter:
+    """Which deliveries; None means any. Times are those of the outcome they were made for."""
+
+    caller_id: int | None = None
+    state: DeliveryState | None = None
+    host: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """Return the filter as SQL conditions; ids are made with the time, so they are ranged."""
+        found = []
+        if self.caller_id is not None:
+            found.append(DELIVERIES.c.caller_id == self.caller_id)
+        if self.state is not None:
+            found.append(DELIVERIES.c.state == self.state)
+        if self.host is not None:
+            found.append(_at_host(self.host))
+        if self.since is not None:
+            found.append(DELIVERIES.c.id >= first_id(self.since))
+        if self.until is not None:
+            found.append(DELIVERIES.c.id < first_id(self.until))
+        return found
+
+
+def first_id(moment: datetime) -> str:
+    """Return the lowest UUIDv7 of ``moment`` (RFC 9562, section 5.7)."""
+    text = f"{int(moment.timestamp() * 1000):012x}"
+    return f"{text[:8]}-{text[8:]}-7000-8000-000000000000"
+
+
+def _at_host(host: str) -> ColumnElement[bool]:
+    """Match origins by host name, with any port or with the one given."""
+    exact: ColumnElement[bool] = DELIVERIES.c.origin.endswith("://" + host, autoescape=True)
+    return or_(exact, DELIVERIES.c.origin.contains(f"://{host}:", autoescape=True))
+
+
+def get_delivery(session: Session, caller_id: int | None, delivery_id: str) -> Delivery:
+    """Return the caller's delivery (anybody's when ``caller_id`` is None).
+
+    Raises NotFound for an unknown id and for another caller's, alike.
+    """
+    delivery = session.get(Delivery, delivery_id)
+    if delivery is None or caller_id not in (None, delivery.caller_id):
+        raise NotFound
+    return delivery
+
+
+def list_deliveries(session: Session, order_id: str) -> list[Delivery]:
+    """Return the order's deliveries."""
+    query = select(Delivery).where(Delivery.order_id == order_id).order_by(Delivery.id)
+    return list(session.scalars(query))
+
+
+def list_attempts(session: Session, delivery_ids: list[str]) -> dict[str, list[Attempt]]:
+    """Return the attempts of each of these deliveries, in order."""
+    found: dict[str, list[Attempt]] = {one: [] for one in delivery_ids}
+    query = select(Attempt).where(Attempt.delivery_id.in_(delivery_ids)).order_by(Attempt.id)
+    for attempt in session.scalars(query):
+        found[attempt.delivery_id].append(attempt)
+    return found
+
+
+def redeliver(kernel: Kernel, caller_id: int | None, delivery_id: str) -> bool:
+    """Make a delivery due now; False, changing nothing, while an attempt is in flight.
+
+    Raises NotFound.
+    """
+    with kernel.transaction() as session:
+        get_delivery(session, caller_id, delivery_id)
+        return _make_due(kernel, session, [delivery_id]) == 1
+
+
+def count(session: Session, wanted: DeliveryFilter) -> int:
+    """Return how many deliveries a replay of ``wanted`` would send again."""
+    query = select(func.count()).select_from(DELIVERIES)
+    return session.scalar(query.where(*_replayable(wanted))) or 0
+
+
+def replay(kernel: Kernel, wanted: DeliveryFilter, told: Told = lambda _: None) -> int:
+    """Make every delivery of ``wanted`` that is over due again, in batches of 500.
+
+    Returns how many; ``told`` is called with the running count after each batch. What becomes
+    over while it runs is left alone, so it ends.
+    """
+    done, last = 0, ""
+    end = first_id(kernel.clock.now())
+    while True:
+        page: Select[Any] = (
+            select(DELIVERIES.c.id)
+            .where(*_replayable(wanted), DELIVERIES.c.id > last, DELIVERIES.c.id < end)
+            .order_by(DELIVERIES.c.id)
+            .limit(BATCH)
+        )
+        with kernel.reading() as session:
+            ids = list(session.scalars(page))
+        if not ids:
+            return done
+        with kernel.transaction() as session:
+            done += _make_due(kernel, session, ids)
+        last = ids[-1]
+        told(done)
+
+
+def _replayable(wanted: DeliveryFilter) -> list[ColumnElement[bool]]:
+    """A replay is for what is over; what is pending comes anyway, and what is held is resumed."""
+    over = DELIVERIES.c.state.in_([DeliveryState.DELIVERED, DeliveryState.DEAD])
+    return [over, *wanted.conditions()]
+
+
+def _make_due(kernel: Kernel, session: Session, ids: list[str]) -> int:
+    now = kernel.clock.now()
+    changed = session.execute(
+        update(DELIVERIES)
+        .where(DELIVERIES.c.id.in_(ids), DELIVERIES.c.claim_token.is_(None))
+        .values(
+            state=DeliveryState.PENDING,
+            next_attempt_at=now,
+            created_at=now,
+            tries=0,
+            client_errors=0,
+            late=False,
+            finished_at=None,
+        )
+    )
+    return rowcount(changed)
+
+
+def pause(kernel: Kernel, *, host: str | None = None, caller_id: int | None = None) -> int:
+    """Hold what is owed to ``host`` (a name, or name:port) or for a caller, from now on.
+
+    Returns how many deliveries were held at once; later ones are held by the sweep, and none is
+    sent meanwhile. Pausing twice changes nothing. Attempts in flight go on.
+    """
+    row = {"host": host, "caller_id": caller_id, "created_at": kernel.clock.now()}
+    # A pause that is in force already stays as it is.
+    with suppress(IntegrityError), kernel.transaction() as session:
+        session.execute(insert(Pause).values(**row))
+    return hold_paused(kernel)
+
+
+def resume(kernel: Kernel, *, host: str | None = None, caller_id: int | None = None) -> int:
+    """Let deliveries go again; return how many were released, due now with a fresh schedule.
+
+    Raises NotFound when there is no such pause.
+    """
+    with kernel.transaction() as session:
+        removed = session.execute(
+            delete(Pause).where(Pause.host == host if host else Pause.caller_id == caller_id)
+        )
+    if rowcount(removed) == 0:
+        raise NotFound("that is not paused")
+    done = 0
+    held = DELIVERIES.c.state == DeliveryState.HELD
+    while ids := _batch(kernel, held, *DeliveryFilter(caller_id, None, host).conditions()):
+        with kernel.transaction() as session:
+            done += _make_due(kernel, session, ids)
+    hold_paused(kernel)  # what another pause still holds
+    return done
+
+
+def list_pauses(session: Session) -> list[Pause]:
+    """Return every pause in force, the oldest first."""
+    return list(session.scalars(select(Pause).order_by(Pause.id)))
+
+
+def hold_paused(kernel: Kernel) -> int:
+    """Mark pending deliveries of paused hosts and callers as held; return how many."""
+    with kernel.reading() as session:
+        pauses = [(one.host, one.caller_id) for one in list_pauses(session)]
+    done = 0
+    pending = DELIVERIES.c.state == DeliveryState.PENDING
+    idle = DELIVERIES.c.claim_token.is_(None)
+    for host, caller_id in pauses:
+        where = DeliveryFilter(caller_id, None, host).conditions()
+        while ids := _batch(kernel, pending, idle, *where):
+            with kernel.transaction() as session:
+                held = update(DELIVERIES).where(DELIVERIES.c.id.in_(ids), pending, idle)
+                done += rowcount(session.execute(held.values(state=DeliveryState.HELD)))
+    return done
+
+
+def _batch(kernel: Kernel, *conditions: ColumnElement[bool]) -> list[str]:
+    with kernel.reading() as session:
+        return list(session.scalars(select(DELIVERIES.c.id).where(*conditions).limit(BATCH)))
