@@ -68,7 +68,11 @@ def serial() -> BigInteger:
     return BigInteger().with_variant(Integer, "sqlite")
 
 
-OPTIONS = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
+OPTIONS: dict[str, Any] = {
+    "mysql_engine": "InnoDB",
+    "mysql_charset": "utf8mb4",
+    "mysql_collate": "utf8mb4_bin",
+}
 
 
 class Base(DeclarativeBase):

@@ -28,6 +28,7 @@ from kernel.deliver import (
 from kernel.fence import hand_back, renew_leases
 from kernel.handlers import Run
 from kernel.origins import Origins, share
+from kernel.redelivery import hold_paused
 from kernel.runtime import Kernel
 from kernel.states import Outcome
 from kernel.sweep import HINTS, Swept, sweep, take_turn
@@ -229,6 +230,7 @@ class Dispatcher:
         backlog = self.hints.backlog()
         hints = HINTS if backlog is None or backlog < BACKLOG else 0
         swept = sweep(self.kernel, rescue=rescue, hints=hints)
+        hold_paused(self.kernel)
         self.hints.hint([*swept.rescued, *swept.due])
         for order_id, outcome in swept.failed.items():
             self.hints.finished(order_id, outcome)
