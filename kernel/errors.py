@@ -6,7 +6,8 @@
     │   ├── InvalidJson               the body is not one strict JSON object
     │   ├── NotJson                   the content type is not JSON
     │   ├── BodyTooLarge              more bytes than MAX_BODY_BYTES
-    │   ├── InvalidOrder              members are missing, unknown or wrong; data["errors"] lists them
+    │   ├── InvalidOrder              members are missing or wrong; data["errors"] lists them
+    │   ├── InvalidQuery              the query string is wrong; data["errors"] as above
     │   ├── IdempotencyKeyReused      same key, other body
     │   ├── Unauthenticated           no credentials, or wrong ones
     │   ├── Forbidden                 credentials that may not do this
@@ -19,7 +20,7 @@
     ├── HandlerVerdict                what a handler raises to say how its order goes on
     │   ├── Reject                    failed, final
     │   └── Retry                     not now
-    └── RunInterrupted                what the kernel raises inside a handler; never raise or swallow it
+    └── RunInterrupted                what the kernel raises inside a handler; let it pass
         ├── LeaseLost                 somebody else owns the order now
         ├── RunBroken                 the database dropped this run's transaction
         ├── OrderCancelled            the caller cancelled; seen at a checkpoint
@@ -80,6 +81,12 @@ class InvalidOrder(RequestRefused):
     """
 
     code = "invalid_order"
+
+
+class InvalidQuery(RequestRefused):
+    """The query string is not valid."""
+
+    code = "invalid_query"
 
 
 class IdempotencyKeyReused(RequestRefused):

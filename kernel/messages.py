@@ -33,6 +33,7 @@ TEXTS: dict[str, dict[Language, str]] = {
     },
     "body_too_large": {"en": "the body is too large", "zh": "请求体过大"},
     "invalid_order": {"en": "the order is not valid", "zh": "参数错误"},
+    "invalid_query": {"en": "the query string is not valid", "zh": "查询参数错误"},
     "idempotency_key_reused": {
         "en": "the idempotency key was used before with another body",
         "zh": "幂等键已用于不同的请求",

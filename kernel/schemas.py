@@ -1,12 +1,10 @@
 """JSON in → OrderRequest; rows → JSON out. The wire of every answer and callback.
 
-Strict on the way in: one UTF-8 object, no duplicate names, no NaN, no lone surrogates, bounded
-depth. `json.loads` alone accepts or trips over more than half of a corpus of hostile bodies.
+What arrives has passed `kernel.strictjson`; here it gets a meaning.
 """
 
 import hashlib
 import json
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,11 +12,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from kernel.errors import InvalidJson, InvalidOrder
+from kernel.errors import InvalidOrder
 from kernel.handlers import Handler
 from kernel.messages import Language, text
 from kernel.models import Attempt, Delivery, HeldOrder, Order
 from kernel.states import OrderState, Outcome
+from kernel.strictjson import escape_pointer
 
 STATUS = {
     OrderState.PENDING: 2,
@@ -28,11 +27,11 @@ STATUS = {
     OrderState.FAILED: -1,
     OrderState.CANCELLED: -1,
 }
-MAX_DEPTH = 64
 MAX_RESULT_BYTES = 262_144
 MAX_MESSAGE = 1000
-# Beyond this, a JSON number does not survive other people's parsers (RFC 8259, section 6).
-MAX_DIGITS = 64
+MAX_WORD = 2048
+# A body may hold a hundred thousand mistakes; nobody reads more than these.
+SHOWN_PROBLEMS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,94 +51,6 @@ def encode(value: Any) -> bytes:
     ).encode()
 
 
-def parse_json(body: bytes) -> dict[str, Any]:
-    """Parse ``body`` as one strict JSON object (RFC 8259, I-JSON of RFC 7493).
-
-    Raises InvalidJson with what is wrong; ``data["pointer"]`` where a place can be named.
-    """
-    try:
-        value = json.loads(
-            body.decode("utf-8"),
-            object_pairs_hook=_unique,
-            parse_constant=_no_constant,
-            parse_float=_finite,
-            parse_int=_bounded,
-        )
-    except UnicodeDecodeError:
-        raise InvalidJson("the body is not UTF-8") from None
-    except RecursionError:
-        raise InvalidJson(f"the body is nested deeper than {MAX_DEPTH} levels") from None
-    except json.JSONDecodeError as error:
-        raise InvalidJson(f"{error.msg} at line {error.lineno} column {error.colno}") from None
-    if not isinstance(value, dict):
-        raise InvalidJson("the body must be a JSON object")
-    _check_values(value, "", 1)
-    return value
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InvalidJson(f"the member {_printable(twice)} stands twice in one object")
-    return members
-
-
-def _no_constant(name: str) -> Any:
-    raise InvalidJson(f"{name} is not JSON")
-
-
-def _finite(digits: str) -> float:
-    number = float(digits)
-    if len(digits) > MAX_DIGITS or math.isinf(number):
-        raise InvalidJson(f"the number {digits[:20]}… is too large or too long")
-    return number
-
-
-def _bounded(digits: str) -> int:
-    if len(digits) > MAX_DIGITS:
-        raise InvalidJson(f"the number {digits[:20]}… is too long")
-    return int(digits)
-
-
-def _check_values(value: Any, pointer: str, depth: int) -> None:
-    """Refuse what a text column or a receiver could not hold: surrogates, NUL, great depth."""
-    if isinstance(value, str):
-        if not value.isascii():
-            _encodable(value, pointer)
-        if "\0" in value:
-            raise InvalidJson(f"NUL character at {pointer or '/'}", pointer=pointer)
-    elif isinstance(value, dict | list):
-        if depth > MAX_DEPTH:
-            raise InvalidJson(f"the body is nested deeper than {MAX_DEPTH} levels")
-        pairs: Iterable[tuple[Any, Any]] = (
-            value.items() if isinstance(value, dict) else enumerate(value)
-        )
-        for key, item in pairs:
-            if isinstance(key, str):
-                _check_values(key, pointer, depth)
-            if isinstance(item, str | dict | list):
-                _check_values(item, f"{pointer}/{escape_pointer(key)}", depth + 1)
-
-
-def _encodable(value: str, pointer: str) -> None:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        message = f"unpaired surrogate at {_printable(pointer) or '/'}"
-        raise InvalidJson(message, pointer=_printable(pointer)) from None
-
-
-def _printable(name: str) -> str:
-    return name.encode("utf-8", "replace").decode()[:100]
-
-
-def escape_pointer(part: object) -> str:
-    """Escape one reference token of a JSON pointer (RFC 6901, section 3)."""
-    return str(part).replace("~", "~0").replace("/", "~1")
-
-
 def order_request(members: Mapping[str, Any], handlers: Mapping[str, Handler]) -> OrderRequest:
     """Take an order's JSON object apart and validate its arguments against the handler's model.
 
@@ -148,26 +59,29 @@ def order_request(members: Mapping[str, Any], handlers: Mapping[str, Handler]) -
     """
     problems = [p for name in ("select_tag", "callback_url") for p in _word(members, name)]
     args = {k: v for k, v in members.items() if k not in ("select_tag", "callback_url")}
-    encoded = encode(args)
+    encoded = encode(args).decode()
     tag = members.get("select_tag")
     if isinstance(tag, str):
         handler = handlers.get(tag)
         if handler is None:
             problems.append(problem("/select_tag", "unknown_select_tag", "no handler has this tag"))
         else:
-            problems += argument_problems(handler, encoded.decode())
+            problems += _argument_problems(handler, args, encoded)
     if problems:
         raise InvalidOrder(errors=problems)
-    fingerprint = hashlib.sha256(
-        json.dumps(members, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
-    ).hexdigest()
     return OrderRequest(
-        members["select_tag"], members["callback_url"], encoded.decode(), fingerprint
+        members["select_tag"], members["callback_url"], encoded, fingerprint(members)
     )
 
 
+def fingerprint(members: Mapping[str, Any]) -> str:
+    """Return what two submissions have in common when they order the same: SHA-256, in hex."""
+    same = json.dumps(members, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(same.encode()).hexdigest()
+
+
 def problem(pointer: str, code: str, detail: str, **more: Any) -> dict[str, Any]:
-    """One entry of a 422's list."""
+    """One entry of a 422's list; ``pointer`` is a JSON pointer (RFC 6901) into the body."""
     return {"pointer": pointer, "code": code, "detail": detail, **more}
 
 
@@ -176,24 +90,50 @@ def _word(members: Mapping[str, Any], name: str) -> Iterable[dict[str, Any]]:
         yield problem(f"/{name}", "missing", "this member is required")
     elif not isinstance(members[name], str):
         yield problem(f"/{name}", "string_type", "must be a string")
-    elif len(members[name]) > 2048:
-        yield problem(f"/{name}", "string_too_long", "at most 2048 characters")
+    elif len(members[name]) > MAX_WORD:
+        yield problem(f"/{name}", "string_too_long", f"at most {MAX_WORD} characters")
 
 
-def argument_problems(handler: Handler, args: str) -> list[dict[str, Any]]:
-    """Validate arguments (JSON text) against the handler's model; [] when they are right."""
+def _argument_problems(
+    handler: Handler, args: dict[str, Any], encoded: str
+) -> list[dict[str, Any]]:
+    """Validate arguments against the handler's model; [] when they are right."""
     try:
-        handler.parse(args)
+        handler.parse(encoded)
     except ValidationError as error:
-        return [
-            problem(
-                "".join(f"/{escape_pointer(part)}" for part in found["loc"]),
-                "unknown_member" if found["type"] == "extra_forbidden" else found["type"],
-                found["msg"],
-            )
-            for found in error.errors(include_url=False, include_context=False, include_input=False)
-        ]
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        problems = [_argument_problem(one, args) for one in found[:SHOWN_PROBLEMS]]
+        if len(found) > SHOWN_PROBLEMS:
+            detail = f"{len(found)} problems; the first {SHOWN_PROBLEMS} are listed"
+            problems.append(problem("", "too_many_problems", detail))
+        return problems
     return []
+
+
+def _argument_problem(found: Mapping[str, Any], args: dict[str, Any]) -> dict[str, Any]:
+    kind = "unknown_member" if found["type"] == "extra_forbidden" else found["type"]
+    return problem(_place(found["loc"], args, kind == "missing"), kind, found["msg"])
+
+
+def _place(location: tuple[int | str, ...], value: Any, missing: bool) -> str:
+    """Return the pointer for where pydantic found something wrong.
+
+    A location also names branches of unions and validators, which the JSON knows nothing of.
+    """
+    pointer = ""
+    for number, part in enumerate(location, 1):
+        if _has(value, part):
+            value = value[part]
+        elif not (missing and number == len(location)):
+            continue
+        pointer += f"/{escape_pointer(part)}"
+    return pointer
+
+
+def _has(value: Any, part: int | str) -> bool:
+    if isinstance(value, list):
+        return isinstance(part, int) and part < len(value)
+    return isinstance(value, dict) and part in value
 
 
 def encode_result(result: Any) -> str:
@@ -259,26 +199,31 @@ def order_envelope(
 
 def order_data(order: Order) -> dict[str, Any]:
     """Describe an order: what was submitted, where it is, and how it ended."""
-    data = {
+    data = order_summary(order) | {"args": json.loads(order.args)}
+    if order.error_code is None and order.finished_at is not None:
+        data["result"] = json.loads(order.result or "{}")
+    return data
+
+
+def order_summary(order: Order) -> dict[str, Any]:
+    """Describe an order without what may be large: its arguments and its result."""
+    data: dict[str, Any] = {
         "order_id": order.id,
         "select_tag": order.select_tag,
         "state": order.state,
-        "args": json.loads(order.args),
         "callback_url": order.callback_url,
         "created_at": rfc3339(order.created_at),
         "started_at": rfc3339(order.started_at),
         "finished_at": rfc3339(order.finished_at),
     }
-    if order.progress_current is not None:
+    if order.progress_current is not None or order.finished_at is None:
         data["progress"] = {
-            "current": order.progress_current,
+            "current": order.progress_current or 0,
             "total": order.progress_total,
             "note": order.progress_note,
         }
-    elif order.finished_at is None:
-        data["progress"] = {"current": 0, "total": None, "note": None}
-    if order.finished_at is not None:
-        data |= _conclusion(order.result, order.error_code, order.message)
+    if order.error_code is not None:
+        data["error"] = {"code": order.error_code, "message": order.message}
     return data
 
 
@@ -287,7 +232,7 @@ def delivery_data(delivery: Delivery) -> dict[str, Any]:
     return {
         "delivery_id": delivery.id,
         "state": delivery.state,
-        "attempts": delivery.attempt,
+        "attempt_count": delivery.attempt,
         "next_attempt_at": rfc3339(delivery.next_attempt_at)
         if delivery.finished_at is None
         else None,
