@@ -1,5 +1,6 @@
 """What the tables are made of: times, tokens, long texts, ids, and the options of every table."""
 
+import re
 import secrets
 from datetime import UTC, datetime
 from typing import Any
@@ -92,6 +93,11 @@ class Base(DeclarativeBase):
 def table(*constraints: Any) -> tuple[Any, ...]:
     """Return ``__table_args__`` with the options every table has."""
     return (*constraints, OPTIONS)
+
+
+# Ids of rows. What looks otherwise is unknown without a question to the database, which would
+# find "id " for "id" and trip over characters its columns cannot hold.
+ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 
 
 def new_id(now: datetime) -> str:

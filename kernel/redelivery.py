@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Select, delete, func, insert, or_, select,
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from kernel.columns import ID
 from kernel.errors import NotFound
 from kernel.models import DELIVERIES, Attempt, Delivery, Pause, rowcount
 from kernel.runtime import Kernel
@@ -66,7 +67,7 @@ def get_delivery(session: Session, caller_id: int | None, delivery_id: str) -> D
 
     Raises NotFound for an unknown id and for another caller's, alike.
     """
-    delivery = session.get(Delivery, delivery_id)
+    delivery = session.get(Delivery, delivery_id) if ID.fullmatch(delivery_id) else None
     if delivery is None or caller_id not in (None, delivery.caller_id):
         raise NotFound
     return delivery

@@ -12,21 +12,24 @@ from typing import Any, TypeVar
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from kernel.auth import Identity
-from kernel.columns import new_id
+from kernel.columns import ID, new_id
 from kernel.database import is_passing
-from kernel.errors import Conflict, IdempotencyKeyReused, NotFound, Unavailable
+from kernel.errors import Conflict, IdempotencyKeyReused, InvalidOrder, NotFound, Unavailable
 from kernel.messages import text
-from kernel.models import HELD, ORDERS, Delivery, HeldOrder, Order, rowcount
+from kernel.models import HELD, ORDERS, HeldOrder, Order, rowcount
 from kernel.runtime import Kernel
-from kernel.schemas import OrderRequest
-from kernel.states import FINAL, DeliveryState, OrderState, Outcome
+from kernel.schemas import OrderRequest, problem
+from kernel.states import FINAL, OrderState, Outcome
 
 TRIES = 4
+# Whoever has waited this long is told to come back: a ticketing system waits a few seconds.
+RETRY_SECONDS = 1.0
 PAGE = 50
 MAX_PAGE = 200
+MAX_KEY = 255
 T = TypeVar("T")
 
 
@@ -56,56 +59,80 @@ def submit(
     """Store an order and return its id; it is accepted when this returns.
 
     The same ``idempotency_key`` (of the same caller) with the same order returns the first one
-    again, however many arrive at once. Raises IdempotencyKeyReused when the order differs, and
-    Unavailable when the database cannot take it now: nothing was accepted.
+    again, however many arrive at once. Raises IdempotencyKeyReused when the order differs,
+    InvalidOrder for a malformed key, and Unavailable when the database cannot take it now.
     """
+    check_key(idempotency_key)
+    now = retrying(kernel.clock.now)
     row = {
+        # One id for all tries: a COMMIT whose answer was lost must not become two orders.
+        "id": new_id(now),
         "caller_id": identity.caller_id,
         "select_tag": request.select_tag,
         "args": request.args,
         "callback_url": request.callback_url,
         "idempotency_key": idempotency_key,
         "fingerprint": request.fingerprint,
+        "created_at": now,
+        "run_after": now,
     }
-
-    def accept() -> Accepted:
-        now = kernel.clock.now()
-        order_id = new_id(now)
-        try:
-            with kernel.transaction() as session:
-                session.execute(
-                    insert(ORDERS).values(id=order_id, created_at=now, run_after=now, **row)
-                )
-        except IntegrityError:
-            if idempotency_key is None:
-                raise
-            return _replay(kernel, row)
-        return Accepted(order_id, replayed=False)
-
-    return retrying(accept)
+    return retrying(lambda: _insert(kernel, row))
 
 
-def _replay(kernel: Kernel, row: dict[str, Any]) -> Accepted:
+def _insert(kernel: Kernel, row: dict[str, Any]) -> Accepted:
+    try:
+        with kernel.transaction() as session:
+            session.execute(insert(ORDERS).values(row))
+    except IntegrityError:
+        if _is_stored(kernel, row["id"]):
+            return Accepted(row["id"], replayed=False)
+        key = row["idempotency_key"]
+        first = key and find_repeat(kernel, row["caller_id"], key, row["fingerprint"])
+        if not first:
+            raise
+        return first
+    return Accepted(row["id"], replayed=False)
+
+
+def _is_stored(kernel: Kernel, order_id: str) -> bool:
+    with kernel.reading() as session:
+        return session.scalar(select(ORDERS.c.id).where(ORDERS.c.id == order_id)) is not None
+
+
+def find_repeat(kernel: Kernel, caller_id: int, key: str, fingerprint: str) -> Accepted | None:
+    """Return the order that was accepted for this key before, or None.
+
+    Raises IdempotencyKeyReused when that was another order.
+    """
     with kernel.reading() as session:
         first = session.execute(
             select(ORDERS.c.id, ORDERS.c.fingerprint).where(
-                ORDERS.c.caller_id == row["caller_id"],
-                ORDERS.c.idempotency_key == row["idempotency_key"],
+                ORDERS.c.caller_id == caller_id, ORDERS.c.idempotency_key == key
             )
         ).one_or_none()
-    if first is None:  # pruned between the two statements: the next try inserts
-        raise Unavailable(retry_after=1)
-    if first.fingerprint != row["fingerprint"]:
+    if first is None:
+        return None
+    if first.fingerprint != fingerprint:
         raise IdempotencyKeyReused
     return Accepted(first.id, replayed=True)
+
+
+def check_key(key: str | None) -> None:
+    """Raise InvalidOrder for an idempotency key that no column or log line should hold."""
+    if key is None:
+        return
+    if not (0 < len(key) <= MAX_KEY and key.isascii() and key.isprintable() and key == key.strip()):
+        detail = f"an idempotency key is 1 to {MAX_KEY} printable ASCII characters"
+        raise InvalidOrder(errors=[problem("", "invalid_idempotency_key", detail)])
 
 
 def retrying(work: Callable[[], T]) -> T:
     """Run a short transaction again when the database dropped it (deadlock, lock, lost link).
 
-    Raises Unavailable after a few tries. ``work`` opens and commits its own transaction, and is
-    harmless when done twice.
+    Raises Unavailable after a few tries, or a second. ``work`` opens and commits its own
+    transaction, and is harmless when done twice.
     """
+    deadline = time.monotonic() + RETRY_SECONDS
     for attempt in range(TRIES):
         try:
             return work()
@@ -113,7 +140,9 @@ def retrying(work: Callable[[], T]) -> T:
             if not (error.connection_invalidated or is_passing(error.orig)):
                 raise
             last = error
-            time.sleep(random.uniform(0.01, 0.05) * attempt)  # noqa: S311 - spreads rivals
+        if time.monotonic() > deadline:
+            break
+        time.sleep(random.uniform(0.01, 0.05) * attempt)  # noqa: S311 - spreads rivals
     raise Unavailable(retry_after=2) from last
 
 
@@ -122,14 +151,14 @@ def get_order(session: Session, caller_id: int | None, order_id: str) -> Order:
 
     Raises NotFound for an unknown id and for another caller's, alike.
     """
-    order = session.get(Order, order_id)
+    order = session.get(Order, order_id) if ID.fullmatch(order_id) else None
     if order is None or caller_id not in (None, order.caller_id):
         raise NotFound(f"there is no order {order_id[:64]}")
     return order
 
 
 def list_orders(session: Session, caller_id: int | None, wanted: OrderFilter) -> list[Order]:
-    """Return up to ``wanted.limit`` orders, newest first."""
+    """Return up to ``wanted.limit`` orders, newest first, for `order_summary`."""
     conditions = {
         "caller_id": None if caller_id is None else Order.caller_id == caller_id,
         "state": None if wanted.state is None else Order.state == wanted.state,
@@ -138,15 +167,10 @@ def list_orders(session: Session, caller_id: int | None, wanted: OrderFilter) ->
         "until": None if wanted.until is None else Order.created_at < wanted.until,
         "before": None if wanted.before is None else Order.id < wanted.before,
     }
-    query = select(Order).order_by(Order.id.desc()).limit(min(wanted.limit, MAX_PAGE))
-    return list(session.scalars(query.where(*(c for c in conditions.values() if c is not None))))
-
-
-def list_deliveries(session: Session, order_id: str) -> list[Delivery]:
-    """Return the order's deliveries."""
-    return list(
-        session.scalars(select(Delivery).where(Delivery.order_id == order_id).order_by(Delivery.id))
-    )
+    large = (defer(Order.args), defer(Order.result), defer(Order.run_state))
+    query = select(Order).options(*large).order_by(Order.id.desc())
+    query = query.where(*(c for c in conditions.values() if c is not None))
+    return list(session.scalars(query.limit(min(wanted.limit, MAX_PAGE))))
 
 
 def cancel(kernel: Kernel, caller_id: int | None, order_id: str) -> OrderState:
@@ -157,57 +181,33 @@ def cancel(kernel: Kernel, caller_id: int | None, order_id: str) -> OrderState:
     order changes nothing. Raises NotFound, or Conflict when it has ended otherwise.
     """
     for _ in range(TRIES):
-        with kernel.transaction() as session:
-            get_order(session, caller_id, order_id)
-            state = _cancel(kernel, session, order_id)
+        state = retrying(lambda: _cancel(kernel, caller_id, order_id))
         if state is not None:
             return state
     raise Unavailable(retry_after=1)
 
 
-def _cancel(kernel: Kernel, session: Session, order_id: str) -> OrderState | None:
-    held = HeldOrder(*session.execute(select(*HELD).where(ORDERS.c.id == order_id)).one())
-    state = OrderState(held.state)
-    if state is OrderState.CANCELLED:
-        return state
-    if state in FINAL:
-        raise Conflict(f"the order has ended: {state}")
-    if state is OrderState.RUNNING:
-        noted = session.execute(
-            update(ORDERS).where(held.fence()).values(cancel_requested_at=kernel.clock.now())
-        )
-        return state if rowcount(noted) == 1 else None
-    message = text("cancelled", kernel.settings.language)
-    outcome = Outcome(OrderState.CANCELLED, message, error_code="cancelled")
-    return OrderState.CANCELLED if kernel.finish(session, held, outcome) else None
-
-
-def get_delivery(session: Session, caller_id: int | None, delivery_id: str) -> Delivery:
-    """Return the caller's delivery. Raises NotFound, for another caller's alike."""
-    delivery = session.get(Delivery, delivery_id)
-    if delivery is None or caller_id not in (None, delivery.caller_id):
-        raise NotFound(f"there is no delivery {delivery_id[:64]}")
-    return delivery
-
-
-def redeliver(kernel: Kernel, caller_id: int | None, delivery_id: str) -> bool:
-    """Make a delivery due now, with the same id and bytes and a fresh schedule.
-
-    Returns False, changing nothing, while an attempt is in flight. Raises NotFound.
-    """
-    now = kernel.clock.now()
+def _cancel(kernel: Kernel, caller_id: int | None, order_id: str) -> OrderState | None:
+    """Return the state it is in now, or None when it changed under our hands."""
     with kernel.transaction() as session:
-        get_delivery(session, caller_id, delivery_id)
-        changed = session.execute(
-            update(Delivery)
-            .where(Delivery.id == delivery_id, Delivery.claim_token.is_(None))
-            .values(
-                state=DeliveryState.PENDING,
-                next_attempt_at=now,
-                created_at=now,
-                client_errors=0,
-                tries=0,
-                finished_at=None,
-            )
-        )
-    return rowcount(changed) == 1
+        get_order(session, caller_id, order_id)
+        held = HeldOrder(*session.execute(select(*HELD).where(ORDERS.c.id == order_id)).one())
+        state = OrderState(held.state)
+        if state is OrderState.CANCELLED:
+            return state
+        if state in FINAL:
+            raise Conflict(f"the order has ended: {state}", state=state)
+        if state is OrderState.RUNNING:
+            return state if _note_cancel(kernel, session, order_id) else None
+        message = text("cancelled", kernel.settings.language)
+        outcome = Outcome(OrderState.CANCELLED, message, error_code="cancelled")
+        return OrderState.CANCELLED if kernel.finish(session, held, outcome) else None
+
+
+def _note_cancel(kernel: Kernel, session: Session, order_id: str) -> bool:
+    noted = session.execute(
+        update(ORDERS)
+        .where(ORDERS.c.id == order_id, ORDERS.c.state == OrderState.RUNNING)
+        .values(cancel_requested_at=kernel.clock.now())
+    )
+    return rowcount(noted) == 1
