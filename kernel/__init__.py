@@ -9,6 +9,7 @@ are committed together. See docs/architecture.md.
 from typing import Any
 
 from kernel.app import create_app, create_blueprint
+from kernel.config.logging import configure
 from kernel.errors import Reject, Retry
 from kernel.handlers import Handlers, Partial, Run
 from kernel.runtime import Kernel
@@ -32,6 +33,8 @@ def __getattr__(name: str) -> Any:
     """Make ``kernel.app``, the WSGI application of KERNEL_* and kernel.toml, on first use."""
     if name != "app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    application = create_app(Kernel.from_env())
+    kernel = Kernel.from_env()
+    configure(kernel.settings.log_level)
+    application = create_app(kernel)
     globals()["app"] = application
     return application

@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Flask
 
-from kernel.config import logging as kernel_logging
+from kernel.dispatcher import Hints
 from kernel.runtime import Kernel
 from kernel.tasks import Broker
 from kernel.views.api import api_blueprint
@@ -11,30 +11,36 @@ from kernel.views.health import health_blueprint
 from kernel.views.original import original_blueprint
 
 
-def create_app(kernel: Kernel) -> Flask:
+def create_app(kernel: Kernel, hints: Hints | None = None) -> Flask:
     """Build the WSGI application for ``kernel``: the API, the original's addresses, health.
 
+    ``hints`` is told of accepted orders; by default it is the broker of the settings.
     Raises ConfigurationError when the database is behind this code's migrations, and Unavailable
     when it does not answer.
     """
-    kernel_logging.configure(kernel.settings.log_level)
     kernel.check_schema()
     app = Flask("kernel", static_folder=None)
-    app.register_blueprint(create_blueprint(kernel))
+    app.register_blueprint(create_blueprint(kernel, hints=hints))
     app.register_blueprint(health_blueprint(kernel))
     install(app, kernel.settings.language)
     return app
 
 
-def create_blueprint(kernel: Kernel) -> Blueprint:
+def create_blueprint(kernel: Kernel, name: str = "kernel", hints: Hints | None = None) -> Blueprint:
     """Build a blueprint with the API (``/v1/...``) and the original's addresses (``/test/...``).
 
-    Mount it in a Flask application of your own: ``app.register_blueprint(create_blueprint(k))``.
+    Mount it in a Flask application of your own, with a name of its own for a second kernel::
+
+        app.register_blueprint(create_blueprint(first))
+        app.register_blueprint(create_blueprint(second, "second"), url_prefix="/second")
+
     It brings its own error answers, body limit and authentication, and touches nothing outside.
+    Start a worker for each kernel. Raises ConfigurationError for settings that cannot work.
     """
-    broker = Broker(kernel)
-    blueprint = Blueprint("kernel", __name__)
-    blueprint.register_blueprint(api_blueprint(kernel, broker))
-    blueprint.register_blueprint(original_blueprint(kernel, broker))
+    kernel.callback_policy  # noqa: B018 - read now: a malformed rule stops the start, no order
+    told = Broker(kernel) if hints is None else hints
+    blueprint = Blueprint(name, __name__)
+    blueprint.register_blueprint(api_blueprint(kernel, told))
+    blueprint.register_blueprint(original_blueprint(kernel, told))
     install(blueprint, kernel.settings.language)
     return blueprint

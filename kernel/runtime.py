@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from kernel.addresses import CallbackPolicy, origin_of
 from kernel.config.settings import Settings, load
-from kernel.database import READ_ONLY, Clock, is_passing, make_engine, read_clock
+from kernel.database import READ_ONLY, Clock, make_engine, read_clock
 from kernel.errors import ConfigurationError, Unavailable
 from kernel.handlers import Handlers, Run, load_handlers
 from kernel.models import HeldOrder, Order
@@ -28,6 +28,9 @@ from kernel.transport import Response, Transport
 
 # The newest migration this code needs. An older schema is refused, a newer one accepted.
 SCHEMA = "0002"
+
+# MariaDB's and MySQL's error number.
+NO_SUCH_TABLE = 1146
 
 
 class Poster(Protocol):
@@ -102,10 +105,13 @@ class Kernel:
 
     @cached_property
     def callback_policy(self) -> CallbackPolicy:
-        """Which callback addresses are open to every caller."""
-        return CallbackPolicy.from_strings(
-            self.settings.callback_allow_nets, self.settings.callback_allow_hosts
-        )
+        """Which callback addresses are open to every caller. Raises ConfigurationError."""
+        try:
+            return CallbackPolicy.from_strings(
+                self.settings.callback_allow_nets, self.settings.callback_allow_hosts
+            )
+        except ValueError as error:
+            raise ConfigurationError(f"KERNEL_CALLBACK_ALLOW_*: {error}") from None
 
     @cached_property
     def retry_policy(self) -> RetryPolicy:
@@ -158,7 +164,8 @@ class Kernel:
             with self.reading() as session:
                 found = session.scalar(text("SELECT version_num FROM alembic_version"))
         except DBAPIError as error:
-            if is_passing(error.orig) or error.connection_invalidated:
+            number = getattr(error.orig, "args", (None,))[0]
+            if "no such table" not in str(error.orig) and number != NO_SUCH_TABLE:
                 raise Unavailable(f"the database does not answer: {error.orig}") from error
             found = None
         if found is None or found < SCHEMA:

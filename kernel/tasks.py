@@ -17,6 +17,7 @@ from kombu.exceptions import OperationalError
 from kernel.background import BackgroundSender
 from kernel.config import logging as kernel_logging
 from kernel.config.celeryconfig import QUEUE, TASK, celery_config
+from kernel.errors import ConfigurationError, Unavailable
 from kernel.handlers import Progress, Run
 from kernel.mirror import ResultMirror
 from kernel.runtime import Kernel
@@ -153,7 +154,12 @@ class _WorkerLife:
 
     def on_init(self, **_: Any) -> None:
         self.main_pid = os.getpid()
-        self.kernel.check_schema()
+        try:
+            self.kernel.check_schema()
+        except ConfigurationError as error:  # Celery swallows what is an Exception here
+            raise SystemExit(f"kernel: {error}") from None
+        except Unavailable as error:
+            log.warning("%s; going on, it may come back", error)
         self.kernel.close()  # no connection of the parent survives into a child
 
     def on_process_init(self, **_: Any) -> None:

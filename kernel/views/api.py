@@ -3,54 +3,59 @@
 Also where ``celery -A kernel.views.api worker`` finds its application, as in the original.
 """
 
-from typing import Any
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from typing import Annotated, Any
 
 from flask import Blueprint, Response, request, url_for
-from pydantic import AwareDatetime, BaseModel, Field, ValidationError
-from sqlalchemy import select
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, ValidationError
+from werkzeug.exceptions import MethodNotAllowed
 
-from kernel.errors import InvalidOrder
+from kernel.columns import ID
+from kernel.dispatcher import Hints
+from kernel.errors import InvalidQuery, NotFound
 from kernel.messages import text
-from kernel.models import Attempt
+from kernel.redelivery import get_delivery, list_attempts, list_deliveries, redeliver
 from kernel.runtime import Kernel
 from kernel.schemas import (
     STATUS,
     attempt_data,
     delivery_data,
     envelope,
-    escape_pointer,
-    order_data,
     order_envelope,
+    order_summary,
     problem,
 )
 from kernel.states import FINAL, OrderState, Outcome
-from kernel.submit import (
-    MAX_PAGE,
-    PAGE,
-    OrderFilter,
-    cancel,
-    get_delivery,
-    get_order,
-    list_deliveries,
-    list_orders,
-    redeliver,
-    submit,
-)
-from kernel.tasks import Broker, make_worker
+from kernel.strictjson import escape_pointer
+from kernel.submit import MAX_PAGE, PAGE, OrderFilter, cancel, get_order, list_orders
+from kernel.tasks import make_worker
 from kernel.views.errors import json_response
-from kernel.views.requests import idempotency_key, identity, read_order
+from kernel.views.requests import accept, identity, read_members
 
 RETRY_AFTER = {"Retry-After": "1"}
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("no calendar has this moment in UTC") from None
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
 
 class ListQuery(BaseModel, extra="forbid"):
     """The query string of GET /v1/orders."""
 
     state: OrderState | None = None
-    select_tag: str | None = Field(None, max_length=100)
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
-    cursor: str | None = Field(None, max_length=36)
+    select_tag: str | None = Field(None, max_length=100, pattern=r"^[!-~]*$")
+    since: Moment | None = None
+    until: Moment | None = None
+    cursor: str | None = Field(None, pattern=f"^{ID.pattern}$")
     limit: int = Field(PAGE, ge=1, le=MAX_PAGE)
 
     def filter(self) -> OrderFilter:
@@ -61,31 +66,28 @@ class ListQuery(BaseModel, extra="forbid"):
 
 
 class Api:
-    """The views, bound to one kernel; hints and results go to its broker, after the commit."""
+    """The views, bound to one kernel; hints and results go out after the commit."""
 
-    def __init__(self, kernel: Kernel, broker: Broker) -> None:
+    def __init__(self, kernel: Kernel, hints: Hints) -> None:
         self.kernel = kernel
-        self.broker = broker
+        self.hints = hints
         self.language = kernel.settings.language
 
     def submit_order(self) -> Response:
         """POST /v1/orders: 202 and the order's place, once its row is committed."""
         who = identity(self.kernel)
-        order = read_order(self.kernel, who)
-        accepted = submit(self.kernel, who, order, idempotency_key())
-        self.broker.hint([accepted.order_id])
-        place = url_for(".show_order", order_id=accepted.order_id)
+        members = read_members(self.kernel.settings.max_body_bytes)
+        accepted = accept(self.kernel, who, members)
+        self.hints.hint([accepted.order_id])
+        place = {"Location": url_for(".show_order", order_id=accepted.order_id)}
         if accepted.replayed:
             answer = self._order(who.caller_id, accepted.order_id)
-            answer.headers.update({"Location": place, "Idempotency-Replayed": "true"})
+            answer.headers.update(place | {"Idempotency-Replayed": "true"})
             return answer
-        data = {
-            "order_id": accepted.order_id,
-            "select_tag": order.select_tag,
-            "state": OrderState.PENDING,
-        }
-        body = envelope(STATUS[OrderState.PENDING], text("pending", self.language), data)
-        return json_response(202, body, {"Location": place, **RETRY_AFTER})
+        state = OrderState.PENDING
+        data = {"order_id": accepted.order_id, "select_tag": members["select_tag"], "state": state}
+        body = envelope(STATUS[state], text(state, self.language), data)
+        return json_response(202, body, place | RETRY_AFTER)
 
     def show_order(self, order_id: str) -> Response:
         """GET /v1/orders/{id}: 202 while unfinished, 200 with the outcome when finished."""
@@ -97,7 +99,7 @@ class Api:
         wanted = _query().filter()
         with self.kernel.reading() as session:
             orders = list_orders(session, who.caller_id, wanted)
-            items = [order_data(order) for order in orders]
+            items = [order_summary(order) for order in orders]
         more = len(orders) == wanted.limit
         return self._success({"orders": items, "next_cursor": orders[-1].id if more else None})
 
@@ -107,7 +109,7 @@ class Api:
         state = cancel(self.kernel, who.caller_id, order_id)
         if state is OrderState.CANCELLED:
             outcome = Outcome(state, text("cancelled", self.language), error_code="cancelled")
-            self.broker.finished(order_id, outcome)
+            self.hints.finished(order_id, outcome)
         return self._order(who.caller_id, order_id)
 
     def show_deliveries(self, order_id: str) -> Response:
@@ -116,11 +118,11 @@ class Api:
         with self.kernel.reading() as session:
             get_order(session, who.caller_id, order_id)
             deliveries = list_deliveries(session, order_id)
-            attempts: dict[str, list[dict[str, Any]]] = {one.id: [] for one in deliveries}
-            query = select(Attempt).where(Attempt.delivery_id.in_(attempts)).order_by(Attempt.id)
-            for attempt in session.scalars(query):
-                attempts[attempt.delivery_id].append(attempt_data(attempt))
-        items = [delivery_data(one) | {"attempts": attempts[one.id]} for one in deliveries]
+            attempts = list_attempts(session, [one.id for one in deliveries])
+            items = [
+                delivery_data(one) | {"attempts": list(map(attempt_data, attempts[one.id]))}
+                for one in deliveries
+            ]
         return self._success({"deliveries": items})
 
     def redeliver_delivery(self, delivery_id: str) -> Response:
@@ -131,6 +133,11 @@ class Api:
             delivery = get_delivery(session, who.caller_id, delivery_id)
             data = delivery_data(delivery) | {"redelivered": changed}
         return self._success(data, status=202)
+
+    def refuse(self, **_: str) -> Response:
+        """Any other address below ours: 404, for callers alone to know."""
+        identity(self.kernel)
+        raise NotFound
 
     def _order(self, caller_id: int, order_id: str) -> Response:
         with self.kernel.reading() as session:
@@ -144,24 +151,52 @@ class Api:
         return json_response(status, envelope(0, text("success", self.language), data))
 
 
-def api_blueprint(kernel: Kernel, broker: Broker) -> Blueprint:
-    """Build the blueprint of the API for ``kernel``."""
-    api = Api(kernel, broker)
+def api_blueprint(kernel: Kernel, hints: Hints) -> Blueprint:
+    """Build the blueprint of the API for ``kernel``.
+
+    What lies below its addresses, and methods they do not have, are its own too: an application
+    that mounts it would otherwise answer those in words of its own.
+    """
+    api = Api(kernel, hints)
     blueprint = Blueprint("api", __name__, url_prefix="/v1")
-    for method, rule, view in (
-        ("POST", "/orders", api.submit_order),
-        ("GET", "/orders", api.show_orders),
-        ("GET", "/orders/<order_id>", api.show_order),
-        ("POST", "/orders/<order_id>/cancel", api.cancel_order),
-        ("GET", "/orders/<order_id>/deliveries", api.show_deliveries),
-        ("POST", "/deliveries/<delivery_id>/redeliver", api.redeliver_delivery),
-    ):
-        blueprint.add_url_rule(rule, view_func=view, methods=[method])
+    views: dict[str, dict[str, Callable[..., Response]]] = {
+        "/orders": {"POST": api.submit_order, "GET": api.show_orders},
+        "/orders/<order_id>": {"GET": api.show_order},
+        "/orders/<order_id>/cancel": {"POST": api.cancel_order},
+        "/orders/<order_id>/deliveries": {"GET": api.show_deliveries},
+        "/deliveries/<delivery_id>/redeliver": {"POST": api.redeliver_delivery},
+        "/orders/<path:below>": dict.fromkeys(METHODS, api.refuse),
+        "/deliveries/<path:below>": dict.fromkeys(METHODS, api.refuse),
+    }
+    for rule, by_method in views.items():
+        _add(blueprint, rule, by_method)
     return blueprint
 
 
+def _add(blueprint: Blueprint, rule: str, views: dict[str, Callable[..., Response]]) -> None:
+    """Route ``rule`` by method, and answer the methods it does not have."""
+    add = partial(blueprint.add_url_rule, rule, provide_automatic_options=False)
+    for method, view in views.items():
+        add(view_func=view, methods=[method])
+    others = METHODS - set(views) - ({"HEAD"} if "GET" in views else set())
+    if others:
+
+        def refuse_method(**_: str) -> Response:
+            raise MethodNotAllowed(sorted(METHODS - others))
+
+        add(f"other methods of {rule}", refuse_method, methods=others)
+
+
 def _query() -> ListQuery:
-    """Read the query string strictly. Raises InvalidOrder with pointers."""
+    """Read the query string strictly. Raises InvalidQuery with pointers."""
+    given = request.args.to_dict(flat=False)
+    problems = [
+        problem(f"/{escape_pointer(name)}", "repeated", "give it once")
+        for name, values in given.items()
+        if len(values) > 1
+    ]
+    if problems:
+        raise InvalidQuery(errors=problems)
     try:
         return ListQuery.model_validate_strings(request.args.to_dict())
     except ValidationError as error:
@@ -169,7 +204,7 @@ def _query() -> ListQuery:
             problem(f"/{escape_pointer(found['loc'][0])}", found["type"], found["msg"])
             for found in error.errors()
         ]
-        raise InvalidOrder(errors=problems) from None
+        raise InvalidQuery(errors=problems) from None
 
 
 def __getattr__(name: str) -> Any:

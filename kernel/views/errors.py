@@ -21,6 +21,7 @@ STATUS: dict[type[errors.KernelError], int] = {
     errors.NotJson: 415,
     errors.BodyTooLarge: 413,
     errors.InvalidOrder: 422,
+    errors.InvalidQuery: 422,
     errors.IdempotencyKeyReused: 422,
     errors.Unauthenticated: 401,
     errors.Forbidden: 403,
@@ -30,33 +31,53 @@ STATUS: dict[type[errors.KernelError], int] = {
     errors.Unavailable: 503,
 }
 HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
+# Answers are one caller's, and of this moment.
+HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
 def json_response(
     status: int, body: dict[str, Any], headers: dict[str, str] | None = None
 ) -> Response:
     """Answer with ``body`` as UTF-8 JSON."""
-    return Response(encode(body), status, headers, mimetype="application/json")
+    return Response(encode(body), status, HEADERS | (headers or {}), mimetype="application/json")
 
 
 def refusal(error: errors.KernelError, language: Language) -> Response:
-    """The answer for one of our own errors."""
-    data = {"code": error.code, **error.data}
-    if error.args and error.message != type(error)().message:
-        data["detail"] = error.message
+    """The answer for one of our own errors that a caller may know of."""
     headers = {}
     if "retry_after" in error.data:
         headers["Retry-After"] = str(error.data["retry_after"])
     if isinstance(error, errors.Unauthenticated):
         headers["WWW-Authenticate"] = 'Bearer realm="kernel", Basic realm="kernel"'
-    status = next((STATUS[c] for c in type(error).__mro__ if c in STATUS), 500)
-    return json_response(status, envelope(-1, text(error.code, language), data), headers)
+    return json_response(status_of(error), refusal_body(error, language), headers)
+
+
+def refusal_body(error: errors.KernelError, language: Language) -> dict[str, Any]:
+    """The envelope for one of our own errors; ``detail`` where it says more than its class."""
+    data = {"code": error.code, **error.data}
+    if error.message != _first_line(type(error)):
+        data["detail"] = error.message
+    return envelope(-1, text(error.code, language), data)
+
+
+def _first_line(kind: type[errors.KernelError]) -> str:
+    """What such an error says when nobody said more."""
+    return (kind.__doc__ or "").strip().partition("\n")[0]
+
+
+def status_of(error: errors.KernelError) -> int:
+    """The HTTP status; 500 for an error that no caller should ever cause or see."""
+    return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
 
 
 def install(target: Flask | Blueprint, language: Language) -> None:
     """Answer every error raised under ``target`` in the envelope."""
 
     def on_kernel_error(error: errors.KernelError) -> Response:
+        if status_of(error) == 500:
+            return on_bug(error)
+        if isinstance(error, errors.Unavailable):
+            log.warning("unavailable: %s", error.__cause__ or error.message)
         return refusal(error, language)
 
     def on_http_error(error: HTTPException) -> Response:
@@ -67,12 +88,13 @@ def install(target: Flask | Blueprint, language: Language) -> None:
             answer.headers["Allow"] = allowed
         return answer
 
-    def on_database_error(error: DBAPIError | PoolTimeout) -> Response:
-        log.error("database: %s", getattr(error, "orig", error))
-        passing = isinstance(error, PoolTimeout) or error.connection_invalidated
-        if passing or is_passing(getattr(error, "orig", None)):
-            return refusal(errors.Unavailable(retry_after=2), language)
-        return on_bug(error)
+    def on_database_error(error: DBAPIError | MySQLError | PoolTimeout) -> Response:
+        lost = isinstance(error, PoolTimeout) or getattr(error, "connection_invalidated", False)
+        cause = getattr(error, "orig", error)
+        if not (lost or is_passing(cause)):
+            return on_bug(error)
+        log.warning("unavailable: %s", cause)
+        return refusal(errors.Unavailable(retry_after=2), language)
 
     def on_bug(error: Exception) -> Response:
         log.error("bug in a view", exc_info=error)
@@ -81,7 +103,6 @@ def install(target: Flask | Blueprint, language: Language) -> None:
 
     target.register_error_handler(errors.KernelError, on_kernel_error)
     target.register_error_handler(HTTPException, on_http_error)
-    target.register_error_handler(DBAPIError, on_database_error)
-    target.register_error_handler(PoolTimeout, on_database_error)
-    target.register_error_handler(MySQLError, on_bug)
+    for kind in (DBAPIError, MySQLError, PoolTimeout):
+        target.register_error_handler(kind, on_database_error)
     target.register_error_handler(Exception, on_bug)

@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Response
 
-from kernel.errors import KernelError, Unavailable
+from kernel.errors import ConfigurationError, Unavailable
 from kernel.runtime import Kernel
 from kernel.views.errors import json_response
 
@@ -19,8 +19,10 @@ def health_blueprint(kernel: Kernel) -> Blueprint:
     def readyz() -> Response:
         try:
             kernel.check_schema()
-        except KernelError as error:
+        except ConfigurationError as error:
             raise Unavailable(error.message, retry_after=2) from error
+        except Unavailable as error:  # its message may name hosts and users; the log has it
+            raise Unavailable(retry_after=2) from error
         return json_response(200, {"status": "ok"})
 
     return blueprint

@@ -1,31 +1,34 @@
 """The original system's addresses, for the clients it already has.
 
-``POST /test/add/`` submits and always answers HTTP 200, the envelope's status telling; the
-callback receiver at ``/test/callback/`` logs and echoes what it got.
+``POST /test/add/`` submits; the answer is HTTP 200, the envelope's status telling: 2 accepted, -1
+refused. Other HTTP statuses stand for what the original's clients cannot mend by another order:
+401 without credentials, and 503 with Retry-After while the database is away, so that they try
+again. The callback receiver at ``/test/callback/`` logs and echoes what it got.
 """
 
 import json
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, Response, request
 
-from kernel.errors import InvalidJson, KernelError, RequestRefused
+from kernel.dispatcher import Hints
+from kernel.errors import InvalidJson, RequestRefused
 from kernel.messages import text
 from kernel.runtime import Kernel
-from kernel.schemas import OrderRequest, envelope, parse_json
+from kernel.schemas import STATUS, envelope
 from kernel.states import OrderState
-from kernel.submit import submit
-from kernel.tasks import Broker
-from kernel.views.errors import json_response
-from kernel.views.requests import checked_order, idempotency_key, identity, read_body
+from kernel.strictjson import parse_json
+from kernel.views.errors import json_response, refusal_body
+from kernel.views.requests import accept, identity, read_body
 
 log = logging.getLogger(__name__)
 
 LOGGED = 1000
 
 
-def original_blueprint(kernel: Kernel, broker: Broker) -> Blueprint:
+def original_blueprint(kernel: Kernel, hints: Hints) -> Blueprint:
     """Build the blueprint of the original's addresses for ``kernel``."""
     blueprint = Blueprint("original", __name__, url_prefix="/test")
     language = kernel.settings.language
@@ -36,35 +39,36 @@ def original_blueprint(kernel: Kernel, broker: Broker) -> Blueprint:
         try:
             # Its clients never said what content they send.
             members = parse_json(read_body(kernel.settings.max_body_bytes))
-            order = checked_order(kernel, who, members)
-            accepted = submit(kernel, who, order, idempotency_key())
+            accepted = accept(kernel, who, members)
         except RequestRefused as refused:
-            return json_response(200, _refused(refused))
-        broker.hint([accepted.order_id])
-        data = _pending(order) | {"order_id": accepted.order_id}
-        return json_response(200, envelope(2, text(OrderState.PENDING, language), data))
-
-    def _refused(error: KernelError) -> dict[str, Any]:
-        data = {"code": error.code, "detail": error.message, **error.data}
-        return envelope(-1, text(error.code, language), data)
+            return json_response(200, refusal_body(refused, language))
+        hints.hint([accepted.order_id])
+        data = _named(members) | {"order_id": accepted.order_id}
+        state = OrderState.PENDING
+        return json_response(200, envelope(STATUS[state], text(state, language), data))
 
     @blueprint.route("/callback/", methods=["GET", "POST"])
     def callback() -> Response:
         identity(kernel)
-        got: Any = request.args.to_dict()
-        if request.method == "POST":
-            body = read_body(kernel.settings.max_body_bytes)
-            try:
-                got = parse_json(body)
-            except InvalidJson:
-                got = body.decode("utf-8", "replace")
+        got = _received(kernel.settings.max_body_bytes)
         log.info("callback received: %s", json.dumps(got, ensure_ascii=False)[:LOGGED])
         return json_response(200, envelope(0, text("success", language), got))
 
     return blueprint
 
 
-def _pending(order: OrderRequest) -> dict[str, Any]:
-    if order.select_tag != "create_project":
+def _named(members: Mapping[str, Any]) -> dict[str, Any]:
+    """What the original answered for the one kind of order it had."""
+    if members["select_tag"] != "create_project" or "projname" not in members:
         return {}
-    return {"项目中文名称": json.loads(order.args)["projname"]}
+    return {"项目中文名称": members["projname"]}
+
+
+def _received(limit: int) -> Any:
+    if request.method != "POST":
+        return request.args.to_dict()
+    body = read_body(limit)
+    try:
+        return parse_json(body)
+    except InvalidJson:
+        return body.decode("utf-8", "replace")

@@ -1,10 +1,13 @@
-"""What every view needs of a request: who asks, the body within its limit, an idempotency key."""
+"""What every view needs of a request: who asks, the body within its limit, the order in it."""
 
 import ipaddress
+import logging
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from flask import Request, request
+from gunicorn.http.errors import ParseException
 
 from kernel.addresses import check_url
 from kernel.auth import Identity, anonymous, identify
@@ -17,23 +20,31 @@ from kernel.errors import (
     Unauthenticated,
 )
 from kernel.runtime import Kernel
-from kernel.schemas import OrderRequest, order_request, parse_json, problem
+from kernel.schemas import MAX_WORD, OrderRequest, fingerprint, order_request, problem
+from kernel.strictjson import parse_json
+from kernel.submit import Accepted, check_key, find_repeat, submit
+
+log = logging.getLogger(__name__)
 
 # In this order: the draft standard's own, Zammad's, Jira's. Stable over a sender's retries.
 KEY_HEADERS = ("Idempotency-Key", "X-Zammad-Delivery", "X-Atlassian-Webhook-Identifier")
-FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-Ip")
+# Any of them says that somebody stands between us and whoever asks.
+PROXIED = ("forwarded", "x-forwarded", "x-real-ip", "x-original", "via", "cf-", "true-client-ip")
 
 
 def read_body(limit: int) -> bytes:
     """Read the body, at most ``limit`` bytes, however it is framed.
 
-    Raises BodyTooLarge, and InvalidJson for a body shorter than its Content-Length. Werkzeug
+    Raises BodyTooLarge, and InvalidJson for a body that ends early or cannot be read. Werkzeug
     cuts a chunked body at the limit in silence: one byte more shows it.
     """
     request.max_content_length = limit + 1
     if (request.content_length or 0) > limit:
         raise BodyTooLarge(limit=limit)
-    body = request.get_data(cache=False)
+    try:
+        body = request.get_data(cache=False)
+    except (OSError, ParseException):  # the server's words for a connection or chunk gone wrong
+        raise InvalidJson("the body could not be read to its end") from None
     if len(body) > limit:
         raise BodyTooLarge(limit=limit)
     if request.content_length is not None and len(body) < request.content_length:
@@ -41,23 +52,35 @@ def read_body(limit: int) -> bytes:
     return body
 
 
-def read_order(kernel: Kernel, identity: Identity) -> OrderRequest:
-    """Read and validate the submitted order. Raises RequestRefused of every kind."""
+def read_members(limit: int) -> dict[str, Any]:
+    """Read the body as one JSON object. Raises NotJson, BodyTooLarge, InvalidJson."""
     if request.mimetype != "application/json" and not request.mimetype.endswith("+json"):
         raise NotJson
-    members = parse_json(read_body(kernel.settings.max_body_bytes))
-    return checked_order(kernel, identity, members)
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise NotJson("send the body as it is, without a Content-Encoding")
+    return parse_json(read_body(limit))
+
+
+def accept(kernel: Kernel, who: Identity, members: Mapping[str, Any]) -> Accepted:
+    """Validate and store the submitted order, or find what an earlier try has stored.
+
+    A repeat is answered as such even when handlers or rules have changed meanwhile and would
+    refuse the order today. Raises RequestRefused of every kind, and Unavailable.
+    """
+    key = idempotency_key()
+    try:
+        order = checked_order(kernel, who, members)
+    except InvalidOrder:
+        first = key and find_repeat(kernel, who.caller_id, key, fingerprint(members))
+        if not first:
+            raise
+        return first
+    return submit(kernel, who, order, key)
 
 
 def checked_order(kernel: Kernel, identity: Identity, members: Mapping[str, Any]) -> OrderRequest:
     """Validate an order's members, callback address included; list every problem at once."""
-    problems: list[dict[str, Any]] = []
-    url = members.get("callback_url")
-    if isinstance(url, str) and len(url) <= 2048:
-        try:
-            check_url(url, identity.policy(kernel.callback_policy))
-        except AddressRefused as refused:
-            problems.append(problem("/callback_url", refused.code, refused.message, **refused.data))
+    problems = _callback_problems(kernel, identity, members.get("callback_url"))
     try:
         found = order_request(members, kernel.handlers)
     except InvalidOrder as invalid:
@@ -65,6 +88,23 @@ def checked_order(kernel: Kernel, identity: Identity, members: Mapping[str, Any]
     if problems:
         raise InvalidOrder(errors=problems)
     return found
+
+
+def _callback_problems(kernel: Kernel, identity: Identity, url: Any) -> list[dict[str, Any]]:
+    """Judge the callback address. Which setting would open it is the operator's to know."""
+    if not isinstance(url, str) or len(url) > MAX_WORD:
+        return []
+    try:
+        check_url(url, identity.policy(kernel.callback_policy))
+    except AddressRefused as refused:
+        log.warning(
+            "callback_url refused: %s (would be allowed by %s)",
+            refused.message,
+            refused.setting or "nothing",
+            extra={"caller": identity.name},
+        )
+        return [problem("/callback_url", refused.code, refused.message, rule=refused.rule)]
+    return []
 
 
 def identity(kernel: Kernel) -> Identity:
@@ -95,26 +135,42 @@ def _credentials(asked: Request) -> str | None:
 
 
 def _is_local(asked: Request) -> bool:
-    if any(name in asked.headers for name in FORWARDED):
+    """Tell whether a program on this host asks: no proxy for others, no web page in a browser.
+
+    A page anywhere can make its visitor's browser POST to 127.0.0.1, by that address (then
+    Origin says whose page it is) or by a name of its own that leads there (then Host does).
+    """
+    if any(name.lower().startswith(PROXIED) for name, _ in asked.headers):
         return False
+    origin = asked.headers.get("Origin", f"http://{asked.host}")
+    if origin.partition("://")[2] != asked.host:
+        return False
+    return _is_loopback(asked.remote_addr or "") and _is_loopback(_name_of(asked.host))
+
+
+def _name_of(host: str) -> str:
+    """Return the host of ``host:port``, the usual name of this one as its address."""
+    name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    return "127.0.0.1" if name == "localhost" else name
+
+
+def _is_loopback(address: str) -> bool:
     try:
-        return ipaddress.ip_address(asked.remote_addr or "").is_loopback
-    except ValueError:  # a unix socket has no address; its proxy would have said who asks
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:  # a unix socket has no address; a name may be anybody's
         return False
 
 
 def idempotency_key() -> str | None:
     """Return the request's idempotency key, quoted or bare (draft-ietf-httpapi-idempotency-key).
 
-    Raises InvalidOrder for one that is empty, longer than 255 or not printable ASCII.
+    Raises InvalidOrder for a malformed one.
     """
     name = next((name for name in KEY_HEADERS if name in request.headers), None)
     if name is None:
         return None
     key = request.headers[name].strip()
     if len(key) > 1 and key[0] == key[-1] == '"':
-        key = key[1:-1].replace('\\"', '"').replace("\\\\", "\\")
-    if not (0 < len(key) <= 255 and key.isascii() and key.isprintable() and key == key.strip()):
-        detail = f"{name} must be 1 to 255 printable ASCII characters"
-        raise InvalidOrder(errors=[problem("", "invalid_idempotency_key", detail)])
+        key = re.sub(r"\\(.)", r"\1", key[1:-1])
+    check_key(key)
     return key
