@@ -1,0 +1,153 @@
+"""Settings: what is taken from where, and what is refused in which words."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kernel.config.settings import load
+from kernel.errors import ConfigurationError
+
+SECRET = "s3cr3t"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Each test has a working folder of its own, without a kernel.toml."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def refused(**settings: Any) -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        load(**settings)
+    return caught.value.message
+
+
+def test_defaults_are_the_originals_when_nothing_is_set() -> None:
+    settings = load()
+    assert settings.broker_url.get_secret_value() == "redis://127.0.0.1:6379/1"
+    assert settings.result_backend.get_secret_value() == "redis://127.0.0.1:6379/2"
+    assert settings.auth == "required"
+
+
+def test_environment_wins_when_the_file_says_otherwise(folder: Path) -> None:
+    (folder / "kernel.toml").write_text('language = "zh"\nlease_seconds = 7')
+    os.environ["KERNEL_LANGUAGE"] = "en"
+    settings = load()
+    assert (settings.language, settings.lease_seconds) == ("en", 7)
+
+
+def test_file_is_the_named_one_when_kernel_config_says_so(folder: Path) -> None:
+    (folder / "other.toml").write_text('language = "zh"')
+    os.environ["KERNEL_CONFIG"] = "other.toml"
+    assert load().language == "zh"
+
+
+def test_file_is_an_error_when_the_named_one_is_missing() -> None:
+    os.environ["KERNEL_CONFIG"] = "/nowhere/kernel.toml"
+    assert refused() == "KERNEL_CONFIG=/nowhere/kernel.toml: there is no such file"
+
+
+@pytest.mark.parametrize("content", [b"language = ", b"\xff", b"a = 1\na = 2"])
+def test_file_is_an_error_when_it_is_not_toml(folder: Path, content: bytes) -> None:
+    (folder / "kernel.toml").write_bytes(content)
+    assert refused().startswith("kernel.toml cannot be read")
+
+
+def test_name_is_refused_with_the_nearest_when_it_is_unknown() -> None:
+    os.environ["KERNEL_LEASE_SECOND"] = "3"
+    expected = "unknown setting KERNEL_LEASE_SECOND; did you mean KERNEL_LEASE_SECONDS?"
+    assert refused() == expected
+
+
+def test_name_is_refused_with_the_nearest_when_the_file_has_it_wrong(folder: Path) -> None:
+    (folder / "kernel.toml").write_text("lease_second = 3")
+    assert refused() == "unknown setting lease_second; did you mean lease_seconds?"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("database_url", f"root:{SECRET}@host/db", "this is not a URL"),
+        ("database_url", f"mysql+pymysql://root:{SECRET}:{SECRET}@h:{SECRET}/db", "not a URL"),
+        ("database_url", f"postgresql://u:{SECRET}@h/db", "postgresql:// is not supported; write"),
+        ("database_url", f"mysql://u:{SECRET}@h/db", "mysql+pymysql://user:password@host/name"),
+        ("database_url", f"mysql+pymysql://u:{SECRET}@h", "name a database"),
+        ("database_url", "sqlite://", "name a database"),
+        ("database_url", "sqlite:///:memory:", "name a database"),
+        ("broker_url", f"kafka://u:{SECRET}@h", "kafka:// is not supported; use redis, rediss"),
+        ("broker_url", f"redis://:{SECRET}@h:{SECRET}/1", "this is not a URL"),
+        ("broker_url", f"redis://:{SECRET}@h/x", "the number of a Redis database"),
+        ("broker_url", "", "is not supported"),
+        ("result_backend", f"amqp://u:{SECRET}@h", "amqp:// is not supported; use redis, rediss"),
+        ("callback_ca_file", "/nowhere/ca.pem", "does not point to a file"),
+        ("callback_allow_nets", "10.0.0.1/8", "has host bits set"),
+        ("lease_seconds", "inf", "finite"),
+        ("lease_seconds", "nan", "finite"),
+        ("retention_days", "1e300", "36500"),
+        ("bind", "0.0.0.0:99999", "at most 65535"),
+        ("bind", "8000", "match pattern"),
+        ("language", "de", "'en' or 'zh'"),
+        ("handlers", "a b", "match pattern"),
+    ],
+)
+def test_value_is_refused_naming_the_setting_and_no_secret(
+    name: str, value: str, says: str
+) -> None:
+    os.environ[f"KERNEL_{name.upper()}"] = value
+    message = refused()
+    assert message.startswith(f"KERNEL_{name.upper()}: ")
+    assert says in message
+    assert SECRET not in message
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("database_url", "sqlite:////var/lib/kernel.db"),
+        ("database_url", "mysql+pymysql://u:p%40ss@h:3306/db?charset=utf8mb4"),
+        ("database_url", "mariadb+pymysql://u@[::1]/db"),
+        ("broker_url", "rediss://:p@h:6380/15"),
+        ("broker_url", "redis://h"),
+        ("broker_url", "amqp://u:p@h:5672//"),
+        ("result_backend", ""),
+        ("callback_allow_nets", "10.0.0.0/8, fd00::/8 192.168.0.0/16"),
+        ("callback_schedule", "1, 2.5 3"),
+        ("bind", "[::1]:8000"),
+    ],
+)
+def test_value_is_accepted_when_it_can_work(name: str, value: str) -> None:
+    os.environ[f"KERNEL_{name.upper()}"] = value
+    assert load()
+
+
+def test_retention_is_refused_when_callbacks_may_outlive_it() -> None:
+    message = refused(retention_days=3, callback_give_up_days=4)
+    assert "KERNEL_RETENTION_DAYS (3) must be longer" in message
+
+
+@pytest.mark.parametrize("bind", ["0.0.0.0:8000", "[::]:8000", "10.1.2.3:80", "example.org:80"])
+def test_auth_off_is_refused_when_others_could_connect(bind: str) -> None:
+    assert "KERNEL_AUTH=off is for loopback" in refused(auth="off", bind=bind)
+
+
+@pytest.mark.parametrize("bind", ["127.0.0.1:8000", "[::1]:8000", "localhost:80", "127.9.9.9:1"])
+def test_auth_off_is_accepted_when_only_this_host_can_connect(bind: str) -> None:
+    assert load(auth="off", bind=bind).auth == "off"
+
+
+def test_secrets_are_hidden_when_settings_are_printed() -> None:
+    settings = load(
+        database_url=f"mysql+pymysql://u:{SECRET}@h/db",
+        broker_url=f"redis://:{SECRET}@h/1",
+        result_backend=f"redis://:{SECRET}@h/2",
+    )
+    for shown in (repr(settings), str(settings), settings.model_dump_json(), f"{settings!r:>9}"):
+        assert SECRET not in shown
+
+
+def test_settings_are_frozen_when_made() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load().language = "zh"
