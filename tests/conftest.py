@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from kernel import migrate
 from kernel.builtin import handlers as builtin_handlers
 from kernel.config.settings import load
 from kernel.handlers import Handlers
@@ -20,6 +21,8 @@ from kernel.runtime import Kernel
 from kernel.testing import FakeTransport, create_tables
 from tests.servers import MariaDB, Redis, Server, require
 from tests.stack import Stack
+from tests.terminal import Terminal
+from tests.vetted import violations
 from tests.waiting import is_running
 
 for _name in [name for name in os.environ if name.startswith("KERNEL_")]:
@@ -91,6 +94,7 @@ def leaks(environment: None) -> Iterator[None]:
     """Fail a test that leaves a child process or a thread that would keep Python running."""
     threads, children = _threads(), _children()
     yield
+    assert not violations, f"connected without being vetted: {violations}"
     deadline = time.monotonic() + 2  # what has been told to end may need a moment
     while (left := [*(_threads() - threads), *(_children() - children)]) != []:
         assert time.monotonic() < deadline, f"left behind: {left}"
@@ -185,3 +189,17 @@ def stack(
     """A stack on MariaDB and Redis, nothing started yet; settings by indirect parameters."""
     with Stack(tmp_path, mariadb_url, redis, **getattr(request, "param", {})) as built:
         yield built
+
+
+@pytest.fixture
+def empty_terminal(sqlite_url: str) -> Iterator[Terminal]:
+    """The command line, on a database that does not exist yet."""
+    with closing(Terminal(sqlite_url)) as terminal:
+        yield terminal
+
+
+@pytest.fixture
+def terminal(empty_terminal: Terminal) -> Terminal:
+    """The command line, on a migrated database."""
+    migrate.upgrade(empty_terminal.settings["database_url"])
+    return empty_terminal

@@ -13,25 +13,14 @@ from typing import Any
 import pytest
 
 from kernel import dialing
-from kernel.addresses import CallbackPolicy, check_address
+from kernel.addresses import CallbackPolicy
 from kernel.errors import TransportError
 from kernel.transport import Limits, Transport
-from kernel.wire import PlainSocket
 from tests.receiver import Receiver
 
 LOOPBACK = CallbackPolicy.from_strings(("127.0.0.1/32",))
 CLOSED = CallbackPolicy()
 PUBLIC = "8.8.8.8"
-
-
-def refuse_unvetted(event: str, args: tuple[Any, ...]) -> None:
-    """Stop any callback connection to an address its policy does not allow, in every test."""
-    if event == "socket.connect" and isinstance(args[0], PlainSocket):
-        exchange = args[0].exchange
-        check_address(args[1][0], exchange.policy, exchange.target.named)
-
-
-sys.addaudithook(refuse_unvetted)
 
 
 def test_import_fails_when_what_pinning_leans_on_is_gone() -> None:
