@@ -1,0 +1,47 @@
+"""How commands print: tables for people, JSON for machines."""
+
+import json
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+as_json = click.option("--json", "machine", is_flag=True, help="Print JSON.")
+
+
+def print_json(value: Any) -> None:
+    """Print ``value`` as JSON."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+
+
+def print_table(rows: Sequence[Mapping[str, Any]], nothing: str) -> None:
+    """Print rows of the same members as columns, or ``nothing`` when there are none."""
+    if not rows:
+        click.echo(nothing)
+        return
+    lines = [list(rows[0]), *([cell(value) for value in row.values()] for row in rows)]
+    widths = [max(map(_width, column)) for column in zip(*lines, strict=True)]
+    for number, line in enumerate(lines):
+        padded = (text + " " * (w - _width(text)) for text, w in zip(line, widths, strict=True))
+        click.secho("  ".join(padded).rstrip(), bold=number == 0)
+
+
+def print_fields(fields: Mapping[str, Any]) -> None:
+    """Print one thing, a member per line."""
+    width = max(map(len, fields))
+    for name, value in fields.items():
+        click.echo(f"{click.style(name.ljust(width), bold=True)}  {cell(value)}")
+
+
+def cell(value: Any) -> str:
+    """Write a value on one line. What others sent may not steer the terminal."""
+    if value is None:
+        return "-"
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
+
+
+def _width(text: str) -> int:
+    """Columns on a terminal: Chinese characters take two."""
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)

@@ -1,0 +1,174 @@
+"""`kernel worker`, `kernel dispatcher` and `kernel up`: what runs in the foreground."""
+
+import logging
+import os
+import signal
+import threading
+from pathlib import Path
+
+import click
+
+from kernel import auth
+from kernel.commands.opening import migrated, opened
+from kernel.config import logging as kernel_logging
+from kernel.config.settings import Settings, load
+from kernel.dispatcher import Dispatcher
+from kernel.errors import ConfigurationError, NotFound
+from kernel.inbox import Inbox, Received
+from kernel.programs import (
+    MARGIN_SECONDS,
+    api_program,
+    configured,
+    embedded_broker,
+    is_taken,
+    reachable,
+    worker_program,
+)
+from kernel.runtime import Kernel
+from kernel.senders import CallerRules, senders_of
+from kernel.supervisor import Supervisor, free_port
+from kernel.tasks import Broker
+
+log = logging.getLogger(__name__)
+
+VAR = Path("var")
+# The caller that `kernel up` makes for you; its key is a new one at each start.
+CALLER = "kernel-up"
+LOOPBACK = "127.0.0.1/32"
+
+
+@click.command()
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1, 256),
+    help="How many processes run handlers.  [default: KERNEL_WORKER_PROCESSES]",
+)
+def worker(concurrency: int | None) -> None:
+    """Run handlers, send callbacks, sweep.
+
+    A Celery worker under a small parent that starts it again when it ends.
+
+    SIGTERM or Ctrl-C lets running handlers finish within KERNEL_SHUTDOWN_GRACE_SECONDS, else
+    hands their orders back; a second one kills them.
+    """
+    settings = load()
+    kernel_logging.configure(settings.log_level)
+    with opened(settings, handlers=True):
+        pass  # what is wrong is better said once, here, than by a child again and again
+    with Supervisor() as supervisor:
+        supervisor.start(worker_program(settings, concurrency))
+        supervisor.run_forever()
+
+
+@click.command()
+def dispatcher() -> None:
+    """Send callbacks and sweep; run no handlers.
+
+    For installations with many callbacks.
+
+    SIGTERM or Ctrl-C claims nothing more and lets callbacks in flight finish.
+    """
+    settings = load()
+    kernel_logging.configure(settings.log_level)
+    with opened(settings, handlers=True) as kernel:
+        told = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: told.set())
+        sender = Dispatcher(
+            kernel, Broker(kernel), threads=settings.dispatcher_threads, works=False
+        )
+        sender.start()
+        log.info("dispatcher started")
+        told.wait()
+        if not sender.stop(settings.callback_timeout + MARGIN_SECONDS):
+            log.warning("callbacks in flight were left; they will be sent again")
+        log.info("dispatcher stopped")
+
+
+@click.command()
+def up() -> None:
+    """Run everything in the foreground.
+
+    Broker, API and worker, until Ctrl-C. The database is ./var/kernel.db unless
+    KERNEL_DATABASE_URL is set, the broker an embedded one unless KERNEL_BROKER_URL is. Prints an
+    API key, a new one at each start, and a line to paste.
+    """
+    settings = load()
+    kernel_logging.configure(settings.log_level)
+    settings = settings.model_copy(update={"bind": _free_bind(settings)})
+    VAR.mkdir(exist_ok=True)
+    with Supervisor() as supervisor:
+        click.echo("migrations ...", err=True)
+        migrated(settings, told=lambda line: click.echo(f"  {line}", err=True))
+        click.echo("broker, API and worker ...", err=True)
+        _start(supervisor, settings)
+        with opened(settings) as kernel:
+            key, secrets = _credentials(kernel)
+        with Inbox(secrets, _show) as inbox:
+            supervisor.wait_until_ready()
+            _welcome(settings, key, inbox.url)
+            supervisor.run_forever()
+    click.echo("stopped")
+
+
+def _free_bind(settings: Settings) -> str:
+    """Return where the API listens: a free port where the default one is taken."""
+    if not is_taken(settings.bind):
+        return settings.bind
+    if "bind" in settings.model_fields_set:
+        raise ConfigurationError(f"KERNEL_BIND: somebody listens at {settings.bind} already")
+    return f"127.0.0.1:{free_port()}"
+
+
+def _start(supervisor: Supervisor, settings: Settings) -> None:
+    """Start the broker if it is ours, then API and worker side by side."""
+    overrides: dict[str, str] = {}
+    if "broker_url" not in settings.model_fields_set:
+        broker, overrides = embedded_broker(VAR.resolve())
+        if "result_backend" in settings.model_fields_set:
+            del overrides["result_backend"]
+        supervisor.start(broker)
+    supervisor.start(configured(api_program(settings.bind), overrides))
+    supervisor.start(configured(worker_program(settings), overrides))
+
+
+def _credentials(kernel: Kernel) -> tuple[str, list[str]]:
+    """Return a fresh API key, and the signing secrets, of the caller that is ours."""
+    now = kernel.clock.now()
+    with kernel.transaction() as session:
+        try:
+            made = auth.rotate_key(session, CALLER, now)
+        except NotFound:
+            made = auth.add(session, CALLER, now, CallerRules(nets=[LOOPBACK]))
+        caller_id = auth.find(session, CALLER).id
+        secrets = list(senders_of(session, [caller_id], now)[caller_id].secrets)
+    assert made.api_key is not None  # noqa: S101 - both ways make one
+    return made.api_key.get_secret_value(), secrets
+
+
+def _show(received: Received) -> None:
+    line = f"callback  order {received.order_id}  {received.data['state']}: {received.msg}"
+    click.echo(f"{line}  (signature verified)")
+
+
+def _welcome(settings: Settings, key: str, callback_url: str) -> None:
+    address = f"http://{reachable(settings.bind)}"
+    order = '{"select_tag": "create_project", "projname": "First", "callback_url": "%s"}'
+    authorization = f"-H 'Authorization: Bearer {key}'"
+    content = "-H 'Content-Type: application/json'"
+    click.echo(
+        f"""
+{click.style("kernel is up", bold=True)} at {address}, process {os.getpid()}; Ctrl-C stops it.
+API key of the caller {CALLER}, a new one at each start:
+
+  {key}
+
+Submit an order; its callback shows up here:
+
+  curl {address}/v1/orders {authorization} {content} -d '{order % callback_url}'
+
+See how it ended:
+
+  curl '{address}/v1/orders?limit=1' {authorization}
+"""
+    )
