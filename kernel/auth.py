@@ -6,20 +6,20 @@ must be read back to sign, so they are stored as they are; nothing prints them a
 """
 
 import hashlib
-import json
 import re
 import secrets
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from pydantic import SecretStr
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from kernel.addresses import CallbackPolicy
-from kernel.errors import ConfigurationError, Conflict, NotFound, Unauthenticated
+from kernel.errors import ConfigurationError, Conflict, Forbidden, NotFound, Unauthenticated
 from kernel.models import ANONYMOUS, ApiKey, Caller, SigningSecret
+from kernel.senders import CLOSED, CallerRules, granted
 from kernel.signing import new_secret
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
@@ -27,20 +27,43 @@ KEY_PREFIX = "kwo_"
 OVERLAP = timedelta(hours=24)
 
 
+class Scope(StrEnum):
+    """What a key may do. ``operator`` sees and does everything, for every caller."""
+
+    WRITE = "orders:write"
+    READ = "orders:read"
+    OPERATOR = "operator"
+
+
+CALLERS_OWN = frozenset({Scope.WRITE, Scope.READ})
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who is asking: a caller, and what its callbacks may reach beyond the global rules."""
+    """Who is asking: a caller, what its key may do, and what its callbacks may reach."""
 
     caller_id: int
     name: str
-    allow_nets: tuple[str, ...] = ()
-    allow_hosts: tuple[str, ...] = ()
+    scopes: frozenset[str] = CALLERS_OWN
+    grants: CallbackPolicy = CLOSED
 
-    def policy(self, base: CallbackPolicy) -> CallbackPolicy:
-        """Return the global callback policy opened by what was granted to this caller."""
-        if not (self.allow_nets or self.allow_hosts):
-            return base
-        return base.merge(CallbackPolicy.from_strings(self.allow_nets, self.allow_hosts))
+    @property
+    def sees(self) -> int | None:
+        """Whose orders and deliveries these credentials see: a caller's, or None for all."""
+        return None if Scope.OPERATOR in self.scopes else self.caller_id
+
+    def require(self, scope: Scope) -> None:
+        """Raise Forbidden unless the key has ``scope``, or is an operator's."""
+        if not self.scopes & {scope, Scope.OPERATOR}:
+            raise Forbidden(f"this key does not have the scope {scope}", scope=scope)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyTerms:
+    """What a new key may do, and until when (None: until it is revoked)."""
+
+    scopes: frozenset[str] = CALLERS_OWN
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,31 +75,48 @@ class Credentials:
     signing_secret: SecretStr | None
 
 
-def identify(session: Session, key: str) -> Identity:
-    """Return whose key this is. Raises Unauthenticated for an unknown or revoked one."""
+def identify(session: Session, key: str, now: datetime) -> Identity:
+    """Return whose key this is. Raises Unauthenticated for an unknown, expired or revoked one."""
     found = session.execute(
-        select(*_IDENTITY)
+        select(*_IDENTITY, ApiKey.scopes)
         .join(ApiKey, ApiKey.caller_id == Caller.id)
-        .where(ApiKey.key_hash == _hash(key), ApiKey.revoked_at.is_(None))
+        .where(
+            ApiKey.key_hash == _hash(key),
+            ApiKey.revoked_at.is_(None),
+            or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > now),
+        )
     ).one_or_none()
     if found is None:
         raise Unauthenticated
     return _identity(*found)
 
 
-def anonymous(session: Session) -> Identity:
-    """Return the caller that orders without credentials belong to (KERNEL_AUTH=off)."""
-    found = session.execute(select(*_IDENTITY).where(Caller.name == ANONYMOUS)).one_or_none()
-    if found is None:
-        raise ConfigurationError("the anonymous caller is missing: run `kernel migrate`")
-    return _identity(*found)
+def identity_of(session: Session, name: str = ANONYMOUS) -> Identity:
+    """Return the caller of that name, as if it had asked itself. Raises NotFound.
+
+    Orders without credentials (KERNEL_AUTH=off) belong to ``anonymous``, which is a caller too.
+    """
+    try:
+        caller = find(session, name)
+    except NotFound:
+        if name != ANONYMOUS:
+            raise
+        raise ConfigurationError("the anonymous caller is missing: run `kernel migrate`") from None
+    return _identity(caller.id, caller.name, caller.allow_nets, caller.allow_hosts)
 
 
 _IDENTITY = (Caller.id, Caller.name, Caller.allow_nets, Caller.allow_hosts)
 
 
-def _identity(caller_id: int, name: str, nets: str, hosts: str) -> Identity:
-    return Identity(caller_id, name, tuple(json.loads(nets)), tuple(json.loads(hosts)))
+def _identity(
+    caller_id: int, name: str, nets: str, hosts: str, scopes: str | None = None
+) -> Identity:
+    return Identity(
+        caller_id,
+        name,
+        CALLERS_OWN if scopes is None else frozenset(scopes.split()),
+        granted(nets, hosts),
+    )
 
 
 def find(session: Session, name: str) -> Caller:
@@ -92,35 +132,44 @@ def add(
     session: Session,
     name: str,
     now: datetime,
-    allow_nets: Sequence[str] = (),
-    allow_hosts: Sequence[str] = (),
+    rules: CallerRules | None = None,
+    terms: KeyTerms | None = None,
 ) -> Credentials:
     """Create a caller with a key and a signing secret, returned this once.
 
-    Raises Conflict when the name is taken or malformed, ValueError for a malformed network.
+    Raises Conflict when the name is taken or malformed, ValueError for malformed rules.
     """
     if not NAME.fullmatch(name):
         raise Conflict(f"{name!r}: use letters, digits and _ . - (at most 100)")
     if session.scalar(select(Caller.id).where(Caller.name == name)) is not None:
         raise Conflict(f"there is a caller named {name} already")
-    CallbackPolicy.from_strings(allow_nets, allow_hosts)
-    caller = Caller(
-        name=name,
-        created_at=now,
-        allow_nets=json.dumps(list(allow_nets)),
-        allow_hosts=json.dumps(list(allow_hosts)),
-    )
+    caller = Caller(name=name, created_at=now, allow_nets="[]", allow_hosts="[]", headers="{}")
+    (rules or CallerRules()).apply(caller)
     session.add(caller)
     session.flush()
-    key = _new_key(session, caller, now)
+    key = _new_key(session, caller, now, terms)
     return Credentials(name, key, _new_signing_secret(session, caller, now))
 
 
-def rotate_key(session: Session, name: str, now: datetime) -> Credentials:
+def change(session: Session, name: str, rules: CallerRules) -> Caller:
+    """Change what is set in ``rules``, leave the rest. Raises NotFound, ValueError."""
+    caller = find(session, name)
+    rules.apply(caller)
+    return caller
+
+
+def add_key(session: Session, name: str, now: datetime, terms: KeyTerms | None) -> Credentials:
+    """Give the caller one more key; its others go on."""
+    return Credentials(name, _new_key(session, find(session, name), now, terms), None)
+
+
+def rotate_key(
+    session: Session, name: str, now: datetime, terms: KeyTerms | None = None
+) -> Credentials:
     """Give the caller a new key; the old ones stop working with this transaction."""
     caller = find(session, name)
     _revoke_keys(session, caller, now)
-    return Credentials(name, _new_key(session, caller, now), None)
+    return Credentials(name, _new_key(session, caller, now, terms), None)
 
 
 def rotate_secret(session: Session, name: str, now: datetime) -> Credentials:
@@ -139,37 +188,25 @@ def revoke(session: Session, name: str, now: datetime) -> int:
     return _revoke_keys(session, find(session, name), now)
 
 
-def signing_secrets(
-    session: Session, caller_ids: Sequence[int], now: datetime
-) -> dict[int, list[str]]:
-    """Return the secrets in force for each caller, the newest first."""
-    rows = session.execute(
-        select(SigningSecret.caller_id, SigningSecret.secret)
-        .where(
-            SigningSecret.caller_id.in_(caller_ids),
-            or_(SigningSecret.expires_at.is_(None), SigningSecret.expires_at > now),
-        )
-        .order_by(SigningSecret.id.desc())
-    )
-    found: dict[int, list[str]] = {}
-    for caller_id, secret in rows:
-        found.setdefault(caller_id, []).append(secret)
-    return found
-
-
-def identities(session: Session, caller_ids: Sequence[int]) -> dict[int, Identity]:
-    """Return the callers with these ids."""
-    rows = session.execute(select(*_IDENTITY).where(Caller.id.in_(caller_ids)))
-    return {row.id: _identity(*row) for row in rows}
-
-
 def _hash(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _new_key(session: Session, caller: Caller, now: datetime) -> SecretStr:
+def _new_key(
+    session: Session, caller: Caller, now: datetime, terms: KeyTerms | None = None
+) -> SecretStr:
+    terms = terms or KeyTerms()
     key = KEY_PREFIX + secrets.token_urlsafe(32)
-    session.add(ApiKey(caller_id=caller.id, prefix=key[:12], key_hash=_hash(key), created_at=now))
+    session.add(
+        ApiKey(
+            caller_id=caller.id,
+            prefix=key[:12],
+            key_hash=_hash(key),
+            scopes=" ".join(sorted(terms.scopes)),
+            created_at=now,
+            expires_at=terms.expires_at,
+        )
+    )
     return SecretStr(key)
 
 

@@ -144,7 +144,7 @@ def _due_ids(session: Session, lane: Lane, limit: int, now: datetime) -> Sequenc
 def attempt(kernel: Kernel, due: DueDelivery) -> FinishedAttempt:
     """POST one claimed delivery and judge the answer. No transaction is open here."""
     started_at, started = kernel.clock.now(), time.monotonic()
-    policy = due.sender.callback_policy(kernel.callback_policy)
+    policy = kernel.callback_policy.merge(due.sender.grants)
     status, reason, excerpt, retry_after = None, None, None, None
     try:
         response = kernel.transport.post(due.url, _headers(due, started_at), due.body, policy)

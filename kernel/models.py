@@ -59,8 +59,13 @@ class ApiKey(Base):
     # The first characters, to tell keys apart in listings and logs.
     prefix: Mapped[str] = mapped_column(token(16))
     key_hash: Mapped[str] = mapped_column(token(64), unique=True)
+    # What it may do, as words with a space between: orders:write orders:read operator.
+    scopes: Mapped[str] = mapped_column(token(100))
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    expires_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     revoked_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    # To the minute, so that a busy key does not cost a write per request.
+    used_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
 
 class SigningSecret(Base):

@@ -6,14 +6,14 @@ from typing import Any
 
 from flask import Flask
 from pydantic import BaseModel, Field
-from sqlalchemy import text
 from werkzeug.test import TestResponse
 
 from kernel import auth
 from kernel.app import create_app
 from kernel.builtin import CreateProject, ImportProjects, create_project, import_projects
 from kernel.handlers import Handlers, Run
-from kernel.runtime import SCHEMA, Kernel
+from kernel.runtime import Kernel
+from kernel.senders import CallerRules
 from kernel.states import Outcome
 from tests.factories import CALLBACK
 
@@ -107,23 +107,13 @@ class Client:
 
 def serve(kernel: Kernel, hints: FakeHints | None = None) -> Flask:
     """Build the application of ``kernel``; its hints go nowhere."""
-    stamp(kernel)
     return create_app(kernel, hints or FakeHints())
-
-
-def stamp(kernel: Kernel) -> None:
-    """Mark the database as migrated: its tables were made without the migrations."""
-    name = "alembic_version"
-    with kernel.transaction() as session:
-        session.execute(text(f"CREATE TABLE IF NOT EXISTS {name} (version_num VARCHAR(32))"))
-        session.execute(text(f"DELETE FROM {name}"))
-        session.execute(text(f"INSERT INTO {name} VALUES ('{SCHEMA}')"))
 
 
 def new_key(kernel: Kernel, name: str, **rules: Any) -> str:
     """Make a caller and return its key."""
     with kernel.transaction() as session:
-        key = auth.add(session, name, kernel.clock.now(), **rules).api_key
+        key = auth.add(session, name, kernel.clock.now(), CallerRules(**rules)).api_key
     assert key is not None
     return key.get_secret_value()
 

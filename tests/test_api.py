@@ -10,7 +10,7 @@ from sqlalchemy import event
 from kernel.app import create_app
 from kernel.runtime import Kernel
 from kernel.testing import drain
-from tests.clients import Client, FakeHints, client, handlers, new_key, serve, stamp
+from tests.clients import Client, FakeHints, client, handlers, new_key, serve
 from tests.factories import CALLBACK
 
 
@@ -172,7 +172,6 @@ def test_delivery_is_sent_again_when_redelivered(kernel: Kernel, zammad: Client)
 
 def test_submit_answers_fast_when_the_broker_is_down(make_kernel: Any, sqlite_url: str) -> None:
     kernel = make_kernel(sqlite_url, handlers, broker_url="redis://127.0.0.1:1/1")
-    stamp(kernel)
     zammad = Client(create_app(kernel), new_key(kernel, "zammad"))
     zammad.submit()
     started = time.monotonic()

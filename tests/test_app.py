@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 from flask import Flask, abort
+from sqlalchemy import text
 
 import kernel as package
 from kernel.app import create_app, create_blueprint
 from kernel.errors import ConfigurationError
 from kernel.runtime import Kernel
 from kernel.testing import drain
-from tests.clients import Client, FakeHints, handlers, is_refusal, new_key, serve, stamp
+from tests.clients import Client, FakeHints, handlers, is_refusal, new_key, serve
 
 
 @pytest.fixture
@@ -95,6 +96,8 @@ def test_two_kernels_stand_side_by_side_when_mounted_apart(
 
 
 def test_application_is_refused_when_the_database_is_not_migrated(kernel: Kernel) -> None:
+    with kernel.transaction() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '0001'"))
     with pytest.raises(ConfigurationError, match="kernel migrate"):
         create_app(kernel)
 
@@ -103,7 +106,6 @@ def test_application_is_refused_when_a_callback_rule_is_malformed(
     make_kernel: Callable[..., Kernel], sqlite_url: str
 ) -> None:
     kernel = make_kernel(sqlite_url, callback_allow_hosts=["a b/c"])
-    stamp(kernel)
     with pytest.raises(ConfigurationError, match="KERNEL_CALLBACK_ALLOW"):
         create_app(kernel)
 
@@ -133,7 +135,6 @@ def test_answers_are_not_kept_by_anybody_in_between(kernel: Kernel) -> None:
 
 
 def test_package_makes_its_application_on_first_use(kernel: Kernel) -> None:
-    stamp(kernel)
     url = kernel.settings.database_url.get_secret_value()
     code = "import kernel; assert kernel.app is kernel.app; print(type(kernel.app).__name__)"
     done = subprocess.run(

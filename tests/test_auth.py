@@ -10,6 +10,7 @@ from kernel import auth
 from kernel.errors import Conflict, NotFound, Unauthenticated
 from kernel.models import ANONYMOUS, ApiKey
 from kernel.runtime import Kernel
+from kernel.senders import senders_of
 from tests.clients import ORDER, Client, client, is_refusal, new_key, serve
 from tests.factories import make_order
 
@@ -87,10 +88,10 @@ def test_old_secret_signs_along_for_a_day_when_rotated(kernel: Kernel) -> None:
         first = auth.add(session, "zammad", now).signing_secret
         second = auth.rotate_secret(session, "zammad", now).signing_secret
         owner = auth.find(session, "zammad").id
-        both = auth.signing_secrets(session, [owner], now)
-        later = auth.signing_secrets(session, [owner], now + auth.OVERLAP)
-    assert both == {owner: [second.get_secret_value(), first.get_secret_value()]}
-    assert later == {owner: [second.get_secret_value()]}
+        both = senders_of(session, [owner], now)[owner].secrets
+        later = senders_of(session, [owner], now + auth.OVERLAP)[owner].secrets
+    assert both == (second.get_secret_value(), first.get_secret_value())
+    assert later == (second.get_secret_value(),)
 
 
 def test_key_is_not_in_the_database_when_a_caller_is_added(kernel: Kernel) -> None:
@@ -130,7 +131,7 @@ def test_caller_is_not_found_when_there_is_none(kernel: Kernel, name: str) -> No
 def test_identity_is_refused_when_the_key_is_anothers_prefix(kernel: Kernel) -> None:
     key = new_key(kernel, "zammad")
     with kernel.reading() as session, pytest.raises(Unauthenticated):
-        auth.identify(session, key[:12])
+        auth.identify(session, key[:12], kernel.clock.now())
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from flask import Blueprint, Response, request, url_for
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, ValidationError
 from werkzeug.exceptions import MethodNotAllowed
 
+from kernel.auth import Scope
 from kernel.columns import ID
 from kernel.dispatcher import Hints
 from kernel.errors import InvalidQuery, NotFound
@@ -32,6 +33,7 @@ from kernel.strictjson import escape_pointer
 from kernel.submit import MAX_PAGE, PAGE, OrderFilter, cancel, get_order, list_orders
 from kernel.tasks import make_worker
 from kernel.views.errors import json_response
+from kernel.views.holding import Holding
 from kernel.views.requests import accept, identity, read_members
 
 RETRY_AFTER = {"Retry-After": "1"}
@@ -75,13 +77,13 @@ class Api:
 
     def submit_order(self) -> Response:
         """POST /v1/orders: 202 and the order's place, once its row is committed."""
-        who = identity(self.kernel)
+        who = identity(self.kernel, Scope.WRITE)
         members = read_members(self.kernel.settings.max_body_bytes)
         accepted = accept(self.kernel, who, members)
         self.hints.hint([accepted.order_id])
         place = {"Location": url_for(".show_order", order_id=accepted.order_id)}
         if accepted.replayed:
-            answer = self._order(who.caller_id, accepted.order_id)
+            answer = self._order(who.sees, accepted.order_id)
             answer.headers.update(place | {"Idempotency-Replayed": "true"})
             return answer
         state = OrderState.PENDING
@@ -91,32 +93,32 @@ class Api:
 
     def show_order(self, order_id: str) -> Response:
         """GET /v1/orders/{id}: 202 while unfinished, 200 with the outcome when finished."""
-        return self._order(identity(self.kernel).caller_id, order_id)
+        return self._order(identity(self.kernel, Scope.READ).sees, order_id)
 
     def show_orders(self) -> Response:
         """GET /v1/orders: the caller's own, newest first, in pages."""
-        who = identity(self.kernel)
+        who = identity(self.kernel, Scope.READ)
         wanted = _query().filter()
         with self.kernel.reading() as session:
-            orders = list_orders(session, who.caller_id, wanted)
+            orders = list_orders(session, who.sees, wanted)
             items = [order_summary(order) for order in orders]
         more = len(orders) == wanted.limit
         return self._success({"orders": items, "next_cursor": orders[-1].id if more else None})
 
     def cancel_order(self, order_id: str) -> Response:
         """POST /v1/orders/{id}/cancel: 200 when cancelled, 202 when the handler must see it."""
-        who = identity(self.kernel)
-        state = cancel(self.kernel, who.caller_id, order_id)
+        who = identity(self.kernel, Scope.WRITE)
+        state = cancel(self.kernel, who.sees, order_id)
         if state is OrderState.CANCELLED:
             outcome = Outcome(state, text("cancelled", self.language), error_code="cancelled")
             self.hints.finished(order_id, outcome)
-        return self._order(who.caller_id, order_id)
+        return self._order(who.sees, order_id)
 
     def show_deliveries(self, order_id: str) -> Response:
         """GET /v1/orders/{id}/deliveries: with every attempt inside."""
-        who = identity(self.kernel)
+        who = identity(self.kernel, Scope.READ)
         with self.kernel.reading() as session:
-            get_order(session, who.caller_id, order_id)
+            get_order(session, who.sees, order_id)
             deliveries = list_deliveries(session, order_id)
             attempts = list_attempts(session, [one.id for one in deliveries])
             items = [
@@ -127,19 +129,19 @@ class Api:
 
     def redeliver_delivery(self, delivery_id: str) -> Response:
         """POST /v1/deliveries/{id}/redeliver: due now, unless an attempt is in flight."""
-        who = identity(self.kernel)
-        changed = redeliver(self.kernel, who.caller_id, delivery_id)
+        who = identity(self.kernel, Scope.WRITE)
+        changed = redeliver(self.kernel, who.sees, delivery_id)
         with self.kernel.reading() as session:
-            delivery = get_delivery(session, who.caller_id, delivery_id)
+            delivery = get_delivery(session, who.sees, delivery_id)
             data = delivery_data(delivery) | {"redelivered": changed}
         return self._success(data, status=202)
 
     def refuse(self, **_: str) -> Response:
         """Any other address below ours: 404, for callers alone to know."""
-        identity(self.kernel)
+        identity(self.kernel, Scope.READ)
         raise NotFound
 
-    def _order(self, caller_id: int, order_id: str) -> Response:
+    def _order(self, caller_id: int | None, order_id: str) -> Response:
         with self.kernel.reading() as session:
             order = get_order(session, caller_id, order_id)
             body = order_envelope(order, self.language, list_deliveries(session, order_id))
@@ -157,7 +159,7 @@ def api_blueprint(kernel: Kernel, hints: Hints) -> Blueprint:
     What lies below its addresses, and methods they do not have, are its own too: an application
     that mounts it would otherwise answer those in words of its own.
     """
-    api = Api(kernel, hints)
+    api, holding = Api(kernel, hints), Holding(kernel)
     blueprint = Blueprint("api", __name__, url_prefix="/v1")
     views: dict[str, dict[str, Callable[..., Response]]] = {
         "/orders": {"POST": api.submit_order, "GET": api.show_orders},
@@ -165,8 +167,12 @@ def api_blueprint(kernel: Kernel, hints: Hints) -> Blueprint:
         "/orders/<order_id>/cancel": {"POST": api.cancel_order},
         "/orders/<order_id>/deliveries": {"GET": api.show_deliveries},
         "/deliveries/<delivery_id>/redeliver": {"POST": api.redeliver_delivery},
+        "/deliveries/replay": {"POST": holding.replay_deliveries},
+        "/pauses": {"GET": holding.show_pauses, "POST": holding.pause},
+        "/pauses/<pause_id>": {"DELETE": holding.resume},
         "/orders/<path:below>": dict.fromkeys(METHODS, api.refuse),
         "/deliveries/<path:below>": dict.fromkeys(METHODS, api.refuse),
+        "/pauses/<path:below>": dict.fromkeys(METHODS, api.refuse),
     }
     for rule, by_method in views.items():
         _add(blueprint, rule, by_method)

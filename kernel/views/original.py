@@ -13,6 +13,7 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
+from kernel.auth import Scope
 from kernel.dispatcher import Hints
 from kernel.errors import InvalidJson, RequestRefused
 from kernel.messages import text
@@ -35,7 +36,7 @@ def original_blueprint(kernel: Kernel, hints: Hints) -> Blueprint:
 
     @blueprint.post("/add/")
     def add() -> Response:
-        who = identity(kernel)
+        who = identity(kernel, Scope.WRITE)
         try:
             # Its clients never said what content they send.
             members = parse_json(read_body(kernel.settings.max_body_bytes))
@@ -49,7 +50,7 @@ def original_blueprint(kernel: Kernel, hints: Hints) -> Blueprint:
 
     @blueprint.route("/callback/", methods=["GET", "POST"])
     def callback() -> Response:
-        identity(kernel)
+        identity(kernel, Scope.WRITE)
         got = _received(kernel.settings.max_body_bytes)
         log.info("callback received: %s", json.dumps(got, ensure_ascii=False)[:LOGGED])
         return json_response(200, envelope(0, text("success", language), got))

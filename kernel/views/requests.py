@@ -10,7 +10,7 @@ from flask import Request, request
 from gunicorn.http.errors import ParseException
 
 from kernel.addresses import check_url
-from kernel.auth import Identity, anonymous, identify
+from kernel.auth import Identity, Scope, identify, identity_of
 from kernel.errors import (
     AddressRefused,
     BodyTooLarge,
@@ -95,7 +95,7 @@ def _callback_problems(kernel: Kernel, identity: Identity, url: Any) -> list[dic
     if not isinstance(url, str) or len(url) > MAX_WORD:
         return []
     try:
-        check_url(url, identity.policy(kernel.callback_policy))
+        check_url(url, kernel.callback_policy.merge(identity.grants))
     except AddressRefused as refused:
         log.warning(
             "callback_url refused: %s (would be allowed by %s)",
@@ -107,8 +107,8 @@ def _callback_problems(kernel: Kernel, identity: Identity, url: Any) -> list[dic
     return []
 
 
-def identity(kernel: Kernel) -> Identity:
-    """Return who asks. Raises Unauthenticated.
+def identity(kernel: Kernel, scope: Scope) -> Identity:
+    """Return who asks. Raises Unauthenticated, or Forbidden without ``scope``.
 
     Bearer, or Basic with the key as password (ticketing systems offer one or the other). Without
     credentials: the anonymous caller when KERNEL_AUTH=off and the request comes straight from
@@ -118,7 +118,9 @@ def identity(kernel: Kernel) -> Identity:
     if key is None and not (kernel.settings.auth == "off" and _is_local(request)):
         raise Unauthenticated
     with kernel.reading() as session:
-        return anonymous(session) if key is None else identify(session, key)
+        who = identity_of(session) if key is None else identify(session, key, kernel.clock.now())
+    who.require(scope)
+    return who
 
 
 def _credentials(asked: Request) -> str | None:
