@@ -7,7 +7,7 @@ for a receiver: it only changes what is due.
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, delete, func, insert, or_, select, update
@@ -107,11 +107,11 @@ def count(session: Session, wanted: DeliveryFilter) -> int:
 def replay(kernel: Kernel, wanted: DeliveryFilter, told: Told = lambda _: None) -> int:
     """Make every delivery of ``wanted`` that is over due again, in batches of 500.
 
-    Returns how many; ``told`` is called with the running count after each batch. What becomes
-    over while it runs is left alone, so it ends.
+    Returns how many; ``told`` is called with the running count after each batch. It goes through
+    the deliveries once, by id, so it ends however quickly they are over again.
     """
     done, last = 0, ""
-    end = first_id(kernel.clock.now())
+    end = first_id(kernel.clock.now() + timedelta(milliseconds=1))
     while True:
         page: Select[Any] = (
             select(DELIVERIES.c.id)
