@@ -25,6 +25,9 @@ __all__ = [
     "create_blueprint",
 ]
 
+# No request waits longer than this for a database that has stopped answering.
+REQUEST_SECONDS = 10
+
 # Importing the submodule put its name here, and `gunicorn kernel:app` wants the application.
 del app  # type: ignore[name-defined]  # noqa: F821
 
@@ -33,7 +36,7 @@ def __getattr__(name: str) -> Any:
     """Make ``kernel.app``, the WSGI application of KERNEL_* and kernel.toml, on first use."""
     if name != "app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    kernel = Kernel.from_env()
+    kernel = Kernel.from_env(read_timeout=REQUEST_SECONDS)
     configure(kernel.settings.log_level)
     application = create_app(kernel)
     globals()["app"] = application

@@ -96,8 +96,10 @@ class RunSession(Session):
         raise InvalidRequestError("a handler may not close the run's session")
 
 
-def make_engine(url: str) -> Engine:
+def make_engine(url: str, read_timeout: int = 300) -> Engine:
     """Build the engine for ``url`` (``sqlite:///path`` or ``mysql+pymysql://...``).
+
+    ``read_timeout``: seconds to wait for a server that has stopped answering.
 
     Call it after the fork. Raises ConfigurationError's cause (sqlalchemy ArgumentError) for a
     URL that cannot be parsed.
@@ -117,7 +119,7 @@ def make_engine(url: str) -> Engine:
             max_overflow=40,
             pool_recycle=1800,
             isolation_level="READ COMMITTED",
-            connect_args={"connect_timeout": 5, "read_timeout": 300, "write_timeout": 30},
+            connect_args={"connect_timeout": 5, "read_timeout": read_timeout, "write_timeout": 30},
         )
         event.listen(engine, "connect", _connect_mysql)
         event.listen(engine, "checkin", _note_idle)

@@ -31,7 +31,7 @@ from kernel.origins import Origins, share
 from kernel.redelivery import hold_paused
 from kernel.runtime import Kernel
 from kernel.states import Outcome
-from kernel.sweep import HINTS, Swept, sweep, take_turn
+from kernel.sweep import HINTS, Swept, due_orders, note_tags, sweep, take_turn
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +62,7 @@ class Dispatcher:
 
     ``overdue`` is called with a run that outlived its handler's time limit: it must end the
     process, for no thread can be stopped from outside. ``beat`` is called in every round.
+    ``works`` is False where no handlers run: such a process does not vouch for their tags.
     """
 
     def __init__(
@@ -70,12 +71,14 @@ class Dispatcher:
         hints: Hints,
         *,
         threads: int | None = None,
+        works: bool = True,
         overdue: Callable[[Run], None] | None = None,
         beat: Callable[[], None] | None = None,
     ) -> None:
         self.kernel = kernel
         self.hints = hints
         self.threads = threads or kernel.settings.callback_threads
+        self._works = works
         self._overdue = overdue or _end_process
         self._beat = beat or (lambda: None)
         self._wake = threading.Event()
@@ -228,10 +231,13 @@ class Dispatcher:
         lease = self.kernel.settings.lease_seconds
         rescue = reached is not None and time.monotonic() - reached >= lease
         backlog = self.hints.backlog()
-        hints = HINTS if backlog is None or backlog < BACKLOG else 0
-        swept = sweep(self.kernel, rescue=rescue, hints=hints)
+        if backlog is None or backlog < BACKLOG:
+            self.hints.hint(due_orders(self.kernel, HINTS))
+        if self._works:
+            note_tags(self.kernel)
         hold_paused(self.kernel)
-        self.hints.hint([*swept.rescued, *swept.due])
+        swept = sweep(self.kernel, rescue=rescue)
+        self.hints.hint(swept.rescued)
         for order_id, outcome in swept.failed.items():
             self.hints.finished(order_id, outcome)
             self._wake.set()

@@ -102,7 +102,7 @@ class Run:
         encoded = None if state is None else json.dumps(state, allow_nan=False)
         if encoded is not None and len(encoded) > MAX_STATE_BYTES:
             raise ValueError(f"a checkpoint's state is at most {MAX_STATE_BYTES} bytes of JSON")
-        progress = Progress(current, total, None if note is None else note[:1000])
+        progress = Progress(current, total, None if note is None else _shown(note))
         self._save(self, progress, encoded)
         self.progress, self.state = progress, state
 
@@ -118,6 +118,11 @@ class Run:
         connections are not such failures: they end the run, whoever catches them.
         """
         return self.session.begin_nested()
+
+
+def _shown(note: str) -> str:
+    """Cut a note to its column, and make it text that can be stored."""
+    return note.encode("utf-8", "replace").decode()[:1000]
 
 
 Function = Callable[[Run, Any], dict[str, Any] | Partial]

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
+from pathlib import Path
 from typing import Protocol, Self
 
 from sqlalchemy import Connection, Engine, text
@@ -52,6 +53,8 @@ class Kernel:
 
     ``handlers`` and ``transport`` default to what the settings say. Cheap to build: the engine
     and the transport come with their first use, which must be after the last fork.
+    ``read_timeout``: seconds to wait for a database server that has stopped answering; long
+    enough for a handler's longest statement.
     """
 
     def __init__(
@@ -59,8 +62,10 @@ class Kernel:
         settings: Settings,
         handlers: Handlers | None = None,
         transport: Poster | None = None,
+        read_timeout: int = 300,
     ) -> None:
         self.settings = settings
+        self._read_timeout = read_timeout
         self.handlers = load_handlers(settings.handlers) if handlers is None else handlers
         self.clock = Clock(lambda: read_clock(self.engine))
         # The runs this process is executing, by order id; their leases are kept alive.
@@ -74,9 +79,9 @@ class Kernel:
         self._lock = threading.Lock()
 
     @classmethod
-    def from_env(cls) -> Self:
+    def from_env(cls, read_timeout: int = 300) -> Self:
         """Build a kernel from KERNEL_* and kernel.toml. Raises ConfigurationError."""
-        return cls(load())
+        return cls(load(), read_timeout=read_timeout)
 
     @property
     def engine(self) -> Engine:
@@ -89,7 +94,8 @@ class Kernel:
 
     def _make_engine(self) -> Engine:
         try:
-            return make_engine(self.settings.database_url.get_secret_value())
+            url = self.settings.database_url.get_secret_value()
+            return make_engine(url, self._read_timeout)
         except ArgumentError as error:
             raise ConfigurationError(f"KERNEL_DATABASE_URL: {error}") from None
 
@@ -160,6 +166,9 @@ class Kernel:
 
         Raises Unavailable when it cannot be reached, ConfigurationError when it is behind.
         """
+        url = self.engine.url
+        if url.get_backend_name() == "sqlite" and not Path(url.database or ".").exists():
+            raise ConfigurationError(f"there is no database {url.database}: run `kernel migrate`")
         try:
             with self.reading() as session:
                 found = session.scalar(text("SELECT version_num FROM alembic_version"))

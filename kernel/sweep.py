@@ -40,9 +40,8 @@ UNFINISHED = (DeliveryState.PENDING, DeliveryState.HELD)
 
 @dataclass(slots=True)
 class Swept:
-    """What a sweep found and did."""
+    """What a sweep did."""
 
-    due: list[str] = field(default_factory=list)
     rescued: list[str] = field(default_factory=list)
     failed: dict[str, Outcome] = field(default_factory=dict)
     pruned: int = 0
@@ -72,19 +71,17 @@ def _first_turn(kernel: Kernel, now: datetime) -> bool:
     return True
 
 
-def sweep(kernel: Kernel, *, rescue: bool, hints: int = HINTS) -> Swept:
-    """Sweep once: note the tags this process knows, rescue, fail unknown tags, find due, prune.
+def sweep(kernel: Kernel, *, rescue: bool) -> Swept:
+    """Sweep once: rescue, fail orders of unknown tags, prune.
 
     ``rescue`` is False until this process has reached the database without a break for a whole
-    lease: an outage is not a death. ``hints`` bounds how many due orders are returned.
+    lease: an outage is not a death. What is due is found by `due_orders`, before and apart from
+    this: no trouble in here may keep orders from being hinted.
     """
     swept = Swept()
-    _note_tags(kernel)
     if rescue:
         _rescue(kernel, swept)
     _fail_unknown(kernel, swept)
-    if hints > 0:
-        swept.due = due_orders(kernel, hints)
     swept.pruned = prune(kernel)
     return swept
 
@@ -190,7 +187,8 @@ def _kill_connection(kernel: Kernel, connection_id: int | None) -> None:
         log.debug("connection %s not killed: %s", connection_id, error.orig)
 
 
-def _note_tags(kernel: Kernel) -> None:
+def note_tags(kernel: Kernel) -> None:
+    """Note that a worker knows the tags of this process; only one that runs handlers does."""
     now = kernel.clock.now()
     with kernel.reading() as session:
         seen = dict(session.execute(select(SelectTag.tag, SelectTag.seen_at)).all())

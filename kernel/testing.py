@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from kernel.addresses import CallbackPolicy
 from kernel.columns import Base
@@ -22,7 +22,7 @@ from kernel.deliver import BATCH, attempt, claim_due, due_lanes, record
 from kernel.errors import TransportError
 from kernel.execute import execute
 from kernel.models import ANONYMOUS, Caller, SigningSecret
-from kernel.runtime import Kernel
+from kernel.runtime import SCHEMA, Kernel
 from kernel.signing import new_secret
 from kernel.sweep import HINTS, due_orders
 from kernel.transport import Response
@@ -77,6 +77,10 @@ def create_tables(kernel: Kernel) -> None:
     Base.metadata.create_all(kernel.engine)
     now = kernel.clock.now()
     with kernel.transaction() as session:
+        version = "alembic_version"
+        session.execute(text(f"CREATE TABLE IF NOT EXISTS {version} (version_num VARCHAR(32))"))
+        session.execute(text(f"DELETE FROM {version}"))  # noqa: S608 - a constant
+        session.execute(text(f"INSERT INTO {version} VALUES ('{SCHEMA}')"))  # noqa: S608
         if session.scalar(select(Caller.id).where(Caller.name == ANONYMOUS)) is None:
             session.add(Caller(id=1, name=ANONYMOUS, created_at=now))
             session.flush()

@@ -5,10 +5,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
+from sqlalchemy import select
 
 from kernel.dispatcher import Dispatcher
 from kernel.execute import execute
 from kernel.handlers import Run
+from kernel.models import SelectTag
 from kernel.runtime import Kernel
 from kernel.states import Outcome
 from kernel.testing import FakeTransport, Sent
@@ -62,11 +64,20 @@ def test_dispatcher_hints_what_is_due_when_it_sweeps(kernel: Kernel) -> None:
 
 
 def test_dispatcher_hints_nothing_when_the_queue_is_full(kernel: Kernel) -> None:
+    hints = HintList()
+    hints.waiting = 10_000
     make_order(kernel)
-    with dispatching(kernel) as (dispatcher, hints):
-        hints.hinted.clear()
-        hints.waiting = 10_000
-        assert dispatcher.sweep_once().due == []
+    Dispatcher(kernel, hints).sweep_once()
+    assert hints.hinted == []
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_dispatcher_vouches_for_tags_when_its_process_runs_handlers(
+    kernel: Kernel, works: bool
+) -> None:
+    Dispatcher(kernel, HintList(), works=works).sweep_once()
+    with kernel.reading() as session:
+        assert (session.scalars(select(SelectTag.tag)).all() != []) == works
 
 
 def test_dispatcher_hints_later_when_asked_to(kernel: Kernel) -> None:
@@ -91,10 +102,10 @@ def test_dispatcher_renews_the_lease_when_a_handler_is_silent(
 ) -> None:
     kernel = make_kernel(mariadb_rows_url, handlers, lease_seconds=0.9)
     order_id = make_order(kernel, select_tag="silent", args='{"name": "2.5"}')
-    with dispatching(kernel) as (_, hints):
+    with dispatching(kernel):
         execute(kernel, order_id)
     found = order(kernel, order_id)
-    assert (found.state, found.run, hints.hinted) == ("success", 1, [])
+    assert (found.state, found.run, found.crashes) == ("success", 1, 0)
 
 
 def test_dispatcher_reports_a_run_when_it_is_over_its_time_limit(

@@ -39,7 +39,7 @@ def test_order_is_found_when_its_hint_was_lost(kernel: Kernel) -> None:
     order_id = make_order(kernel)
     make_order(kernel, run_after=kernel.clock.now() + MINUTE)
     make_order(kernel, select_tag="elsewhere")
-    assert sweep(kernel, rescue=True).due == [order_id]
+    assert due_orders(kernel, 100) == [order_id]
 
 
 def test_callers_take_turns_when_one_has_many_orders(kernel: Kernel) -> None:
