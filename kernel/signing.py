@@ -16,6 +16,8 @@ from collections.abc import Mapping, Sequence
 PREFIX = "whsec_"
 # The standard's section "Signature scheme": keys hold between 24 and 64 bytes.
 MIN_KEY_BYTES, MAX_KEY_BYTES = 24, 64
+# Seconds that a timestamp may differ from the receiver's clock, as the reference libraries have it.
+TOLERANCE = 300
 _TIMESTAMP = re.compile(r"[0-9]{1,12}", re.ASCII)
 
 
@@ -72,7 +74,7 @@ def verify(
     headers: Mapping[str, str],
     body: bytes,
     now: int,
-    tolerance: int = 300,
+    tolerance: int = TOLERANCE,
 ) -> None:
     """Return when one of the signatures is by one of ``secrets``, else raise SignatureInvalid.
 

@@ -18,8 +18,9 @@ PATIENCE = 60.0
 class Command:
     """A command in a process of its own, in ``folder``, which is its TMPDIR, too."""
 
-    def __init__(self, folder: Path, *command: str, **settings: str) -> None:
+    def __init__(self, folder: Path, *command: str, typed: str = "", **settings: str) -> None:
         self.folder = folder
+        self.typed = typed
         self.argv = [KERNEL, *command]
         self.env = {f"KERNEL_{name.upper()}": value for name, value in settings.items()}
 
@@ -27,8 +28,16 @@ class Command:
         env = {**os.environ, **self.env, "TMPDIR": str(self.folder)}
         with (self.folder / "out").open("wb") as out, (self.folder / "err").open("wb") as err:
             self.process = subprocess.Popen(
-                self.argv, cwd=self.folder, env=env, stdout=out, stderr=err
+                self.argv,
+                cwd=self.folder,
+                env=env,
+                stdin=subprocess.PIPE,
+                stdout=out,
+                stderr=err,
             )
+        assert self.process.stdin is not None
+        with self.process.stdin as stdin:
+            stdin.write(self.typed.encode())
         return self
 
     def __exit__(self, *error: object) -> None:

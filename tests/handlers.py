@@ -132,7 +132,7 @@ def swallow(run: Run, args: Named) -> dict[str, Any]:
     write(run, f"{args.name}0")
     try:
         run.checkpoint(1, 2)
-    except Exception:
+    except Exception:  # noqa: BLE001 - that is what it does
         write(run, "after")
     write(run, f"{args.name}1")
     return {}
@@ -164,10 +164,10 @@ def lock(run: Run, args: Named) -> dict[str, Any]:
 
 @_register("slow", time_limit=600)
 def slow(run: Run, args: Named) -> dict[str, Any]:
-    """Ten checkpoints, a tenth of a second each."""
+    """Ten checkpoints, three tenths of a second each."""
     for step in range(run.progress.current if run.progress else 0, 10):
         write(run, f"{args.name}{step}")
-        time.sleep(0.1)
+        time.sleep(0.3)
         run.checkpoint(step + 1, 10, "slow")
     return {"run": run.number}
 

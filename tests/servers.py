@@ -41,10 +41,11 @@ def require(*names: str) -> str:
     for name in names:
         if found := shutil.which(name, path=path):
             return found
-    _missing(f"{names[0]} is not installed: ./run test installs it")
+    missing(f"{names[0]} is not installed: ./run test installs it")
 
 
-def _missing(reason: str) -> NoReturn:
+def missing(reason: str) -> NoReturn:
+    """Skip the test for this reason; fail it with KERNEL_REQUIRE_SERVICES=1."""
     if SERVICES_REQUIRED:
         pytest.fail(reason)
     pytest.skip(reason)

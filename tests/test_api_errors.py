@@ -168,7 +168,7 @@ def test_callback_url_is_refused_by_rule_and_the_operator_told_how_to_open_it(
 
 
 def test_callback_url_is_accepted_when_the_caller_was_granted_its_network(kernel: Kernel) -> None:
-    itop = client(kernel, "itop", allow_nets=["10.1.0.0/16"])
+    itop = client(kernel, "itop", nets=["10.1.0.0/16"])
     assert itop.submit(callback_url="https://10.1.2.3/hook").status_code == 202
 
 

@@ -9,9 +9,9 @@ from standardwebhooks.webhooks import Webhook
 
 from kernel.deliver import DueDelivery, attempt, claim_due, due_lanes, record
 from kernel.models import Attempt, Caller, Pause, SigningSecret
+from kernel.redelivery import redeliver
 from kernel.retry import Delivered
 from kernel.runtime import Kernel
-from kernel.submit import redeliver
 from kernel.testing import FakeTransport
 from tests.factories import delivery, make_delivery, make_order
 

@@ -1,4 +1,4 @@
-"""One bad receiver harms nobody else; two dispatchers never send the same attempt. Real processes."""
+"""One bad receiver harms nobody else; two dispatchers never share an attempt. All processes."""
 
 import os
 import signal

@@ -40,11 +40,11 @@ def test_result_is_mirrored_for_celery_clients_when_orders_run(stack: Stack) -> 
     stack.worker()
     client = Celery(broker=stack.redis.url(1), backend=stack.redis.url(2), set_as_current=False)
     slow = AsyncResult(stack.submit("slow"), app=client)
-    wait_until(lambda: slow.state == "PROGRESS")
-    assert slow.info.keys() == {"current", "total", "status"}
-    wait_until(lambda: slow.state == "SUCCESS")
+    meta = wait_until(lambda: (m := slow._get_task_meta())["status"] == "PROGRESS" and m)
+    assert meta["result"].keys() == {"current", "total", "status"}
+    wait_until(lambda: slow.state == "SUCCESS", 30)
     assert slow.result == {"run": 1}
     failed = AsyncResult(stack.submit("reject"), app=client)
-    wait_until(lambda: failed.state == "FAILURE")
+    wait_until(lambda: failed.state == "FAILURE", 30)
     assert failed.result.args == ("no_room", "there is no room")
     client.close()
