@@ -146,6 +146,7 @@ class Dispatcher:
     def _failed(self, error: Exception) -> bool:
         """Note a failed round. A busy SQLite file is no outage: nobody else could have written."""
         self._looked = time.monotonic()
+        self._record_at = self._looked + IDLE_SECONDS
         if isinstance(error, DBAPIError) and is_passing(error.orig):
             if self.kernel.engine.dialect.name != "sqlite":
                 self._reached_since = None

@@ -1,12 +1,14 @@
 """The dispatcher: a thread that delivers, renews, sweeps and survives. On both databases."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
 from sqlalchemy import select
 
+from kernel import dispatcher as dispatcher_module
 from kernel.dispatcher import Dispatcher
 from kernel.execute import execute
 from kernel.handlers import Run
@@ -128,6 +130,24 @@ def test_dispatcher_goes_on_when_the_database_was_away(
         mariadb.start()
         delivery_id = make_delivery(kernel)
         wait_until(lambda: delivery(kernel, delivery_id).state == "delivered")
+
+
+def test_dispatcher_waits_between_tries_when_results_cannot_be_written(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[float] = []
+
+    def fail(*_: object) -> None:
+        tries.append(time.monotonic())
+        if len(tries) < 3:
+            raise OSError("the database is away")
+
+    monkeypatch.setattr(dispatcher_module, "IDLE_SECONDS", 0.2)
+    monkeypatch.setattr(dispatcher_module, "record", fail)
+    make_delivery(kernel)
+    with dispatching(kernel):
+        wait_until(lambda: len(tries) == 3)
+    assert tries[2] - tries[0] > 0.3
 
 
 def test_dispatcher_finishes_what_is_in_flight_when_it_is_stopped(kernel: Kernel) -> None:
