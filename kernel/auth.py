@@ -172,13 +172,15 @@ def rotate_key(
     return Credentials(name, _new_key(session, caller, now, terms), None)
 
 
-def rotate_secret(session: Session, name: str, now: datetime) -> Credentials:
-    """Give the caller a new signing secret; the old one signs along for 24 hours."""
+def rotate_secret(
+    session: Session, name: str, now: datetime, overlap: timedelta = OVERLAP
+) -> Credentials:
+    """Give the caller a new signing secret; the old one signs along for ``overlap``."""
     caller = find(session, name)
     session.execute(
         update(SigningSecret)
         .where(SigningSecret.caller_id == caller.id, SigningSecret.expires_at.is_(None))
-        .values(expires_at=now + OVERLAP)
+        .values(expires_at=now + overlap)
     )
     return Credentials(name, None, _new_signing_secret(session, caller, now))
 

@@ -248,5 +248,6 @@ def attempt_data(attempt: Attempt) -> dict[str, Any]:
         "duration_ms": attempt.duration_ms,
         "status": attempt.status,
         "reason": attempt.reason,
+        "phases": json.loads(attempt.phases),
         "excerpt": attempt.excerpt,
     }

@@ -6,8 +6,9 @@ import pytest
 
 from kernel import auth
 from kernel.runtime import Kernel
-from kernel.senders import CallerRules, check_header
-from kernel.testing import drain
+from kernel.senders import CallerRules, check_header, senders_of
+from kernel.testing import FakeTransport, drain
+from kernel.transport import Response
 from tests.clients import Client, client, new_key, serve
 from tests.factories import delivery, make_delivery, make_order
 from tests.terminal import Terminal
@@ -181,3 +182,28 @@ def test_operator_sees_every_callers_orders_when_listing(kernel: Kernel) -> None
     order_id = make_order(kernel)
     listed = operator(kernel).get("/v1/orders").json["data"]["orders"]
     assert [one["order_id"] for one in listed] == [order_id]
+
+
+def test_old_secret_stops_at_once_when_rotated_without_overlap(terminal: Terminal) -> None:
+    terminal.run("callers", "add", "jira")
+    new = terminal.json("callers", "rotate-secret", "jira", "--overlap-hours", "0")
+    with terminal.kernel.reading() as session:
+        found = auth.find(session, "jira").id
+        sender = senders_of(session, [found], terminal.kernel.clock.now())[found]
+    assert sender.secrets == (new["signing_secret"],)
+
+
+def test_attempts_show_reason_phases_and_excerpt_when_asked_for(kernel: Kernel) -> None:
+    refuses = FakeTransport([lambda sent: Response(500, {}, b"<b>no\x1b", {"dns": 1.25})])
+    kernel.transport = refuses
+    asks = client(kernel)
+    order_id = asks.submit().json["data"]["order_id"]
+    drain(kernel)
+    (found,) = asks.get(f"/v1/orders/{order_id}/deliveries").json["data"]["deliveries"]
+    (attempt,) = found["attempts"]
+    assert (attempt["status"], attempt["reason"], attempt["excerpt"]) == (
+        500,
+        "http_5xx",
+        "<b>no\x1b",
+    )
+    assert attempt["phases"] == {"dns": 1.2}

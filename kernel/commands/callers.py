@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import click
@@ -94,11 +95,19 @@ def rotate_key(name: str, machine: bool) -> None:
 
 @callers.command("rotate-secret")
 @click.argument("name")
+@click.option(
+    "--overlap-hours",
+    type=click.FloatRange(min=0),
+    default=auth.OVERLAP.total_seconds() / 3600,
+    show_default=True,
+    help="For how long the old secret signs along.",
+)
 @as_json
-def rotate_secret(name: str, machine: bool) -> None:
-    """Give a caller a new signing secret; the old one signs along for 24 hours."""
+def rotate_secret(name: str, overlap_hours: float, machine: bool) -> None:
+    """Give a caller a new signing secret; the old one signs along for a while."""
     with opened() as kernel, kernel.transaction() as session:
-        made = auth.rotate_secret(session, name, kernel.clock.now())
+        overlap = timedelta(hours=overlap_hours)
+        made = auth.rotate_secret(session, name, kernel.clock.now(), overlap)
     print_once(made, machine)
 
 
