@@ -6,6 +6,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
@@ -37,14 +38,16 @@ projects = Table(
 class CreateProject(BaseModel):
     """One project."""
 
-    projname: str = Field(min_length=1, max_length=255)
-    prodesc: str = Field("", max_length=16_000)
+    projname: str = Field(min_length=1, max_length=255, examples=["Bridge"])
+    prodesc: str = Field("", max_length=16_000, examples=["over the river"])
 
 
 class ImportProjects(BaseModel):
     """Many projects. A bad row does not stop the others, so rows are checked one by one."""
 
-    projects: list[Any] = Field(min_length=1, max_length=10_000)
+    projects: list[Any] = Field(
+        min_length=1, max_length=10_000, examples=[[{"projname": "Bridge"}, {"projname": "Tunnel"}]]
+    )
     # Rest so long after each chunk, for demonstrations and tests that watch the progress.
     pause_ms: int = Field(0, ge=0, le=1000)
 
@@ -54,7 +57,7 @@ def create_project(run: Run, args: CreateProject) -> dict[str, Any]:
     """Insert one project; the outcome and the callback commit with it."""
     if not args.projname.strip():
         raise Reject("blank_name", "a project needs a name that is not blank")
-    run.session.execute(insert(projects).values(_row(run, args)))
+    run.session.execute(insert(projects), _row(run, args))
     return {"projname": args.projname}
 
 
@@ -66,7 +69,7 @@ def import_projects(run: Run, args: ImportProjects) -> dict[str, Any] | Partial:
     tally = run.state or {"imported": 0, "bad": []}
     while done < total:
         chunk = args.projects[done : done + CHUNK]
-        bad = list(_import(run, done, chunk))
+        bad = sorted(_import(run, done, chunk), key=itemgetter("row"))
         tally["imported"] += len(chunk) - len(bad)
         tally["bad"] += bad
         done += len(chunk)
@@ -81,17 +84,28 @@ def import_projects(run: Run, args: ImportProjects) -> dict[str, Any] | Partial:
 
 def _import(run: Run, offset: int, rows: Sequence[Any]) -> Iterator[dict[str, Any]]:
     """Insert what is good in ``rows`` and yield what is not, as ``{row, error}``."""
+    good: dict[int, CreateProject] = {}
     for number, row in enumerate(rows, offset):
         try:
-            project = CreateProject.model_validate(row, strict=True, extra="forbid")
-            with run.savepoint():
-                run.session.execute(insert(projects).values(_row(run, project)))
+            good[number] = CreateProject.model_validate(row, strict=True, extra="forbid")
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             place = ".".join(map(str, first["loc"]))
             yield {"row": number, "error": f"{place}: {first['msg']}".lstrip(": ")}
-        except (IntegrityError, DataError):
-            yield {"row": number, "error": "the database refused this row"}
+    if good and not _inserted(run, list(good.values())):
+        for number, project in good.items():
+            if not _inserted(run, [project]):
+                yield {"row": number, "error": "the database refused this row"}
+
+
+def _inserted(run: Run, chunk: Sequence[CreateProject]) -> bool:
+    """Insert all of ``chunk`` in one statement, or nothing: then they are tried one by one."""
+    try:
+        with run.savepoint():
+            run.session.execute(insert(projects), [_row(run, project) for project in chunk])
+    except (IntegrityError, DataError):
+        return False
+    return True
 
 
 def _row(run: Run, project: CreateProject) -> dict[str, Any]:

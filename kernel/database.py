@@ -19,12 +19,14 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DisconnectionError, InvalidRequestError
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import PoolResetState
 
 LOCK_WAIT_SECONDS = 5
 SQLITE_BUSY_SECONDS = 1.5
 CLOCK_SECONDS = 60.0
 IDLE_PING_SECONDS = 1.0
 GUARD = "kernel_guard"
+OPEN = "kernel_open"
 READ_ONLY = "kernel_read_only"
 
 # Errors after which the transaction, or the whole connection, is gone while the work itself may
@@ -96,10 +98,11 @@ class RunSession(Session):
         raise InvalidRequestError("a handler may not close the run's session")
 
 
-def make_engine(url: str, read_timeout: int = 300) -> Engine:
+def make_engine(url: str, read_timeout: int = 300, *, reading: bool = False) -> Engine:
     """Build the engine for ``url`` (``sqlite:///path`` or ``mysql+pymysql://...``).
 
-    ``read_timeout``: seconds to wait for a server that has stopped answering.
+    ``read_timeout``: seconds to wait for a server that has stopped answering. ``reading``: each
+    statement is a transaction of its own, so that a read costs one round trip, not two.
 
     Call it after the fork. Raises ConfigurationError's cause (sqlalchemy ArgumentError) for a
     URL that cannot be parsed.
@@ -118,16 +121,23 @@ def make_engine(url: str, read_timeout: int = 300) -> Engine:
             pool_size=10,
             max_overflow=40,
             pool_recycle=1800,
-            isolation_level="READ COMMITTED",
+            isolation_level="AUTOCOMMIT" if reading else "READ COMMITTED",
+            skip_autocommit_rollback=True,
+            pool_reset_on_return=None,
             connect_args={"connect_timeout": 5, "read_timeout": read_timeout, "write_timeout": 30},
         )
         event.listen(engine, "connect", _connect_mysql)
         event.listen(engine, "checkin", _note_idle)
         event.listen(engine, "checkout", _ping_when_idle)
+        event.listen(engine, "reset", _roll_back_what_is_open)
     event.listen(engine, "before_cursor_execute", _refuse_committing)
     event.listen(engine, "commit", _refuse_commit)
     event.listen(engine, "rollback", _note_rollback)
     event.listen(engine, "handle_error", _note_passing_error)
+    event.listen(engine, "begin", _note_open)
+    event.listen(engine, "commit", _note_ended)
+    event.listen(engine, "rollback", _note_ended)
+    event.listen(engine, "handle_error", _note_doubt)
     return engine
 
 
@@ -163,6 +173,7 @@ def _connect_mysql(connection: Any, _record: Any) -> None:
             "NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO', "
             f"innodb_lock_wait_timeout = {LOCK_WAIT_SECONDS}"
         )
+        cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
 
 
 def _note_idle(_connection: Any, record: Any) -> None:
@@ -177,6 +188,27 @@ def _ping_when_idle(connection: Any, record: Any, _proxy: Any) -> None:
         connection.ping(reconnect=False)
     except Exception as error:
         raise DisconnectionError from error
+
+
+def _note_open(connection: Connection) -> None:
+    connection.info[OPEN] = True
+
+
+def _note_ended(connection: Connection) -> None:
+    if not connection.invalidated:
+        connection.info[OPEN] = False
+
+
+def _note_doubt(context: ExceptionContext) -> None:
+    connection = context.connection
+    if connection is not None and not connection.invalidated:
+        connection.info[OPEN] = True
+
+
+def _roll_back_what_is_open(connection: Any, record: Any, state: PoolResetState) -> None:
+    # The pool's own reset sends a ROLLBACK after each COMMIT, a round trip for nothing.
+    if record.info.get(OPEN, True) and not (state.transaction_was_reset or state.terminate_only):
+        connection.rollback()
 
 
 def _refuse_committing(connection: Connection, _cursor: Any, statement: str, *_more: Any) -> None:
@@ -230,7 +262,8 @@ class Clock:
         """Read the database's clock; when that fails, the last reading is carried on."""
         started = time.monotonic()
         try:
-            mark = (self._read(), started)
+            # The answer tells the time at the end: connecting came before it.
+            mark = (self._read(), time.monotonic())
         except Exception:
             if self._mark is None:
                 raise

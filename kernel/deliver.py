@@ -11,19 +11,22 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from kernel.columns import new_id
+from kernel.config.logging import binding
 from kernel.errors import TransportError
-from kernel.models import ATTEMPTS, DELIVERIES, Pause
-from kernel.origins import Lane, hosts_of
+from kernel.handover import DueDelivery, claim_end, paused
+from kernel.metrics import ATTEMPT_SECONDS, ATTEMPTS_MADE, DELIVERIES_OVER
+from kernel.models import ATTEMPTS, DELIVERIES, ORDERS
+from kernel.origins import Lane, Pauses
 from kernel.retry import Answer, Dead, Delivered, RetryAt, is_client_error, verdict
 from kernel.runtime import Kernel
-from kernel.senders import Sender, senders_of
+from kernel.senders import senders_of
 from kernel.signing import headers
 from kernel.states import DeliveryState
 
@@ -31,27 +34,7 @@ log = logging.getLogger(__name__)
 
 BATCH = 50
 EXCERPT = 1000
-# Beyond the callback's own timeout: waiting for a sender thread and writing the result.
-LEASE_MARGIN_SECONDS = 30.0
 USER_AGENT = "kernel-workorders"
-
-
-@dataclass(frozen=True, slots=True)
-class DueDelivery:
-    """A claimed delivery: one attempt is ours to make, with everything it needs."""
-
-    id: str
-    order_id: str
-    caller_id: int
-    origin: str
-    url: str
-    body: bytes
-    created_at: datetime
-    attempt: int
-    tries: int
-    client_errors: int
-    token: str
-    sender: Sender
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +66,8 @@ def due_lanes(kernel: Kernel) -> list[Lane]:
             .group_by(DELIVERIES.c.state, *lane)
         ).all()
         due = [Lane(*row[:3]) for row in found if row[3] <= now]
-        paused = session.execute(select(Pause.host, Pause.caller_id)).all() if due else []
-    hosts = {row.host for row in paused}
-    callers = {row.caller_id for row in paused}
-    return [one for one in due if not hosts & hosts_of(one.origin) and one.caller_id not in callers]
+        pauses = paused(session) if due else Pauses()
+    return [one for one in due if not pauses.hold(one.caller_id, one.origin)]
 
 
 def claim_due(kernel: Kernel, shares: Mapping[Lane, int]) -> list[DueDelivery]:
@@ -97,7 +78,6 @@ def claim_due(kernel: Kernel, shares: Mapping[Lane, int]) -> list[DueDelivery]:
     if not ids:
         return []
     token = new_id(now)
-    lease = kernel.settings.callback_timeout + LEASE_MARGIN_SECONDS
     with kernel.transaction() as session:
         session.execute(
             update(DELIVERIES)
@@ -111,18 +91,21 @@ def claim_due(kernel: Kernel, shares: Mapping[Lane, int]) -> list[DueDelivery]:
                 attempt=DELIVERIES.c.attempt + 1,
                 tries=DELIVERIES.c.tries + 1,
                 late=True,
-                next_attempt_at=now + timedelta(seconds=lease),
+                next_attempt_at=claim_end(kernel, now),
             )
         )
         rows = session.execute(
-            select(*_COLUMNS).where(DELIVERIES.c.id.in_(ids), DELIVERIES.c.claim_token == token)
+            select(*_COLUMNS)
+            .join(ORDERS, ORDERS.c.id == DELIVERIES.c.order_id)
+            .where(DELIVERIES.c.id.in_(ids), DELIVERIES.c.claim_token == token)
         ).all()
         senders = senders_of(session, {row.caller_id for row in rows}, now)
     return [DueDelivery(**row._mapping, token=token, sender=senders[row.caller_id]) for row in rows]
 
 
-_COLUMNS = tuple(
-    DELIVERIES.c[field.name] for field in fields(DueDelivery) if field.name in DELIVERIES.c
+_COLUMNS = (
+    *(DELIVERIES.c[field.name] for field in fields(DueDelivery) if field.name in DELIVERIES.c),
+    *(ORDERS.c.request_id, ORDERS.c.traceparent),
 )
 
 
@@ -143,11 +126,25 @@ def _due_ids(session: Session, lane: Lane, limit: int, now: datetime) -> Sequenc
 
 def attempt(kernel: Kernel, due: DueDelivery) -> FinishedAttempt:
     """POST one claimed delivery and judge the answer. No transaction is open here."""
+    ids = {"order_id": due.order_id, "delivery_id": due.id}
+    with (
+        binding(**ids, request_id=due.request_id),
+        kernel.tracer.span("kernel.attempt", "client", due.traceparent) as span,
+    ):
+        finished = _attempt(kernel, due, span.traceparent)
+        span.note(finished.reason is not None, **ids, attempt=due.attempt, reason=finished.reason)
+        span.note(origin=due.origin, status=finished.status)
+    return finished
+
+
+def _attempt(kernel: Kernel, due: DueDelivery, traceparent: str | None) -> FinishedAttempt:
     started_at, started = kernel.clock.now(), time.monotonic()
     policy = kernel.callback_policy.merge(due.sender.grants)
     status, reason, excerpt, retry_after = None, None, None, None
     try:
-        response = kernel.transport.post(due.url, _headers(due, started_at), due.body, policy)
+        response = kernel.transport.post(
+            due.url, _headers(due, traceparent, started_at), due.body, policy
+        )
         status, phases = response.status, response.phases
         retry_after = response.headers.get("retry-after")
         reason = None if 200 <= status < 300 else f"http_{status // 100}xx"
@@ -176,11 +173,13 @@ def _log_failure(due: DueDelivery, error: TransportError) -> None:
     log.info("callback attempt failed: %s", error.detail or error.reason, extra=ids)
 
 
-def _headers(due: DueDelivery, now: datetime) -> dict[str, str]:
+def _headers(due: DueDelivery, traceparent: str | None, now: datetime) -> dict[str, str]:
+    follow = {"x-request-id": due.request_id, "traceparent": traceparent}
     return {
         "content-type": "application/json",
         "user-agent": USER_AGENT,
         **due.sender.headers,
+        **{name: value for name, value in follow.items() if value is not None},
         **headers(due.sender.secrets, due.id, int(now.timestamp()), due.body),
     }
 
@@ -192,17 +191,23 @@ def record(kernel: Kernel, finished: Sequence[FinishedAttempt]) -> None:
     else: nothing overwrites ``delivered``.
     """
     now = kernel.clock.now()
-    with kernel.transaction() as session:
-        session.execute(insert(ATTEMPTS), [_attempt_row(one) for one in finished])
+    with kernel.statements() as connection:
+        connection.execute(_INSERT, [_attempt_row(one) for one in finished])
         for token, ids in _delivered(finished).items():
-            session.execute(
-                update(DELIVERIES)
-                .where(DELIVERIES.c.id.in_(ids), DELIVERIES.c.claim_token == token)
-                .values(state=DeliveryState.DELIVERED, finished_at=now, claim_token=None)
-            )
+            connection.execute(_DELIVERED, {"ids": ids, "token": token, "now": now})
         failed = [_failed_row(one, now) for one in finished if one.verdict != Delivered()]
         if failed:
-            session.connection().execute(_FAILED, failed)
+            connection.execute(_FAILED, failed)
+    for one in finished:
+        _count(kernel, one)
+
+
+def _count(kernel: Kernel, one: FinishedAttempt) -> None:
+    kernel.metrics.count(ATTEMPTS_MADE, one.reason or "delivered")
+    kernel.metrics.observe(ATTEMPT_SECONDS, one.duration_ms / 1000)
+    if not isinstance(one.verdict, RetryAt):
+        state = DeliveryState.DEAD if isinstance(one.verdict, Dead) else DeliveryState.DELIVERED
+        kernel.metrics.count(DELIVERIES_OVER, state)
 
 
 def _delivered(finished: Iterable[FinishedAttempt]) -> dict[str, list[str]]:
@@ -238,6 +243,15 @@ def _failed_row(one: FinishedAttempt, now: datetime) -> dict[str, Any]:
     }
 
 
+_INSERT = insert(ATTEMPTS)
+_DELIVERED = (
+    update(DELIVERIES)
+    .where(
+        DELIVERIES.c.id.in_(bindparam("ids", expanding=True)),
+        DELIVERIES.c.claim_token == bindparam("token"),
+    )
+    .values(state=DeliveryState.DELIVERED, finished_at=bindparam("now"), claim_token=None)
+)
 _FAILED = (
     update(DELIVERIES)
     .where(DELIVERIES.c.id == bindparam("delivery"), DELIVERIES.c.claim_token == bindparam("token"))

@@ -15,20 +15,15 @@ from typing import Protocol, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
+from kernel import metering
 from kernel.database import is_passing
-from kernel.deliver import (
-    BATCH,
-    DueDelivery,
-    FinishedAttempt,
-    attempt,
-    claim_due,
-    due_lanes,
-    record,
-)
+from kernel.deliver import BATCH, FinishedAttempt, attempt, claim_due, due_lanes, record
 from kernel.fence import hand_back, renew_leases
 from kernel.handlers import Run
-from kernel.origins import Origins, share
+from kernel.handover import Desk, DueDelivery
+from kernel.origins import Origins
 from kernel.redelivery import hold_paused
+from kernel.roster import Presence
 from kernel.runtime import Kernel
 from kernel.states import Outcome
 from kernel.sweep import HINTS, Swept, due_orders, note_tags, sweep, take_turn
@@ -36,7 +31,8 @@ from kernel.sweep import HINTS, Swept, due_orders, note_tags, sweep, take_turn
 log = logging.getLogger(__name__)
 
 IDLE_SECONDS = 1.0
-RECORD_SECONDS = 0.02
+ROUND_SECONDS = 0.02
+RECORD_SECONDS = 0.1
 BACKLOG = 2 * HINTS
 T = TypeVar("T")
 
@@ -87,15 +83,21 @@ class Dispatcher:
             queue.SimpleQueue()
         )
         self._later: queue.SimpleQueue[tuple[float, str]] = queue.SimpleQueue()
+        self._senders = ThreadPoolExecutor(self.threads, thread_name_prefix="sender")
+        self.desk = Desk(
+            kernel, Origins(self.threads), lambda due: self._senders.submit(self._send, due)
+        )
+        self._unclaimed = threading.Event()  # something may be due that nobody has claimed
         # The rest belongs to the dispatcher's thread alone.
-        self._origins = Origins(self.threads)
-        self._in_flight = 0
         self._unrecorded: list[FinishedAttempt] = []
-        self._record_at = 0.0
+        self._round_at = self._look_at = self._record_at = 0.0
         self._timers: list[tuple[float, str]] = []
         # Since when the database was reached without a break (monotonic), and the last sweep look.
         self._reached_since: float | None = None
         self._looked = 0.0
+        self._presence: Presence | None = None
+        self._noted = 0.0
+        self._metered = time.monotonic()
         self._thread = threading.Thread(target=self.run, name="dispatcher", daemon=True)
 
     def start(self) -> None:
@@ -104,6 +106,7 @@ class Dispatcher:
 
     def wake(self) -> None:
         """Say that an outcome was committed: its delivery is due."""
+        self._unclaimed.set()
         self._wake.set()
 
     def hint_later(self, order_id: str, seconds: float) -> None:
@@ -113,6 +116,7 @@ class Dispatcher:
 
     def stop(self, timeout: float) -> bool:
         """Claim nothing more, let what is in flight finish and be written; True if it did."""
+        self.desk.close()
         self._stop.set()
         self._wake.set()
         if self._thread.is_alive():
@@ -121,26 +125,31 @@ class Dispatcher:
 
     def run(self) -> None:
         """Loop until stopped; survives whatever the database does."""
-        with ThreadPoolExecutor(self.threads, thread_name_prefix="sender") as senders:
-            while not (self._stop.is_set() and self._in_flight == 0 and not self._unrecorded):
+        self.desk.open()
+        with self._senders:
+            while not (self._stop.is_set() and self.desk.is_idle and not self._unrecorded):
                 try:
-                    busy = self._round(senders)
+                    busy = self._round()
                     if self._reached_since is None:
                         self._reached_since = time.monotonic()
                 except Exception as error:  # noqa: BLE001 - no round may end the loop
                     busy = self._failed(error)
                 self._wait(busy)
+        self._leave()
 
-    def _round(self, senders: ThreadPoolExecutor) -> bool:
+    def _round(self) -> bool:
         """Do what is due now; True when more may be due at once."""
+        self._round_at = time.monotonic()
         self._beat()
         self._record()
         self._renew()
         if self._stop.is_set():
             return False
-        wanted = self._claim(senders)
+        wanted = self._claim()
         self._hint_timers()
         self._sweep()
+        self._note()
+        self._meter()
         return wanted
 
     def _failed(self, error: Exception) -> bool:
@@ -158,20 +167,19 @@ class Dispatcher:
 
     def _wait(self, busy: bool) -> None:
         now = time.monotonic()
-        moments = [now + IDLE_SECONDS]
-        if self._unrecorded:
-            moments.append(self._record_at)
-        if self._timers:
-            moments.append(self._timers[0][0])
-        if not busy and self._wake.wait(max(0.0, min(moments) - now)):
+        record_at = self._record_at if self._unrecorded else now + IDLE_SECONDS
+        first = min([now + IDLE_SECONDS, record_at, *(moment for moment, _ in self._timers[:1])])
+        if not busy and self._wake.wait(max(0.0, first - now)):
+            # What happens together is dealt with together: one commit for many attempts.
+            self._stop.wait(max(0.0, self._round_at + ROUND_SECONDS - time.monotonic()))
             self._wake.clear()
 
     def _record(self) -> None:
-        """Write what has finished, at most every 20 ms: one commit for many attempts."""
+        """Write what has finished, at most ten times a second: one commit for many attempts."""
         for due, one in _drain(self._ended):
-            self._in_flight -= 1
             reason = "protocol" if one is None else one.reason
-            self._origins.end(due.origin, reason, time.monotonic())
+            if self.desk.end(due.origin, reason):
+                self._unclaimed.set()
             if one is not None:
                 self._unrecorded.append(one)
         if self._unrecorded and time.monotonic() >= self._record_at:
@@ -179,16 +187,19 @@ class Dispatcher:
             self._unrecorded = []
             self._record_at = time.monotonic() + RECORD_SECONDS
 
-    def _claim(self, senders: ThreadPoolExecutor) -> bool:
+    def _claim(self) -> bool:
         """Claim what there is room for and have it sent; True when a lane may hold more."""
-        if self._origins.free <= 0:
+        now = time.monotonic()
+        if self.desk.is_full or not (self._unclaimed.is_set() or now >= self._look_at):
             return False
-        shares = share(due_lanes(self.kernel), self._origins, BATCH, time.monotonic())
+        self._unclaimed.clear()
+        self._look_at = now + IDLE_SECONDS  # another process may have died
+        lanes = due_lanes(self.kernel)
+        shares = self.desk.share(lanes, BATCH)
         claimed = claim_due(self.kernel, shares) if shares else []
+        self.desk.claimed(lanes, shares, claimed)
         for due in claimed:
-            self._in_flight += 1
-            self._origins.begin(due.origin)
-            senders.submit(self._send, due)
+            self.desk.send(due)
         return len(claimed) == sum(shares.values()) > 0
 
     def _send(self, due: DueDelivery) -> None:
@@ -219,6 +230,36 @@ class Dispatcher:
             self._timers = self._timers[len(due) :]
             self.hints.hint([order_id for _, order_id in due])
 
+    def _note(self) -> None:
+        """Say what this process does, once per interval of sweeps."""
+        now = time.monotonic()
+        if self._noted and now - self._noted < self.kernel.settings.sweep_seconds:
+            return
+        self._noted = now
+        moment = self.kernel.clock.now()
+        if self._presence is None:
+            self._presence = Presence("worker" if self._works else "dispatcher", moment)
+        broken = self.desk.broken()
+        with self.kernel.transaction() as session:
+            self._presence.note(session, moment, list(self.kernel.running), broken)
+
+    def _meter(self) -> None:
+        """Write what this process has counted, every few seconds."""
+        if time.monotonic() - self._metered > metering.WRITE_SECONDS:
+            self._metered = time.monotonic()
+            metering.write(self.kernel)
+
+    def _leave(self) -> None:
+        """Write the last counts, and say that this process ends."""
+        if self._presence is None:
+            return
+        try:
+            metering.write(self.kernel)
+            with self.kernel.transaction() as session:
+                self._presence.leave(session)
+        except DBAPIError as error:  # the sweep forgets it
+            log.debug("left without saying so: %s", error.orig)
+
     def _sweep(self) -> None:
         if time.monotonic() - self._looked < min(self.kernel.settings.sweep_seconds, IDLE_SECONDS):
             return
@@ -241,7 +282,7 @@ class Dispatcher:
         self.hints.hint(swept.rescued)
         for order_id, outcome in swept.failed.items():
             self.hints.finished(order_id, outcome)
-            self._wake.set()
+            self.wake()
         return swept
 
 

@@ -15,6 +15,7 @@
     │   ├── Conflict                  the thing is not in a state that allows this
     │   └── TooManyRequests           the caller's limit; data["retry_after"] in seconds
     ├── Unavailable                   ours, passing: try again; data["retry_after"] in seconds
+    │   └── TooManyPending            this caller's orders pile up; let workers catch up
     ├── AddressRefused                a URL or an address the callback policy does not allow
     ├── TransportError                a POST that got no usable answer; reason from a closed set
     ├── HandlerVerdict                what a handler raises to say how its order goes on
@@ -129,6 +130,12 @@ class Unavailable(KernelError):
     """Not possible right now; try again."""
 
     code = "unavailable"
+
+
+class TooManyPending(Unavailable):
+    """Too many of your orders are waiting; try again later."""
+
+    code = "too_many_pending"
 
 
 class AddressRefused(KernelError):

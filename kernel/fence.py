@@ -19,8 +19,8 @@ from kernel.database import DRIVER_ERRORS, is_passing, unsealed
 from kernel.errors import LeaseLost, OrderCancelled, RunBroken, RunInterrupted, WorkerStopping
 from kernel.handlers import Progress, Run
 from kernel.models import ORDERS, HeldOrder, rowcount
-from kernel.runtime import Kernel
-from kernel.states import OrderState, Outcome
+from kernel.runtime import Kernel, Reserve
+from kernel.states import OrderState, Outcome, OwedDelivery
 
 log = logging.getLogger(__name__)
 
@@ -69,20 +69,23 @@ def save_checkpoint(kernel: Kernel, run: Run, progress: Progress, state: str | N
         raise WorkerStopping
 
 
-def commit_outcome(kernel: Kernel, held: HeldOrder, run: Run, outcome: Outcome) -> None:
-    """T3: commit the handler's writes, the outcome and the delivery.
+def commit_outcome(
+    kernel: Kernel, held: HeldOrder, run: Run, outcome: Outcome, reserve: Reserve
+) -> OwedDelivery:
+    """T3: commit the handler's writes, the outcome and the delivery, which is returned.
 
     Raises LeaseLost or RunBroken; nothing is committed then, or nobody will ever know: when the
     answer to COMMIT is lost, the row tells the next claim.
     """
     with _broken_by_passing_errors(run):
         fence = held._replace(state=OrderState.RUNNING, checkpoint=run.checkpoints)
-        delivery_id = kernel.finish(run.session, fence, outcome)
+        owed = kernel.finish(run.session, fence, outcome, reserve)
         if run.guard.broken is not None:
             raise RunBroken(str(run.guard.broken))
-        if delivery_id is None:
+        if owed is None:
             raise LeaseLost
         _commit(run)
+    return owed
 
 
 def undo(run: Run) -> None:

@@ -19,6 +19,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from pydantic import BaseModel, ValidationError
+from sqlalchemy import MetaData
 from sqlalchemy.orm import Session, SessionTransaction
 
 from kernel.database import Guard
@@ -62,6 +63,7 @@ class Run:
     ``now``       the database's time when this run began (aware, UTC)
     ``progress``  as the last checkpoint of an earlier run left it, or None
     ``state``     the JSON value given to that checkpoint, or None
+    ``request_id``, ``traceparent``   what the submit came with (W3C Trace Context), to pass on
     """
 
     order_id: str
@@ -82,6 +84,8 @@ class Run:
     lost: bool = False
     cancelled: bool = False
     stopping: bool = False
+    request_id: str | None = None
+    traceparent: str | None = None
 
     def checkpoint(
         self,
@@ -148,9 +152,14 @@ class Handler:
 
 
 class Handlers(Mapping[str, Handler]):
-    """Which handler does the work of which select_tag. Tags outlive code: choose them to stay."""
+    """Which handler does the work of which select_tag. Tags outlive code: choose them to stay.
 
-    def __init__(self) -> None:
+    ``metadata``: the tables its handlers write to, if SQLAlchemy knows them. The start is refused
+    when one of them cannot keep what a handler is promised (see `kernel.startup`).
+    """
+
+    def __init__(self, *metadata: MetaData) -> None:
+        self.metadata = metadata
         self._by_tag: dict[str, Handler] = {}
 
     def register(

@@ -5,29 +5,21 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
-    ColumnElement,
     ForeignKey,
     Index,
     String,
     Text,
     UniqueConstraint,
     and_,
+    bindparam,
     insert,
     update,
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from kernel.columns import (
-    Base,
-    UTCDateTime,
-    long_bytes,
-    long_text,
-    new_id,
-    serial,
-    table,
-    token,
-)
-from kernel.states import Callback, DeliveryState, OrderState, Outcome
+from kernel.columns import Base, UTCDateTime, long_bytes, long_text, new_id, serial, table, token
+from kernel.registers import ServiceKey, Worker  # noqa: F401 - whoever imports models knows all
+from kernel.states import Callback, DeliveryState, OrderState, Outcome, OwedDelivery
 
 ANONYMOUS = "anonymous"
 
@@ -95,6 +87,9 @@ class Order(Base):
     idempotency_key: Mapped[str | None] = mapped_column(token(255))
     # SHA-256 of the submitted order: the same key with another fingerprint is a mistake.
     fingerprint: Mapped[str] = mapped_column(token(64))
+    # What follows the order from its request to its callback; see `kernel.tracecontext`.
+    request_id: Mapped[str | None] = mapped_column(token(64))
+    traceparent: Mapped[str | None] = mapped_column(token(55))
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
     state: Mapped[str] = mapped_column(token(16), default=OrderState.PENDING)
@@ -118,7 +113,6 @@ class Order(Base):
     progress_total: Mapped[int | None] = mapped_column(BigInteger)
     progress_note: Mapped[str | None] = mapped_column(String(1000))
     run_state: Mapped[str | None] = mapped_column(long_text())
-
     started_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     # Set together with a final state, and never again.
     finished_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
@@ -131,49 +125,37 @@ class Order(Base):
         UniqueConstraint("caller_id", "idempotency_key"),
         Index(None, "caller_id", "id"),
         Index(None, "state", "run_after"),
-        Index(None, "state", "lease_until"),
+        # For pages of one state, and for the few that run: their leases stand in no index.
+        Index(None, "state", "id"),
         Index(None, "finished_at"),
     )
 
     @staticmethod
     def finish(
         session: Session, held: "HeldOrder", outcome: Outcome, callback: Callback, now: datetime
-    ) -> str | None:
-        """Write the outcome and the callback it owes; return the delivery's id.
+    ) -> OwedDelivery | None:
+        """Write the outcome and the callback it owes; return the delivery.
 
-        The one way into a final state. Returns None, having written nothing, when ``held`` is
-        no longer how the order stands: somebody else claimed, saved or finished it first. The
-        caller commits, in the transaction that holds the handler's writes.
+        The one way into a final state. Returns None, having written nothing, when ``held`` no
+        longer holds: somebody else was first. The caller commits, with the handler's writes.
         """
-        done = session.execute(
-            update(ORDERS)
-            .where(held.fence())
-            .values(
-                state=outcome.state,
-                finished_at=now,
-                message=outcome.message,
-                result=outcome.result,
-                error_code=outcome.error_code,
-                lease_until=None,
-                connection_id=None,
-            )
-        )
+        connection = session.connection()
+        ended = {f"new_{name}": getattr(outcome, name) for name in _OUTCOME}
+        done = connection.execute(_FINISH, {**held.fenced(), **ended, "now": now})
         if rowcount(done) != 1:
             return None
-        delivery_id = new_id(now)
-        session.execute(
-            insert(DELIVERIES).values(
-                id=delivery_id,
-                order_id=held.id,
-                caller_id=held.caller_id,
-                origin=callback.origin,
-                url=held.callback_url,
-                body=callback.body,
-                created_at=now,
-                next_attempt_at=now,
-            )
+        owed = OwedDelivery(
+            id=new_id(now),
+            order_id=held.id,
+            caller_id=held.caller_id,
+            origin=callback.origin,
+            url=held.callback_url,
+            body=callback.body,
+            created_at=now,
+            claim=callback.claim,
         )
-        return delivery_id
+        connection.execute(_INSERT_DELIVERY, owed.row())
+        return owed
 
 
 class Delivery(Base):
@@ -192,8 +174,7 @@ class Delivery(Base):
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
     state: Mapped[str] = mapped_column(token(16), default=DeliveryState.PENDING)
-    # Pending: due then. A claim moves it past the attempt's deadline, so a sender that dies
-    # leaves it due again and needs no rescue.
+    # Pending: due then. A claim moves it past the attempt's deadline: no sender needs a rescue.
     next_attempt_at: Mapped[datetime] = mapped_column(UTCDateTime)
     # False until the first attempt was claimed: first attempts go before retries.
     late: Mapped[bool] = mapped_column(default=False)
@@ -267,6 +248,7 @@ class Sweep(Base):
 ORDERS: Any = Order.__table__
 DELIVERIES: Any = Delivery.__table__
 ATTEMPTS: Any = Attempt.__table__
+PAUSES: Any = Pause.__table__
 
 
 class HeldOrder(NamedTuple):
@@ -281,15 +263,25 @@ class HeldOrder(NamedTuple):
     run: int
     checkpoint: int
 
-    def fence(self) -> ColumnElement[bool]:
-        """The condition under which this is still how the order stands."""
-        return and_(
-            ORDERS.c.id == self.id,
-            ORDERS.c.state == self.state,
-            ORDERS.c.run == self.run,
-            ORDERS.c.checkpoint == self.checkpoint,
-        )
+    def fenced(self) -> dict[str, Any]:
+        """The values for `FENCE`: how the order stood."""
+        return {f"held_{name}": getattr(self, name) for name in _FENCED}
 
+
+# The condition under which an order still stands as it was held. Statements of the hot paths are
+# made once: building one costs more than running it.
+_FENCED = ("id", "state", "run", "checkpoint")
+FENCE = and_(*(ORDERS.c[name] == bindparam(f"held_{name}") for name in _FENCED))
+_OUTCOME = ("state", "message", "result", "error_code")
+_FINISH = (
+    update(ORDERS)
+    .where(FENCE)
+    .values(
+        {name: bindparam(f"new_{name}") for name in _OUTCOME}
+        | {"finished_at": bindparam("now"), "lease_until": None, "connection_id": None}
+    )
+)
+_INSERT_DELIVERY = insert(DELIVERIES)
 
 HELD = tuple(ORDERS.c[name] for name in HeldOrder._fields)
 

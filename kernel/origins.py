@@ -43,8 +43,13 @@ class Origins:
     """
 
     def __init__(self, senders: int) -> None:
-        self.free = senders
+        self.free = self._senders = senders
         self._origins: dict[str, _Origin] = {}
+
+    @property
+    def in_flight(self) -> int:
+        """How many attempts are under way."""
+        return self._senders - self.free
 
     def room(self, origin: str, now: float) -> int:
         """Return how many more attempts may go to ``origin`` at this moment."""
@@ -73,10 +78,22 @@ class Origins:
         if known.in_flight == 0 and known.failures == 0:
             del self._origins[origin]
 
+    def withdraw(self, origin: str) -> None:
+        """Take `begin` back: there will be no attempt."""
+        known = self._origins[origin]
+        known.in_flight -= 1
+        self.free += 1
+        if known.in_flight == 0 and known.failures == 0:
+            del self._origins[origin]
+
     def is_open(self, origin: str, now: float) -> bool:
         """Tell whether the breaker holds deliveries back now."""
         known = self._origins.get(origin)
         return known is not None and known.failures >= BREAK_AFTER and now < known.open_until
+
+    def broken(self, now: float) -> list[str]:
+        """Return the origins whose breakers hold deliveries back now."""
+        return [origin for origin in self._origins if self.is_open(origin, now)]
 
     def _fail(self, known: _Origin, now: float) -> None:
         known.failures += 1
@@ -84,6 +101,18 @@ class Origins:
             return
         known.open_until = now + known.pause
         known.pause = min(LONGEST_PAUSE_SECONDS, known.pause * 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Pauses:
+    """What people have paused: hosts, and callers."""
+
+    hosts: frozenset[str] = frozenset()
+    callers: frozenset[int] = frozenset()
+
+    def hold(self, caller_id: int, origin: str) -> bool:
+        """Tell whether nothing of this caller may go to ``origin``."""
+        return caller_id in self.callers or bool(self.hosts & hosts_of(origin))
 
 
 def hosts_of(origin: str) -> set[str]:

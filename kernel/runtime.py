@@ -5,7 +5,7 @@ Nothing lives in module globals, so two kernels can stand side by side in one pr
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
@@ -21,10 +21,12 @@ from kernel.config.settings import Settings, load
 from kernel.database import READ_ONLY, Clock, make_engine, read_clock
 from kernel.errors import ConfigurationError, Unavailable
 from kernel.handlers import Handlers, Run, load_handlers
+from kernel.metrics import Metrics
 from kernel.models import HeldOrder, Order
 from kernel.retry import RetryPolicy
 from kernel.schemas import callback_body
-from kernel.states import Callback, Outcome
+from kernel.states import Callback, Claim, Outcome, OwedDelivery
+from kernel.tracing import Tracer, make_tracer
 from kernel.transport import Response, Transport
 
 # The newest migration this code needs. An older schema is refused, a newer one accepted.
@@ -32,6 +34,14 @@ SCHEMA = "0002"
 
 # MariaDB's and MySQL's error number.
 NO_SUCH_TABLE = 1146
+
+
+# Takes an order and its callback's origin, and claims the first attempt if it can be made at once.
+Reserve = Callable[[HeldOrder, str], Claim | None]
+
+
+def no_claim(_held: HeldOrder, _origin: str) -> None:
+    """Leave the callback to whoever claims it first."""
 
 
 class Poster(Protocol):
@@ -74,8 +84,12 @@ class Kernel:
         self.owed: dict[str, Run] = {}
         # Set when the worker shuts down and the grace time is over: hand back, claim nothing.
         self.stopping = threading.Event()
+        # What this process has counted.
+        self.metrics = Metrics()
+        # What else ends with this kernel.
+        self.on_close: list[Callable[[], None]] = []
         self._given_transport = transport
-        self._engine: tuple[int, Engine] | None = None
+        self._engine: tuple[int, Engine, Engine] | None = None
         self._lock = threading.Lock()
 
     @classmethod
@@ -86,16 +100,28 @@ class Kernel:
     @property
     def engine(self) -> Engine:
         """The database engine of this process; a forked child never touches its parent's."""
+        return self._engines()[1]
+
+    @property
+    def reader(self) -> Engine:
+        """The engine of this process whose statements are transactions of their own."""
+        return self._engines()[2]
+
+    def _engines(self) -> tuple[int, Engine, Engine]:
+        """Return the engine that writes and the one that reads, made after the fork."""
         if self._engine is None or self._engine[0] != os.getpid():
             with self._lock:
                 if self._engine is None or self._engine[0] != os.getpid():
-                    self._engine = (os.getpid(), self._make_engine())
-        return self._engine[1]
+                    self._engine = (os.getpid(), *self._make_engines())
+        return self._engine
 
-    def _make_engine(self) -> Engine:
+    def _make_engines(self) -> tuple[Engine, Engine]:
+        url = self.settings.database_url.get_secret_value()
         try:
-            url = self.settings.database_url.get_secret_value()
-            return make_engine(url, self._read_timeout)
+            engine = make_engine(url, self._read_timeout)
+            if engine.dialect.name == "sqlite":
+                return engine, engine
+            return engine, make_engine(url, self._read_timeout, reading=True)
         except ArgumentError as error:
             raise ConfigurationError(f"KERNEL_DATABASE_URL: {error}") from None
 
@@ -108,6 +134,11 @@ class Kernel:
         return Transport(
             timeout=self.settings.callback_timeout, ca_file=None if ca is None else str(ca)
         )
+
+    @cached_property
+    def tracer(self) -> Tracer:
+        """Where spans go."""
+        return make_tracer(self.settings)
 
     @cached_property
     def callback_policy(self) -> CallbackPolicy:
@@ -143,9 +174,21 @@ class Kernel:
             yield session
 
     @contextmanager
+    def statements(self) -> Iterator[Connection]:
+        """Open a transaction like `transaction`, for hot paths: Core alone, no ORM session."""
+        with self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def asking(self) -> Iterator[Connection]:
+        """Open a connection that only reads, like `reading`, without an ORM session."""
+        with self.reader.connect() as connection:
+            yield connection.execution_options(**{READ_ONLY: True})
+
+    @contextmanager
     def reading(self) -> Iterator[Session]:
         """Open a session that only reads. On SQLite it does not wait for a writer."""
-        with Session(self.engine) as session:
+        with Session(self.reader) as session:
             session.connection(execution_options={READ_ONLY: True})
             yield session
 
@@ -155,10 +198,16 @@ class Kernel:
         with self.engine.connect() as connection:
             yield connection
 
-    def finish(self, session: Session, held: HeldOrder, outcome: Outcome) -> str | None:
-        """Finish an order in ``session``'s transaction; see `Order.finish` for what it returns."""
+    def finish(
+        self, session: Session, held: HeldOrder, outcome: Outcome, reserve: Reserve = no_claim
+    ) -> OwedDelivery | None:
+        """Finish an order in ``session``'s transaction; see `Order.finish` for what it returns.
+
+        ``reserve`` says whether this process sends the callback itself, as soon as it is owed.
+        """
         now = self.clock.now()
-        callback = Callback(origin_of(held.callback_url), callback_body(held, outcome, now))
+        origin = origin_of(held.callback_url)
+        callback = Callback(origin, callback_body(held, outcome, now), reserve(held, origin))
         return Order.finish(session, held, outcome, callback, now)
 
     def check_schema(self) -> None:
@@ -185,7 +234,10 @@ class Kernel:
 
     def close(self) -> None:
         """Close the pooled connections of this process."""
+        while self.on_close:
+            self.on_close.pop()()
         if self._engine is not None and self._engine[0] == os.getpid():
             self._engine[1].dispose()
+            self._engine[2].dispose()
         if "transport" in self.__dict__:
             self.transport.close()

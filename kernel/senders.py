@@ -21,7 +21,7 @@ CLOSED = CallbackPolicy()
 # What the transport and the signature say themselves.
 RESERVED = re.compile(
     r"accept-encoding|connection|content-.*|expect|host|keep-alive|proxy-.*|te|trailer"
-    r"|transfer-encoding|upgrade|webhook-.*"
+    r"|traceparent|tracestate|transfer-encoding|upgrade|webhook-.*|x-request-id"
 )
 
 

@@ -19,10 +19,12 @@ from kernel.columns import ID, new_id
 from kernel.database import is_passing
 from kernel.errors import Conflict, IdempotencyKeyReused, InvalidOrder, NotFound, Unavailable
 from kernel.messages import text
+from kernel.metrics import ACCEPTED
 from kernel.models import HELD, ORDERS, HeldOrder, Order, rowcount
 from kernel.runtime import Kernel
 from kernel.schemas import OrderRequest, problem
 from kernel.states import FINAL, OrderState, Outcome
+from kernel.tracecontext import UNTRACED, Trace
 
 TRIES = 4
 # Whoever has waited this long is told to come back: a ticketing system waits a few seconds.
@@ -31,6 +33,7 @@ PAGE = 50
 MAX_PAGE = 200
 MAX_KEY = 255
 T = TypeVar("T")
+_INSERT = insert(ORDERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +57,22 @@ class OrderFilter:
 
 
 def submit(
-    kernel: Kernel, identity: Identity, request: OrderRequest, idempotency_key: str | None = None
+    kernel: Kernel,
+    identity: Identity,
+    request: OrderRequest,
+    idempotency_key: str | None = None,
+    trace: Trace = UNTRACED,
 ) -> Accepted:
     """Store an order and return its id; it is accepted when this returns.
 
     The same ``idempotency_key`` (of the same caller) with the same order returns the first one
-    again, however many arrive at once. Raises IdempotencyKeyReused when the order differs,
-    InvalidOrder for a malformed key, and Unavailable when the database cannot take it now.
+    again, however many arrive at once. ``trace`` is stored and follows the order. Raises
+    IdempotencyKeyReused when the order differs, InvalidOrder for a malformed key, and Unavailable
+    when the database cannot take it now.
     """
     check_key(idempotency_key)
     now = retrying(kernel.clock.now)
-    row = {
+    row: dict[str, Any] = {
         # One id for all tries: a COMMIT whose answer was lost must not become two orders.
         "id": new_id(now),
         "caller_id": identity.caller_id,
@@ -75,14 +83,21 @@ def submit(
         "fingerprint": request.fingerprint,
         "created_at": now,
         "run_after": now,
+        "request_id": trace.request_id,
     }
-    return retrying(lambda: _insert(kernel, row))
+    with kernel.tracer.span("kernel.submit", "server", trace.traceparent) as span:
+        row["traceparent"] = span.traceparent
+        accepted = retrying(lambda: _insert(kernel, row))
+        span.note(order_id=accepted.order_id, select_tag=request.select_tag)
+    if not accepted.replayed:
+        kernel.metrics.count(ACCEPTED, request.select_tag)
+    return accepted
 
 
 def _insert(kernel: Kernel, row: dict[str, Any]) -> Accepted:
     try:
-        with kernel.transaction() as session:
-            session.execute(insert(ORDERS).values(row))
+        with kernel.statements() as connection:
+            connection.execute(_INSERT, row)
     except IntegrityError:
         if _is_stored(kernel, row["id"]):
             return Accepted(row["id"], replayed=False)

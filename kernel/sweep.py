@@ -15,10 +15,13 @@ from sqlalchemy import delete, exists, insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
+from kernel import metering
 from kernel.messages import text as message
+from kernel.metrics import RESCUED
 from kernel.models import (
     ATTEMPTS,
     DELIVERIES,
+    FENCE,
     HELD,
     ORDERS,
     HeldOrder,
@@ -26,6 +29,7 @@ from kernel.models import (
     Sweep,
     rowcount,
 )
+from kernel.roster import forget_silent
 from kernel.runtime import Kernel
 from kernel.states import FINAL, DeliveryState, OrderState, Outcome
 
@@ -72,7 +76,7 @@ def _first_turn(kernel: Kernel, now: datetime) -> bool:
 
 
 def sweep(kernel: Kernel, *, rescue: bool) -> Swept:
-    """Sweep once: rescue, fail orders of unknown tags, prune.
+    """Sweep once: rescue, fail orders of unknown tags, forget workers that are gone, prune.
 
     ``rescue`` is False until this process has reached the database without a break for a whole
     lease: an outage is not a death. What is due is found by `due_orders`, before and apart from
@@ -82,7 +86,10 @@ def sweep(kernel: Kernel, *, rescue: bool) -> Swept:
     if rescue:
         _rescue(kernel, swept)
     _fail_unknown(kernel, swept)
+    with kernel.transaction() as session:
+        forget_silent(session, kernel.clock.now())
     swept.pruned = prune(kernel)
+    metering.fold(kernel)
     return swept
 
 
@@ -139,6 +146,7 @@ def _rescue(kernel: Kernel, swept: Swept) -> None:
             rescued = _take_over(kernel, session, held, crashes + 1, now)
         if rescued is None:
             continue
+        kernel.metrics.count(RESCUED)
         log.warning("order rescued", extra={"order_id": held.id, "run": held.run})
         if isinstance(rescued, Outcome):
             swept.failed[held.id] = rescued
@@ -153,14 +161,15 @@ def _take_over(
     """Return the order to pending, or fail it after too many crashes; None if its owner lives."""
     taken = session.execute(
         update(ORDERS)
-        .where(held.fence(), ORDERS.c.lease_until < now)
+        .where(FENCE, ORDERS.c.lease_until < now)
         .values(
             state=OrderState.PENDING,
             run_after=now,
             crashes=crashes,
             lease_until=None,
             connection_id=None,
-        )
+        ),
+        held.fenced(),
     )
     if rowcount(taken) != 1:
         return None

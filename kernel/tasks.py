@@ -14,6 +14,7 @@ from celery import Celery, signals
 from celery.apps.worker import Worker
 from kombu.exceptions import OperationalError
 
+from kernel import startup
 from kernel.background import BackgroundSender
 from kernel.config import logging as kernel_logging
 from kernel.config.celeryconfig import QUEUE, TASK, celery_config
@@ -39,6 +40,8 @@ class QuietWorker(Worker):  # type: ignore[misc]
 
 class HintCelery(Celery):  # type: ignore[misc]
     """A Celery app whose worker is the quiet one."""
+
+    amqp_cls = "kernel.carrier:HintAmqp"
 
     @cached_property
     def Worker(self) -> type[QuietWorker]:
@@ -115,7 +118,7 @@ def make_worker(kernel: Kernel) -> Celery:
     app = make_celery(kernel)
     life = _WorkerLife(kernel)
 
-    @app.task(name=TASK, shared=False, ignore_result=True)  # type: ignore[untyped-decorator]
+    @app.task(name=TASK, shared=False, ignore_result=True, Strategy="kernel.carrier:strategy")  # type: ignore[untyped-decorator]
     def execute_order(order_id: object) -> None:
         if isinstance(order_id, str) and len(order_id) <= MAX_ID:
             life.process().execute(order_id)
@@ -155,7 +158,8 @@ class _WorkerLife:
     def on_init(self, **_: Any) -> None:
         self.main_pid = os.getpid()
         try:
-            self.kernel.check_schema()
+            for warning in startup.check(self.kernel):
+                log.warning(warning)
         except ConfigurationError as error:  # Celery swallows what is an Exception here
             raise SystemExit(f"kernel: {error}") from None
         except Unavailable as error:

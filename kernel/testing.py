@@ -2,7 +2,7 @@
 
     kernel = Kernel(settings, handlers, transport=FakeTransport())
     create_tables(kernel)
-    order_id = submit(...).order_id
+    order_id = order(kernel, "create_project", projname="Bridge")
     drain(kernel)
     assert kernel.transport.sent[0].json()["status"] == 0
 
@@ -17,15 +17,20 @@ from typing import Any
 from sqlalchemy import select, text
 
 from kernel.addresses import CallbackPolicy
+from kernel.auth import identity_of
 from kernel.columns import Base
 from kernel.deliver import BATCH, attempt, claim_due, due_lanes, record
 from kernel.errors import TransportError
 from kernel.execute import execute
 from kernel.models import ANONYMOUS, Caller, SigningSecret
 from kernel.runtime import SCHEMA, Kernel
+from kernel.schemas import order_request
 from kernel.signing import new_secret
+from kernel.submit import submit
 from kernel.sweep import HINTS, due_orders
 from kernel.transport import Response
+
+RECEIVER = "https://receiver.example/callback"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,17 @@ def create_tables(kernel: Kernel) -> None:
             session.add(Caller(id=1, name=ANONYMOUS, created_at=now))
             session.flush()
             session.add(SigningSecret(caller_id=1, secret=new_secret(), created_at=now))
+
+
+def order(kernel: Kernel, select_tag: str, callback_url: str = RECEIVER, **args: Any) -> str:
+    """Submit an order as a caller without credentials would; return its id.
+
+    Raises InvalidOrder as the API would answer 422, addresses of callbacks excepted.
+    """
+    members = {"select_tag": select_tag, "callback_url": callback_url, **args}
+    with kernel.reading() as session:
+        who = identity_of(session)
+    return submit(kernel, who, order_request(members, kernel.handlers)).order_id
 
 
 def drain(kernel: Kernel) -> int:

@@ -88,7 +88,11 @@ class WorkerProcess:
     def execute(self, order_id: str) -> Executed | None:
         """Run one hinted order, then wake, hint or mirror as its end demands."""
         try:
-            executed = execute(self.kernel, order_id)
+            with self.dispatcher.desk.reservation() as reservation:
+                executed = execute(self.kernel, order_id, reservation.take)
+                owed = None if executed is None else executed.owed
+                if executed and owed and not reservation.send(owed, executed.trace):
+                    self.dispatcher.wake()
         except DBAPIError as error:  # nothing was claimed, or the lease will run out
             log.warning("left to the sweep: %s", error.orig, extra={"order_id": order_id})
             return None
@@ -97,7 +101,6 @@ class WorkerProcess:
         if executed is None:
             return None
         if executed.outcome is not None:
-            self.dispatcher.wake()
             self.broker.finished(order_id, executed.outcome)
         elif executed.again_in is not None:
             self.dispatcher.hint_later(order_id, executed.again_in)
@@ -107,6 +110,7 @@ class WorkerProcess:
         """Let callbacks in flight finish; claim no more."""
         self.kernel.stopping.set()
         self.dispatcher.stop(self.kernel.settings.callback_timeout)
+        self.kernel.tracer.flush()
 
     def beat(self) -> None:
         """Look after the process, once per dispatcher round."""

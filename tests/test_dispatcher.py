@@ -128,6 +128,7 @@ def test_dispatcher_goes_on_when_the_database_was_away(
     with dispatching(kernel):
         mariadb.kill()
         mariadb.start()
+        kernel.engine.dispose()  # its pooled connections are gone, and this test's with them
         delivery_id = make_delivery(kernel)
         wait_until(lambda: delivery(kernel, delivery_id).state == "delivered")
 

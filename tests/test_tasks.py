@@ -2,6 +2,7 @@
 
 import base64
 import json
+import ssl
 import time
 from collections.abc import Callable
 
@@ -65,6 +66,14 @@ def test_hints_arrive_later_when_the_broker_was_down(kernel: Kernel, redis: Redi
     finally:
         redis.start()
     wait_until(lambda: queued(redis) == [["later"]])
+
+
+def test_certificate_is_asked_for_when_the_broker_speaks_tls(
+    make_kernel: MakeKernel, sqlite_url: str
+) -> None:
+    celery = make_celery(make_kernel(sqlite_url, broker_url="rediss://127.0.0.1:1/1"))
+    for connection in (celery.connection_for_read(), celery.connection_for_write()):
+        assert connection.ssl == {"ssl_cert_reqs": ssl.CERT_REQUIRED}
 
 
 def test_two_kernels_keep_their_tasks_apart_when_in_one_process(

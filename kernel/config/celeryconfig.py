@@ -20,6 +20,8 @@ def celery_config(settings: Settings, *, publishing: bool) -> dict[str, Any]:
     return {
         "broker_url": broker,
         "broker_transport_options": transport_options(broker, publishing=publishing),
+        # kombu by itself asks nobody for a certificate.
+        "broker_use_ssl": redis_ssl(broker) or None,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_pool_acquire_timeout": 0.5,
@@ -29,7 +31,7 @@ def celery_config(settings: Settings, *, publishing: bool) -> dict[str, Any]:
         "task_store_errors_even_if_ignored": False,
         "result_backend": None,
         "task_default_queue": QUEUE,
-        "task_create_missing_queues": True,
+        "task_create_missing_queues": False,
         "task_serializer": "json",
         "accept_content": ["json"],
         "task_publish_retry": False,

@@ -6,6 +6,7 @@ suggests the nearest known one: a typo in production should cost a second, not a
 """
 
 import difflib
+import importlib.util
 import ipaddress
 import os
 import re
@@ -34,6 +35,10 @@ CONFIG_FILE = "KERNEL_CONFIG"
 FOREIGN = {CONFIG_FILE, "KERNEL_REQUIRE_SERVICES"}
 # Five seconds, a minute, ... a day: patient enough for a receiver that is down for a weekend.
 SCHEDULE = (5.0, 60.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 50400.0, 72000.0, 86400.0)
+
+
+# What to write where a regular expression would be no help.
+FORMS = {"bind": "HOST:PORT, such as 127.0.0.1:8000", "handlers": "module:attribute"}
 
 
 def _split(value: Any) -> Any:
@@ -108,6 +113,8 @@ Days = Annotated[float, Field(gt=0, le=36_500, allow_inf_nan=False)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database)]
 BrokerUrl = Annotated[SecretStr, AfterValidator(_brokers)]
 ResultUrl = Annotated[SecretStr, AfterValidator(_results)]
+# Requests per key; empty is off.
+RateLimit = Annotated[str, Field(pattern=r"^([1-9][0-9]{0,8}/(second|minute|hour|day))?$")]
 Address = Annotated[
     str, Field(pattern=r"^(\[[0-9a-fA-F:]+\]|[^:/\s]+):\d{1,5}$"), AfterValidator(_port)
 ]
@@ -127,12 +134,15 @@ class Settings(BaseSettings):
     handlers: str = Field("kernel.builtin:handlers", pattern=r"^[\w.]+:\w+$")
     language: Literal["en", "zh"] = "en"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    otel: Literal["off", "on"] = "off"
 
     bind: Address = "127.0.0.1:8000"
     auth: Literal["required", "off"] = "required"
     # MariaDB takes statements of 16 MiB by default, and an order may grow fourfold in one.
     max_body_bytes: int = Field(1_048_576, ge=1024, le=4_194_304)
     api_processes: int = Field(2, ge=1, le=256)
+    rate_limit: RateLimit = ""
+    max_pending: int = Field(10_000, ge=0, le=10_000_000)
 
     worker_processes: int = Field(2, ge=1, le=256)
     lease_seconds: Seconds = 30.0
@@ -188,13 +198,15 @@ def _config_file() -> Path:
 
 
 def _coherent(settings: Settings) -> Settings:
-    """Refuse combinations that would lose data later."""
+    """Refuse combinations that cannot work, or would lose data later."""
     if settings.retention_days <= settings.callback_give_up_days:
         raise ConfigurationError(
             f"KERNEL_RETENTION_DAYS ({settings.retention_days:g}) must be longer than "
             f"KERNEL_CALLBACK_GIVE_UP_DAYS ({settings.callback_give_up_days:g}): "
             "an order is kept until its callback is over"
         )
+    if settings.otel == "on" and importlib.util.find_spec("opentelemetry.sdk") is None:
+        raise ConfigurationError("KERNEL_OTEL=on needs kernel-workorders[otel]: install it")
     if settings.auth == "off" and not _is_loopback(settings.bind.rpartition(":")[0]):
         raise ConfigurationError(
             f"KERNEL_AUTH=off is for loopback addresses only, and KERNEL_BIND is {settings.bind}: "
@@ -223,6 +235,8 @@ def _explain(error: ValidationError) -> Iterable[str]:
         name = str(problem["loc"][0]) if problem["loc"] else "?"
         if problem["type"] == "extra_forbidden":
             yield f"unknown setting {name}{_nearest(name, known)}"
+        elif problem["type"] == "string_pattern_mismatch" and name in FORMS:
+            yield f"{PREFIX}{name.upper()}: write it as {FORMS[name]}"
         else:
             yield f"{PREFIX}{name.upper()}: {problem['msg'].removeprefix('Value error, ')}"
 

@@ -54,6 +54,35 @@ def upgrade() -> None:
         **OPTIONS,
     )
     op.create_table(
+        "workers",
+        sa.Column("id", token(36), nullable=False),
+        sa.Column("host", sa.String(length=255), nullable=False),
+        sa.Column("pid", sa.Integer(), nullable=False),
+        sa.Column("kind", token(16), nullable=False),
+        sa.Column("started_at", UTCDateTime(), nullable=False),
+        sa.Column("seen_at", UTCDateTime(), nullable=False),
+        sa.Column("running", sa.Text(), nullable=False),
+        sa.Column("broken", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_workers")),
+        **OPTIONS,
+    )
+    op.create_table(
+        "service_keys",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("secret", token(64), nullable=False),
+        sa.Column("created_at", UTCDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_service_keys")),
+        **OPTIONS,
+    )
+    op.create_table(
+        "process_metrics",
+        sa.Column("id", token(36), nullable=False),
+        sa.Column("written_at", UTCDateTime(), nullable=False),
+        sa.Column("series", long_text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_process_metrics")),
+        **OPTIONS,
+    )
+    op.create_table(
         "api_keys",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("caller_id", sa.Integer(), nullable=False),
@@ -79,6 +108,8 @@ def upgrade() -> None:
         sa.Column("callback_url", token(2048), nullable=False),
         sa.Column("idempotency_key", token(255), nullable=True),
         sa.Column("fingerprint", token(64), nullable=False),
+        sa.Column("request_id", token(64), nullable=True),
+        sa.Column("traceparent", token(55), nullable=True),
         sa.Column("created_at", UTCDateTime(), nullable=False),
         sa.Column("state", token(16), nullable=False),
         sa.Column("run_after", UTCDateTime(), nullable=False),
@@ -106,9 +137,7 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_orders_caller_id_id"), "orders", ["caller_id", "id"], unique=False)
     op.create_index(op.f("ix_orders_finished_at"), "orders", ["finished_at"], unique=False)
-    op.create_index(
-        op.f("ix_orders_state_lease_until"), "orders", ["state", "lease_until"], unique=False
-    )
+    op.create_index(op.f("ix_orders_state_id"), "orders", ["state", "id"], unique=False)
     op.create_index(
         op.f("ix_orders_state_run_after"), "orders", ["state", "run_after"], unique=False
     )
@@ -229,8 +258,11 @@ def downgrade() -> None:
         "signing_secrets",
         "orders",
         "api_keys",
+        "service_keys",
+        "workers",
         "sweeps",
         "select_tags",
+        "process_metrics",
         "callers",
     ):
         op.drop_table(name)
