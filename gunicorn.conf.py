@@ -5,11 +5,20 @@ thread busy, whatever stands here: a buffering reverse proxy belongs in front of
 """
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
-bind = os.environ.get("KERNEL_BIND", "127.0.0.1:8000")
-workers = int(os.environ.get("WEB_CONCURRENCY") or os.environ.get("KERNEL_API_PROCESSES") or 2)
+from kernel.config.settings import load
+from kernel.errors import ConfigurationError
+
+try:
+    _settings = load()
+except ConfigurationError as error:
+    sys.exit(f"kernel: {error.message}")
+
+bind = _settings.bind
+workers = int(os.environ.get("WEB_CONCURRENCY") or _settings.api_processes)
 
 # Threads, because with the sync class two slow answers stop the whole API.
 worker_class = "gthread"

@@ -1,27 +1,42 @@
 """The Flask application: every blueprint, put together for one kernel."""
 
+import logging
+from functools import partial
+
 from flask import Blueprint, Flask
 
+from kernel import startup
 from kernel.dispatcher import Hints
+from kernel.openapi import document
 from kernel.runtime import Kernel
 from kernel.tasks import Broker
 from kernel.views.api import api_blueprint
+from kernel.views.document import document_blueprint
 from kernel.views.errors import install
+from kernel.views.gate import Gate
 from kernel.views.health import health_blueprint
+from kernel.views.metrics import metrics_blueprint
 from kernel.views.original import original_blueprint
+from kernel.views.tracking import track
+
+log = logging.getLogger(__name__)
 
 
 def create_app(kernel: Kernel, hints: Hints | None = None) -> Flask:
     """Build the WSGI application for ``kernel``: the API, the original's addresses, health.
 
     ``hints`` is told of accepted orders; by default it is the broker of the settings.
-    Raises ConfigurationError when the database is behind this code's migrations, and Unavailable
-    when it does not answer.
+    Raises ConfigurationError for what would lose data later (see `kernel.startup`), and
+    Unavailable when the database does not answer.
     """
-    kernel.check_schema()
+    for warning in startup.check(kernel):
+        log.warning(warning)
     app = Flask("kernel", static_folder=None)
-    app.register_blueprint(create_blueprint(kernel, hints=hints))
-    app.register_blueprint(health_blueprint(kernel))
+    told = Broker(kernel) if hints is None else hints
+    track(app, kernel)
+    app.register_blueprint(create_blueprint(kernel, hints=told))
+    app.register_blueprint(health_blueprint(kernel, told))
+    app.register_blueprint(metrics_blueprint(kernel, told))
     install(app, kernel.settings.language)
     return app
 
@@ -40,7 +55,10 @@ def create_blueprint(kernel: Kernel, name: str = "kernel", hints: Hints | None =
     kernel.callback_policy  # noqa: B018 - read now: a malformed rule stops the start, no order
     told = Broker(kernel) if hints is None else hints
     blueprint = Blueprint(name, __name__)
+    track(blueprint, kernel)
+    Gate(kernel).stand_before(blueprint)
     blueprint.register_blueprint(api_blueprint(kernel, told))
     blueprint.register_blueprint(original_blueprint(kernel, told))
+    blueprint.register_blueprint(document_blueprint(kernel, partial(document, kernel.handlers)))
     install(blueprint, kernel.settings.language)
     return blueprint

@@ -11,9 +11,10 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from pydantic import SecretStr
-from sqlalchemy import or_, select, update
+from sqlalchemy import Connection, bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
 from kernel.addresses import CallbackPolicy
@@ -46,6 +47,8 @@ class Identity:
     name: str
     scopes: frozenset[str] = CALLERS_OWN
     grants: CallbackPolicy = CLOSED
+    # Which of the caller's keys; None without one.
+    key_id: int | None = None
 
     @property
     def sees(self) -> int | None:
@@ -75,17 +78,9 @@ class Credentials:
     signing_secret: SecretStr | None
 
 
-def identify(session: Session, key: str, now: datetime) -> Identity:
+def identify(asking: Session | Connection, key: str, now: datetime) -> Identity:
     """Return whose key this is. Raises Unauthenticated for an unknown, expired or revoked one."""
-    found = session.execute(
-        select(*_IDENTITY, ApiKey.scopes)
-        .join(ApiKey, ApiKey.caller_id == Caller.id)
-        .where(
-            ApiKey.key_hash == _hash(key),
-            ApiKey.revoked_at.is_(None),
-            or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > now),
-        )
-    ).one_or_none()
+    found = asking.execute(_IDENTIFY, {"hash": _hash(key), "now": now}).one_or_none()
     if found is None:
         raise Unauthenticated
     return _identity(*found)
@@ -105,17 +100,37 @@ def identity_of(session: Session, name: str = ANONYMOUS) -> Identity:
     return _identity(caller.id, caller.name, caller.allow_nets, caller.allow_hosts)
 
 
-_IDENTITY = (Caller.id, Caller.name, Caller.allow_nets, Caller.allow_hosts)
+_CALLERS: Any = Caller.__table__
+_KEYS: Any = ApiKey.__table__
+# Asked with every request: made once, and without the ORM.
+_IDENTIFY = (
+    select(
+        *(_CALLERS.c.id, _CALLERS.c.name, _CALLERS.c.allow_nets, _CALLERS.c.allow_hosts),
+        *(_KEYS.c.scopes, _KEYS.c.id.label("key_id")),
+    )
+    .join(_KEYS, _KEYS.c.caller_id == _CALLERS.c.id)
+    .where(
+        _KEYS.c.key_hash == bindparam("hash"),
+        _KEYS.c.revoked_at.is_(None),
+        or_(_KEYS.c.expires_at.is_(None), _KEYS.c.expires_at > bindparam("now")),
+    )
+)
 
 
 def _identity(
-    caller_id: int, name: str, nets: str, hosts: str, scopes: str | None = None
+    caller_id: int,
+    name: str,
+    nets: str,
+    hosts: str,
+    scopes: str | None = None,
+    key_id: int | None = None,
 ) -> Identity:
     return Identity(
         caller_id,
         name,
         CALLERS_OWN if scopes is None else frozenset(scopes.split()),
         granted(nets, hosts),
+        key_id,
     )
 
 

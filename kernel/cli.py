@@ -13,6 +13,7 @@ from kernel.commands.configuration import config
 from kernel.commands.database import migrate, sweep
 from kernel.commands.deliveries import deliveries
 from kernel.commands.listen import listen
+from kernel.commands.openapi import openapi
 from kernel.commands.orders import orders
 from kernel.commands.running import dispatcher, up, worker
 from kernel.demo import demo
@@ -72,5 +73,6 @@ def main() -> None:
 
 for command in (
     up, demo, migrate, worker, dispatcher, listen, callers, orders, deliveries, sweep, config,
+    openapi,
 ):  # fmt: skip
     main.add_command(command)

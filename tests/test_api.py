@@ -46,7 +46,8 @@ def test_submit_runs_one_select_and_one_insert_when_authenticated(
 ) -> None:
     zammad.submit()
     said: list[str] = []
-    event.listen(kernel.engine, "before_cursor_execute", lambda *a: said.append(a[2].split()[0]))
+    for engine in {kernel.engine, kernel.reader}:
+        event.listen(engine, "before_cursor_execute", lambda *a: said.append(a[2].split()[0]))
     commits: list[Any] = []
     event.listen(kernel.engine, "commit", commits.append)
     zammad.submit(key="once")

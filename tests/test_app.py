@@ -116,19 +116,6 @@ def test_logging_of_the_host_stays_its_own_when_an_application_is_made(kernel: K
     assert logging.getLogger().handlers == before
 
 
-def test_health_answers_without_credentials(kernel: Kernel) -> None:
-    nobody = Client(serve(kernel), None)
-    assert nobody.get("/healthz").json == {"status": "ok"}
-    assert nobody.get("/readyz").json == {"status": "ok"}
-
-
-def test_readiness_answers_503_when_the_database_is_behind(kernel: Kernel) -> None:
-    nobody = Client(serve(kernel), None)
-    with kernel.transaction() as session:
-        session.connection().exec_driver_sql("DROP TABLE alembic_version")
-    assert is_refusal(nobody.get("/readyz"), 503, "unavailable")
-
-
 def test_answers_are_not_kept_by_anybody_in_between(kernel: Kernel) -> None:
     answer = Client(serve(kernel), new_key(kernel, "zammad")).get("/v1/orders")
     assert answer.headers["Cache-Control"] == "no-store"

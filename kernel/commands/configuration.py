@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
+from kernel import startup
 from kernel.commands.output import as_json, cell, print_json
 from kernel.config.settings import Settings, load
 from kernel.errors import ConfigurationError, KernelError
@@ -63,7 +64,7 @@ def check(machine: bool) -> None:
     else:
         for name, ok, detail in done:
             mark = click.style("ok  ", fg="green") if ok else click.style("FAIL", fg="red")
-            click.echo(f"{mark}  {name:<8}  {cell(detail)}")
+            click.echo(f"{mark}  {name:<8}  {cell('; '.join(detail.splitlines()))}")
     if not all(ok for _, ok, _ in done):
         click.get_current_context().exit(1)
 
@@ -95,12 +96,21 @@ def _handlers(settings: Settings) -> str:
 
 
 def _database(settings: Settings) -> str:
-    with closing(Kernel(settings, Handlers())) as kernel:
-        kernel.check_schema()
-    return f"{visible(settings.database_url)} answers and is migrated"
+    with closing(Kernel(settings, _registry(settings))) as kernel:
+        warnings = startup.check_database(kernel)
+    return "; ".join([f"{visible(settings.database_url)} answers and is migrated", *warnings])
+
+
+def _registry(settings: Settings) -> Handlers:
+    """Return the handlers, whose tables are looked at; none when they cannot be imported."""
+    try:
+        return load_handlers(settings.handlers)
+    except Exception:  # noqa: BLE001 - said by the check of the handlers
+        return Handlers()
 
 
 def _broker(settings: Settings) -> str:
+    startup.check_broker(settings)
     shown = visible(settings.broker_url)
     celery = make_celery(Kernel(settings, Handlers()), publishing=True)
     try:

@@ -1,19 +1,27 @@
 """`kernel worker`, `kernel dispatcher` and `kernel up`: what runs in the foreground."""
 
+import fcntl
+import json
 import logging
 import os
+import shlex
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 
-from kernel import auth
+from kernel import auth, startup
 from kernel.commands.opening import migrated, opened
 from kernel.config import logging as kernel_logging
 from kernel.config.settings import Settings, load
 from kernel.dispatcher import Dispatcher
 from kernel.errors import ConfigurationError, NotFound
+from kernel.examples import example
+from kernel.handlers import Handlers
 from kernel.inbox import Inbox, Received
 from kernel.programs import (
     MARGIN_SECONDS,
@@ -53,8 +61,8 @@ def worker(concurrency: int | None) -> None:
     """
     settings = load()
     kernel_logging.configure(settings.log_level)
-    with opened(settings, handlers=True):
-        pass  # what is wrong is better said once, here, than by a child again and again
+    with opened(settings, handlers=True) as kernel:
+        startup.check(kernel)  # better said once, here, than by a child again and again
     with Supervisor() as supervisor:
         supervisor.start(worker_program(settings, concurrency))
         supervisor.run_forever()
@@ -71,6 +79,8 @@ def dispatcher() -> None:
     settings = load()
     kernel_logging.configure(settings.log_level)
     with opened(settings, handlers=True) as kernel:
+        for warning in startup.check(kernel):
+            log.warning(warning)
         told = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: told.set())
@@ -97,18 +107,41 @@ def up() -> None:
     kernel_logging.configure(settings.log_level)
     settings = settings.model_copy(update={"bind": _free_bind(settings)})
     VAR.mkdir(exist_ok=True)
-    with Supervisor() as supervisor:
+    with _alone(), Supervisor() as supervisor:
         click.echo("migrations ...", err=True)
         migrated(settings, told=lambda line: click.echo(f"  {line}", err=True))
         click.echo("broker, API and worker ...", err=True)
         _start(supervisor, settings)
-        with opened(settings) as kernel:
+        with opened(settings, handlers=True) as kernel:
             key, secrets = _credentials(kernel)
+            sample = _sample(kernel.handlers)
         with Inbox(secrets, _show) as inbox:
             supervisor.wait_until_ready()
-            _welcome(settings, key, inbox.url)
+            _welcome(settings, key, sample | {"callback_url": inbox.url})
             supervisor.run_forever()
     click.echo("stopped")
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Refuse a second `kernel up` in this folder: the two would share data, key and caller."""
+    with (VAR / "up.lock").open("w") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigurationError(
+                f"`kernel up` runs in this folder already (it holds {held.name})"
+            ) from None
+        yield
+
+
+def _sample(handlers: Handlers) -> dict[str, Any]:
+    """Return an order to paste: of the original's kind if there is one, else of the first."""
+    tag = "create_project" if "create_project" in handlers else next(iter(handlers), "")
+    if not tag:
+        return {"select_tag": "..."}
+    schema = handlers[tag].model.model_json_schema()
+    return {"select_tag": tag, **example(schema, schema.get("$defs", {}))}
 
 
 def _free_bind(settings: Settings) -> str:
@@ -151,9 +184,9 @@ def _show(received: Received) -> None:
     click.echo(f"{line}  (signature verified)")
 
 
-def _welcome(settings: Settings, key: str, callback_url: str) -> None:
+def _welcome(settings: Settings, key: str, order: dict[str, Any]) -> None:
     address = f"http://{reachable(settings.bind)}"
-    order = '{"select_tag": "create_project", "projname": "First", "callback_url": "%s"}'
+    body = shlex.quote(json.dumps(order, ensure_ascii=False))
     authorization = f"-H 'Authorization: Bearer {key}'"
     content = "-H 'Content-Type: application/json'"
     click.echo(
@@ -165,7 +198,7 @@ API key of the caller {CALLER}, a new one at each start:
 
 Submit an order; its callback shows up here:
 
-  curl {address}/v1/orders {authorization} {content} -d '{order % callback_url}'
+  curl {address}/v1/orders {authorization} {content} -d {body}
 
 See how it ended:
 
