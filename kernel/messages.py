@@ -45,6 +45,10 @@ TEXTS: dict[str, dict[Language, str]] = {
     "conflict": {"en": "its state does not allow that", "zh": "当前状态不允许该操作"},
     "too_many_requests": {"en": "too many requests; slow down", "zh": "请求过于频繁"},
     "unavailable": {"en": "not possible right now; try again", "zh": "服务暂时不可用，请重试"},
+    "too_many_pending": {
+        "en": "too many of your orders are waiting; try again later",
+        "zh": "等待执行的工单过多，请稍后重试",
+    },
     "bad_request": {"en": "the request is not valid HTTP", "zh": "请求无效"},
 }
 

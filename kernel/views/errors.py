@@ -28,6 +28,7 @@ STATUS: dict[type[errors.KernelError], int] = {
     errors.NotFound: 404,
     errors.Conflict: 409,
     errors.TooManyRequests: 429,
+    errors.TooManyPending: 503,
     errors.Unavailable: 503,
 }
 HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}

@@ -1,15 +1,57 @@
-"""Is the process alive, and could it do its work?"""
+"""Is the process alive, and could the installation do its work?"""
+
+import threading
+import time
 
 from flask import Blueprint, Response
+from sqlalchemy.exc import DBAPIError
 
-from kernel.errors import ConfigurationError, Unavailable
+from kernel.dispatcher import Hints
+from kernel.readiness import check_database, workers_alive
 from kernel.runtime import Kernel
 from kernel.views.errors import json_response
 
+# Anybody may ask, so a flood of questions is not passed on.
+CACHE_SECONDS = 1.0
+# Without these no order can be accepted. Without a broker or a worker it can, and is done later.
+NEEDED = ("database", "migrations")
 
-def health_blueprint(kernel: Kernel) -> Blueprint:
-    """Build /healthz (this process answers) and /readyz (its database does, and fits)."""
+
+class Readiness:
+    """The checks of one process, and what they said in the last second."""
+
+    def __init__(self, kernel: Kernel, hints: Hints) -> None:
+        self._kernel = kernel
+        self._hints = hints
+        self._lock = threading.Lock()
+        self._checks: dict[str, bool] = {}
+        self._expires = 0.0
+
+    def checks(self) -> dict[str, bool]:
+        """Return every check by name: whether it is well."""
+        with self._lock:
+            if time.monotonic() > self._expires:
+                self._checks = self._ask()
+                self._expires = time.monotonic() + CACHE_SECONDS
+            return self._checks
+
+    def _ask(self) -> dict[str, bool]:
+        checks = check_database(self._kernel)
+        checks["broker"] = self._hints.backlog() is not None
+        checks["worker"] = all(checks[name] for name in NEEDED) and self._worker_lives()
+        return checks
+
+    def _worker_lives(self) -> bool:
+        try:
+            return workers_alive(self._kernel) > 0
+        except DBAPIError:  # away since the check before
+            return False
+
+
+def health_blueprint(kernel: Kernel, hints: Hints) -> Blueprint:
+    """Build /healthz (this process answers) and /readyz (it could do its work)."""
     blueprint = Blueprint("health", __name__)
+    readiness = Readiness(kernel, hints)
 
     @blueprint.get("/healthz")
     def healthz() -> Response:
@@ -17,12 +59,11 @@ def health_blueprint(kernel: Kernel) -> Blueprint:
 
     @blueprint.get("/readyz")
     def readyz() -> Response:
-        try:
-            kernel.check_schema()
-        except ConfigurationError as error:
-            raise Unavailable(error.message, retry_after=2) from error
-        except Unavailable as error:  # its message may name hosts and users; the log has it
-            raise Unavailable(retry_after=2) from error
-        return json_response(200, {"status": "ok"})
+        checks = readiness.checks()
+        told = {name: "ok" if well else "failed" for name, well in checks.items()}
+        if not all(checks[name] for name in NEEDED):
+            return json_response(503, {"status": "failed", "checks": told}, {"Retry-After": "2"})
+        status = "ok" if all(checks.values()) else "degraded"
+        return json_response(200, {"status": status, "checks": told})
 
     return blueprint

@@ -17,12 +17,15 @@ from kernel.errors import (
     InvalidJson,
     InvalidOrder,
     NotJson,
+    TooManyPending,
     Unauthenticated,
 )
 from kernel.runtime import Kernel
 from kernel.schemas import MAX_WORD, OrderRequest, fingerprint, order_request, problem
 from kernel.strictjson import parse_json
 from kernel.submit import Accepted, check_key, find_repeat, submit
+from kernel.views.gate import gate
+from kernel.views.tracking import trace_of_request
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +70,15 @@ def accept(kernel: Kernel, who: Identity, members: Mapping[str, Any]) -> Accepte
     A repeat is answered as such even when handlers or rules have changed meanwhile and would
     refuse the order today. Raises RequestRefused of every kind, and Unavailable.
     """
+    accepted = _accepted(kernel, who, members)
+    log.info(
+        "order repeated" if accepted.replayed else "order accepted",
+        extra={"order_id": accepted.order_id, "caller": who.name},
+    )
+    return accepted
+
+
+def _accepted(kernel: Kernel, who: Identity, members: Mapping[str, Any]) -> Accepted:
     key = idempotency_key()
     try:
         order = checked_order(kernel, who, members)
@@ -75,7 +87,26 @@ def accept(kernel: Kernel, who: Identity, members: Mapping[str, Any]) -> Accepte
         if not first:
             raise
         return first
-    return submit(kernel, who, order, key)
+    return _submit_below_pressure(kernel, who, order, key)
+
+
+def _submit_below_pressure(
+    kernel: Kernel, who: Identity, order: OrderRequest, key: str | None
+) -> Accepted:
+    """Store an order unless too many of the caller's wait; a repeat is answered all the same."""
+    if (found := gate()) is None:
+        return submit(kernel, who, order, key, trace_of_request())
+    try:
+        found.pressure.check(who.caller_id)
+    except TooManyPending:
+        first = key and find_repeat(kernel, who.caller_id, key, order.fingerprint)
+        if not first:
+            raise
+        return first
+    accepted = submit(kernel, who, order, key, trace_of_request())
+    if not accepted.replayed:
+        found.pressure.accepted(who.caller_id)
+    return accepted
 
 
 def checked_order(kernel: Kernel, identity: Identity, members: Mapping[str, Any]) -> OrderRequest:
@@ -108,7 +139,7 @@ def _callback_problems(kernel: Kernel, identity: Identity, url: Any) -> list[dic
 
 
 def identity(kernel: Kernel, scope: Scope) -> Identity:
-    """Return who asks. Raises Unauthenticated, or Forbidden without ``scope``.
+    """Return who asks. Raises Unauthenticated, TooManyRequests, or Forbidden without ``scope``.
 
     Bearer, or Basic with the key as password (ticketing systems offer one or the other). Without
     credentials: the anonymous caller when KERNEL_AUTH=off and the request comes straight from
@@ -117,10 +148,21 @@ def identity(kernel: Kernel, scope: Scope) -> Identity:
     key = _credentials(request)
     if key is None and not (kernel.settings.auth == "off" and _is_local(request)):
         raise Unauthenticated
-    with kernel.reading() as session:
-        who = identity_of(session) if key is None else identify(session, key, kernel.clock.now())
+    who = _anonymous(kernel) if key is None else _known(kernel, key)
+    if (found := gate()) is not None:
+        found.count(who)
     who.require(scope)
     return who
+
+
+def _known(kernel: Kernel, key: str) -> Identity:
+    with kernel.asking() as connection:
+        return identify(connection, key, kernel.clock.now())
+
+
+def _anonymous(kernel: Kernel) -> Identity:
+    with kernel.reading() as session:
+        return identity_of(session)
 
 
 def _credentials(asked: Request) -> str | None:
