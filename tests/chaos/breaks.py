@@ -1,0 +1,225 @@
+"""Switches that take one mechanism of kernel away, to see the ledger report what it prevents.
+
+Thrown in every process of the system under test by `tests.chaos.handlers`, which all of them
+import. Nothing of this is in kernel.
+"""
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import bindparam, or_, update
+from sqlalchemy.orm import Session
+
+from kernel import (
+    background,
+    database,
+    deliver,
+    dispatcher,
+    execute,
+    fence,
+    handover,
+    models,
+    submit,
+    sweep,
+)
+from kernel.database import unsealed
+from kernel.models import DELIVERIES, ORDERS
+from kernel.retry import Answer, Dead, Delivered, RetryPolicy
+from kernel.runtime import Kernel
+from kernel.states import DeliveryState
+from kernel.supervisor import Supervisor
+from kernel.views import requests
+
+
+@dataclass(frozen=True)
+class Break:
+    """A switch: what it takes away, which faults that mechanism survives, what must be found.
+
+    ``found`` is a kind of finding; ``words`` stand in one of that kind.
+    """
+
+    what: str
+    faults: tuple[str, ...]
+    found: str
+    words: str
+    patch: Callable[[], None]
+    variant: str = "mariadb"
+    # Longer than a healthy system needs to repair what these faults do.
+    patience: float = 15.0
+
+
+def no_sweep() -> None:
+    dispatcher.take_turn = lambda kernel: False
+
+
+def hints_only() -> None:
+    def send_once(self: Any, batch: list[Any], failing: bool) -> bool:
+        try:
+            self._send(batch)
+        except Exception:  # noqa: BLE001 - dropped, as whoever trusts the broker would
+            return True
+        return True
+
+    dispatcher.due_orders = lambda kernel, limit: []
+    background.BackgroundSender._try = send_once
+
+
+def no_rescue() -> None:
+    sweep._rescue = lambda kernel, swept: None
+
+
+def no_kill() -> None:
+    sweep._kill_connection = lambda kernel, connection_id: None
+
+
+def no_fence() -> None:
+    no_kill()
+    anyhow = or_(models.FENCE, ORDERS.c.id == bindparam("held_id"))
+    finish = models._FINISH
+    models._FINISH = update(ORDERS).where(anyhow).values(finish._values)
+    fence._owned_by = lambda run: ORDERS.c.id == run.order_id
+
+
+def no_guard() -> None:
+    database._note_passing_error = lambda context: None
+
+
+def errors_are_final() -> None:
+    database.MYSQL_PASSING = database.SQLITE_PASSING = frozenset()
+
+
+def split_commit() -> None:
+    commit_outcome = fence.commit_outcome
+
+    def in_two(kernel: Kernel, held: Any, run: Any, *more: Any) -> Any:
+        with unsealed(run.guard):
+            Session.commit(run.session)
+        time.sleep(0.3)
+        return commit_outcome(kernel, held, run, *more)
+
+    execute.commit_outcome = in_two
+
+
+def early_answer() -> None:
+    insert = submit._insert
+
+    def later(kernel: Kernel, row: dict[str, Any]) -> None:
+        time.sleep(0.3)
+        insert(kernel, row)
+
+    def at_once(kernel: Kernel, row: dict[str, Any]) -> submit.Accepted:
+        threading.Thread(target=later, args=(kernel, row), daemon=True).start()
+        return submit.Accepted(row["id"], replayed=False)
+
+    submit._insert = at_once
+
+
+def no_idempotency() -> None:
+    key = requests.idempotency_key
+    requests.idempotency_key = lambda: f"{key()}~{secrets.token_hex(4)}"
+
+
+def no_worker_lost() -> None:
+    take_over = sweep._take_over
+    sweep._take_over = lambda kernel, session, held, crashes, now: take_over(
+        kernel, session, held, 0, now
+    )
+
+
+def no_restart() -> None:
+    Supervisor._keep_running = lambda self, child: None
+
+
+def wall_clock() -> None:
+    database.Clock.now = lambda self: datetime.fromtimestamp(time.time(), UTC)
+
+
+def delivered_first() -> None:
+    attempt = deliver.attempt
+
+    def trusting(kernel: Kernel, due: deliver.DueDelivery) -> deliver.FinishedAttempt:
+        with kernel.transaction() as session:
+            session.execute(
+                update(DELIVERIES)
+                .where(DELIVERIES.c.id == due.id)
+                .values(state=DeliveryState.DELIVERED, claim_token=None)
+            )
+        return attempt(kernel, due)
+
+    dispatcher.attempt = trusting
+
+
+def no_retry() -> None:
+    def once(policy: RetryPolicy, answer: Answer) -> Delivered | Dead:
+        return Delivered() if answer.reason is None else Dead("deadline")
+
+    deliver.verdict = once
+
+
+def claim_forever() -> None:
+    handover.LEASE_MARGIN_SECONDS = 86_400.0
+
+
+def new_webhook_id() -> None:
+    headers = deliver._headers
+
+    def renamed(due: deliver.DueDelivery, *more: Any) -> dict[str, str]:
+        return headers(replace(due, id=f"{due.id}-{due.attempt}"), *more)
+
+    deliver._headers = renamed
+
+
+REDIS = ("redis-kill", "redis-flushall", "redis-flap", "redis-client-kill", "redis-stop")
+BREAKS: Mapping[str, Break] = {
+    "no-sweep": Break("nobody sweeps", ("pool-kill", "worker-kill"), "lost", "still", no_sweep),
+    "hints-only": Break("only the broker knows what is due: the sweep hints nothing, a hint that "
+        "cannot be sent is dropped", REDIS, "lost", "still pending", hints_only),
+    "no-rescue": Break("orders of dead workers are not taken over",
+        ("pool-kill", "worker-main-kill", "worker-kill"), "lost", "still running", no_rescue),
+    "no-restart": Break("`kernel worker` does not start Celery again", ("worker-main-kill",),
+        "lost", "still", no_restart),
+    "no-worker-lost": Break("crashes are not counted", ("suicide",), "lost", "still",
+        no_worker_lost),
+    "no-kill": Break("a rescue leaves the dead run's connection, and its locks",
+        ("frozen-lock",), "wrong", "not ended by another run", no_kill),
+    "no-fence": Break("run and checkpoint are not compared, and the connection is left",
+        ("frozen-before",), "doubled", "is there 2 times", no_fence),
+    "split-commit": Break("the work is committed 0.3 s before its outcome",
+        ("pool-kill", "worker-main-kill"), "doubled", "is there 2 times", split_commit),
+    "no-guard": Break("nobody notes that the database dropped a handler's transaction",
+        ("deadlock", "lock-wait", "mariadb-client-kill", "mariadb-kill"), "lost",
+        "the order says success", no_guard),
+    "errors-are-final": Break("a deadlock or a lock wait counts as the handler's bug",
+        ("deadlock", "lock-wait"), "wrong", "internal_error", errors_are_final),
+    "early-answer": Break("202 is answered 0.3 s before the row is committed",
+        ("api-worker-kill", "api-master-kill", "mariadb-kill"), "lost", "was answered 2xx",
+        early_answer),
+    "early-answer-sqlite": Break("the same, on SQLite", ("disk-full", "sqlite-lock"),
+        "lost", "was answered 2xx", early_answer, "sqlite"),
+    "no-idempotency": Break("idempotency keys are ignored",
+        ("api-worker-kill", "api-master-kill", "mariadb-stop"), "doubled", "is there",
+        no_idempotency),
+    "wall-clock": Break("each host believes its own clock", ("clock",), "wrong", "", wall_clock),
+    "delivered-first": Break("a delivery is marked delivered before its POST",
+        ("receiver-down", "receiver-503", "receiver-reset", "receiver-hang"), "callback lost",
+        "'delivered'", delivered_first),
+    "no-retry": Break("a failed callback is not tried again",
+        ("receiver-down", "receiver-503", "receiver-reset", "receiver-hang"), "callback lost",
+        "'dead'", no_retry),
+    "claim-forever": Break("a claimed delivery does not become due again",
+        ("sender-kill",), "callback lost", "'pending'", claim_forever,
+        patience=45.0),
+    "new-webhook-id": Break("each attempt has an id of its own", ("receiver-reset",), "wrong",
+        "more than one webhook-id", new_webhook_id),
+}  # fmt: skip
+
+
+def apply(name: str) -> None:
+    """Throw the switch of that name in this process; the empty name is none."""
+    if name:
+        BREAKS[name].patch()

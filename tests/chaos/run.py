@@ -1,0 +1,229 @@
+"""One run: start, a stream of orders, faults one after the other, quiet, the ledger."""
+
+import os
+import random
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import make_url
+
+from tests.chaos import ledger
+from tests.chaos.faults import Fault, Injected, Place, deck, inject
+from tests.chaos.ledger import LEFT, WORK_LOST, WRONG, Finding
+from tests.chaos.load import Load
+from tests.chaos.receiver import Book
+from tests.chaos.report import RECOVERY_SECONDS, Report
+from tests.chaos.stack import START_SECONDS, Plan, System
+
+QUIET_SECONDS = 150.0
+# With a mechanism broken on purpose it will never be quiet, and this is long enough to know.
+BROKEN_RECOVERY_SECONDS = 4.0
+# So many faults in a hundred happen together with the next one.
+TOGETHER = 20
+MAX_DESCRIPTORS = 100
+SAID = (
+    "order rescued",
+    "run broken",
+    "lost to another run",
+    "a dispatcher round failed",
+    "sending failed",
+    "bug in a handler",
+    "the outcome could not be written",
+    "ending the worker",
+)
+DATABASE = ("mariadb", "lock-wait", "deadlock", "sqlite", "disk", "frozen")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How much of it."""
+
+    seed: int
+    orders: int
+    faults: int
+    only: tuple[str, ...] = ()
+    # For how long it may take until all is quiet.
+    patience: float = QUIET_SECONDS
+
+
+class Chaos:
+    """A run."""
+
+    def __init__(self, plan: Plan, options: Options) -> None:
+        self.plan, self.options = plan, options
+        self.rand = random.Random(f"faults {options.seed}")
+        self.system = System(plan)
+        self.injected: list[Injected] = []
+        self.findings: list[Finding] = []
+        self.figures: dict[str, Any] = {}
+        self._placed = 0
+        self._told = 0.0
+
+    def run(self) -> Report:
+        """Do all of it; whatever happens, nothing is left running."""
+        with self.system as system:
+            answers = Book(self.plan.folder / "answers.jsonl")
+            callbacks = [receiver.url for receiver in system.receivers]
+            self.load = Load(system.url, system.api_key, callbacks, answers)
+            system.start()
+            self.load.start(self.options.seed)
+            try:
+                self._break_things()
+                self._finish_load()
+                self._wait_for_quiet()
+                self._measure()
+            finally:
+                self.load.stop(0)
+            found = ledger.read(system, self.load.orders, answers.read())
+            self.findings += found.check()
+            self._figures(found)
+        return Report(
+            self.plan.variant, self.options.seed, found, self.injected, self.findings, self.figures
+        )
+
+    # ---- faults
+
+    def _break_things(self) -> None:
+        faults = deck(self.plan.variant, self.options.faults, self.rand, self.options.only)
+        while faults:
+            pair = [faults.pop(0)]
+            if faults and self.rand.random() * 100 < TOGETHER and together(pair[0], faults[0]):
+                pair.append(faults.pop(0))
+            self._say(" + ".join(fault.name for fault in pair))
+            done = inject(self._place, pair, self._tick)
+            self.injected += done
+            self._await_recovery(done)
+            self.system.wait(self._ticked, self.rand.uniform(0.2, 1.5))
+
+    def _place(self) -> Place:
+        self._placed += 1
+        number = self._placed
+        rand = random.Random(f"fault {self.options.seed} {number}")
+        return Place(self.system, self.load, rand, number)
+
+    def _await_recovery(self, done: list[Injected]) -> None:
+        """Wait until the orders from before the end of these faults have ended, in time."""
+        until = done[-1].until
+        seconds = BROKEN_RECOVERY_SECONDS if self.plan.broken else RECOVERY_SECONDS
+        in_time = self.system.wait(lambda: self._ticked() or self._ended_before(until), seconds)
+        # The next fault is for a system at work: one that is still starting takes no orders.
+        self.system.wait(lambda: self._ticked() or self.system.is_ready("api"), START_SECONDS)
+        names = " + ".join(one.name for one in done)
+        for one in done:
+            one.recovered = in_time
+            self.findings += [Finding(WRONG, f"{one.name}: {n}") for n in one.notes if "FAIL" in n]
+        if not in_time:
+            left = self.system.unfinished(until)
+            what = f"{names}: {left} orders unfinished after {seconds:g} s"
+            self.findings.append(Finding(WRONG, what))
+
+    def _ended_before(self, moment: float) -> bool:
+        return self.system.unfinished(moment) == 0
+
+    # ---- the end
+
+    def _finish_load(self) -> None:
+        """Go on until there were as many orders as asked for."""
+        limit = time.monotonic() + self.options.orders / 5
+        self.load.rate *= 2
+        self.system.wait(
+            lambda: self._ticked() or self.load.accepted >= self.options.orders,
+            max(0.0, limit - time.monotonic()),
+        )
+        if not self.load.stop(60):
+            self.findings.append(Finding(WORK_LOST, "an order was not accepted within a minute"))
+        self.findings += [Finding(WRONG, f"refused: {one}") for one in self.load.refused]
+
+    def _wait_for_quiet(self) -> None:
+        seconds = self.options.patience
+        started = time.monotonic()
+        self._say("waiting for quiet")
+        self.system.wait(lambda: self._ticked() or self._is_quiet(), seconds)
+        self.figures["seconds until quiet"] = round(time.monotonic() - started, 1)
+
+    def _is_quiet(self) -> bool:
+        pending = self.system.ask("SELECT COUNT(*) FROM deliveries WHERE state = 'pending'")
+        return self.system.unfinished() == 0 and pending is not None and pending[0][0] == 0
+
+    def _measure(self) -> None:
+        """Count descriptors while they run, and connections when they have ended."""
+        counts = [len(os.listdir(f"/proc/{pid}/fd")) for pid in self.system.api_workers()]
+        self.figures["most descriptors of an API process"] = max(counts, default=0)
+        if max(counts, default=0) > MAX_DESCRIPTORS:
+            self.findings.append(Finding(LEFT, f"an API process has {max(counts)} descriptors"))
+        everybody = self.system.everybody()
+        self.system.end_processes()
+        left = [pid for pid in everybody if Path(f"/proc/{pid}").exists()]
+        deadline = time.monotonic() + 15
+        while left and time.monotonic() < deadline:
+            time.sleep(0.1)
+            left = [pid for pid in left if Path(f"/proc/{pid}").exists()]
+        if left:
+            self.findings.append(Finding(LEFT, f"{len(left)} processes outlived their parents"))
+        self._count_connections()
+
+    def _count_connections(self) -> None:
+        if self.system.mariadb is None:
+            return
+        name = make_url(self.system.database_url).database
+        query = (
+            f"SELECT COUNT(*) FROM information_schema.processlist WHERE db = '{name}'"
+            " AND id <> CONNECTION_ID()"
+        )
+        gone = self.system.wait(lambda: self.system.ask(query) == [(0,)], 5)
+        if not gone:
+            self.findings.append(Finding(LEFT, f"connections: {self.system.ask(query)}"))
+
+    def _figures(self, found: ledger.Ledger) -> None:
+        runs = [row.run for row in found.rows]
+        self.figures |= {
+            "orders": len(found.rows),
+            "accepted answers": self.load.accepted,
+            "retries by clients": self.load.retries,
+            "orders run more than once": sum(run > 1 for run in runs),
+            "most runs of an order": max(runs, default=0),
+            "rows imported or created": sum(len(o.rows) for o in found.orders.values()),
+            "callbacks received": sum(map(len, found.calls.values())),
+            "duplicate callbacks": found.duplicates(),
+            "processes the harness restarted": self.system.restarts,
+            **self._count_log(),
+        }
+
+    def _count_log(self) -> dict[str, int]:
+        """How often the processes said what they should rarely say."""
+        logs = [path.read_bytes() for path in self.plan.folder.glob("*.log")]
+        return {
+            f"in the logs, {words!r}": sum(log.count(words.encode()) for log in logs)
+            for words in SAID
+        }
+
+    # ---- progress
+
+    def _ticked(self) -> bool:
+        self._tick()
+        return False
+
+    def _tick(self) -> None:
+        self.system.tick()
+        pause = 0.5 if sys.stderr.isatty() else 15.0
+        if time.monotonic() - self._told > pause:
+            self._say("")
+
+    def _say(self, what: str) -> None:
+        self._told = time.monotonic()
+        done = f"{len(self.injected):3}/{self.options.faults} faults"
+        line = f"{done}, {self.load.accepted:5}/{self.options.orders} orders"
+        if sys.stderr.isatty():
+            print(f"\r\x1b[K{line}  {what}", end="", file=sys.stderr, flush=True)
+        else:
+            print(f"{line}  {what}", file=sys.stderr, flush=True)
+
+
+def together(one: Fault, other: Fault) -> bool:
+    """Whether two faults may happen at the same time; those of one server would collide."""
+    first, second = (name.partition("-")[0] for name in (one.name, other.name))
+    both = one.name.startswith(DATABASE) and other.name.startswith(DATABASE)
+    return first != second and not both
