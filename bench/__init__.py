@@ -1,0 +1,1 @@
+"""Measures kernel beside the code it replaces; see docs/performance.md."""

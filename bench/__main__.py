@@ -1,0 +1,80 @@
+"""Measures kernel beside the code it replaces, in one run: ./run bench [--quick]
+
+Every system runs all the time; the rounds of all of them alternate, so that whatever else the
+machine does is fair to all. What is shown are medians. See docs/performance.md.
+"""
+
+import argparse
+import asyncio
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from bench.floor import Bare, Floor
+from bench.load import Load, measure
+from bench.plan import QUICK, Plan, Rounds
+from bench.receiver import Receiver
+from bench.report import SYSTEMS, table, write
+from bench.systems import Embedded, Original, Ours, Servers, System, Tuned, folder
+
+RESULTS = Path(__file__).resolve().parent / "results"
+WARM_UP = Load(64)
+
+
+def say(text: str) -> None:
+    """Show progress, apart from the results."""
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def everything() -> Iterator[tuple[list[System], Receiver, Floor]]:
+    """Start servers, receiver and every system; end them all."""
+    with ExitStack() as stack:
+        place = Path(stack.enter_context(folder()))
+        servers = stack.enter_context(Servers())
+        receiver = Receiver()
+        stack.callback(receiver.close)
+        systems: list[System] = []
+        for kind in (Ours, Tuned, Original, Embedded):
+            say(f"starting {kind.name}")
+            systems.append(stack.enter_context(kind(servers, place)))
+        bare = stack.enter_context(Bare(servers, place))
+        floor = Floor(bare, servers, receiver)
+        stack.callback(floor.close)
+        yield systems, receiver, floor
+
+
+async def run(plan: Plan, systems: list[System], receiver: Receiver, floor: Floor) -> Rounds:
+    """Measure everything, round by round."""
+    rounds = Rounds()
+    for system in systems:
+        await measure(system, receiver, WARM_UP)
+    await floor.round(WARM_UP.orders)
+    for number in range(plan.rounds):
+        for kind in plan.loads("ours"):
+            say(f"round {number + 1} of {plan.rounds}: {kind}")
+            for system in systems:
+                if kind in (loads := plan.loads(system.name)):
+                    done = await measure(system, receiver, loads[kind])
+                    rounds.add(system.name, kind, done)
+        rounds.add_floor(await floor.round(plan.saturation))
+    return rounds
+
+
+def main() -> None:
+    """Measure, print the table, write JSON and chart."""
+    parser = argparse.ArgumentParser(prog="./run bench", description="Measure side by side.")
+    parser.add_argument("--quick", action="store_true", help="fewer and smaller rounds: 2 minutes")
+    plan = QUICK if parser.parse_args().quick else Plan()
+    with everything() as (systems, receiver, floor):
+        rounds = asyncio.run(run(plan, systems, receiver, floor))
+    figures, parts = rounds.figures(SYSTEMS), rounds.floor()
+    print(table(figures, parts))
+    for path in write(RESULTS, plan, figures, parts):
+        print(f"written: {path.relative_to(RESULTS.parent.parent)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""The receiver of callbacks: a process of its own that notes when each callback came.
+
+    python -m bench.receiver PORTS
+
+Prints its ports, so many origins. A callback goes to /ROUND/NUMBER and is answered with 200, with
+?ms=500 after half a second; GET /ROUND returns {NUMBER: monotonic time of the first arrival}.
+"""
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from urllib.parse import parse_qs, urlsplit
+
+from bench.wire import Connection, make_request, read_message
+from kernel.processes import tethered
+
+_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
+_arrivals: dict[str, dict[int, float]] = defaultdict(dict)
+
+
+async def _talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while True:
+            head, _ = await read_message(reader)
+            method, target = head.split(b" ", 2)[:2]
+            writer.write(await _answer(method, urlsplit(target.decode())))
+    except (asyncio.IncompleteReadError, ConnectionError):
+        writer.close()
+
+
+async def _answer(method: bytes, target: "urlsplit") -> bytes:  # type: ignore[valid-type]
+    name, _, number = target.path.strip("/").partition("/")
+    if method == b"GET":
+        body = json.dumps(_arrivals[name]).encode()
+        return _ANSWER % (len(body), body)
+    _arrivals[name].setdefault(int(number), time.monotonic())
+    if target.query:
+        await asyncio.sleep(int(parse_qs(target.query)["ms"][0]) / 1000)
+    return _ANSWER % (2, b"{}")
+
+
+async def _serve(count: int) -> None:
+    servers = [await asyncio.start_server(_talk, "127.0.0.1", 0) for _ in range(count)]
+    print(*(server.sockets[0].getsockname()[1] for server in servers), flush=True)
+    await asyncio.gather(*(server.serve_forever() for server in servers))
+
+
+class Receiver:
+    """Starts the receiver's process and asks it what came."""
+
+    def __init__(self, origins: int = 8) -> None:
+        argv = [sys.executable, "-m", "bench.receiver", str(origins)]
+        self._process = subprocess.Popen(tethered(argv), stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        self.ports = [int(port) for port in self._process.stdout.readline().split()]
+
+    def url(self, name: str, number: int, delay_ms: int = 0) -> str:
+        """The callback address of an order; the origins take turns."""
+        delay = f"?ms={delay_ms}" if delay_ms else ""
+        return f"http://127.0.0.1:{self.ports[number % len(self.ports)]}/{name}/{number}{delay}"
+
+    async def arrivals(self, name: str) -> dict[int, float]:
+        """When which callback of a round came first."""
+        connection = Connection(self.ports[0])
+        _, body = await connection.send(make_request(f"/{name}", b"", {}))
+        connection.close()
+        return {int(number): moment for number, moment in json.loads(body).items()}
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.terminate()
+        self._process.wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve(int(sys.argv[1])))
