@@ -1,6 +1,7 @@
 """T2 and T3: what a handler does, and what becomes of its order. On SQLite and on MariaDB."""
 
 import json
+from datetime import timedelta
 from collections.abc import Callable
 
 import pytest
@@ -175,3 +176,15 @@ def test_import_collects_bad_rows_when_some_are(
     assert (found.state, result["imported"], result["failed"]) == ("warning", 50, 2)
     assert [bad["row"] for bad in result["errors"]] == [50, 51]
     assert (found.progress_current, found.progress_total) == (52, 52)
+
+
+def test_order_runs_when_its_hint_is_early_by_a_difference_of_clocks(kernel: Kernel) -> None:
+    order_id = make_order(kernel, run_after=kernel.clock.now() + timedelta(milliseconds=100))
+    executed = execute(kernel, order_id)
+    assert executed is not None
+    assert executed.outcome is not None
+
+
+def test_order_stays_pending_when_it_is_due_later(kernel: Kernel) -> None:
+    order_id = make_order(kernel, run_after=kernel.clock.now() + timedelta(seconds=2))
+    assert execute(kernel, order_id) is None

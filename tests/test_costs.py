@@ -1,0 +1,142 @@
+"""What an order costs, counted and not timed: statements, commits and Redis commands.
+
+The numbers are those of docs/performance.md. One that grows is a decision, not an accident.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from kernel.deliver import attempt, record
+from kernel.dispatcher import Dispatcher
+from kernel.execute import Executed, execute
+from kernel.handover import DueDelivery
+from kernel.runtime import Kernel
+from kernel.states import OrderState, Outcome
+from kernel.tasks import Broker
+from tests.clients import Client, FakeHints, client
+from tests.factories import CALLBACK
+from tests.servers import Redis
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
+ROW = re.compile(r"^\| `(\w+)` \| (\w+) \| (\d+) \| (\d+) \|$", re.MULTILINE)
+REDIS_ROW = re.compile(r"^\| (hint|result) \| (\d+) \|$", re.MULTILINE)
+PROJECT = {"projname": "Bridge", "prodesc": "over the river"}
+ARGS: dict[str, dict[str, Any]] = {
+    "create_project": PROJECT,
+    "import_projects": {"projects": [PROJECT] * 200},
+}
+COUNTED = ("statements", "commits", "rollbacks")
+
+
+@contextmanager
+def counting(kernel: Kernel) -> Iterator[Counter[str]]:
+    """Count what is said to the database. On SQLite neither BEGIN nor ROLLBACK is a round trip."""
+    found: Counter[str] = Counter(dict.fromkeys(COUNTED, 0))
+    heard: list[tuple[Any, str, Callable[..., None]]] = [
+        (kernel.engine, "commit", lambda _: found.update(["commits"])),
+    ]
+    if kernel.engine is not kernel.reader:
+        heard.append((kernel.engine, "rollback", lambda _: found.update(["rollbacks"])))
+
+    def say(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        found["statements"] += not statement.startswith("BEGIN")
+
+    heard += [(engine, "before_cursor_execute", say) for engine in {kernel.engine, kernel.reader}]
+    for one in heard:
+        event.listen(*one)
+    yield found
+    for one in heard:
+        event.remove(*one)
+
+
+class Line:
+    """The stages of one order, each called as its edge calls it."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+        self.caller: Client = client(kernel)
+        self.sent: list[DueDelivery] = []
+        self.desk = Dispatcher(kernel, FakeHints()).desk
+        self.desk.send = self.sent.append
+        self.desk.open()
+
+    def submit(self, tag: str) -> str:
+        """T1."""
+        order = {"select_tag": tag, "callback_url": CALLBACK, **ARGS[tag]}
+        answer = self.caller.post("/v1/orders", json=order)
+        return str(answer.json["data"]["order_id"])
+
+    def run(self, order_id: str) -> None:
+        """T2 and T3."""
+        with self.desk.reservation() as reservation:
+            executed = execute(self.kernel, order_id, reservation.take)
+            assert isinstance(executed, Executed)
+            assert executed.owed is not None
+            assert reservation.send(executed.owed, executed.trace)
+
+    def send(self) -> None:
+        """T5: T4 does not happen."""
+        record(self.kernel, [attempt(self.kernel, self.sent.pop())])
+
+
+@pytest.fixture
+def line(kernel: Kernel) -> Line:
+    """A line whose caches and connections are warm."""
+    line = Line(kernel)
+    for tag in ARGS:
+        line.run(line.submit(tag))
+        line.send()
+    return line
+
+
+@pytest.mark.parametrize("tag", ARGS)
+def test_statements_and_commits_are_the_documented_ones_when_an_order_succeeds(
+    line: Line, tag: str
+) -> None:
+    with counting(line.kernel) as submit:
+        order_id = line.submit(tag)
+    with counting(line.kernel) as run:
+        line.run(order_id)
+    with counting(line.kernel) as send:
+        line.send()
+    found = {"submit": submit, "run": run, "send": send}
+    documented = {
+        stage: {"statements": int(statements), "commits": int(commits), "rollbacks": 0}
+        for kind, stage, statements, commits in ROW.findall(PAGE.read_text())
+        if kind == tag
+    }
+    assert {stage: dict(counts) for stage, counts in found.items()} == documented
+
+
+def test_redis_commands_are_the_documented_ones_when_hints_and_results_are_sent(
+    make_kernel: Callable[..., Kernel], sqlite_url: str, redis: Redis
+) -> None:
+    urls = {"broker_url": redis.url(1), "result_backend": redis.url(2)}
+    broker = Broker(make_kernel(sqlite_url, **urls))
+    outcome = Outcome(OrderState.SUCCESS, "success", "{}")
+    said: dict[str, Callable[[], None]] = {
+        "hint": lambda: broker.hint(["0199aaaa-0000-7000-8000-000000000000"]),
+        "result": lambda: broker.finished("0199aaaa-0000-7000-8000-000000000000", outcome),
+    }
+    documented = {name: int(count) for name, count in REDIS_ROW.findall(PAGE.read_text())}
+    assert {name: _commands(redis, broker, say) for name, say in said.items()} == documented
+
+
+def _commands(redis: Redis, broker: Broker, say: Callable[[], None]) -> int:
+    """How many commands it takes on a connection that is open already."""
+    counts = []
+    for _ in range(2):
+        with redis.client() as client:
+            client.config_resetstat()
+            say()
+            assert broker.flush(5)
+            stats: Any = client.info("commandstats")
+        counts.append(sum(one["calls"] for name, one in stats.items() if "config" not in name))
+    return counts[1]

@@ -1,0 +1,93 @@
+"""A callback goes out from the process that committed it, unless others wait or it is paused."""
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import select
+
+from kernel.dispatcher import Dispatcher
+from kernel.execute import Executed, execute
+from kernel.handover import Desk, DueDelivery
+from kernel.models import Delivery
+from kernel.origins import Lane
+from kernel.redelivery import pause
+from kernel.runtime import Kernel
+from tests.factories import make_order
+from tests.test_dispatcher import HintList
+
+ORIGIN = "https://receiver.example:443"
+THREADS = 4
+
+
+@pytest.fixture
+def sent() -> list[DueDelivery]:
+    return []
+
+
+@pytest.fixture
+def desk(kernel: Kernel, sent: list[DueDelivery]) -> Iterator[Desk]:
+    """The desk of a dispatcher whose thread does not run."""
+    desk = Dispatcher(kernel, HintList(), threads=THREADS).desk
+    desk.send = sent.append
+    desk.open()
+    yield desk
+    assert desk.origins.in_flight == len(sent), "a place was not given back"
+
+
+def run(desk: Desk) -> tuple[Executed, Delivery]:
+    """Run an order; return what became of it, and its delivery."""
+    order_id = make_order(desk.kernel)
+    with desk.reservation() as reservation:
+        executed = execute(desk.kernel, order_id, reservation.take)
+        assert executed is not None
+        assert executed.owed is not None
+        reservation.send(executed.owed, executed.trace)
+    with desk.kernel.reading() as session:
+        found = session.scalars(select(Delivery).where(Delivery.order_id == order_id)).one()
+        session.expunge(found)
+    return executed, found
+
+
+def test_callback_is_committed_as_claimed_when_there_is_room(
+    desk: Desk, sent: list[DueDelivery]
+) -> None:
+    _, found = run(desk)
+    assert [(one.id, one.token) for one in sent] == [(found.id, found.claim_token)]
+    assert (found.state, found.attempt, found.tries, found.late) == ("pending", 1, 1, True)
+    assert found.next_attempt_at > desk.kernel.clock.now()
+
+
+def test_callback_is_committed_as_due_when_the_caller_is_paused(
+    desk: Desk, sent: list[DueDelivery]
+) -> None:
+    pause(desk.kernel, caller_id=1)
+    _, found = run(desk)
+    assert (sent, found.claim_token, found.attempt) == ([], None, 0)
+    assert found.next_attempt_at <= desk.kernel.clock.now()
+
+
+def test_callback_is_committed_as_due_when_the_dispatcher_stops(
+    desk: Desk, sent: list[DueDelivery]
+) -> None:
+    desk.close()
+    assert (run(desk)[1].claim_token, sent) == (None, [])
+
+
+def test_callback_queues_up_when_others_to_its_origin_wait(
+    desk: Desk, sent: list[DueDelivery]
+) -> None:
+    desk.claimed([Lane(late=False, caller_id=1, origin=ORIGIN)], {}, [])
+    assert (run(desk)[1].claim_token, sent) == (None, [])
+
+
+def test_callbacks_leave_room_for_other_origins_when_one_takes_many(
+    desk: Desk, sent: list[DueDelivery]
+) -> None:
+    claimed = [run(desk)[1].claim_token is not None for _ in range(THREADS)]
+    assert claimed == [True, True, False, False]
+
+
+def test_place_is_given_back_when_nothing_was_committed(desk: Desk) -> None:
+    assert desk.take(ORIGIN)
+    desk.give_back(ORIGIN)
+    assert desk.is_idle

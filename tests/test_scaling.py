@@ -1,0 +1,28 @@
+"""docs/scaling.md: its arithmetic is that of the costs which tests/test_costs.py counts."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+FLUSH = 0.2
+ROW = re.compile(r"^\| [^|]+ \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \| (\d+) \|$", re.MULTILINE)
+ROWS = ROW.findall((DOCS / "scaling.md").read_text())
+COST = re.compile(r"^\| `create_project` \| run \| (\d+) \| (\d+) \|$", re.MULTILINE)
+
+
+def test_arithmetic_of_scaling_has_its_rows_where_it_is_read() -> None:
+    assert len(ROWS) == 4
+    assert f"a flush\nof {FLUSH} ms" in (DOCS / "scaling.md").read_text()
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row[2] for row in ROWS])
+def test_arithmetic_of_scaling_is_right_for_what_an_order_costs(row: tuple[str, ...]) -> None:
+    trip, added, waits, rate = map(float, row)
+    found = COST.search((DOCS / "performance.md").read_text())
+    assert found is not None
+    statements, commits = map(int, found.groups())
+    expected = (statements + commits) * trip + commits * (FLUSH + added)
+    assert waits == pytest.approx(expected, abs=0.005)
+    assert rate == pytest.approx(1000 / expected, abs=1)
