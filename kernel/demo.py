@@ -42,7 +42,8 @@ CALLER = "demo"
 ROWS = 200
 BAD_ROWS = (17, 88, 143)
 PAUSE_MS = 120
-PATIENCE_SECONDS = 20.0
+# The first start compiles every module, on a machine that may be busy.
+PATIENCE_SECONDS = 60.0
 POLL_SECONDS = 0.05
 LOG_TAIL = 2000
 EXPECTED_ROWS = {

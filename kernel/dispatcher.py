@@ -16,7 +16,7 @@ from typing import Protocol, TypeVar
 from sqlalchemy.exc import DBAPIError
 
 from kernel import metering
-from kernel.database import is_passing
+from kernel.database import is_contention, is_passing
 from kernel.deliver import BATCH, FinishedAttempt, attempt, claim_due, due_lanes, record
 from kernel.fence import hand_back, renew_leases
 from kernel.handlers import Run
@@ -153,11 +153,11 @@ class Dispatcher:
         return wanted
 
     def _failed(self, error: Exception) -> bool:
-        """Note a failed round. A busy SQLite file is no outage: nobody else could have written."""
+        """Note a failed round. Losing a deadlock or waiting for a lock is no outage."""
         self._looked = time.monotonic()
         self._record_at = self._looked + IDLE_SECONDS
         if isinstance(error, DBAPIError) and is_passing(error.orig):
-            if self.kernel.engine.dialect.name != "sqlite":
+            if not is_contention(error.orig):
                 self._reached_since = None
             log.warning("database: %s", error.orig)
         else:

@@ -238,7 +238,9 @@ class MariaDB(Server):
         command = [require("mariadb-install-db", "mysql_install_db"), *self._common()]
         command += ["--auth-root-authentication-method=normal", "--skip-test-db"]
         command += ["--force"]  # this machine may not know its own name
-        done = subprocess.run(command, capture_output=True, check=False)
+        # Not in the common one, where another installation of a server may use the same names.
+        env = {**os.environ, "TMPDIR": str(self.folder)}
+        done = subprocess.run(command, capture_output=True, check=False, env=env)
         assert done.returncode == 0, done.stdout + done.stderr
 
     def _common(self) -> list[str]:

@@ -5,8 +5,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+import pymysql
 import pytest
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
 from kernel import dispatcher as dispatcher_module
 from kernel.dispatcher import Dispatcher
@@ -131,6 +133,16 @@ def test_dispatcher_goes_on_when_the_database_was_away(
         kernel.engine.dispose()  # its pooled connections are gone, and this test's with them
         delivery_id = make_delivery(kernel)
         wait_until(lambda: delivery(kernel, delivery_id).state == "delivered")
+
+
+@pytest.mark.parametrize(("number", "is_outage"), [(1205, False), (1213, False), (2013, True)])
+def test_dispatcher_puts_rescues_off_when_the_database_was_away_not_when_it_was_busy(
+    kernel: Kernel, number: int, is_outage: bool
+) -> None:
+    dispatcher = Dispatcher(kernel, HintList())
+    dispatcher._reached_since = 1.0
+    dispatcher._failed(OperationalError("", {}, pymysql.err.OperationalError(number, "")))
+    assert (dispatcher._reached_since is None) == is_outage
 
 
 def test_dispatcher_waits_between_tries_when_results_cannot_be_written(

@@ -1,8 +1,8 @@
 """T2 and T3: what a handler does, and what becomes of its order. On SQLite and on MariaDB."""
 
 import json
-from datetime import timedelta
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import event, func, select
@@ -179,12 +179,14 @@ def test_import_collects_bad_rows_when_some_are(
 
 
 def test_order_runs_when_its_hint_is_early_by_a_difference_of_clocks(kernel: Kernel) -> None:
-    order_id = make_order(kernel, run_after=kernel.clock.now() + timedelta(milliseconds=100))
+    soon = kernel.clock.now() + timedelta(milliseconds=100)
+    order_id = make_order(kernel, select_tag="write", args="{}", run_after=soon)
     executed = execute(kernel, order_id)
     assert executed is not None
     assert executed.outcome is not None
 
 
 def test_order_stays_pending_when_it_is_due_later(kernel: Kernel) -> None:
-    order_id = make_order(kernel, run_after=kernel.clock.now() + timedelta(seconds=2))
+    later = kernel.clock.now() + timedelta(seconds=2)
+    order_id = make_order(kernel, select_tag="write", args="{}", run_after=later)
     assert execute(kernel, order_id) is None

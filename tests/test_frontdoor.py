@@ -1,6 +1,8 @@
 """A host as deploy/ sets it up: nginx in front, and the programs of the systemd units behind."""
 
 import json
+import os
+import signal
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -10,6 +12,7 @@ import pytest
 import requests
 from standardwebhooks.webhooks import Webhook
 
+from tests.deployment import PARTS, unit
 from tests.frontdoor import Host, Nginx, SlowUpload, answers_in_time
 from tests.stack import Stack
 from tests.waiting import wait_until
@@ -59,6 +62,15 @@ def test_unit_of_the_api_tells_systemd_that_it_is_ready_when_started(
         assert b"READY=1" in notified.recv(4096)
 
 
+@pytest.mark.parametrize("part", PARTS)
+def test_unit_ends_by_itself_within_its_time_when_stopped(host: Host, part: str) -> None:
+    words = {"api": "Booting worker", "worker": "ready.", "dispatcher": "dispatcher started"}
+    child = host.start(part, host.says(part, words[part]))
+    os.kill(child.pid, signal.SIGTERM)
+    wait_until(lambda: child.returncode is not None, float(unit(part)["TimeoutStopSec"]))
+    assert child.returncode == 0
+
+
 @ONE_PROCESS
 def test_proxy_answers_at_once_when_ten_others_upload_slowly(
     host: Host, stack: Stack, nginx: Nginx
@@ -70,7 +82,7 @@ def test_proxy_answers_at_once_when_ten_others_upload_slowly(
         for client in slow:
             open_.callback(client.close)
             client.send(1000)
-        assert answers_in_time(nginx.port, 2)
+        assert answers_in_time(nginx.port, 5)
         assert [client.finish() for client in slow] == [202] * SLOW_CLIENTS
 
 

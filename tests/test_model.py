@@ -21,16 +21,14 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from pydantic import BaseModel
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import delete, select
 from sqlalchemy.exc import DBAPIError
 
 from kernel.builtin import projects
 from kernel.deliver import FinishedAttempt, attempt, claim_due, due_lanes, record
 from kernel.errors import Conflict, RunInterrupted
-from kernel.execute import Claimed, _begin, claim
+from kernel.execute import _begin, claim
 from kernel.fence import commit_outcome, hand_back, renew_leases, undo
-from kernel.handlers import Handlers, Run
 from kernel.models import ATTEMPTS, DELIVERIES, ORDERS
 from kernel.redelivery import redeliver
 from kernel.runtime import Kernel, no_claim
@@ -39,51 +37,11 @@ from kernel.submit import cancel, submit
 from kernel.sweep import due_orders, sweep
 from kernel.testing import FakeTransport, drain
 from tests.factories import ANYBODY, request
+from tests.interleaving import STEPS, Running, handlers, write
 
-STEPS = 3
 ALIVE = 4
 DONE = Outcome(OrderState.SUCCESS, "success", "{}")
 TABLES = (ATTEMPTS, DELIVERIES, ORDERS, projects)
-
-handlers = Handlers()
-
-
-class Anything(BaseModel, extra="allow"):
-    """Arguments that nobody looks at."""
-
-
-@handlers.register("steps", Anything, max_runs=1000)
-def steps(run: Run, args: Anything) -> dict[str, Any]:
-    """Write three rows, with a checkpoint after each but the last."""
-    for step in range(run.progress.current if run.progress else 0, STEPS):
-        write(run, step)
-        if step < STEPS - 1:
-            run.checkpoint(step + 1, STEPS)
-    return {}
-
-
-def write(run: Run, step: int) -> None:
-    """Write the row of one step."""
-    name = f"{run.order_id}:{step}"
-    run.session.execute(insert(projects).values(projname=name, prodesc="", projctime=run.now))
-
-
-class Running:
-    """A run in some process; nothing of it is committed between two rules."""
-
-    def __init__(self, connection: Connection, claimed: Claimed, run: Run) -> None:
-        self.connection, self.claimed, self.run = connection, claimed, run
-
-    @property
-    def done(self) -> int:
-        """How many steps are committed, as this run knows it."""
-        return self.run.progress.current if self.run.progress else 0
-
-    def end(self) -> None:
-        """Let the process go: its connection is closed, whatever it had not committed is gone."""
-        with suppress(DBAPIError):
-            self.connection.invalidate()
-        self.connection.close()
 
 
 class Model(RuleBasedStateMachine):

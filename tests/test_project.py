@@ -23,7 +23,7 @@ MAX_FILE, MAX_FUNCTION, MAX_PARAMETERS = 300, 50, 6
 
 # Where a transaction may end: a claim, a run's checkpoint and outcome; `Kernel.transaction`
 # commits by its own block.
-COMMITS = {"kernel/execute.py", "kernel/fence.py"}
+COMMITS = {"kernel/fence.py"}
 OUTBOUND = {"requests", "urllib3", "socket"}
 # The one way out, and what finds a free loopback port or asks whether one is taken.
 MAY_DIAL = {"kernel/transport.py", "kernel/wire.py", "kernel/dialing.py"}

@@ -88,9 +88,9 @@ def test_name_is_refused_with_the_nearest_when_the_file_has_it_wrong(folder: Pat
         ("lease_seconds", "nan", "finite"),
         ("retention_days", "1e300", "36500"),
         ("bind", "0.0.0.0:99999", "at most 65535"),
-        ("bind", "8000", "match pattern"),
+        ("bind", "8000", "HOST:PORT"),
         ("language", "de", "'en' or 'zh'"),
-        ("handlers", "a b", "match pattern"),
+        ("handlers", "a b", "module:attribute"),
     ],
 )
 def test_value_is_refused_naming_the_setting_and_no_secret(

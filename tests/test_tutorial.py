@@ -51,7 +51,7 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "run").write_text(RUN)
     (tmp_path / "run").chmod(0o755)
     (tmp_path / ".venv").symlink_to(BIN.parent)
-    (tmp_path / "myhandlers.py").write_text(block("python", "handlers = Handlers()"))
+    (tmp_path / "myhandlers.py").write_text(block("python", "handlers = Handlers(metadata)"))
     (tmp_path / "test_myhandlers.py").write_text(block("python", "def test_"))
     monkeypatch.setenv("PATH", f"{BIN}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
@@ -157,6 +157,7 @@ def test_tutorial_orders_are_refused_as_told_when_they_are_wrong(
     first.wait_for(f"callback  order {order_id}  failed: there is no department moon")
 
 
+@pytest.mark.slow
 def test_tutorial_order_goes_on_after_its_checkpoint_when_all_was_killed(
     reader: tuple[FirstTerminal, SecondTerminal], clone: Path
 ) -> None:

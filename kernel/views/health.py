@@ -28,12 +28,19 @@ class Readiness:
         self._expires = 0.0
 
     def checks(self) -> dict[str, bool]:
-        """Return every check by name: whether it is well."""
-        with self._lock:
-            if time.monotonic() > self._expires:
-                self._checks = self._ask()
-                self._expires = time.monotonic() + CACHE_SECONDS
-            return self._checks
+        """Return every check by name: whether it is well.
+
+        One thread asks; the others answer meanwhile what was known before. A server that lets
+        us wait would otherwise hold every thread that answers requests.
+        """
+        if self._lock.acquire(blocking=not self._checks):
+            try:
+                if time.monotonic() > self._expires:
+                    self._checks = self._ask()
+                    self._expires = time.monotonic() + CACHE_SECONDS
+            finally:
+                self._lock.release()
+        return self._checks
 
     def _ask(self) -> dict[str, bool]:
         checks = check_database(self._kernel)

@@ -55,6 +55,8 @@ class Ledger:
     calls: dict[str, list[dict[str, Any]]]
     deliveries: dict[str, list[tuple[str, str]]]
     touched: int
+    # When each key was first answered 2xx.
+    answered: Mapping[str, float] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 
     def check(self) -> list[Finding]:
@@ -144,8 +146,10 @@ class Ledger:
 def read(system: System, orders: Mapping[str, Order], answers: Iterable[Any]) -> Ledger:
     """Read the files and the database."""
     accepted: dict[str, set[str]] = defaultdict(set)
+    answered: dict[str, float] = {}
     for answer in answers:
         accepted[answer["key"]].add(answer["order_id"])
+        answered.setdefault(answer["key"], answer["at"])
     calls: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for call in system.calls.read():
         calls[call["order_id"]].append(call)
@@ -155,7 +159,7 @@ def read(system: System, orders: Mapping[str, Order], answers: Iterable[Any]) ->
     projects = Counter(name for (name,) in _all(system, "SELECT projname FROM project_tb_project"))
     [(touched,)] = _all(system, "SELECT SUM(touched) FROM chaos_rows")
     rows = [_row(*found) for found in _all(system, _ORDERS)]
-    return Ledger(orders, accepted, rows, projects, calls, deliveries, int(touched or 0))
+    return Ledger(orders, accepted, rows, projects, calls, deliveries, int(touched or 0), answered)
 
 
 _ORDERS = """

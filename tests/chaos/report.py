@@ -79,7 +79,7 @@ class Report:
             line.callbacks = max(line.callbacks, min(calls) - fault.until)
 
     def _count_findings(self) -> None:
-        created = {row.key: row.created for row in self.ledger.rows}
+        created = {**self.ledger.answered} | {row.key: row.created for row in self.ledger.rows}
         for finding in self.findings:
             moment = created.get(finding.key or "")
             known = [name for name in self.lines if finding.what.startswith(name)]

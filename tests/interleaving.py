@@ -1,0 +1,54 @@
+"""A run in some process, for tests that let processes die between any two steps."""
+
+from contextlib import suppress
+from typing import Any
+
+from pydantic import BaseModel
+from sqlalchemy import Connection, insert
+from sqlalchemy.exc import DBAPIError
+
+from kernel.builtin import projects
+from kernel.execute import Claimed
+from kernel.handlers import Handlers, Run
+
+STEPS = 3
+
+handlers = Handlers()
+
+
+class Anything(BaseModel, extra="allow"):
+    """Arguments that nobody looks at."""
+
+
+@handlers.register("steps", Anything, max_runs=1000)
+def steps(run: Run, args: Anything) -> dict[str, Any]:
+    """Write three rows, with a checkpoint after each but the last."""
+    for step in range(run.progress.current if run.progress else 0, STEPS):
+        write(run, step)
+        if step < STEPS - 1:
+            run.checkpoint(step + 1, STEPS)
+    return {}
+
+
+def write(run: Run, step: int) -> None:
+    """Write the row of one step."""
+    name = f"{run.order_id}:{step}"
+    run.session.execute(insert(projects).values(projname=name, prodesc="", projctime=run.now))
+
+
+class Running:
+    """A run in some process; nothing of it is committed between two rules."""
+
+    def __init__(self, connection: Connection, claimed: Claimed, run: Run) -> None:
+        self.connection, self.claimed, self.run = connection, claimed, run
+
+    @property
+    def done(self) -> int:
+        """How many steps are committed, as this run knows it."""
+        return self.run.progress.current if self.run.progress else 0
+
+    def end(self) -> None:
+        """Let the process go: its connection is closed, whatever it had not committed is gone."""
+        with suppress(DBAPIError):
+            self.connection.invalidate()
+        self.connection.close()
