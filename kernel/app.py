@@ -7,6 +7,7 @@ from flask import Blueprint, Flask
 
 from kernel import startup
 from kernel.dispatcher import Hints
+from kernel.errors import Unavailable
 from kernel.openapi import document
 from kernel.runtime import Kernel
 from kernel.tasks import Broker
@@ -26,11 +27,10 @@ def create_app(kernel: Kernel, hints: Hints | None = None) -> Flask:
     """Build the WSGI application for ``kernel``: the API, the original's addresses, health.
 
     ``hints`` is told of accepted orders; by default it is the broker of the settings.
-    Raises ConfigurationError for what would lose data later (see `kernel.startup`), and
-    Unavailable when the database does not answer.
+    Raises ConfigurationError for what would lose data later (see `kernel.startup`). While the
+    database does not answer, requests are answered 503.
     """
-    for warning in startup.check(kernel):
-        log.warning(warning)
+    _check(kernel)
     app = Flask("kernel", static_folder=None)
     told = Broker(kernel) if hints is None else hints
     track(app, kernel)
@@ -39,6 +39,20 @@ def create_app(kernel: Kernel, hints: Hints | None = None) -> Flask:
     app.register_blueprint(metrics_blueprint(kernel, told))
     install(app, kernel.settings.language)
     return app
+
+
+def _check(kernel: Kernel) -> None:
+    """Check database and broker. A database that is away is no reason not to start.
+
+    gunicorn ends altogether when a new process of it cannot start: one that is replaced during
+    an outage would take the whole API down, and nobody would start it again.
+    """
+    try:
+        warnings = startup.check(kernel)
+    except Unavailable as error:
+        warnings = [f"{error.message}; answering 503 until it does"]
+    for warning in warnings:
+        log.warning(warning)
 
 
 def create_blueprint(kernel: Kernel, name: str = "kernel", hints: Hints | None = None) -> Blueprint:

@@ -12,9 +12,11 @@ from sqlalchemy import text
 
 import kernel as package
 from kernel.app import create_app, create_blueprint
+from kernel.config.settings import load
 from kernel.errors import ConfigurationError
 from kernel.runtime import Kernel
-from kernel.testing import drain
+from kernel.supervisor import free_port
+from kernel.testing import FakeTransport, drain
 from tests.clients import Client, FakeHints, handlers, is_refusal, new_key, serve
 
 
@@ -137,3 +139,12 @@ def test_package_makes_its_application_on_first_use(kernel: Kernel) -> None:
 def test_package_has_no_other_names_than_it_says() -> None:
     with pytest.raises(AttributeError):
         package.no_such_name  # noqa: B018
+
+
+def test_application_answers_503_when_the_database_is_away_at_its_start() -> None:
+    nowhere = f"mysql+pymysql://root@127.0.0.1:{free_port()}/kernel"
+    kernel = Kernel(load(database_url=nowhere, result_backend=""), handlers, FakeTransport())
+    client = create_app(kernel, FakeHints()).test_client()
+    answer = client.get("/v1/orders", headers={"Authorization": "Bearer some-key"})
+    assert (answer.status_code, answer.json["status"]) == (503, -1)
+    kernel.close()

@@ -123,7 +123,10 @@ def test_up_prints_a_line_that_works_and_shows_its_callback(up: Command) -> None
 def test_up_stops_everything_when_told_to(up: Command, number: int) -> None:
     assert up.stop(number) == 0
     assert up.running() == []
-    assert {file.name for file in (up.folder / "var").iterdir()} == {"kernel.db"}
+    assert {file.name.partition("-")[0] for file in (up.folder / "var").iterdir()} == {
+        "kernel.db",
+        "up.lock",
+    }
 
 
 def test_up_leaves_nothing_running_when_it_is_killed(up: Command) -> None:
