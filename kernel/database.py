@@ -1,4 +1,4 @@
-"""The engine, its sessions and events, and the one clock.
+"""The engine, its sessions and events.
 
 Knows nothing of orders. What it guards: sessions are strict UTF-8 and READ COMMITTED on
 MariaDB/MySQL, WAL with explicit transactions on SQLite; a handler's connection refuses COMMIT,
@@ -8,22 +8,22 @@ ROLLBACK and DDL; a transaction the server dropped is never mistaken for one tha
 import re
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pymysql
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DisconnectionError, InvalidRequestError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import PoolResetState
 
 LOCK_WAIT_SECONDS = 5
+# A frozen process keeps its row locks; MariaDB ends a transaction after so much silence.
+IDLE_TRANSACTION_SECONDS = 2 * LOCK_WAIT_SECONDS
 SQLITE_BUSY_SECONDS = 1.5
-CLOCK_SECONDS = 60.0
 IDLE_PING_SECONDS = 1.0
 GUARD = "kernel_guard"
 OPEN = "kernel_open"
@@ -100,11 +100,14 @@ class RunSession(Session):
         raise InvalidRequestError("a handler may not close the run's session")
 
 
-def make_engine(url: str, read_timeout: int = 300, *, reading: bool = False) -> Engine:
+def make_engine(
+    url: str, read_timeout: int = 300, *, reading: bool = False, brief: bool = False
+) -> Engine:
     """Build the engine for ``url`` (``sqlite:///path`` or ``mysql+pymysql://...``).
 
     ``read_timeout``: seconds to wait for a server that has stopped answering. ``reading``: each
     statement is a transaction of its own, so that a read costs one round trip, not two.
+    ``brief``: MariaDB ends a transaction in which nothing was said for IDLE_TRANSACTION_SECONDS.
 
     Call it after the fork. Raises ConfigurationError's cause (sqlalchemy ArgumentError) for a
     URL that cannot be parsed.
@@ -129,6 +132,8 @@ def make_engine(url: str, read_timeout: int = 300, *, reading: bool = False) -> 
             connect_args={"connect_timeout": 5, "read_timeout": read_timeout, "write_timeout": 30},
         )
         event.listen(engine, "connect", _connect_mysql)
+        if brief:
+            event.listen(engine, "connect", _limit_idle_transactions)
         event.listen(engine, "checkin", _note_idle)
         event.listen(engine, "checkout", _ping_when_idle)
         event.listen(engine, "reset", _roll_back_what_is_open)
@@ -186,6 +191,15 @@ def _connect_mysql(connection: Any, _record: Any) -> None:
             f"innodb_lock_wait_timeout = {LOCK_WAIT_SECONDS}"
         )
         cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+
+
+def _limit_idle_transactions(connection: Any, _record: Any) -> None:
+    with connection.cursor() as cursor:
+        # MySQL has no such variable, and takes what stands in /*M! */ for a comment.
+        cursor.execute(
+            f"SET SESSION innodb_lock_wait_timeout = {LOCK_WAIT_SECONDS} "
+            f"/*M! , idle_transaction_timeout = {IDLE_TRANSACTION_SECONDS} */"
+        )
 
 
 def _note_idle(_connection: Any, record: Any) -> None:
@@ -249,50 +263,3 @@ def _note_passing_error(context: ExceptionContext) -> None:
     guard = connection.info.get(GUARD)
     if guard is not None and (context.is_disconnect or is_passing(context.original_exception)):
         guard.broken = context.original_exception
-
-
-class Clock:
-    """The database's time, carried forward between readings by the monotonic clock.
-
-    Due times and leases are written and compared with it, so a wrong wall clock on a host
-    changes nothing. ``read`` asks the database and returns an aware UTC datetime.
-    """
-
-    def __init__(self, read: Callable[[], datetime]) -> None:
-        self._read = read
-        self._mark: tuple[datetime, float] | None = None
-        self._shift = timedelta()
-
-    def now(self) -> datetime:
-        """Return the current time; reads the database at first and when a minute has passed."""
-        mark = self._mark
-        if mark is None or time.monotonic() - mark[1] > CLOCK_SECONDS:
-            mark = self.sync()
-        return mark[0] + timedelta(seconds=time.monotonic() - mark[1]) + self._shift
-
-    def sync(self) -> tuple[datetime, float]:
-        """Read the database's clock; when that fails, the last reading is carried on."""
-        started = time.monotonic()
-        try:
-            # The answer tells the time at the end: connecting came before it.
-            mark = (self._read(), time.monotonic())
-        except Exception:
-            if self._mark is None:
-                raise
-            mark = (self._mark[0] + timedelta(seconds=started - self._mark[1]), started)
-        self._mark = mark
-        return mark
-
-    def shift(self, seconds: float) -> None:
-        """Move this clock, for tests: what is due in an hour is due now."""
-        self._shift += timedelta(seconds=seconds)
-
-
-def read_clock(engine: Engine) -> datetime:
-    """Ask the database what time it is."""
-    sqlite = engine.dialect.name == "sqlite"
-    query = "SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')" if sqlite else "SELECT UTC_TIMESTAMP(6)"
-    with engine.connect().execution_options(**{READ_ONLY: True}) as connection:
-        value = connection.execute(text(query)).scalar_one()
-    moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
-    return moment.replace(tzinfo=UTC)

@@ -10,15 +10,16 @@ from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol, Self
+from typing import NamedTuple, Protocol, Self
 
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.orm import Session
 
 from kernel.addresses import CallbackPolicy, origin_of
+from kernel.clock import Clock, read_clock
 from kernel.config.settings import Settings, load
-from kernel.database import READ_ONLY, Clock, make_engine, read_clock
+from kernel.database import READ_ONLY, make_engine
 from kernel.errors import ConfigurationError, Unavailable
 from kernel.handlers import Handlers, Run, load_handlers
 from kernel.metrics import Metrics
@@ -42,6 +43,18 @@ Reserve = Callable[[HeldOrder, str], Claim | None]
 
 def no_claim(_held: HeldOrder, _origin: str) -> None:
     """Leave the callback to whoever claims it first."""
+
+
+class Engines(NamedTuple):
+    """A process's engines: one that writes, one that reads, and one that runs handlers.
+
+    Only a handler's transaction may be silent for long; SQLite has one engine for all.
+    """
+
+    pid: int
+    writing: Engine
+    reading: Engine
+    running: Engine
 
 
 class Poster(Protocol):
@@ -89,7 +102,7 @@ class Kernel:
         # What else ends with this kernel.
         self.on_close: list[Callable[[], None]] = []
         self._given_transport = transport
-        self._engine: tuple[int, Engine, Engine] | None = None
+        self._engines: Engines | None = None
         self._lock = threading.Lock()
 
     @classmethod
@@ -100,28 +113,25 @@ class Kernel:
     @property
     def engine(self) -> Engine:
         """The database engine of this process; a forked child never touches its parent's."""
-        return self._engines()[1]
+        return self.engines.writing
 
     @property
-    def reader(self) -> Engine:
-        """The engine of this process whose statements are transactions of their own."""
-        return self._engines()[2]
-
-    def _engines(self) -> tuple[int, Engine, Engine]:
-        """Return the engine that writes and the one that reads, made after the fork."""
-        if self._engine is None or self._engine[0] != os.getpid():
+    def engines(self) -> Engines:
+        """The engines of this process, made after the fork."""
+        if self._engines is None or self._engines.pid != os.getpid():
             with self._lock:
-                if self._engine is None or self._engine[0] != os.getpid():
-                    self._engine = (os.getpid(), *self._make_engines())
-        return self._engine
+                if self._engines is None or self._engines.pid != os.getpid():
+                    self._engines = self._make_engines()
+        return self._engines
 
-    def _make_engines(self) -> tuple[Engine, Engine]:
-        url = self.settings.database_url.get_secret_value()
+    def _make_engines(self) -> Engines:
+        url, timeout = self.settings.database_url.get_secret_value(), self._read_timeout
         try:
-            engine = make_engine(url, self._read_timeout)
-            if engine.dialect.name == "sqlite":
-                return engine, engine
-            return engine, make_engine(url, self._read_timeout, reading=True)
+            writing = make_engine(url, timeout, brief=True)
+            if writing.dialect.name == "sqlite":
+                return Engines(os.getpid(), writing, writing, writing)
+            reading = make_engine(url, timeout, reading=True)
+            return Engines(os.getpid(), writing, reading, make_engine(url, timeout))
         except ArgumentError as error:
             raise ConfigurationError(f"KERNEL_DATABASE_URL: {error}") from None
 
@@ -182,20 +192,20 @@ class Kernel:
     @contextmanager
     def asking(self) -> Iterator[Connection]:
         """Open a connection that only reads, like `reading`, without an ORM session."""
-        with self.reader.connect() as connection:
+        with self.engines.reading.connect() as connection:
             yield connection.execution_options(**{READ_ONLY: True})
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """Open a session that only reads. On SQLite it does not wait for a writer."""
-        with Session(self.reader) as session:
+        with Session(self.engines.reading) as session:
             session.connection(execution_options={READ_ONLY: True})
             yield session
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
         """Hold one database connection, for a run whose row names the connection it uses."""
-        with self.engine.connect() as connection:
+        with self.engines.running.connect() as connection:
             yield connection
 
     def finish(
@@ -236,8 +246,8 @@ class Kernel:
         """Close the pooled connections of this process."""
         while self.on_close:
             self.on_close.pop()()
-        if self._engine is not None and self._engine[0] == os.getpid():
-            self._engine[1].dispose()
-            self._engine[2].dispose()
+        if self._engines is not None and self._engines.pid == os.getpid():
+            for engine in self._engines[1:]:
+                engine.dispose()
         if "transport" in self.__dict__:
             self.transport.close()

@@ -10,8 +10,9 @@ from sqlalchemy import text
 from sqlalchemy.exc import DataError, OperationalError
 
 from kernel import database
+from kernel.clock import Clock, read_clock
 from kernel.columns import new_id
-from kernel.database import COMMITTING, Clock, is_passing, read_clock
+from kernel.database import COMMITTING, is_passing
 from kernel.runtime import Kernel
 from tests.factories import make_order, order
 from tests.servers import MariaDB

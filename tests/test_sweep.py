@@ -1,16 +1,20 @@
 """The sweep: due orders, rescues, unknown tags, pruning. On SQLite and on MariaDB."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, update
+from sqlalchemy.exc import OperationalError
 
+from kernel.database import IDLE_TRANSACTION_SECONDS, LOCK_WAIT_SECONDS
 from kernel.execute import execute
-from kernel.models import Caller, Delivery, Order
+from kernel.models import Caller, Delivery, Order, Sweep
 from kernel.runtime import Kernel
 from kernel.sweep import due_orders, prune, sweep, take_turn, waiting_longest
 from kernel.testing import drain
 from tests.factories import make_delivery, make_order, order
+from tests.waiting import wait_until
 
 MINUTE = timedelta(minutes=1)
 DAYS = timedelta(days=40)
@@ -33,6 +37,25 @@ def test_turn_is_taken_once_per_interval_when_many_ask(kernel: Kernel) -> None:
     assert [take_turn(kernel) for _ in range(3)] == [True, False, False]
     kernel.clock.shift(6)
     assert [take_turn(kernel) for _ in range(3)] == [True, False, False]
+
+
+def test_turn_is_taken_when_a_frozen_process_holds_the_row(
+    make_kernel: Callable[..., Kernel], mariadb_rows_url: str
+) -> None:
+    kernel, frozen = make_kernel(mariadb_rows_url), make_kernel(mariadb_rows_url)
+    assert take_turn(kernel)
+    kernel.clock.shift(60)
+    with frozen.engine.connect() as connection:
+        connection.execute(update(Sweep).values(swept_at=kernel.clock.now()))
+        wait_until(lambda: _taken(kernel), 2 * IDLE_TRANSACTION_SECONDS + LOCK_WAIT_SECONDS)
+        connection.invalidate()
+
+
+def _taken(kernel: Kernel) -> bool:
+    try:
+        return take_turn(kernel)
+    except OperationalError:  # a lock wait timeout
+        return False
 
 
 def test_order_is_found_when_its_hint_was_lost(kernel: Kernel) -> None:

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from kernel import (
     background,
+    clock,
     database,
     deliver,
     dispatcher,
@@ -136,7 +137,7 @@ def no_restart() -> None:
 
 
 def wall_clock() -> None:
-    database.Clock.now = lambda self: datetime.fromtimestamp(time.time(), UTC)
+    clock.Clock.now = lambda self: datetime.fromtimestamp(time.time(), UTC)
 
 
 def delivered_first() -> None:
@@ -176,7 +177,8 @@ def new_webhook_id() -> None:
 
 REDIS = ("redis-kill", "redis-flushall", "redis-flap", "redis-client-kill", "redis-stop")
 BREAKS: Mapping[str, Break] = {
-    "no-sweep": Break("nobody sweeps", ("pool-kill", "worker-kill"), "lost", "still", no_sweep),
+    "no-sweep": Break("nobody sweeps", ("pool-kill", "worker-kill", "redis-kill", "redis-flap"),
+        "lost", "still", no_sweep),
     "hints-only": Break("only the broker knows what is due: the sweep hints nothing, a hint that "
         "cannot be sent is dropped", REDIS, "lost", "still pending", hints_only),
     "no-rescue": Break("orders of dead workers are not taken over",
