@@ -6,7 +6,7 @@ from functools import partial
 from flask import Blueprint, Flask
 
 from kernel import startup
-from kernel.dispatcher import Hints
+from kernel.background import Hints
 from kernel.errors import Unavailable
 from kernel.openapi import document
 from kernel.runtime import Kernel

@@ -9,8 +9,10 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Generic, Protocol, TypeVar
+
+from kernel.states import Outcome
 
 log = logging.getLogger(__name__)
 
@@ -20,16 +22,35 @@ BATCH = 100
 PAUSE_SECONDS = 1.0
 
 
+class Hints(Protocol):
+    """Where hints go; see `kernel.tasks.Broker`."""
+
+    def hint(self, order_ids: Sequence[str]) -> None:
+        """Hint that these orders are due. Never waits."""
+        ...
+
+    def backlog(self) -> int | None:
+        """Return how many hints wait in the broker, or None when it cannot be asked."""
+        ...
+
+    def finished(self, order_id: str, outcome: Outcome) -> None:
+        """Show how an order ended, to whoever follows results in the broker."""
+        ...
+
+
 class BackgroundSender(Generic[T]):
     """Hands what is put into it to ``send``, in batches, from a daemon thread of this process.
 
     ``send`` may block for a second or so and may raise: then the batch is kept, and tried again
-    after a pause. The thread starts with the first item, so a process may fork before that.
+    after a pause. A lone item is sent at once; after it, items are gathered for ``gather``
+    seconds, for one batch costs little more than one item. The thread starts with the first
+    item, so a process may fork before that.
     """
 
-    def __init__(self, name: str, send: Callable[[list[T]], None]) -> None:
+    def __init__(self, name: str, send: Callable[[list[T]], None], gather: float = 0.0) -> None:
         self._name = name
         self._send = send
+        self._gather = gather
         self._lock = threading.Lock()
         self._pid = 0
         self._items: queue.Queue[T] = queue.Queue(CAPACITY)
@@ -61,15 +82,16 @@ class BackgroundSender(Generic[T]):
             threading.Thread(target=self._run, name=self._name, daemon=True).start()
 
     def _run(self) -> None:
-        failing = False
+        failing, sent_at = False, 0.0
         while True:
             batch = [self._items.get()]
+            time.sleep(max(0.0, sent_at + self._gather - time.monotonic()))
             while len(batch) < BATCH and not self._items.empty():
                 batch.append(self._items.get())
             while not self._try(batch, failing):
                 failing = True
                 time.sleep(PAUSE_SECONDS)
-            failing = False
+            failing, sent_at = False, time.monotonic()
             for _ in batch:
                 self._items.task_done()
 

@@ -9,13 +9,14 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
 from kernel import metering
+from kernel.background import Hints
 from kernel.database import is_contention, is_passing
 from kernel.deliver import BATCH, FinishedAttempt, attempt, claim_due, due_lanes, record
 from kernel.fence import hand_back, renew_leases
@@ -25,7 +26,6 @@ from kernel.origins import Origins
 from kernel.redelivery import hold_paused
 from kernel.roster import Presence
 from kernel.runtime import Kernel
-from kernel.states import Outcome
 from kernel.sweep import HINTS, Swept, due_orders, note_tags, sweep, take_turn
 
 log = logging.getLogger(__name__)
@@ -35,22 +35,6 @@ ROUND_SECONDS = 0.02
 RECORD_SECONDS = 0.1
 BACKLOG = 2 * HINTS
 T = TypeVar("T")
-
-
-class Hints(Protocol):
-    """Where hints go; see `kernel.tasks.Broker`."""
-
-    def hint(self, order_ids: Sequence[str]) -> None:
-        """Hint that these orders are due. Never waits."""
-        ...
-
-    def backlog(self) -> int | None:
-        """Return how many hints wait in the broker, or None when it cannot be asked."""
-        ...
-
-    def finished(self, order_id: str, outcome: Outcome) -> None:
-        """Show how an order ended, to whoever follows results in the broker."""
-        ...
 
 
 class Dispatcher:
@@ -79,15 +63,14 @@ class Dispatcher:
         self._beat = beat or (lambda: None)
         self._wake = threading.Event()
         self._stop = threading.Event()
-        self._ended: queue.SimpleQueue[tuple[DueDelivery, FinishedAttempt | None]] = (
-            queue.SimpleQueue()
-        )
+        self._ended: queue.SimpleQueue[FinishedAttempt] = queue.SimpleQueue()
         self._later: queue.SimpleQueue[tuple[float, str]] = queue.SimpleQueue()
         self._senders = ThreadPoolExecutor(self.threads, thread_name_prefix="sender")
         self.desk = Desk(
             kernel, Origins(self.threads), lambda due: self._senders.submit(self._send, due)
         )
         self._unclaimed = threading.Event()  # something may be due that nobody has claimed
+        self._gathering = False  # a time is set for the next record: no need to wake for more
         # The rest belongs to the dispatcher's thread alone.
         self._unrecorded: list[FinishedAttempt] = []
         self._round_at = self._look_at = self._record_at = 0.0
@@ -127,7 +110,7 @@ class Dispatcher:
         """Loop until stopped; survives whatever the database does."""
         self.desk.open()
         with self._senders:
-            while not (self._stop.is_set() and self.desk.is_idle and not self._unrecorded):
+            while not (self._stop.is_set() and self._is_written()):
                 try:
                     busy = self._round()
                     if self._reached_since is None:
@@ -136,6 +119,10 @@ class Dispatcher:
                     busy = self._failed(error)
                 self._wait(busy)
         self._leave()
+
+    def _is_written(self) -> bool:
+        """Whether all that was sent is recorded. A sender hands in before it leaves the desk."""
+        return self.desk.is_idle and self._ended.empty() and not self._unrecorded
 
     def _round(self) -> bool:
         """Do what is due now; True when more may be due at once."""
@@ -176,16 +163,13 @@ class Dispatcher:
 
     def _record(self) -> None:
         """Write what has finished, at most ten times a second: one commit for many attempts."""
-        for due, one in _drain(self._ended):
-            reason = "protocol" if one is None else one.reason
-            if self.desk.end(due.origin, reason):
-                self._unclaimed.set()
-            if one is not None:
-                self._unrecorded.append(one)
+        self._gathering = False  # before the look: who comes after it wakes us
+        self._unrecorded += _drain(self._ended)
         if self._unrecorded and time.monotonic() >= self._record_at:
             record(self.kernel, self._unrecorded)
             self._unrecorded = []
             self._record_at = time.monotonic() + RECORD_SECONDS
+        self._gathering = bool(self._unrecorded)
 
     def _claim(self) -> bool:
         """Claim what there is room for and have it sent; True when a lane may hold more."""
@@ -203,13 +187,17 @@ class Dispatcher:
         return len(claimed) == sum(shares.values()) > 0
 
     def _send(self, due: DueDelivery) -> None:
-        finished = None
+        reason: str | None = "protocol"
         try:
             finished = attempt(self.kernel, due)
+            self._ended.put(finished)
+            reason = finished.reason
         except Exception:  # a bug of ours: the claim runs out and the delivery is due again
             log.exception("sending failed", extra={"delivery_id": due.id})
-        self._ended.put((due, finished))
-        self._wake.set()
+        if self.desk.end(due.origin, reason):
+            self._unclaimed.set()
+        if not self._gathering or self._unclaimed.is_set():
+            self._wake.set()
 
     def _renew(self) -> None:
         now = time.monotonic()

@@ -18,6 +18,8 @@ from kernel.states import OrderState, Outcome
 
 # As Celery's Redis backend names its keys.
 KEY = "celery-task-meta-"
+# Results that come in quick succession share a trip to the broker.
+RESULTS_SECONDS = 0.1
 
 
 class ResultMirror:
@@ -30,7 +32,9 @@ class ResultMirror:
         self._url = settings.result_backend.get_secret_value()
         self._expires = settings.result_expires_seconds
         self._client: redis.Redis | None = None
-        self._sender = BackgroundSender[tuple[str, bytes]]("result mirror", self._write)
+        self._sender = BackgroundSender[tuple[str, bytes]](
+            "result mirror", self._write, RESULTS_SECONDS
+        )
 
     def finished(self, order_id: str, outcome: Outcome) -> None:
         """Show how an order ended: SUCCESS with the handler's result, or FAILURE."""

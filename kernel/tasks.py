@@ -28,6 +28,8 @@ from kernel.worker import Vitals, WorkerProcess
 log = logging.getLogger(__name__)
 
 MAX_ID = 64
+# Orders that come in quick succession share a trip to the broker.
+HINTS_SECONDS = 0.02
 
 
 class QuietWorker(Worker):  # type: ignore[misc]
@@ -65,7 +67,7 @@ class Broker:
 
     def __init__(self, kernel: Kernel) -> None:
         self._celery = make_celery(kernel, publishing=True)
-        self._hints = BackgroundSender[str]("hints", self._publish)
+        self._hints = BackgroundSender[str]("hints", self._publish, HINTS_SECONDS)
         self._mirror = ResultMirror(kernel.settings)
         self._shown: dict[str, Progress] = {}
 

@@ -13,7 +13,8 @@ from typing import Protocol
 
 from sqlalchemy.exc import DBAPIError
 
-from kernel.dispatcher import Dispatcher, Hints
+from kernel.background import Hints
+from kernel.dispatcher import Dispatcher
 from kernel.execute import Executed, execute
 from kernel.fence import hand_back
 from kernel.handlers import Run

@@ -13,8 +13,8 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, Validation
 from werkzeug.exceptions import MethodNotAllowed
 
 from kernel.auth import Scope
+from kernel.background import Hints
 from kernel.columns import ID
-from kernel.dispatcher import Hints
 from kernel.errors import InvalidQuery, NotFound
 from kernel.messages import text
 from kernel.redelivery import get_delivery, list_attempts, list_deliveries, redeliver

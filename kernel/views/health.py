@@ -6,7 +6,7 @@ import time
 from flask import Blueprint, Response
 from sqlalchemy.exc import DBAPIError
 
-from kernel.dispatcher import Hints
+from kernel.background import Hints
 from kernel.readiness import check_database, workers_alive
 from kernel.runtime import Kernel
 from kernel.views.errors import json_response

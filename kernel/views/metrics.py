@@ -23,8 +23,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from kernel import metering
 from kernel.auth import Scope
+from kernel.background import Hints
 from kernel.backlog import Backlog, backlog
-from kernel.dispatcher import Hints
 from kernel.metrics import BUCKETS, COUNTED, Counter, Histogram, Series
 from kernel.readiness import workers_alive
 from kernel.runtime import Kernel

@@ -14,7 +14,7 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from kernel.auth import Scope
-from kernel.dispatcher import Hints
+from kernel.background import Hints
 from kernel.errors import InvalidJson, RequestRefused
 from kernel.messages import text
 from kernel.runtime import Kernel
