@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from pydantic import SecretStr
-from sqlalchemy import Connection, bindparam, or_, select, update
+from sqlalchemy import Connection, bindparam, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from kernel.addresses import CallbackPolicy
@@ -80,10 +80,16 @@ class Credentials:
 
 def identify(asking: Session | Connection, key: str, now: datetime) -> Identity:
     """Return whose key this is. Raises Unauthenticated for an unknown, expired or revoked one."""
-    found = asking.execute(_IDENTIFY, {"hash": _hash(key), "now": now}).one_or_none()
+    found = asking.execute(_IDENTIFY, {"hash": key_hash(key), "now": now}).one_or_none()
     if found is None:
         raise Unauthenticated
     return _identity(*found)
+
+
+def check(asking: Session | Connection, who: Identity, now: datetime) -> None:
+    """Raise Unauthenticated when the key behind ``who`` was revoked, or expired, meanwhile."""
+    if who.key_id is not None and not asking.scalar(_HOLDS, {"key_id": who.key_id, "now": now}):
+        raise Unauthenticated
 
 
 def identity_of(session: Session, name: str = ANONYMOUS) -> Identity:
@@ -102,6 +108,10 @@ def identity_of(session: Session, name: str = ANONYMOUS) -> Identity:
 
 _CALLERS: Any = Caller.__table__
 _KEYS: Any = ApiKey.__table__
+_IN_FORCE = (
+    _KEYS.c.revoked_at.is_(None),
+    or_(_KEYS.c.expires_at.is_(None), _KEYS.c.expires_at > bindparam("now")),
+)
 # Asked with every request: made once, and without the ORM.
 _IDENTIFY = (
     select(
@@ -109,12 +119,11 @@ _IDENTIFY = (
         *(_KEYS.c.scopes, _KEYS.c.id.label("key_id")),
     )
     .join(_KEYS, _KEYS.c.caller_id == _CALLERS.c.id)
-    .where(
-        _KEYS.c.key_hash == bindparam("hash"),
-        _KEYS.c.revoked_at.is_(None),
-        or_(_KEYS.c.expires_at.is_(None), _KEYS.c.expires_at > bindparam("now")),
-    )
+    .where(_KEYS.c.key_hash == bindparam("hash"), *_IN_FORCE)
 )
+# The key of ``key_id`` is in force ``now``: also for a statement that does its work only then.
+KEY_HOLDS = exists().where(_KEYS.c.id == bindparam("key_id"), *_IN_FORCE)
+_HOLDS = select(KEY_HOLDS)
 
 
 def _identity(
@@ -205,7 +214,8 @@ def revoke(session: Session, name: str, now: datetime) -> int:
     return _revoke_keys(session, find(session, name), now)
 
 
-def _hash(key: str) -> str:
+def key_hash(key: str) -> str:
+    """Return what is stored, and compared, instead of the key."""
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
 
 
@@ -218,7 +228,7 @@ def _new_key(
         ApiKey(
             caller_id=caller.id,
             prefix=key[:12],
-            key_hash=_hash(key),
+            key_hash=key_hash(key),
             scopes=" ".join(sorted(terms.scopes)),
             created_at=now,
             expires_at=terms.expires_at,

@@ -101,12 +101,12 @@ class RunSession(Session):
 
 
 def make_engine(
-    url: str, read_timeout: int = 300, *, reading: bool = False, brief: bool = False
+    url: str, read_timeout: int = 300, *, autocommit: bool = False, brief: bool = False
 ) -> Engine:
     """Build the engine for ``url`` (``sqlite:///path`` or ``mysql+pymysql://...``).
 
-    ``read_timeout``: seconds to wait for a server that has stopped answering. ``reading``: each
-    statement is a transaction of its own, so that a read costs one round trip, not two.
+    ``read_timeout``: seconds to wait for a server that has stopped answering. ``autocommit``:
+    each statement is a transaction of its own, and costs one round trip, not two.
     ``brief``: MariaDB ends a transaction in which nothing was said for IDLE_TRANSACTION_SECONDS.
 
     Call it after the fork. Raises ConfigurationError's cause (sqlalchemy ArgumentError) for a
@@ -126,7 +126,7 @@ def make_engine(
             pool_size=10,
             max_overflow=40,
             pool_recycle=1800,
-            isolation_level="AUTOCOMMIT" if reading else "READ COMMITTED",
+            isolation_level="AUTOCOMMIT" if autocommit else "READ COMMITTED",
             skip_autocommit_rollback=True,
             pool_reset_on_return=None,
             connect_args={"connect_timeout": 5, "read_timeout": read_timeout, "write_timeout": 30},

@@ -34,6 +34,9 @@ IDLE_SECONDS = 1.0
 ROUND_SECONDS = 0.02
 RECORD_SECONDS = 0.1
 BACKLOG = 2 * HINTS
+# For how long an order must have been due to be hinted again: its hint is lost, or one of those
+# that wait in the queue (True).
+WAITING = {False: 1.0, True: 5.0}
 T = TypeVar("T")
 
 
@@ -262,7 +265,7 @@ class Dispatcher:
         rescue = reached is not None and time.monotonic() - reached >= lease
         backlog = self.hints.backlog()
         if backlog is None or backlog < BACKLOG:
-            self.hints.hint(due_orders(self.kernel, HINTS))
+            self.hints.hint(due_orders(self.kernel, HINTS, waiting=WAITING[bool(backlog)]))
         if self._works:
             note_tags(self.kernel)
         hold_paused(self.kernel)

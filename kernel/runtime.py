@@ -46,14 +46,15 @@ def no_claim(_held: HeldOrder, _origin: str) -> None:
 
 
 class Engines(NamedTuple):
-    """A process's engines: one that writes, one that reads, and one that runs handlers.
+    """A process's engines; SQLite has one for all three.
 
-    Only a handler's transaction may be silent for long; SQLite has one engine for all.
+    ``single``: each statement is a transaction of its own. ``running``: runs of handlers, whose
+    transactions alone may be silent for long.
     """
 
     pid: int
     writing: Engine
-    reading: Engine
+    single: Engine
     running: Engine
 
 
@@ -130,8 +131,8 @@ class Kernel:
             writing = make_engine(url, timeout, brief=True)
             if writing.dialect.name == "sqlite":
                 return Engines(os.getpid(), writing, writing, writing)
-            reading = make_engine(url, timeout, reading=True)
-            return Engines(os.getpid(), writing, reading, make_engine(url, timeout))
+            single = make_engine(url, timeout, autocommit=True)
+            return Engines(os.getpid(), writing, single, make_engine(url, timeout))
         except ArgumentError as error:
             raise ConfigurationError(f"KERNEL_DATABASE_URL: {error}") from None
 
@@ -190,15 +191,25 @@ class Kernel:
             yield connection
 
     @contextmanager
+    def single(self) -> Iterator[Connection]:
+        """Open a connection for one writing statement: its own transaction, without a COMMIT."""
+        if self.engines.single is self.engine:
+            with self.statements() as connection:
+                yield connection
+        else:
+            with self.engines.single.connect() as connection:
+                yield connection
+
+    @contextmanager
     def asking(self) -> Iterator[Connection]:
         """Open a connection that only reads, like `reading`, without an ORM session."""
-        with self.engines.reading.connect() as connection:
+        with self.engines.single.connect() as connection:
             yield connection.execution_options(**{READ_ONLY: True})
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """Open a session that only reads. On SQLite it does not wait for a writer."""
-        with Session(self.engines.reading) as session:
+        with Session(self.engines.single) as session:
             session.connection(execution_options={READ_ONLY: True})
             yield session
 

@@ -10,14 +10,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session, defer
 
-from kernel.auth import Identity
+from kernel.auth import KEY_HOLDS, Identity
 from kernel.columns import ID, new_id
 from kernel.database import is_passing
-from kernel.errors import Conflict, IdempotencyKeyReused, InvalidOrder, NotFound, Unavailable
+from kernel.errors import (
+    Conflict,
+    IdempotencyKeyReused,
+    InvalidOrder,
+    NotFound,
+    Unauthenticated,
+    Unavailable,
+)
 from kernel.messages import text
 from kernel.metrics import ACCEPTED
 from kernel.models import HELD, ORDERS, HeldOrder, Order, rowcount
@@ -34,6 +41,17 @@ MAX_PAGE = 200
 MAX_KEY = 255
 T = TypeVar("T")
 _INSERT = insert(ORDERS)
+_GIVEN = (
+    *("id", "caller_id", "select_tag", "args", "callback_url", "idempotency_key", "fingerprint"),
+    *("created_at", "run_after", "request_id", "traceparent"),
+)
+# One statement, and no moment between asking for the key and storing the order.
+_INSERT_BY_KEY = insert(ORDERS).from_select(
+    _GIVEN,
+    select(*(bindparam(f"new_{name}", type_=ORDERS.c[name].type) for name in _GIVEN)).where(
+        KEY_HOLDS
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +85,9 @@ def submit(
 
     The same ``idempotency_key`` (of the same caller) with the same order returns the first one
     again, however many arrive at once. ``trace`` is stored and follows the order. Raises
-    IdempotencyKeyReused when the order differs, InvalidOrder for a malformed key, and Unavailable
-    when the database cannot take it now.
+    IdempotencyKeyReused when the order differs, InvalidOrder for a malformed key, Unauthenticated
+    when the API key behind ``identity`` no longer holds, and Unavailable when the database cannot
+    take it now.
     """
     check_key(idempotency_key)
     now = retrying(kernel.clock.now)
@@ -87,17 +106,20 @@ def submit(
     }
     with kernel.tracer.span("kernel.submit", "server", trace.traceparent) as span:
         row["traceparent"] = span.traceparent
-        accepted = retrying(lambda: _insert(kernel, row))
+        accepted = retrying(lambda: _insert(kernel, row, identity.key_id))
         span.note(order_id=accepted.order_id, select_tag=request.select_tag)
     if not accepted.replayed:
         kernel.metrics.count(ACCEPTED, request.select_tag)
     return accepted
 
 
-def _insert(kernel: Kernel, row: dict[str, Any]) -> Accepted:
+def _insert(kernel: Kernel, row: dict[str, Any], key_id: int | None) -> Accepted:
     try:
-        with kernel.statements() as connection:
-            connection.execute(_INSERT, row)
+        with kernel.single() as connection:
+            if key_id is None:
+                connection.execute(_INSERT, row)
+            elif rowcount(connection.execute(_INSERT_BY_KEY, _by_key(row, key_id))) != 1:
+                raise Unauthenticated
     except IntegrityError:
         if _is_stored(kernel, row["id"]):
             return Accepted(row["id"], replayed=False)
@@ -107,6 +129,11 @@ def _insert(kernel: Kernel, row: dict[str, Any]) -> Accepted:
             raise
         return first
     return Accepted(row["id"], replayed=False)
+
+
+def _by_key(row: dict[str, Any], key_id: int) -> dict[str, Any]:
+    given = {f"new_{name}": value for name, value in row.items()}
+    return given | {"key_id": key_id, "now": row["created_at"]}
 
 
 def _is_stored(kernel: Kernel, order_id: str) -> bool:

@@ -93,15 +93,18 @@ def sweep(kernel: Kernel, *, rescue: bool) -> Swept:
     return swept
 
 
-def due_orders(kernel: Kernel, limit: int) -> list[str]:
-    """Return up to ``limit`` due orders of known tags, one of each caller in turn."""
-    now = kernel.clock.now()
+def due_orders(kernel: Kernel, limit: int, waiting: float = 0.0) -> list[str]:
+    """Return up to ``limit`` orders of known tags, one of each caller in turn.
+
+    They have been due for ``waiting`` seconds: one that became due just now has been hinted.
+    """
+    due = kernel.clock.now() - timedelta(seconds=waiting)
     with kernel.reading() as session:
         rows = session.execute(
             select(ORDERS.c.caller_id, ORDERS.c.id)
             .where(
                 ORDERS.c.state == OrderState.PENDING,
-                ORDERS.c.run_after <= now,
+                ORDERS.c.run_after <= due,
                 ORDERS.c.select_tag.in_(list(kernel.handlers)),
             )
             .order_by(ORDERS.c.run_after)

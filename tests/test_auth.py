@@ -5,10 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy import func, select
 
 from kernel import auth
 from kernel.errors import Conflict, NotFound, Unauthenticated
-from kernel.models import ANONYMOUS, ApiKey
+from kernel.models import ANONYMOUS, ApiKey, Order
 from kernel.runtime import Kernel
 from kernel.senders import senders_of
 from tests.clients import ORDER, Client, client, is_refusal, new_key, serve
@@ -72,6 +73,21 @@ def test_answer_is_401_when_the_key_is_revoked(kernel: Kernel) -> None:
     with kernel.transaction() as session:
         assert auth.revoke(session, "zammad", kernel.clock.now()) == 1
     assert zammad.get("/v1/orders").status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("key", "members"), [("once", {}), ("twice", {}), ("twice", {"projname": 7})], ids=str
+)
+def test_submit_is_401_at_once_when_the_key_was_good_a_moment_ago(
+    kernel: Kernel, key: str, members: dict[str, Any]
+) -> None:
+    zammad = client(kernel)
+    assert zammad.submit(key="once").status_code == 202
+    with kernel.transaction() as session:
+        auth.revoke(session, "zammad", kernel.clock.now())
+    assert zammad.submit(key=key, **members).status_code == 401
+    with kernel.reading() as session:
+        assert session.scalar(select(func.count()).select_from(Order)) == 1
 
 
 def test_old_key_stops_and_new_one_works_when_rotated(kernel: Kernel) -> None:

@@ -46,7 +46,7 @@ def test_backlog_is_read_from_indexes_alone_when_it_is_counted(kernel: Kernel) -
     for _ in range(50):
         make_delivery(kernel)
     said: list[tuple[str, Any]] = []
-    for engine in (kernel.engine, kernel.reader):
+    for engine in (kernel.engine, kernel.engines.single):
         event.listen(engine, "before_cursor_execute", lambda *call: said.append(call[2:4]))
     backlog(kernel)
     asked = {one[0]: one for one in said if "count(" in one[0]}.values()

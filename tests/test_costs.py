@@ -39,16 +39,24 @@ COUNTED = ("statements", "commits", "rollbacks")
 def counting(kernel: Kernel) -> Iterator[Counter[str]]:
     """Count what is said to the database. On SQLite neither BEGIN nor ROLLBACK is a round trip."""
     found: Counter[str] = Counter(dict.fromkeys(COUNTED, 0))
-    heard: list[tuple[Any, str, Callable[..., None]]] = [
-        (kernel.engine, "commit", lambda _: found.update(["commits"])),
-    ]
-    if kernel.engine is not kernel.reader:
-        heard.append((kernel.engine, "rollback", lambda _: found.update(["rollbacks"])))
+
+    def note(what: str) -> Callable[..., None]:
+        return lambda *_: found.update([what])
 
     def say(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         found["statements"] += not statement.startswith("BEGIN")
 
-    heard += [(engine, "before_cursor_execute", say) for engine in {kernel.engine, kernel.reader}]
+    def say_alone(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        found["commits"] += not statement.startswith("SELECT")  # it is a transaction of its own
+
+    heard: list[tuple[Any, str, Callable[..., None]]] = []
+    for engine in set(kernel.engines[1:]):
+        heard.append((engine, "before_cursor_execute", say))
+        if engine is not kernel.engines.single or engine is kernel.engine:
+            heard.append((engine, "commit", note("commits")))
+    if kernel.engine is not kernel.engines.single:
+        heard.append((kernel.engines.single, "before_cursor_execute", say_alone))
+        heard += [(one, "rollback", note("rollbacks")) for one in kernel.engines[1::2]]
     for one in heard:
         event.listen(*one)
     yield found

@@ -215,7 +215,9 @@ def test_lanes_are_found_by_index_jumps_when_many_deliveries_wait(
     for _ in range(400):
         make_delivery(kernel, order_id)
     seen: list[str] = []
-    event.listen(kernel.reader, "before_cursor_execute", lambda *call: seen.append(call[2:4]))
+    event.listen(
+        kernel.engines.single, "before_cursor_execute", lambda *call: seen.append(call[2:4])
+    )
     due_lanes(kernel)
     statement, parameters = next(one for one in seen if "GROUP BY" in one[0])
     with kernel.engine.connect() as connection:

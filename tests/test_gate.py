@@ -178,7 +178,7 @@ def test_nothing_is_refused_when_the_limit_is_off(make_kernel: MakeKernel, sqlit
 def statements(kernel: Kernel) -> list[str]:
     """Every statement from now on."""
     said: list[str] = []
-    event.listen(kernel.reader, "before_cursor_execute", lambda *a: said.append(a[2]))
+    event.listen(kernel.engines.single, "before_cursor_execute", lambda *a: said.append(a[2]))
     return said
 
 

@@ -109,7 +109,7 @@ def test_start_warns_when_a_commit_is_not_on_disk(kernel: Kernel, mariadb: Maria
 
 def test_start_asks_little_when_all_is_well(kernel: Kernel) -> None:
     said: list[str] = []
-    for engine in {kernel.engine, kernel.reader}:
+    for engine in {kernel.engine, kernel.engines.single}:
         event.listen(engine, "before_cursor_execute", lambda *a: said.append(a[2]))
     startup.check(kernel)
     assert len(said) <= 4

@@ -34,7 +34,7 @@ from kernel.submit import MAX_PAGE, PAGE, OrderFilter, cancel, get_order, list_o
 from kernel.tasks import make_worker
 from kernel.views.errors import json_response
 from kernel.views.holding import Holding
-from kernel.views.requests import accept, identity, read_members
+from kernel.views.requests import accept, identity, orderer, read_members
 
 RETRY_AFTER = {"Retry-After": "1"}
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
@@ -77,7 +77,7 @@ class Api:
 
     def submit_order(self) -> Response:
         """POST /v1/orders: 202 and the order's place, once its row is committed."""
-        who = identity(self.kernel, Scope.WRITE)
+        who = orderer(self.kernel)
         members = read_members(self.kernel.settings.max_body_bytes)
         accepted = accept(self.kernel, who, members)
         self.hints.hint([accepted.order_id])

@@ -14,7 +14,7 @@ from flask_limiter import Limiter, RateLimitExceeded
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from kernel.auth import Identity
+from kernel.auth import Identity, key_hash
 from kernel.config.celeryconfig import redis_ssl
 from kernel.config.settings import REDIS, Settings
 from kernel.errors import TooManyRequests
@@ -23,6 +23,8 @@ from kernel.runtime import Kernel
 
 # No request waits longer than this for the server that counts; then this process counts alone.
 COUNTER_SECONDS = 0.1
+# What an operator changes of a caller (its callback rules) is in force within this time.
+KNOWN_SECONDS = 1.0
 
 
 class Gate:
@@ -30,6 +32,7 @@ class Gate:
 
     def __init__(self, kernel: Kernel) -> None:
         self.pressure = Pressure(kernel)
+        self._known: dict[str, tuple[float, Identity]] = {}
         rate = kernel.settings.rate_limit
         self._limiter = _limiter(kernel.settings) if rate else None
         # One limit for all requests: Flask-Limiter keeps them by name, not by thread.
@@ -44,6 +47,15 @@ class Gate:
             g.kernel_gate = self
 
         blueprint.before_request(open_gate)
+
+    def remember(self, key: str, who: Identity) -> None:
+        """Remember whose key this is, for a second. Only good ones, so they are few."""
+        self._known[key_hash(key)] = (time.monotonic() + KNOWN_SECONDS, who)
+
+    def remembered(self, key: str) -> Identity | None:
+        """Return whose key this was within the last second."""
+        until, who = self._known.get(key_hash(key), (0.0, None))
+        return who if time.monotonic() < until else None
 
     def count(self, who: Identity) -> None:
         """Count one request of a known key. Raises TooManyRequests."""

@@ -66,7 +66,7 @@ def hints_only() -> None:
             return True
         return True
 
-    dispatcher.due_orders = lambda kernel, limit: []
+    dispatcher.due_orders = lambda kernel, limit, **_: []
     background.BackgroundSender._try = send_once
 
 
