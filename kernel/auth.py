@@ -86,6 +86,17 @@ def identify(asking: Session | Connection, key: str, now: datetime) -> Identity:
     return _identity(*found)
 
 
+def identify_key(asking: Session | Connection, key_id: int, now: datetime) -> Identity:
+    """Return whose key has this id, for who has shown it before.
+
+    Raises Unauthenticated for one that is not there any more, expired or revoked.
+    """
+    found = asking.execute(_IDENTIFY_KEY, {"key_id": key_id, "now": now}).one_or_none()
+    if found is None:
+        raise Unauthenticated
+    return _identity(*found)
+
+
 def identity_of(session: Session, name: str = ANONYMOUS) -> Identity:
     """Return the caller of that name, as if it had asked itself. Raises NotFound.
 
@@ -103,18 +114,19 @@ def identity_of(session: Session, name: str = ANONYMOUS) -> Identity:
 _CALLERS: Any = Caller.__table__
 _KEYS: Any = ApiKey.__table__
 # Asked with every request: made once, and without the ORM.
-_IDENTIFY = (
+_IN_FORCE = (
     select(
         *(_CALLERS.c.id, _CALLERS.c.name, _CALLERS.c.allow_nets, _CALLERS.c.allow_hosts),
         *(_KEYS.c.scopes, _KEYS.c.id.label("key_id")),
     )
     .join(_KEYS, _KEYS.c.caller_id == _CALLERS.c.id)
     .where(
-        _KEYS.c.key_hash == bindparam("hash"),
         _KEYS.c.revoked_at.is_(None),
         or_(_KEYS.c.expires_at.is_(None), _KEYS.c.expires_at > bindparam("now")),
     )
 )
+_IDENTIFY = _IN_FORCE.where(_KEYS.c.key_hash == bindparam("hash"))
+_IDENTIFY_KEY = _IN_FORCE.where(_KEYS.c.id == bindparam("key_id"))
 
 
 def _identity(
