@@ -231,7 +231,16 @@ def _own() -> dict[str, Any]:
         "content": {"text/plain": {"schema": {"type": "string"}}},
     }
     this = {200: {"description": "this document", "content": content({"type": "object"})}}
+    html = {"text/html": {"schema": {"type": "string"}}}
+    page = {
+        "200": {"description": "how far the order is, and what it came to", "content": html},
+        "404": {"description": "this link leads nowhere, or no more", "content": html},
+        "503": {"description": "not now; the page tries again", "content": html},
+    }
+    seen = _unsigned("showPage", "The page for the person who ordered", page)
+    seen["get"]["parameters"] = [_id("token")]
     return {
+        "/o/{token}": seen,
         "/openapi.json": {"get": _operation("showDocument", "This document", this)},
         "/healthz": _unsigned("healthz", "Does this process answer?", alive),
         "/readyz": _unsigned("readyz", "Could it do its work?", ready),

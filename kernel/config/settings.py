@@ -120,7 +120,9 @@ ResultUrl = Annotated[SecretStr, AfterValidator(_results)]
 # Requests per key; empty is off.
 RateLimit = Annotated[str, Field(pattern=r"^([1-9][0-9]{0,8}/(second|minute|hour|day))?$")]
 # No user, query or fragment: paths are put behind it.
-PublicUrl = Annotated[str, Field(pattern=r"^(https?://[^\s/?#@\\]+(/[^\s?#\\]*)?)?$", max_length=500)]
+PublicUrl = Annotated[
+    str, Field(pattern=r"^(https?://[^\s/?#@\\]+(/[^\s?#\\]*)?)?$", max_length=500)
+]
 Address = Annotated[
     str, Field(pattern=r"^(\[[0-9a-fA-F:]+\]|[^:/\s]+):\d{1,5}$"), AfterValidator(_port)
 ]
