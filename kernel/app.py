@@ -13,7 +13,7 @@ from kernel.runtime import Kernel
 from kernel.tasks import Broker
 from kernel.views.api import api_blueprint
 from kernel.views.dashboard import dashboard_blueprint
-from kernel.views.document import document_blueprint
+from kernel.views.document import docs_blueprint, document_blueprint
 from kernel.views.errors import install
 from kernel.views.gate import Gate
 from kernel.views.health import health_blueprint
@@ -80,7 +80,9 @@ def create_blueprint(kernel: Kernel, name: str = "kernel", hints: Hints | None =
     blueprint.register_blueprint(api_blueprint(kernel, told, ordered))
     blueprint.register_blueprint(ordered.blueprint)
     blueprint.register_blueprint(original_blueprint(kernel, told))
-    blueprint.register_blueprint(document_blueprint(kernel, partial(document, kernel.handlers)))
+    described = partial(document, kernel.handlers)
+    blueprint.register_blueprint(document_blueprint(kernel, described))
+    blueprint.register_blueprint(docs_blueprint(kernel, described))
     if kernel.settings.dashboard != "off":
         blueprint.register_blueprint(dashboard_blueprint(kernel, told))
     install(blueprint, kernel.settings.language)

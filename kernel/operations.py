@@ -99,7 +99,17 @@ IDEMPOTENCY_KEY = {
 
 def operations(query: list[dict[str, Any]], order: dict[str, Any]) -> dict[str, Any]:
     """Return the paths. ``query``: the parameters of the list; ``order``: the submit's body."""
-    return {**_orders(query, order), **_deliveries(), **_pauses(), **_original(order), **_own()}
+    groups = {
+        "orders": _orders(query, order),
+        "deliveries": _deliveries() | _pauses(),
+        "the original's addresses": _original(order),
+        "the service": _own(),
+    }
+    return {
+        path: {method: operation | {"tags": [tag]} for method, operation in operations.items()}
+        for tag, paths in groups.items()
+        for path, operations in paths.items()
+    }
 
 
 def _orders(query: list[dict[str, Any]], order: dict[str, Any]) -> dict[str, Any]:

@@ -128,6 +128,12 @@ def here_if_page() -> str:
     return here() if request.method == "GET" and request.endpoint else ""
 
 
+def beside(endpoint: str, **values: Any) -> str:
+    """Return the address of an endpoint in the blueprint that the one of this request stands in."""
+    around = (request.blueprint or "").rpartition(".")[0]
+    return url_for(f"{around}.{endpoint}".removeprefix("."), **values)
+
+
 def asset(name: str) -> str:
     """Return the address of a file in kernel/static, which changes with its bytes."""
     return url_for(".asset", version=_version(name), name=name)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, Response, request, url_for
+from flask import Blueprint, Response, request
 from pymysql.err import MySQLError
 from sqlalchemy import Row, bindparam, select
 from sqlalchemy.exc import DBAPIError
@@ -22,7 +22,7 @@ from kernel.runtime import Kernel
 from kernel.servicekey import ServiceKeys
 from kernel.states import FINAL, OrderState
 from kernel.views.errors import DATABASE_ERRORS, is_away
-from kernel.views.html import Html
+from kernel.views.html import Html, beside
 from kernel.views.origin import is_https
 
 PREFIX = "/o"
@@ -62,9 +62,7 @@ class Ordered:
 
     def link(self, order_id: str) -> str:
         """Return the address of this order's page, the same each time. Within a request."""
-        blueprint = request.blueprint or ""
-        endpoint = f"{blueprint.rpartition('.')[0]}.ordered.show_page".removeprefix(".")
-        path = url_for(endpoint, token=self._links.token(order_id))
+        path = beside("ordered.show_page", token=self._links.token(order_id))
         seen = f"{'https' if is_https() else 'http'}://{request.host}"
         return (self._kernel.settings.public_url or seen).rstrip("/") + path
 

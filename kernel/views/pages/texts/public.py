@@ -1,4 +1,4 @@
-"""What the page of one order says to the person who ordered."""
+"""What pages outside the dashboard say: that of one order, and the API's document."""
 
 from kernel.messages import Language
 
@@ -29,5 +29,30 @@ TEXTS: dict[str, dict[Language, str]] = {
     "yours_away_more": {
         "en": "Your order is safe. This page tries again in a moment.",
         "zh": "您的工单不受影响，本页稍后会自动重试。",
+    },
+    "docs": {"en": "API", "zh": "接口文档"},
+    "docs_key": {"en": "API key", "zh": "API 密钥"},
+    "docs_key_hint": {
+        "en": "The document names your operator's order types, so it needs a key that may read. "
+        "The key stays in this page: closing it forgets the key.",
+        "zh": "接口文档包含运维方的工单类型，需要具有读取权限的密钥。密钥只保留在本页，关闭即失效。",
+    },
+    "docs_session": {
+        "en": "Shown because you are signed in to the dashboard. To send requests from here, "
+        "give a key, too.",
+        "zh": "您已登录控制台，因此可以查看。如需从本页发送请求，还需填写密钥。",
+    },
+    "docs_show": {"en": "Show", "zh": "显示"},
+    "docs_wrong": {
+        "en": "This key does not open the document.",
+        "zh": "该密钥无效或没有读取权限。",
+    },
+    "docs_failed": {
+        "en": "The document could not be loaded. Try again.",
+        "zh": "文档加载失败，请重试。",
+    },
+    "docs_script": {
+        "en": "This page needs JavaScript. The document itself does not: ask for it with your key.",
+        "zh": "本页需要 JavaScript。也可以使用密钥直接获取文档。",
     },
 }
