@@ -85,9 +85,9 @@ def _pending_deliveries(session: Session, now: datetime) -> tuple[int, int, date
         .subquery()
     )
     moment = pending.c.next_attempt_at
-    is_due = func.coalesce(func.sum(case((moment <= now, 1), else_=0)), 0)
+    is_due = func.count(case((moment <= now, 1)))
     count, due, first = session.execute(select(func.count(), is_due, func.min(moment))).one()
-    return count, int(due), first
+    return count, due, first
 
 
 def _age(moment: datetime | None, now: datetime) -> float:
