@@ -17,7 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from kernel.links import Links
 from kernel.messages import TEXTS, Language
-from kernel.models import ORDERS
+from kernel.models import ORDERS, Order
 from kernel.runtime import Kernel
 from kernel.servicekey import ServiceKeys
 from kernel.states import FINAL, OrderState
@@ -121,7 +121,7 @@ def _message(order: Row[Any]) -> dict[Language, str] | None:
     return {"en": order.message, "zh": order.message}
 
 
-def progress(order: Row[Any], state: OrderState) -> dict[str, Any]:
+def progress(order: Row[Any] | Order, state: OrderState) -> dict[str, Any]:
     """Say how far an order is: ``percent`` is None where nobody can know."""
     current, total = order.progress_current or 0, order.progress_total
     percent = None
