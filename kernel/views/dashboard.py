@@ -5,7 +5,7 @@ from werkzeug.exceptions import NotFound
 
 from kernel.dispatcher import Hints
 from kernel.runtime import Kernel
-from kernel.views.pages import callers, deliveries, orders, overview, problems
+from kernel.views.pages import callers, deliveries, order, orders, overview, problems
 from kernel.views.pages.entry import entry_pages
 from kernel.views.pages.frame import Frame
 from kernel.views.pages.guard import Visitor
@@ -20,6 +20,7 @@ def dashboard_blueprint(kernel: Kernel, hints: Hints) -> Blueprint:
     entry = entry_pages(frame)
     overview.overview_pages(frame)
     orders.order_pages(frame)
+    order.one_order_pages(frame)
     deliveries.delivery_pages(frame)
     callers.caller_pages(frame)
 

@@ -78,6 +78,16 @@ def accept(kernel: Kernel, who: Identity, members: Mapping[str, Any]) -> Accepte
     return accepted
 
 
+def accept_again(kernel: Kernel, who: Identity, members: Mapping[str, Any]) -> Accepted:
+    """Validate and store an order that an operator repeats for its caller; always a new one.
+
+    Raises InvalidOrder when it would be refused today, TooManyPending, Unavailable.
+    """
+    accepted = _submit_below_pressure(kernel, who, checked_order(kernel, who, members), None)
+    log.info("order submitted again", extra={"order_id": accepted.order_id, "caller": who.name})
+    return accepted
+
+
 def _accepted(kernel: Kernel, who: Identity, members: Mapping[str, Any]) -> Accepted:
     key = idempotency_key()
     try:
@@ -156,8 +166,11 @@ def identity(kernel: Kernel, scope: Scope) -> Identity:
 
 
 def _known(kernel: Kernel, key: str) -> Identity:
+    now = kernel.clock.now()
     with kernel.asking() as connection:
-        return identify(connection, key, kernel.clock.now())
+        who = identify(connection, key, now)
+    kernel.key_uses.note(who.key_id, now)
+    return who
 
 
 def anonymous(kernel: Kernel) -> Identity:

@@ -1,6 +1,7 @@
 """How numbers, times and states are said to people, in their language."""
 
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -9,6 +10,10 @@ from kernel.messages import Language
 from kernel.schemas import rfc3339
 from kernel.views.pages.texts import TEXTS
 
+# Controls but newline and tab; what joins, hides or turns text (Unicode's Bidi_Control among them).
+UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]"
+)
 # Steps of a span: below so many seconds, in which unit, of how many seconds.
 SPANS = ((90, "span_s", 1), (5400, "span_min", 60), (129_600, "span_h", 3600))
 DAY = 86_400
@@ -23,6 +28,10 @@ class Wording:
     def __call__(self, key: str, **values: Any) -> str:
         """Return the text of ``key``. Raises KeyError for one that nobody wrote."""
         return TEXTS[key][self.language].format(**values)
+
+    def has(self, key: str) -> bool:
+        """Tell whether there is a text for a key that was put together."""
+        return key in TEXTS
 
     def span(self, seconds: float) -> str:
         """Say how long something takes: 40 ms, 12 s, 5 min, 3 h, 2 d."""
@@ -65,8 +74,14 @@ def pretty_json(text: str | None) -> str:
         return text or ""
 
 
+def plain(text: Any) -> str:
+    """Write characters that are not seen, or turn the text around them, as escapes."""
+    return UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", str(text))
+
+
 FILTERS: dict[str, Callable[..., Any]] = {
     "rfc3339": rfc3339,
     "clock_time": clock_time,
     "pretty_json": pretty_json,
+    "plain": plain,
 }
