@@ -38,7 +38,7 @@
     const told = one("[data-stale]");
     if (!told) return;
     if (stale && told.hidden) {
-      told.textContent = told.dataset.staleText.replace("%", answered.toLocaleTimeString());
+      told.textContent = told.dataset.staleText.replace("%", `${answered.toISOString().slice(11, 19)} UTC`);
     }
     told.hidden = !stale;
   };
