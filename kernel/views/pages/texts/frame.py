@@ -20,8 +20,8 @@ TEXTS: dict[str, dict[Language, str]] = {
     "sign_out": {"en": "Sign out", "zh": "退出"},
     "api_key": {"en": "API key of an operator", "zh": "运维人员的 API 密钥"},
     "api_key_hint": {
-        "en": "Make one with: kernel callers add NAME --scope operator",
-        "zh": "创建密钥：kernel callers add NAME --scope operator",
+        "en": "Make one with: kernel callers add-key NAME --scope operator",
+        "zh": "创建密钥：kernel callers add-key NAME --scope operator",
     },
     "session_hint": {
         "en": "You stay signed in for {hours} hours, or until the key is revoked.",
