@@ -199,6 +199,32 @@ def rotate_key(
     return Credentials(name, _new_key(session, caller, now, terms), None)
 
 
+def replace_key(session: Session, key_id: int, now: datetime) -> Credentials:
+    """Give the key's caller a new one on the same terms; the old one stops working with this.
+
+    Raises NotFound, and Conflict for a key that does not work any more.
+    """
+    key, caller = _key_in_force(session, key_id, now)
+    key.revoked_at = now
+    terms = KeyTerms(frozenset(key.scopes.split()), key.expires_at)
+    return Credentials(caller.name, _new_key(session, caller, now, terms), None)
+
+
+def revoke_key(session: Session, key_id: int, now: datetime) -> None:
+    """Revoke one key. Raises NotFound, and Conflict for a key that does not work any more."""
+    key, _ = _key_in_force(session, key_id, now)
+    key.revoked_at = now
+
+
+def _key_in_force(session: Session, key_id: int, now: datetime) -> tuple[ApiKey, Caller]:
+    key = session.get(ApiKey, key_id)
+    if key is None:
+        raise NotFound
+    if key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= now):
+        raise Conflict(f"the key {key.prefix} is revoked or has expired")
+    return key, session.get_one(Caller, key.caller_id)
+
+
 def rotate_secret(
     session: Session, name: str, now: datetime, overlap: timedelta = OVERLAP
 ) -> Credentials:

@@ -21,6 +21,7 @@ from kernel.config.settings import Settings, load
 from kernel.database import READ_ONLY, Clock, make_engine, read_clock
 from kernel.errors import ConfigurationError, Unavailable
 from kernel.handlers import Handlers, Run, load_handlers
+from kernel.keyuse import KeyUses
 from kernel.metrics import Metrics
 from kernel.models import HeldOrder, Order
 from kernel.retry import RetryPolicy
@@ -86,6 +87,8 @@ class Kernel:
         self.stopping = threading.Event()
         # What this process has counted.
         self.metrics = Metrics()
+        # Which API keys it has seen in use.
+        self.key_uses = KeyUses()
         # What else ends with this kernel.
         self.on_close: list[Callable[[], None]] = []
         self._given_transport = transport

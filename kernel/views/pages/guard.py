@@ -97,6 +97,7 @@ class Guard:
             raise Unauthenticated
         with self._kernel.asking() as connection:
             who = identify_key(connection, key_id, now)
+        self._kernel.key_uses.note(who.key_id, now)
         if Scope.OPERATOR not in who.scopes:
             raise Unauthenticated
         return Visitor(who.name, self._token(cookie), self.may_change)
