@@ -11,4 +11,7 @@ Texts = dict[str, dict[Language, str]]
 GROUPS = (frame.TEXTS, orders.TEXTS, insight.TEXTS, public.TEXTS)
 TEXTS: Texts = {key: said for group in GROUPS for key, said in group.items()}
 # Beginnings of keys that templates put together.
-MADE = ("state_", "delivery_", "done_", "theme_", "phase_", "event_", "field_")
+MADE = (
+    *("state_", "delivery_", "done_", "theme_", "phase_", "event_", "field_"),
+    *("chart_", "figures_", "breaker_", "kind_", "keystate_", "span_"),
+)
