@@ -15,6 +15,15 @@ Id = Annotated[str, Field(pattern=f"^{ID.pattern}$", json_schema_extra={"format"
 CLOSED = with_config(ConfigDict(extra="forbid", use_enum_values=True))
 
 
+Page = Annotated[
+    str,
+    Field(
+        description="for the person who ordered: how far it is, without a sign-in",
+        json_schema_extra={"format": "uri"},
+    ),
+]
+
+
 @CLOSED
 class Problem(TypedDict):
     """One thing that is wrong with a request."""
@@ -46,6 +55,7 @@ class Accepted(TypedDict):
     order_id: Id
     select_tag: str
     state: OrderState
+    page: Page
 
 
 @CLOSED
@@ -122,6 +132,7 @@ class OrderSummary(TypedDict):
 class Order(OrderSummary):
     """An order: what was submitted, where it is, and how it ended."""
 
+    page: Page
     args: dict[str, Any]
     result: NotRequired[dict[str, Any]]
     deliveries: list[Delivery]

@@ -3,7 +3,7 @@
 import logging
 from functools import partial
 
-from flask import Blueprint, Flask
+from flask import Blueprint, Flask, redirect, url_for
 
 from kernel import startup
 from kernel.background import Hints
@@ -12,11 +12,13 @@ from kernel.openapi import document
 from kernel.runtime import Kernel
 from kernel.tasks import Broker
 from kernel.views.api import api_blueprint
-from kernel.views.document import document_blueprint
+from kernel.views.dashboard import dashboard_blueprint
+from kernel.views.document import docs_blueprint, document_blueprint
 from kernel.views.errors import install
 from kernel.views.gate import Gate
 from kernel.views.health import health_blueprint
 from kernel.views.metrics import metrics_blueprint
+from kernel.views.ordered import Ordered
 from kernel.views.original import original_blueprint
 from kernel.views.tracking import track
 
@@ -37,6 +39,8 @@ def create_app(kernel: Kernel, hints: Hints | None = None) -> Flask:
     app.register_blueprint(create_blueprint(kernel, hints=told))
     app.register_blueprint(health_blueprint(kernel, told))
     app.register_blueprint(metrics_blueprint(kernel, told))
+    if kernel.settings.dashboard != "off":
+        app.add_url_rule("/", "root", lambda: redirect(url_for("kernel.dashboard.overview")))
     install(app, kernel.settings.language)
     return app
 
@@ -56,7 +60,8 @@ def _check(kernel: Kernel) -> None:
 
 
 def create_blueprint(kernel: Kernel, name: str = "kernel", hints: Hints | None = None) -> Blueprint:
-    """Build a blueprint with the API (``/v1/...``) and the original's addresses (``/test/...``).
+    """Build a blueprint with the API (``/v1/...``), the original's addresses (``/test/...``) and
+    the operators' dashboard (``/dashboard``).
 
     Mount it in a Flask application of your own, with a name of its own for a second kernel::
 
@@ -71,8 +76,14 @@ def create_blueprint(kernel: Kernel, name: str = "kernel", hints: Hints | None =
     blueprint = Blueprint(name, __name__)
     track(blueprint, kernel)
     Gate(kernel).stand_before(blueprint)
-    blueprint.register_blueprint(api_blueprint(kernel, told))
+    ordered = Ordered(kernel)
+    blueprint.register_blueprint(api_blueprint(kernel, told, ordered))
+    blueprint.register_blueprint(ordered.blueprint)
     blueprint.register_blueprint(original_blueprint(kernel, told))
-    blueprint.register_blueprint(document_blueprint(kernel, partial(document, kernel.handlers)))
+    described = partial(document, kernel.handlers)
+    blueprint.register_blueprint(document_blueprint(kernel, described))
+    blueprint.register_blueprint(docs_blueprint(kernel, described))
+    if kernel.settings.dashboard != "off":
+        blueprint.register_blueprint(dashboard_blueprint(kernel, told))
     install(blueprint, kernel.settings.language)
     return blueprint

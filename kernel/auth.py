@@ -86,10 +86,15 @@ def identify(asking: Session | Connection, key: str, now: datetime) -> Identity:
     return _identity(*found)
 
 
-def check(asking: Session | Connection, who: Identity, now: datetime) -> None:
-    """Raise Unauthenticated when the key behind ``who`` was revoked, or expired, meanwhile."""
-    if who.key_id is not None and not asking.scalar(_HOLDS, {"key_id": who.key_id, "now": now}):
+def identify_key(asking: Session | Connection, key_id: int, now: datetime) -> Identity:
+    """Return whose key has this id, for who has shown it before.
+
+    Raises Unauthenticated for one that is not there any more, expired or revoked.
+    """
+    found = asking.execute(_IDENTIFY_KEY, {"key_id": key_id, "now": now}).one_or_none()
+    if found is None:
         raise Unauthenticated
+    return _identity(*found)
 
 
 def identity_of(session: Session, name: str = ANONYMOUS) -> Identity:
@@ -108,22 +113,23 @@ def identity_of(session: Session, name: str = ANONYMOUS) -> Identity:
 
 _CALLERS: Any = Caller.__table__
 _KEYS: Any = ApiKey.__table__
-_IN_FORCE = (
+_HOLDS = (
     _KEYS.c.revoked_at.is_(None),
     or_(_KEYS.c.expires_at.is_(None), _KEYS.c.expires_at > bindparam("now")),
 )
 # Asked with every request: made once, and without the ORM.
-_IDENTIFY = (
+_IN_FORCE = (
     select(
         *(_CALLERS.c.id, _CALLERS.c.name, _CALLERS.c.allow_nets, _CALLERS.c.allow_hosts),
         *(_KEYS.c.scopes, _KEYS.c.id.label("key_id")),
     )
     .join(_KEYS, _KEYS.c.caller_id == _CALLERS.c.id)
-    .where(_KEYS.c.key_hash == bindparam("hash"), *_IN_FORCE)
+    .where(*_HOLDS)
 )
-# The key of ``key_id`` is in force ``now``: also for a statement that does its work only then.
-KEY_HOLDS = exists().where(_KEYS.c.id == bindparam("key_id"), *_IN_FORCE)
-_HOLDS = select(KEY_HOLDS)
+_IDENTIFY = _IN_FORCE.where(_KEYS.c.key_hash == bindparam("hash"))
+_IDENTIFY_KEY = _IN_FORCE.where(_KEYS.c.id == bindparam("key_id"))
+# The key of ``key_id`` is in force ``now``: for a statement that does its work only then.
+KEY_HOLDS = exists().where(_KEYS.c.id == bindparam("key_id"), *_HOLDS)
 
 
 def _identity(
@@ -194,6 +200,32 @@ def rotate_key(
     caller = find(session, name)
     _revoke_keys(session, caller, now)
     return Credentials(name, _new_key(session, caller, now, terms), None)
+
+
+def replace_key(session: Session, key_id: int, now: datetime) -> Credentials:
+    """Give the key's caller a new one on the same terms; the old one stops working with this.
+
+    Raises NotFound, and Conflict for a key that does not work any more.
+    """
+    key, caller = _key_in_force(session, key_id, now)
+    key.revoked_at = now
+    terms = KeyTerms(frozenset(key.scopes.split()), key.expires_at)
+    return Credentials(caller.name, _new_key(session, caller, now, terms), None)
+
+
+def revoke_key(session: Session, key_id: int, now: datetime) -> None:
+    """Revoke one key. Raises NotFound, and Conflict for a key that does not work any more."""
+    key, _ = _key_in_force(session, key_id, now)
+    key.revoked_at = now
+
+
+def _key_in_force(session: Session, key_id: int, now: datetime) -> tuple[ApiKey, Caller]:
+    key = session.get(ApiKey, key_id)
+    if key is None:
+        raise NotFound
+    if key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= now):
+        raise Conflict(f"the key {key.prefix} is revoked or has expired")
+    return key, session.get_one(Caller, key.caller_id)
 
 
 def rotate_secret(

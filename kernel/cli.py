@@ -7,7 +7,7 @@ from typing import Any
 import click
 from sqlalchemy.exc import SQLAlchemyError
 
-from kernel.commands import holding, rules  # noqa: F401 - each adds commands to its group
+from kernel.commands import holding, rules, watch  # noqa: F401 - each adds commands to its group
 from kernel.commands.callers import callers
 from kernel.commands.configuration import config
 from kernel.commands.database import migrate, sweep
@@ -16,6 +16,7 @@ from kernel.commands.listen import listen
 from kernel.commands.openapi import openapi
 from kernel.commands.orders import orders
 from kernel.commands.running import dispatcher, up, worker
+from kernel.commands.top import top
 from kernel.demo import demo
 from kernel.errors import AddressRefused, ConfigurationError, KernelError
 
@@ -72,7 +73,7 @@ def main() -> None:
 
 
 for command in (
-    up, demo, migrate, worker, dispatcher, listen, callers, orders, deliveries, sweep, config,
-    openapi,
+    up, demo, migrate, worker, dispatcher, listen, callers, orders, deliveries, top, sweep,
+    config, openapi,
 ):  # fmt: skip
     main.add_command(command)

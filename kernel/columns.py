@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -111,3 +111,16 @@ def new_id(now: datetime) -> str:
     number |= 0b10 << 62 | secrets.randbits(62)
     text = f"{number:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def first_id(moment: datetime) -> str:
+    """Return the lowest UUIDv7 of ``moment`` (RFC 9562, section 5.7)."""
+    text = f"{int(moment.timestamp() * 1000):012x}"
+    return f"{text[:8]}-{text[8:]}-7000-8000-000000000000"
+
+
+def time_of(id: str) -> datetime:
+    """Return the moment for which `new_id` made an id, to the microsecond."""
+    digits = id.replace("-", "")
+    micros = int(digits[:12], 16) * 1000 - (-int(digits[13:16], 16) * 1000 // 4096)
+    return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=micros)

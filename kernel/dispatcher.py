@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
-from kernel import metering
+from kernel import metering, minutes
 from kernel.background import Hints
 from kernel.database import is_contention, is_passing
 from kernel.deliver import BATCH, FinishedAttempt, attempt, claim_due, due_lanes, record
@@ -230,9 +230,9 @@ class Dispatcher:
         moment = self.kernel.clock.now()
         if self._presence is None:
             self._presence = Presence("worker" if self._works else "dispatcher", moment)
-        broken = self.desk.broken()
+        running, breakers = list(self.kernel.running), self.desk.breakers()
         with self.kernel.transaction() as session:
-            self._presence.note(session, moment, list(self.kernel.running), broken)
+            self._presence.note(session, moment, running, *breakers)
 
     def _meter(self) -> None:
         """Write what this process has counted, every few seconds."""
@@ -274,6 +274,7 @@ class Dispatcher:
         for order_id, outcome in swept.failed.items():
             self.hints.finished(order_id, outcome)
             self.wake()
+        minutes.write(self.kernel)
         return swept
 
 

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from kernel.columns import new_id
 from kernel.models import PAUSES, HeldOrder
-from kernel.origins import Lane, Origins, Pauses, share
+from kernel.origins import Breakers, Lane, Origins, Pauses, share
 from kernel.runtime import Kernel
 from kernel.senders import Sender, senders_of
 from kernel.states import Claim, OwedDelivery
@@ -153,10 +153,11 @@ class Desk:
                 left[due.origin] -= 1
             self._waiting = frozenset(origin for origin, count in left.items() if count <= 0)
 
-    def broken(self) -> list[str]:
-        """Return the origins whose breakers hold deliveries back now."""
+    def breakers(self) -> Breakers:
+        """Return the origins whose breakers are not closed."""
         with self._lock:
-            return self.origins.broken(time.monotonic())
+            now = time.monotonic()
+            return Breakers(self.origins.broken(now), self.origins.probing(now))
 
     def end(self, origin: str, reason: str | None) -> bool:
         """Count an attempt that has ended; True when others wait for its place."""

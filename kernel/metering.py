@@ -60,7 +60,8 @@ def _store(kernel: Kernel, ledger: Ledger, counted: Series) -> None:
 
 
 class LateWriter:
-    """Writes the counts of a process that has no loop of its own, a few seconds after the first.
+    """Writes what a process without a loop of its own has counted, a few seconds after the first:
+    its counts, and which keys were used.
 
     A thread for each writing, none while nothing happens, and nobody waits for it. Ends with the
     kernel, and writes what is left when the process ends in an orderly way.
@@ -93,6 +94,9 @@ class LateWriter:
         self._timer = None
         try:
             write(self._kernel)
+            if self._kernel.key_uses.waiting:
+                with self._kernel.statements() as connection:
+                    self._kernel.key_uses.write(connection)
         except Exception as error:  # noqa: BLE001 - the next request asks for the next try
             log.info("counts not written: %s", error)
 

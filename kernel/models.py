@@ -18,7 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from kernel.columns import Base, UTCDateTime, long_bytes, long_text, new_id, serial, table, token
-from kernel.registers import ServiceKey, Worker  # noqa: F401 - whoever imports models knows all
+from kernel.registers import Minute, ServiceKey  # noqa: F401 - whoever imports models knows all
 from kernel.states import Callback, DeliveryState, OrderState, Outcome, OwedDelivery
 
 ANONYMOUS = "anonymous"
@@ -212,6 +212,9 @@ class Attempt(Base):
     phases: Mapped[str] = mapped_column(String(255), default="{}")
     # The first bytes of the answer, for people. Hostile text.
     excerpt: Mapped[str | None] = mapped_column(String(1000))
+
+    # For the counts of a minute, from the index alone.
+    __table_args__ = table(Index(None, "started_at", "reason"))
 
 
 class Pause(Base):

@@ -99,7 +99,17 @@ IDEMPOTENCY_KEY = {
 
 def operations(query: list[dict[str, Any]], order: dict[str, Any]) -> dict[str, Any]:
     """Return the paths. ``query``: the parameters of the list; ``order``: the submit's body."""
-    return {**_orders(query, order), **_deliveries(), **_pauses(), **_original(order), **_own()}
+    groups = {
+        "orders": _orders(query, order),
+        "deliveries": _deliveries() | _pauses(),
+        "the original's addresses": _original(order),
+        "the service": _own(),
+    }
+    return {
+        path: {method: operation | {"tags": [tag]} for method, operation in operations.items()}
+        for tag, paths in groups.items()
+        for path, operations in paths.items()
+    }
 
 
 def _orders(query: list[dict[str, Any]], order: dict[str, Any]) -> dict[str, Any]:
@@ -231,7 +241,16 @@ def _own() -> dict[str, Any]:
         "content": {"text/plain": {"schema": {"type": "string"}}},
     }
     this = {200: {"description": "this document", "content": content({"type": "object"})}}
+    html = {"text/html": {"schema": {"type": "string"}}}
+    page = {
+        "200": {"description": "how far the order is, and what it came to", "content": html},
+        "404": {"description": "this link leads nowhere, or no more", "content": html},
+        "503": {"description": "not now; the page tries again", "content": html},
+    }
+    seen = _unsigned("showPage", "The page for the person who ordered", page)
+    seen["get"]["parameters"] = [_id("token")]
     return {
+        "/o/{token}": seen,
         "/openapi.json": {"get": _operation("showDocument", "This document", this)},
         "/healthz": _unsigned("healthz", "Does this process answer?", alive),
         "/readyz": _unsigned("readyz", "Could it do its work?", ready),

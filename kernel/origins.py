@@ -26,6 +26,13 @@ class Lane(NamedTuple):
     origin: str
 
 
+class Breakers(NamedTuple):
+    """The origins that get nothing for a while, and those of which the next attempt will tell."""
+
+    broken: Sequence[str] = ()
+    probing: Sequence[str] = ()
+
+
 @dataclass(slots=True)
 class _Origin:
     in_flight: int = 0
@@ -94,6 +101,11 @@ class Origins:
     def broken(self, now: float) -> list[str]:
         """Return the origins whose breakers hold deliveries back now."""
         return [origin for origin in self._origins if self.is_open(origin, now)]
+
+    def probing(self, now: float) -> list[str]:
+        """Return the origins whose breakers are half-open: the next attempt will tell."""
+        failing = (origin for origin, one in self._origins.items() if one.failures >= BREAK_AFTER)
+        return [origin for origin in failing if not self.is_open(origin, now)]
 
     def _fail(self, known: _Origin, now: float) -> None:
         known.failures += 1

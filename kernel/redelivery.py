@@ -8,19 +8,21 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from kernel.columns import ID
+from kernel.columns import ID, first_id
 from kernel.errors import NotFound
 from kernel.models import DELIVERIES, Attempt, Delivery, Pause, rowcount
 from kernel.runtime import Kernel
 from kernel.states import DeliveryState
 
 BATCH = 500
+# What one query of a replay looks at, to find those that it is about.
+LOOKED_AT = 5000
 Told = Callable[[int], None]
 
 
@@ -36,24 +38,23 @@ class DeliveryFilter:
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """Return the filter as SQL conditions; ids are made with the time, so they are ranged."""
-        found = []
-        if self.caller_id is not None:
-            found.append(DELIVERIES.c.caller_id == self.caller_id)
+        found = self.bounds()
         if self.state is not None:
             found.append(DELIVERIES.c.state == self.state)
         if self.host is not None:
             found.append(_at_host(self.host))
+        return found
+
+    def bounds(self) -> list[ColumnElement[bool]]:
+        """Return the conditions that an index on ids, or on callers and ids, answers by itself."""
+        found = []
+        if self.caller_id is not None:
+            found.append(DELIVERIES.c.caller_id == self.caller_id)
         if self.since is not None:
             found.append(DELIVERIES.c.id >= first_id(self.since))
         if self.until is not None:
             found.append(DELIVERIES.c.id < first_id(self.until))
         return found
-
-
-def first_id(moment: datetime) -> str:
-    """Return the lowest UUIDv7 of ``moment`` (RFC 9562, section 5.7)."""
-    text = f"{int(moment.timestamp() * 1000):012x}"
-    return f"{text[:8]}-{text[8:]}-7000-8000-000000000000"
 
 
 def _at_host(host: str) -> ColumnElement[bool]:
@@ -110,23 +111,50 @@ def replay(kernel: Kernel, wanted: DeliveryFilter, told: Told = lambda _: None) 
     Returns how many; ``told`` is called with the running count after each batch. It goes through
     the deliveries once, by id, so it ends however quickly they are over again.
     """
-    done, last = 0, ""
-    end = first_id(kernel.clock.now() + timedelta(milliseconds=1))
-    while True:
-        page: Select[Any] = (
-            select(DELIVERIES.c.id)
-            .where(*_replayable(wanted), DELIVERIES.c.id > last, DELIVERIES.c.id < end)
-            .order_by(DELIVERIES.c.id)
-            .limit(BATCH)
-        )
-        with kernel.reading() as session:
-            ids = list(session.scalars(page))
-        if not ids:
-            return done
-        with kernel.transaction() as session:
-            done += _make_due(kernel, session, ids)
-        last = ids[-1]
-        told(done)
+    done, place = 0, replay_from(kernel)
+    while place.after is not None:
+        made, place = replay_step(kernel, wanted, place)
+        done += made
+        if made:
+            told(done)
+    return done
+
+
+class Place(NamedTuple):
+    """How far a replay has come: on ids above ``after``, below ``until``; None when through."""
+
+    after: str | None
+    until: str
+
+
+def replay_from(kernel: Kernel) -> Place:
+    """Return where a replay begins that leaves out what comes to be from now on."""
+    return Place("", first_id(kernel.clock.now() + timedelta(milliseconds=1)))
+
+
+def replay_step(kernel: Kernel, wanted: DeliveryFilter, place: Place) -> tuple[int, Place]:
+    """Make up to 500 deliveries due; return how many, and where to go on.
+
+    Looks at `LOOKED_AT` rows at the most, so a step may find none and not be the last.
+    """
+    near = select(DELIVERIES.c.id).where(*wanted.bounds(), DELIVERIES.c.id < place.until)
+    near = near.where(DELIVERIES.c.id > (place.after or "")).order_by(DELIVERIES.c.id)
+    window = near.limit(LOOKED_AT).subquery()
+    page: Select[Any] = (
+        select(DELIVERIES.c.id)
+        .join(window, window.c.id == DELIVERIES.c.id)
+        .where(*_replayable(wanted))
+        .order_by(window.c.id)
+        .limit(BATCH)
+    )
+    with kernel.reading() as session:
+        ids = list(session.scalars(page))
+        full = len(ids) == BATCH
+        after = ids[-1] if full else session.scalar(near.offset(LOOKED_AT - 1).limit(1))
+    if not ids:
+        return 0, Place(after, place.until)
+    with kernel.transaction() as session:
+        return _make_due(kernel, session, ids), Place(after, place.until)
 
 
 def _replayable(wanted: DeliveryFilter) -> list[ColumnElement[bool]]:

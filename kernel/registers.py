@@ -28,6 +28,9 @@ class Worker(Base):
     running: Mapped[str] = mapped_column(Text)
     # The origins it sends nothing to for a while (its breakers), with a space between.
     broken: Mapped[str] = mapped_column(Text)
+    # Those whose while is over, and of which it does not know better yet: half-open breakers.
+    # Null: written by a release that did not tell.
+    probing: Mapped[str | None] = mapped_column(Text)
 
 
 class ServiceKey(Base):
@@ -53,3 +56,19 @@ class ProcessMetrics(Base):
     written_at: Mapped[datetime] = mapped_column(UTCDateTime)
     # All of it since the row began, as JSON; see `kernel.metering`.
     series: Mapped[str] = mapped_column(long_text())
+
+
+class Minute(Base):
+    """What all of the installation did in one minute, for charts; see `kernel.minutes`."""
+
+    __tablename__ = "minutes"
+
+    began_at: Mapped[datetime] = mapped_column(UTCDateTime, primary_key=True)
+    # Orders accepted, and orders that ended.
+    accepted: Mapped[int]
+    finished: Mapped[int]
+    # POSTs begun, and those of them that delivered.
+    attempts: Mapped[int]
+    delivered: Mapped[int]
+    # How long the orders that ended had taken, a sample: JSON, see `kernel.minutes.Durations`.
+    took: Mapped[str] = mapped_column(Text)

@@ -31,13 +31,19 @@ class Presence:
         self.id = new_id(self.started_at)
 
     def note(
-        self, session: Session, now: datetime, running: Iterable[str], broken: Iterable[str]
+        self,
+        session: Session,
+        now: datetime,
+        running: Iterable[str],
+        broken: Iterable[str],
+        probing: Iterable[str] = (),
     ) -> None:
         """Write what this process does now. One statement; the first time, two."""
         values = {
             "seen_at": now,
             "running": " ".join(sorted(running)[:SHOWN]),
             "broken": " ".join(sorted(broken)[:SHOWN]),
+            "probing": " ".join(sorted(probing)[:SHOWN]),
         }
         noted = session.execute(update(Worker).where(Worker.id == self.id).values(values))
         if rowcount(noted) == 0:

@@ -22,6 +22,7 @@ from kernel.config.settings import Settings, load
 from kernel.database import READ_ONLY, make_engine
 from kernel.errors import ConfigurationError, Unavailable
 from kernel.handlers import Handlers, Run, load_handlers
+from kernel.keyuse import KeyUses
 from kernel.metrics import Metrics
 from kernel.models import HeldOrder, Order
 from kernel.retry import RetryPolicy
@@ -31,7 +32,7 @@ from kernel.tracing import Tracer, make_tracer
 from kernel.transport import Response, Transport
 
 # The newest migration this code needs. An older schema is refused, a newer one accepted.
-SCHEMA = "0002"
+SCHEMA = "0003"
 
 # MariaDB's and MySQL's error number.
 NO_SUCH_TABLE = 1146
@@ -100,6 +101,8 @@ class Kernel:
         self.stopping = threading.Event()
         # What this process has counted.
         self.metrics = Metrics()
+        # Which API keys it has seen in use.
+        self.key_uses = KeyUses()
         # What else ends with this kernel.
         self.on_close: list[Callable[[], None]] = []
         self._given_transport = transport

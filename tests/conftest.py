@@ -19,6 +19,7 @@ from kernel.config.settings import load
 from kernel.handlers import Handlers
 from kernel.runtime import Kernel
 from kernel.testing import FakeTransport, create_tables
+from tests.browser import chromium, site, window  # noqa: F401 - fixtures
 from tests.servers import MariaDB, Redis, Server, require
 from tests.stack import Stack
 from tests.terminal import Terminal

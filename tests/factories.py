@@ -1,14 +1,14 @@
 """Rows in any state, so that a test begins at the state it is about."""
 
 import hashlib
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import insert
 
 from kernel.auth import Identity
 from kernel.columns import new_id
-from kernel.models import DELIVERIES, ORDERS, Delivery, Order
+from kernel.models import ATTEMPTS, DELIVERIES, ORDERS, Delivery, Order
 from kernel.runtime import Kernel
 from kernel.schemas import OrderRequest, encode
 from kernel.states import OrderState
@@ -64,6 +64,13 @@ def make_delivery(kernel: Kernel, order_id: str | None = None, **values: Any) ->
     with kernel.transaction() as session:
         session.execute(insert(DELIVERIES).values(row))
     return str(row["id"])
+
+
+def make_attempt(kernel: Kernel, delivery_id: str, at: datetime, reason: str | None = None) -> None:
+    """Insert an attempt that began at a moment."""
+    row = {"delivery_id": delivery_id, "number": 1, "started_at": at, "duration_ms": 5}
+    with kernel.transaction() as session:
+        session.execute(insert(ATTEMPTS).values(**row, reason=reason, phases="{}"))
 
 
 def order(kernel: Kernel, order_id: str) -> Order:

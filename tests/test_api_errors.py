@@ -250,7 +250,7 @@ def test_method_is_refused_with_405_when_the_address_has_others(
     assert answer.headers["Allow"] == allow
 
 
-@pytest.mark.parametrize("path", ["/", "/v1", "/v1/nothing", f"/v1/orders/{UNKNOWN}/x", "/test/x"])
+@pytest.mark.parametrize("path", ["/v1", "/v1/nothing", f"/v1/orders/{UNKNOWN}/x", "/test/x", "/x"])
 def test_address_answers_404_in_the_envelope_when_there_is_none(zammad: Client, path: str) -> None:
     assert is_refusal(zammad.get(path), 404, "not_found")
 

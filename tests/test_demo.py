@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
 from kernel import demo, programs
 from kernel.commands import running
@@ -117,6 +118,15 @@ def test_up_prints_a_line_that_works_and_shows_its_callback(up: Command) -> None
     up.wait_for(f"callback  order {order_id}  success")
     (order,) = json.loads(curl(up, 1))["data"]["orders"]
     assert (order["order_id"], order["state"]) == (order_id, "success")
+
+
+def test_up_prints_a_key_that_opens_the_dashboard(up: Command) -> None:
+    up.wait_for("this operator's key:")
+    found = re.search(r"(http://\S+/dashboard) with this operator's key:\s+(kwo_\S+)", up.out)
+    assert found is not None
+    form = {"key": found[2]}
+    answer = requests.post(f"{found[1]}/sign-in", data=form, timeout=10, allow_redirects=False)
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/dashboard/")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -4,13 +4,12 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from kernel.columns import new_id
+from kernel.columns import first_id, new_id
 from kernel.errors import NotFound
 from kernel.redelivery import (
     BATCH,
     DeliveryFilter,
     count,
-    first_id,
     hold_paused,
     pause,
     redeliver,

@@ -21,9 +21,9 @@ def print_table(rows: Sequence[Mapping[str, Any]], nothing: str) -> None:
         click.echo(nothing)
         return
     lines = [list(rows[0]), *([cell(value) for value in row.values()] for row in rows)]
-    widths = [max(map(_width, column)) for column in zip(*lines, strict=True)]
+    widths = [max(map(columns, column)) for column in zip(*lines, strict=True)]
     for number, line in enumerate(lines):
-        padded = (text + " " * (w - _width(text)) for text, w in zip(line, widths, strict=True))
+        padded = (text + " " * (w - columns(text)) for text, w in zip(line, widths, strict=True))
         click.secho("  ".join(padded).rstrip(), bold=number == 0)
 
 
@@ -42,6 +42,25 @@ def cell(value: Any) -> str:
     return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
 
 
-def _width(text: str) -> int:
-    """Columns on a terminal: Chinese characters take two."""
-    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+def columns(text: str) -> int:
+    """How many columns of a terminal a text takes: Chinese characters two, accents none."""
+    return sum(map(_columns_of, text))
+
+
+def cut(text: str, width: int) -> str:
+    """Cut a text to so many columns, and show that it was."""
+    if columns(text) <= width:
+        return text
+    kept, room = "", width - 1
+    for character in text:
+        room -= _columns_of(character)
+        if room < 0:
+            break
+        kept += character
+    return kept + "…" if width > 0 else ""
+
+
+def _columns_of(character: str) -> int:
+    if unicodedata.category(character) in ("Mn", "Me"):  # drawn onto the character before
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1

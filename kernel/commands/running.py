@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from kernel import auth, startup
+from kernel.auth import KeyTerms, Scope
 from kernel.commands.opening import migrated, opened
 from kernel.config import logging as kernel_logging
 from kernel.config.settings import Settings, load
@@ -42,6 +43,8 @@ log = logging.getLogger(__name__)
 VAR = Path("var")
 # The caller that `kernel up` makes for you; its key is a new one at each start.
 CALLER = "kernel-up"
+# Its operator, who may sign in to the dashboard.
+OPERATOR = "kernel-up-operator"
 LOOPBACK = "127.0.0.1/32"
 
 
@@ -114,10 +117,13 @@ def up() -> None:
         _start(supervisor, settings)
         with opened(settings, handlers=True) as kernel:
             key, secrets = _credentials(kernel)
+            operator = _operator_key(kernel)
             sample = _sample(kernel.handlers)
         with Inbox(secrets, _show) as inbox:
             supervisor.wait_until_ready()
             _welcome(settings, key, sample | {"callback_url": inbox.url})
+            if settings.dashboard != "off":
+                _invite(settings, operator)
             supervisor.run_forever()
     click.echo("stopped")
 
@@ -179,6 +185,18 @@ def _credentials(kernel: Kernel) -> tuple[str, list[str]]:
     return made.api_key.get_secret_value(), secrets
 
 
+def _operator_key(kernel: Kernel) -> str:
+    """Return a fresh API key of an operator."""
+    now, terms = kernel.clock.now(), KeyTerms(frozenset({Scope.OPERATOR}))
+    with kernel.transaction() as session:
+        try:
+            made = auth.rotate_key(session, OPERATOR, now, terms)
+        except NotFound:
+            made = auth.add(session, OPERATOR, now, terms=terms)
+    assert made.api_key is not None  # noqa: S101 - both ways make one
+    return made.api_key.get_secret_value()
+
+
 def _show(received: Received) -> None:
     line = f"callback  order {received.order_id}  {received.data['state']}: {received.msg}"
     click.echo(f"{line}  (signature verified)")
@@ -203,5 +221,14 @@ Submit an order; its callback shows up here:
 See how it ended:
 
   curl '{address}/v1/orders?limit=1' {authorization}
+"""
+    )
+
+
+def _invite(settings: Settings, key: str) -> None:
+    click.echo(
+        f"""See it all at http://{reachable(settings.bind)}/dashboard with this operator's key:
+
+  {key}
 """
     )

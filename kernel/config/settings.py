@@ -38,7 +38,11 @@ SCHEDULE = (5.0, 60.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 50400.0, 72000.0
 
 
 # What to write where a regular expression would be no help.
-FORMS = {"bind": "HOST:PORT, such as 127.0.0.1:8000", "handlers": "module:attribute"}
+FORMS = {
+    "bind": "HOST:PORT, such as 127.0.0.1:8000",
+    "handlers": "module:attribute",
+    "public_url": "https://HOST, such as https://kernel.example.net",
+}
 
 
 def _split(value: Any) -> Any:
@@ -115,6 +119,10 @@ BrokerUrl = Annotated[SecretStr, AfterValidator(_brokers)]
 ResultUrl = Annotated[SecretStr, AfterValidator(_results)]
 # Requests per key; empty is off.
 RateLimit = Annotated[str, Field(pattern=r"^([1-9][0-9]{0,8}/(second|minute|hour|day))?$")]
+# No user, query or fragment: paths are put behind it.
+PublicUrl = Annotated[
+    str, Field(pattern=r"^(https?://[^\s/?#@\\]+(/[^\s?#\\]*)?)?$", max_length=500)
+]
 Address = Annotated[
     str, Field(pattern=r"^(\[[0-9a-fA-F:]+\]|[^:/\s]+):\d{1,5}$"), AfterValidator(_port)
 ]
@@ -137,7 +145,9 @@ class Settings(BaseSettings):
     otel: Literal["off", "on"] = "off"
 
     bind: Address = "127.0.0.1:8000"
+    public_url: PublicUrl = ""
     auth: Literal["required", "off"] = "required"
+    dashboard: Literal["on", "read-only", "off"] = "on"
     # MariaDB takes statements of 16 MiB by default, and an order may grow fourfold in one.
     max_body_bytes: int = Field(1_048_576, ge=1024, le=4_194_304)
     api_processes: int = Field(2, ge=1, le=256)

@@ -34,6 +34,7 @@ from kernel.submit import MAX_PAGE, PAGE, OrderFilter, cancel, get_order, list_o
 from kernel.tasks import make_worker
 from kernel.views.errors import json_response
 from kernel.views.holding import Holding
+from kernel.views.ordered import Ordered
 from kernel.views.requests import accept, identity, orderer, read_members
 
 RETRY_AFTER = {"Retry-After": "1"}
@@ -70,15 +71,17 @@ class ListQuery(BaseModel, extra="forbid"):
 class Api:
     """The views, bound to one kernel; hints and results go out after the commit."""
 
-    def __init__(self, kernel: Kernel, hints: Hints) -> None:
+    def __init__(self, kernel: Kernel, hints: Hints, pages: Ordered) -> None:
         self.kernel = kernel
         self.hints = hints
+        self.pages = pages
         self.language = kernel.settings.language
 
     def submit_order(self) -> Response:
         """POST /v1/orders: 202 and the order's place, once its row is committed."""
         who = orderer(self.kernel)
         members = read_members(self.kernel.settings.max_body_bytes)
+        self.pages.prepare()
         accepted = accept(self.kernel, who, members)
         self.hints.hint([accepted.order_id])
         place = {"Location": url_for(".show_order", order_id=accepted.order_id)}
@@ -88,6 +91,7 @@ class Api:
             return answer
         state = OrderState.PENDING
         data = {"order_id": accepted.order_id, "select_tag": members["select_tag"], "state": state}
+        data["page"] = self.pages.link(accepted.order_id)
         body = envelope(STATUS[state], text(state, self.language), data)
         return json_response(202, body, place | RETRY_AFTER)
 
@@ -145,6 +149,7 @@ class Api:
         with self.kernel.reading() as session:
             order = get_order(session, caller_id, order_id)
             body = order_envelope(order, self.language, list_deliveries(session, order_id))
+        body["data"]["page"] = self.pages.link(order_id)
         if order.state in FINAL:
             return json_response(200, body)
         return json_response(202, body, RETRY_AFTER)
@@ -153,13 +158,13 @@ class Api:
         return json_response(status, envelope(0, text("success", self.language), data))
 
 
-def api_blueprint(kernel: Kernel, hints: Hints) -> Blueprint:
-    """Build the blueprint of the API for ``kernel``.
+def api_blueprint(kernel: Kernel, hints: Hints, pages: Ordered) -> Blueprint:
+    """Build the blueprint of the API for ``kernel``; ``pages`` makes the links to orders' pages.
 
     What lies below its addresses, and methods they do not have, are its own too: an application
     that mounts it would otherwise answer those in words of its own.
     """
-    api, holding = Api(kernel, hints), Holding(kernel)
+    api, holding = Api(kernel, hints, pages), Holding(kernel)
     blueprint = Blueprint("api", __name__, url_prefix="/v1")
     views: dict[str, dict[str, Callable[..., Response]]] = {
         "/orders": {"POST": api.submit_order, "GET": api.show_orders},

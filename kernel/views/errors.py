@@ -34,6 +34,7 @@ STATUS: dict[type[errors.KernelError], int] = {
 HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
 # Answers are one caller's, and of this moment.
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+DATABASE_ERRORS = (DBAPIError, MySQLError, PoolTimeout)
 
 
 def json_response(
@@ -71,6 +72,16 @@ def status_of(error: errors.KernelError) -> int:
     return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
 
 
+def is_away(error: DBAPIError | MySQLError | PoolTimeout) -> bool:
+    """Tell, in the log too, whether an error came of a database that is away or busy."""
+    lost = isinstance(error, PoolTimeout) or getattr(error, "connection_invalidated", False)
+    cause = getattr(error, "orig", error)
+    if not (lost or is_passing(cause)):
+        return False
+    log.warning("unavailable: %s", cause)
+    return True
+
+
 def install(target: Flask | Blueprint, language: Language) -> None:
     """Answer every error raised under ``target`` in the envelope."""
 
@@ -90,11 +101,8 @@ def install(target: Flask | Blueprint, language: Language) -> None:
         return answer
 
     def on_database_error(error: DBAPIError | MySQLError | PoolTimeout) -> Response:
-        lost = isinstance(error, PoolTimeout) or getattr(error, "connection_invalidated", False)
-        cause = getattr(error, "orig", error)
-        if not (lost or is_passing(cause)):
+        if not is_away(error):
             return on_bug(error)
-        log.warning("unavailable: %s", cause)
         return refusal(errors.Unavailable(retry_after=2), language)
 
     def on_bug(error: Exception) -> Response:
@@ -104,6 +112,6 @@ def install(target: Flask | Blueprint, language: Language) -> None:
 
     target.register_error_handler(errors.KernelError, on_kernel_error)
     target.register_error_handler(HTTPException, on_http_error)
-    for kind in (DBAPIError, MySQLError, PoolTimeout):
+    for kind in DATABASE_ERRORS:
         target.register_error_handler(kind, on_database_error)
     target.register_error_handler(Exception, on_bug)

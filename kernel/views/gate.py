@@ -59,9 +59,16 @@ class Gate:
 
     def count(self, who: Identity) -> None:
         """Count one request of a known key. Raises TooManyRequests."""
+        self._count(f"caller {who.caller_id}" if who.key_id is None else f"key {who.key_id}")
+
+    def count_wrong_key(self, address: str) -> None:
+        """Count a sign-in that failed, by where it came from. Raises TooManyRequests."""
+        self._count(f"address {address}")
+
+    def _count(self, whose: str) -> None:
         if self._hit is None:
             return
-        g.kernel_key = f"caller {who.caller_id}" if who.key_id is None else f"key {who.key_id}"
+        g.kernel_key = whose
         try:
             self._hit()
         except RateLimitExceeded as exceeded:

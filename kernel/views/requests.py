@@ -10,7 +10,7 @@ from flask import Request, request
 from gunicorn.http.errors import ParseException
 
 from kernel.addresses import check_url
-from kernel.auth import Identity, Scope, check, identify, identity_of
+from kernel.auth import Identity, Scope, identify, identify_key, identity_of
 from kernel.errors import (
     AddressRefused,
     BodyTooLarge,
@@ -85,6 +85,16 @@ def accept(kernel: Kernel, who: Identity, members: Mapping[str, Any]) -> Accepte
     return accepted
 
 
+def accept_again(kernel: Kernel, who: Identity, members: Mapping[str, Any]) -> Accepted:
+    """Validate and store an order that an operator repeats for its caller; always a new one.
+
+    Raises InvalidOrder when it would be refused today, TooManyPending, Unavailable.
+    """
+    accepted = _submit_below_pressure(kernel, who, checked_order(kernel, who, members), None)
+    log.info("order submitted again", extra={"order_id": accepted.order_id, "caller": who.name})
+    return accepted
+
+
 def _accepted(kernel: Kernel, who: Identity, members: Mapping[str, Any]) -> Accepted:
     key = idempotency_key()
     try:
@@ -153,9 +163,9 @@ def identity(kernel: Kernel, scope: Scope) -> Identity:
     this host.
     """
     key = _credentials(request)
-    if key is None and not (kernel.settings.auth == "off" and _is_local(request)):
+    if key is None and not (kernel.settings.auth == "off" and is_local(request)):
         raise Unauthenticated
-    who = _anonymous(kernel) if key is None else _known(kernel, key)
+    who = anonymous(kernel) if key is None else _known(kernel, key)
     if (found := gate()) is not None:
         found.count(who)
     who.require(scope)
@@ -181,16 +191,22 @@ def orderer(kernel: Kernel) -> Identity:
 
 
 def _check(kernel: Kernel, who: Identity) -> None:
-    with kernel.asking() as connection:
-        check(connection, who, kernel.clock.now())
+    """Raise Unauthenticated when the key behind ``who`` was revoked, or expired, meanwhile."""
+    if who.key_id is not None:
+        with kernel.asking() as connection:
+            identify_key(connection, who.key_id, kernel.clock.now())
 
 
 def _known(kernel: Kernel, key: str) -> Identity:
+    now = kernel.clock.now()
     with kernel.asking() as connection:
-        return identify(connection, key, kernel.clock.now())
+        who = identify(connection, key, now)
+    kernel.key_uses.note(who.key_id, now)
+    return who
 
 
-def _anonymous(kernel: Kernel) -> Identity:
+def anonymous(kernel: Kernel) -> Identity:
+    """Return the caller that needs no credentials."""
     with kernel.reading() as session:
         return identity_of(session)
 
@@ -208,27 +224,34 @@ def _credentials(asked: Request) -> str | None:
     raise Unauthenticated
 
 
-def _is_local(asked: Request) -> bool:
-    """Tell whether a program on this host asks: no proxy for others, no web page in a browser.
+def is_local(asked: Request) -> bool:
+    """Tell whether a program on this host asks, and no web page in a browser on it.
 
-    A page anywhere can make its visitor's browser POST to 127.0.0.1, by that address (then
-    Origin says whose page it is) or by a name of its own that leads there (then Host does).
+    A page anywhere can make its visitor's browser POST to 127.0.0.1: then Origin says whose it is.
+    """
+    origin = asked.headers.get("Origin", f"http://{asked.host}")
+    return origin.partition("://")[2] == asked.host and is_direct(asked)
+
+
+def is_direct(asked: Request) -> bool:
+    """Tell whether this host asks for this host, and no proxy for others.
+
+    A page anywhere can give its visitor's browser a name of its own that leads to 127.0.0.1: then
+    Host says so.
     """
     if any(name.lower().startswith(PROXIED) for name, _ in asked.headers):
         return False
-    origin = asked.headers.get("Origin", f"http://{asked.host}")
-    if origin.partition("://")[2] != asked.host:
-        return False
-    return _is_loopback(asked.remote_addr or "") and _is_loopback(_name_of(asked.host))
+    return is_loopback(asked.remote_addr or "") and is_loopback(name_of(asked.host))
 
 
-def _name_of(host: str) -> str:
+def name_of(host: str) -> str:
     """Return the host of ``host:port``, the usual name of this one as its address."""
     name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
     return "127.0.0.1" if name == "localhost" else name
 
 
-def _is_loopback(address: str) -> bool:
+def is_loopback(address: str) -> bool:
+    """Tell whether an address leads nowhere but to this host."""
     try:
         return ipaddress.ip_address(address).is_loopback
     except ValueError:  # a unix socket has no address; a name may be anybody's

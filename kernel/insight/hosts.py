@@ -1,0 +1,147 @@
+"""The receivers that need somebody's eye: what waits for them, what was given up, who is paused."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from sqlalchemy import bindparam, func, select
+from sqlalchemy.orm import Session
+
+from kernel.backlog import RECENT
+from kernel.insight.work import Process
+from kernel.models import DELIVERIES
+from kernel.origins import hosts_of
+from kernel.redelivery import list_pauses
+from kernel.runtime import Kernel
+from kernel.states import DeliveryState
+
+SHOWN = 50
+# What is counted for one host at the most.
+LIMIT = 10_000
+UNSETTLED = (DeliveryState.PENDING, DeliveryState.HELD, DeliveryState.DEAD)
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+LONG_AHEAD = timedelta(days=1000)
+
+
+class Breaker(StrEnum):
+    """Whether callbacks go to an origin; each dispatcher has a breaker of its own."""
+
+    CLOSED = "closed"
+    HALF = "half"
+    OPEN = "open"
+
+
+@dataclass(slots=True)
+class Host:
+    """One origin, or a paused host to which nothing is owed now. Counts stop at `LIMIT`."""
+
+    # scheme://host:port; of a paused host the bare name.
+    origin: str
+    breaker: Breaker = Breaker.CLOSED
+    # How many of the processes alive send nothing to it for a while.
+    open_in: int = 0
+    # What people paused that this origin belongs to, as they wrote it.
+    pauses: list[str] = field(default_factory=list)
+    oldest_due: datetime | None = None
+    due: int = 0
+    held: int = 0
+    # Given up in the last 24 hours.
+    dead: int = 0
+    # Whose deliveries, by state.
+    callers: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+
+    @property
+    def host(self) -> str:
+        """What a person calls it to pause it: name:port."""
+        return self.origin.partition("://")[2] or self.origin
+
+    @property
+    def rank(self) -> tuple[bool, bool, datetime, str]:
+        """What is paused or broken comes first, then whoever waits longest."""
+        due = self.oldest_due or LONG_AGO + 100 * LONG_AHEAD
+        return (not self.pauses, self.breaker is Breaker.CLOSED, due, self.origin)
+
+
+def hosts(kernel: Kernel, processes: Iterable[Process]) -> tuple[list[Host], int]:
+    """Return the hosts of which there is something to say, and how many more of them there are.
+
+    ``processes``: those whose breakers count.
+    """
+    now = kernel.clock.now()
+    with kernel.reading() as session:
+        found = _owed(session, now)
+        _note_breakers(found, processes)
+        _note_pauses(found, [one.host for one in list_pauses(session) if one.host is not None])
+        ranked = sorted(found.values(), key=lambda one: one.rank)
+        for host in ranked[:SHOWN]:
+            _count(session, host, now)
+    return ranked[:SHOWN], max(0, len(ranked) - SHOWN)
+
+
+def _owed(session: Session, now: datetime) -> dict[str, Host]:
+    """Find who is owed what, by jumps through the index as `deliver.due_lanes` does."""
+    lane = (DELIVERIES.c.state, DELIVERIES.c.late, DELIVERIES.c.caller_id, DELIVERIES.c.origin)
+    moment = DELIVERIES.c.next_attempt_at
+    query = select(*lane, func.min(moment), func.max(moment))
+    found: dict[str, Host] = {}
+    for state, _, caller_id, origin, first, last in session.execute(
+        query.where(DELIVERIES.c.state.in_(UNSETTLED)).group_by(*lane)
+    ):
+        if state == DeliveryState.DEAD and last < now - RECENT:
+            continue
+        host = found.setdefault(origin, Host(origin))
+        host.callers[state].add(caller_id)
+        if state == DeliveryState.PENDING and first <= now:
+            host.oldest_due = min(first, host.oldest_due or first)
+    return found
+
+
+def _note_breakers(found: dict[str, Host], processes: Iterable[Process]) -> None:
+    for process in processes:
+        for origin in process.broken:
+            host = found.setdefault(origin, Host(origin))
+            host.breaker, host.open_in = Breaker.OPEN, host.open_in + 1
+        for origin in process.probing:
+            host = found.setdefault(origin, Host(origin))
+            if host.breaker is Breaker.CLOSED:
+                host.breaker = Breaker.HALF
+
+
+def _note_pauses(found: dict[str, Host], paused: Iterable[str]) -> None:
+    for name in paused:
+        covered = [host for host in found.values() if name in hosts_of(host.origin)]
+        for host in covered or [found.setdefault(name, Host(name))]:
+            host.pauses.append(name)
+
+
+def _count(session: Session, host: Host, now: datetime) -> None:
+    """Count what is due, held and dead; a moment ago is when a dead one was given up."""
+    host.due = _counted(session, host, DeliveryState.PENDING, LONG_AGO, now)
+    host.held = _counted(session, host, DeliveryState.HELD, LONG_AGO, now + LONG_AHEAD)
+    host.dead = _counted(session, host, DeliveryState.DEAD, now - RECENT, now + LONG_AHEAD)
+
+
+def _counted(
+    session: Session, host: Host, state: DeliveryState, since: datetime, until: datetime
+) -> int:
+    if not host.callers[state]:
+        return 0
+    values = {"state": state, "callers": sorted(host.callers[state]), "origin": host.origin}
+    return session.scalar(_COUNT, {**values, "since": since, "until": until}) or 0
+
+
+_ROWS = (
+    select(DELIVERIES.c.state)
+    .where(
+        DELIVERIES.c.state == bindparam("state"),
+        DELIVERIES.c.late.in_([False, True]),
+        DELIVERIES.c.caller_id.in_(bindparam("callers", expanding=True)),
+        DELIVERIES.c.origin == bindparam("origin"),
+        # Of a dead one: when it was given up.
+        DELIVERIES.c.next_attempt_at.between(bindparam("since"), bindparam("until")),
+    )
+    .limit(LIMIT)
+)
+_COUNT = select(func.count()).select_from(_ROWS.subquery())
