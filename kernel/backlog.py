@@ -14,7 +14,7 @@ from kernel.models import DELIVERIES, ORDERS
 from kernel.runtime import Kernel
 from kernel.states import DeliveryState, OrderState
 
-LIMIT = 100_000
+LIMIT = 50_000
 # Older dead callbacks are history: somebody has seen them, or nobody will.
 RECENT = timedelta(hours=24)
 

@@ -7,6 +7,7 @@ fails. Waiting is Playwright's own: `expect` and `wait_for_*`, never for a time 
 import os
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -14,10 +15,13 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.servers import MariaDB, Redis, require
-from tests.stack import Stack
+from tests.stack import PATIENCE, Stack
+from tests.visitors import operator_key
+from tests.waiting import wait_until
+from tests.watched import STEPS, Leader
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Playwright
 
 ROOT = Path(__file__).resolve().parent.parent
 SCREENSHOTS = ROOT / "var" / "screenshots"
@@ -28,6 +32,8 @@ FLAGS = [
 ]
 # Two cores, a database and a browser: nothing waits longer than it must.
 PATIENCE_MS = 30_000
+# A receiver that says so is not asked again.
+GONE = 410
 # What axe-core calls its findings, from the worst on; the lesser ones are advice.
 GRAVE = ("critical", "serious")
 # Lets a test say whether anybody looks at the page: a window without a screen is always seen.
@@ -85,6 +91,12 @@ class Window:
             for node in one["nodes"]
         ]
 
+    def quiet_for(self, milliseconds: int) -> bool:
+        """Let the page's time pass; tell whether it asked for nothing. Its clock is installed."""
+        asked = len(self.asked)
+        self.page.clock.run_for(milliseconds)
+        return len(self.asked) == asked
+
     def look_away(self) -> None:
         """Put the window into the background; needs `LOOK_AWAY` in the page."""
         self._look("true")
@@ -99,18 +111,27 @@ class Window:
         )
 
 
+@contextmanager
+def launched(playwright: "Playwright") -> Iterator["Browser"]:
+    """Run Debian's Chromium."""
+    as_root = ["--no-sandbox"] if os.geteuid() == 0 else []
+    path = require("chromium", "chromium-browser")
+    browser = playwright.chromium.launch(executable_path=path, args=[*FLAGS, *as_root])
+    try:
+        yield browser
+    finally:
+        browser.close()
+
+
 @pytest.fixture(scope="module")
 def chromium() -> Iterator["Browser"]:
     """The browser, for one file of tests: its loop would be in the way of others."""
     from playwright.sync_api import expect, sync_playwright
 
     expect.set_options(timeout=PATIENCE_MS)
-    as_root = ["--no-sandbox"] if os.geteuid() == 0 else []
-    path = require("chromium", "chromium-browser")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=[*FLAGS, *as_root])
+    require("chromium", "chromium-browser")
+    with sync_playwright() as playwright, launched(playwright) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +141,8 @@ def site(
     """One installation for a file of tests: API and worker, with handlers fit to be watched."""
     url = mariadb.create_database()
     folder = tmp_path_factory.mktemp("site")
-    with Stack(folder, url, redis, handlers="tests.watched:handlers") as stack:
+    more = {"handlers": "tests.watched:handlers", "worker_processes": 2}
+    with Stack(folder, url, redis, **more) as stack:
         stack.api()
         stack.worker()
         yield stack
@@ -140,5 +162,54 @@ def window(chromium: "Browser", site: Stack) -> Iterator[Callable[..., Window]]:
     yield open_window
     for one in opened:
         one.context.close()
-    assert [one.errors for one in opened if one.errors] == []
-    assert [url for one in opened for url in one.outside()] == []
+    wrong = [error for one in opened for error in one.errors]
+    assert not wrong, f"errors in the console: {wrong}"
+    outside = [url for one in opened for url in one.outside()]
+    assert not outside, f"asked of another host: {outside}"
+
+
+@pytest.fixture(scope="module")
+def operators_key(site: Stack) -> str:
+    """A key that opens the dashboard of the installation."""
+    return operator_key(site.kernel)
+
+
+@pytest.fixture
+def operator(window: Callable[..., Window], operators_key: str) -> Callable[..., Window]:
+    """Open windows in which an operator is signed in, at the overview."""
+
+    def sign_in(**options: Any) -> Window:
+        visitor = window(**{"locale": "en-GB", **options})
+        visitor.page.goto("/dashboard/sign-in")
+        visitor.page.locator("input[name=key]").fill(operators_key)
+        visitor.page.locator("main button").click()
+        visitor.page.wait_for_url("**/dashboard/")
+        return visitor
+
+    return sign_in
+
+
+@pytest.fixture
+def leader(tmp_path: Path) -> Iterator[Leader]:
+    """Somebody who sets the pace of an order, and lets it end in the end."""
+    found = Leader(tmp_path / "pace")
+    yield found
+    found.go(STEPS)
+
+
+def ordered(site: Stack, select_tag: str, path: str = "", **args: Any) -> str:
+    """Submit an order whose callback goes to this path of the receiver; return its id."""
+    order = {"select_tag": select_tag, "callback_url": f"{site.receiver.url}{path}", **args}
+    return str(site.post("/v1/orders", order).json()["data"]["order_id"])
+
+
+def given_up(site: Stack, path: str) -> str:
+    """An order whose callback is dead: its receiver said that it is gone. Its id."""
+    site.receiver.script(GONE, path=f"/{path}")
+    order_id = ordered(site, "create_project", path, projname="x")
+
+    def states() -> list[str]:
+        return [one["state"] for one in site.show(order_id)["deliveries"]]
+
+    wait_until(lambda: states() == ["dead"], PATIENCE, "a dead callback")
+    return order_id

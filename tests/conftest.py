@@ -19,7 +19,14 @@ from kernel.config.settings import load
 from kernel.handlers import Handlers
 from kernel.runtime import Kernel
 from kernel.testing import FakeTransport, create_tables
-from tests.browser import chromium, site, window  # noqa: F401 - fixtures
+from tests.browser import (  # noqa: F401 - fixtures
+    chromium,
+    leader,
+    operator,
+    operators_key,
+    site,
+    window,
+)
 from tests.servers import MariaDB, Redis, Server, require
 from tests.stack import Stack
 from tests.terminal import Terminal

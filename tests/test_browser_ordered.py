@@ -1,7 +1,6 @@
 """The page for the person who ordered, in a browser, on a real installation."""
 
 from collections.abc import Callable
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -13,11 +12,6 @@ from tests.watched import STEPS, Leader
 
 HOSTILE = "<img src=x onerror=alert(1)>\u202e\x1b[31m {{7*7}}"
 Open = Callable[..., Window]
-
-
-@pytest.fixture
-def leader(tmp_path: Path) -> Leader:
-    return Leader(tmp_path / "pace")
 
 
 def page_of(site: Stack, order_id: str) -> str:

@@ -35,7 +35,8 @@ TEXTS: dict[str, dict[Language, str]] = {
     "docs_key_hint": {
         "en": "The document names your operator's order types, so it needs a key that may read. "
         "The key stays in this page: closing it forgets the key.",
-        "zh": "接口文档包含运维方的工单类型，需要具有读取权限的密钥。密钥只保留在本页，关闭即失效。",
+        "zh": "接口文档包含运维方的工单类型，需要具有读取权限的密钥。"
+        "密钥只保留在本页，关闭即失效。",
     },
     "docs_session": {
         "en": "Shown because you are signed in to the dashboard. To send requests from here, "
