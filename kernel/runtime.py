@@ -30,7 +30,7 @@ from kernel.tracing import Tracer, make_tracer
 from kernel.transport import Response, Transport
 
 # The newest migration this code needs. An older schema is refused, a newer one accepted.
-SCHEMA = "0002"
+SCHEMA = "0003"
 
 # MariaDB's and MySQL's error number.
 NO_SUCH_TABLE = 1146
