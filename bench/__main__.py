@@ -1,5 +1,8 @@
 """Measures kernel beside the code it replaces, in one run: ./run bench [--quick]
 
+`./run bench growth` asks whether it stays as fast with a million orders in the tables, and
+`./run bench scale` what one more process brings; see `bench.growth` and `bench.scale`.
+
 Every system runs all the time; the rounds of all of them alternate, so that whatever else the
 machine does is fair to all. What is shown are medians. See docs/performance.md.
 """
@@ -12,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from bench import growth, scale
 from bench.floor import Bare, Floor
 from bench.load import Load, measure
 from bench.plan import QUICK, Plan, Rounds
@@ -77,4 +81,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    others = {"growth": growth.main, "scale": scale.main}
+    if len(sys.argv) > 1 and sys.argv[1] in others:
+        others[sys.argv[1]](sys.argv[2:])
+    else:
+        main()

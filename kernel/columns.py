@@ -106,17 +106,26 @@ def new_id(now: datetime) -> str:
     The twelve bits after the version carry the fraction of the millisecond (section 6.2,
     method 3), so ids made by one process sort by time and pages can be cut by id.
     """
-    millis, micros = divmod(int(now.timestamp() * 1_000_000), 1000)
-    number = millis << 80 | 0x7 << 76 | (micros * 4096 // 1000) << 64
-    number |= 0b10 << 62 | secrets.randbits(62)
-    text = f"{number:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    return _text(_number(now) | secrets.randbits(62))
 
 
 def first_id(moment: datetime) -> str:
-    """Return the lowest UUIDv7 of ``moment`` (RFC 9562, section 5.7)."""
-    text = f"{int(moment.timestamp() * 1000):012x}"
-    return f"{text[:8]}-{text[8:]}-7000-8000-000000000000"
+    """Return the lowest UUIDv7 of ``moment``, to the microsecond; no id made later is below it.
+
+    So times are ranges of ids, which stand in indexes. For moments before 1970 that of 1970.
+    """
+    return _text(_number(moment))
+
+
+def _number(moment: datetime) -> int:
+    """Return the time, version and variant of an id, as the 128 bits of a UUID."""
+    millis, micros = divmod(max(0, int(moment.timestamp() * 1_000_000)), 1000)
+    return millis << 80 | 0x7 << 76 | (micros * 4096 // 1000) << 64 | 0b10 << 62
+
+
+def _text(number: int) -> str:
+    text = f"{number:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def time_of(id: str) -> datetime:

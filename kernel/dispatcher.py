@@ -24,6 +24,7 @@ from kernel.handlers import Run
 from kernel.handover import Desk, DueDelivery
 from kernel.origins import Origins
 from kernel.redelivery import hold_paused
+from kernel.retention import Pruning
 from kernel.roster import Presence
 from kernel.runtime import Kernel
 from kernel.sweep import HINTS, Swept, due_orders, note_tags, sweep, take_turn
@@ -64,8 +65,7 @@ class Dispatcher:
         self._works = works
         self._overdue = overdue or _end_process
         self._beat = beat or (lambda: None)
-        self._wake = threading.Event()
-        self._stop = threading.Event()
+        self._wake, self._stop = threading.Event(), threading.Event()
         self._ended: queue.SimpleQueue[FinishedAttempt] = queue.SimpleQueue()
         self._later: queue.SimpleQueue[tuple[float, str]] = queue.SimpleQueue()
         self._senders = ThreadPoolExecutor(self.threads, thread_name_prefix="sender")
@@ -76,14 +76,13 @@ class Dispatcher:
         self._gathering = False  # a time is set for the next record: no need to wake for more
         # The rest belongs to the dispatcher's thread alone.
         self._unrecorded: list[FinishedAttempt] = []
-        self._round_at = self._look_at = self._record_at = 0.0
+        self._round_at = self._look_at = self._record_at = self._looked = 0.0
         self._timers: list[tuple[float, str]] = []
-        # Since when the database was reached without a break (monotonic), and the last sweep look.
+        # Since when the database was reached without a break (monotonic).
         self._reached_since: float | None = None
-        self._looked = 0.0
         self._presence: Presence | None = None
-        self._noted = 0.0
-        self._metered = time.monotonic()
+        self._noted, self._metered = 0.0, time.monotonic()
+        self._pruning = Pruning(kernel)
         self._thread = threading.Thread(target=self.run, name="dispatcher", daemon=True)
 
     def start(self) -> None:
@@ -138,6 +137,7 @@ class Dispatcher:
         wanted = self._claim()
         self._hint_timers()
         self._sweep()
+        self._pruning.go_on()
         self._note()
         self._meter()
         return wanted
@@ -158,7 +158,8 @@ class Dispatcher:
     def _wait(self, busy: bool) -> None:
         now = time.monotonic()
         record_at = self._record_at if self._unrecorded else now + IDLE_SECONDS
-        first = min([now + IDLE_SECONDS, record_at, *(moment for moment, _ in self._timers[:1])])
+        timers = (moment for moment, _ in self._timers[:1])
+        first = min([now + IDLE_SECONDS, record_at, self._pruning.due_at or record_at, *timers])
         if not busy and self._wake.wait(max(0.0, first - now)):
             # What happens together is dealt with together: one commit for many attempts.
             self._stop.wait(max(0.0, self._round_at + ROUND_SECONDS - time.monotonic()))
@@ -270,6 +271,7 @@ class Dispatcher:
             note_tags(self.kernel)
         hold_paused(self.kernel)
         swept = sweep(self.kernel, rescue=rescue)
+        self._pruning.begin()
         self.hints.hint(swept.rescued)
         for order_id, outcome in swept.failed.items():
             self.hints.finished(order_id, outcome)

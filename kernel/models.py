@@ -127,6 +127,9 @@ class Order(Base):
         Index(None, "state", "run_after"),
         # For pages of one state, and for the few that run: their leases stand in no index.
         Index(None, "state", "id"),
+        # For pages by kind and state, of everybody and of one caller; see `kernel.listing`.
+        Index(None, "state", "select_tag", "id"),
+        Index(None, "caller_id", "state", "select_tag", "id"),
         Index(None, "finished_at"),
     )
 

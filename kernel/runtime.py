@@ -32,7 +32,7 @@ from kernel.tracing import Tracer, make_tracer
 from kernel.transport import Response, Transport
 
 # The newest migration this code needs. An older schema is refused, a newer one accepted.
-SCHEMA = "0003"
+SCHEMA = "0004"
 
 # MariaDB's and MySQL's error number.
 NO_SUCH_TABLE = 1146

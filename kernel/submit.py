@@ -1,4 +1,4 @@
-"""T1: accept an order, look orders up, cancel one. Knows nothing of HTTP or Celery.
+"""T1: accept an order, look one up, cancel one. Knows nothing of HTTP or Celery.
 
 An order is accepted when its row is committed; the caller of these functions hints afterwards.
 """
@@ -7,12 +7,11 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.orm import Session, defer
+from sqlalchemy.orm import Session
 
 from kernel.auth import KEY_HOLDS, Identity
 from kernel.columns import ID, new_id
@@ -36,8 +35,6 @@ from kernel.tracecontext import UNTRACED, Trace
 TRIES = 4
 # Whoever has waited this long is told to come back: a ticketing system waits a few seconds.
 RETRY_SECONDS = 1.0
-PAGE = 50
-MAX_PAGE = 200
 MAX_KEY = 255
 T = TypeVar("T")
 _INSERT = insert(ORDERS)
@@ -60,18 +57,6 @@ class Accepted:
 
     order_id: str
     replayed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class OrderFilter:
-    """Which orders to list, newest first; ``before`` is the last id of the previous page."""
-
-    state: str | None = None
-    select_tag: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-    before: str | None = None
-    limit: int = PAGE
 
 
 def submit(
@@ -197,22 +182,6 @@ def get_order(session: Session, caller_id: int | None, order_id: str) -> Order:
     if order is None or caller_id not in (None, order.caller_id):
         raise NotFound(f"there is no order {order_id[:64]}")
     return order
-
-
-def list_orders(session: Session, caller_id: int | None, wanted: OrderFilter) -> list[Order]:
-    """Return up to ``wanted.limit`` orders, newest first, for `order_summary`."""
-    conditions = {
-        "caller_id": None if caller_id is None else Order.caller_id == caller_id,
-        "state": None if wanted.state is None else Order.state == wanted.state,
-        "tag": None if wanted.select_tag is None else Order.select_tag == wanted.select_tag,
-        "since": None if wanted.since is None else Order.created_at >= wanted.since,
-        "until": None if wanted.until is None else Order.created_at < wanted.until,
-        "before": None if wanted.before is None else Order.id < wanted.before,
-    }
-    large = (defer(Order.args), defer(Order.result), defer(Order.run_state))
-    query = select(Order).options(*large).order_by(Order.id.desc())
-    query = query.where(*(c for c in conditions.values() if c is not None))
-    return list(session.scalars(query.limit(min(wanted.limit, MAX_PAGE))))
 
 
 def cancel(kernel: Kernel, caller_id: int | None, order_id: str) -> OrderState:

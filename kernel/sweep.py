@@ -1,4 +1,4 @@
-"""What makes lost messages and dead workers harmless: find what is due, rescue, fail, prune.
+"""What makes lost messages and dead workers harmless: find what is due, rescue, fail.
 
 Any dispatcher may sweep; a conditional update on one row lets one of them do so per interval.
 Returns ids; the dispatcher sends the hints.
@@ -6,21 +6,20 @@ Returns ids; the dispatcher sends the hints.
 
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import chain, zip_longest
 
-from sqlalchemy import delete, exists, insert, select, text, update
+from sqlalchemy import insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
 from kernel import metering
+from kernel.columns import first_id
 from kernel.messages import text as message
 from kernel.metrics import RESCUED
 from kernel.models import (
-    ATTEMPTS,
-    DELIVERIES,
     FENCE,
     HELD,
     ORDERS,
@@ -31,15 +30,13 @@ from kernel.models import (
 )
 from kernel.roster import forget_silent
 from kernel.runtime import Kernel
-from kernel.states import FINAL, DeliveryState, OrderState, Outcome
+from kernel.states import OrderState, Outcome
 
 log = logging.getLogger(__name__)
 
 HINTS = 200
 RESCUES = 100
-PRUNE = 500
 UNKNOWN_AFTER = timedelta(hours=1)
-UNFINISHED = (DeliveryState.PENDING, DeliveryState.HELD)
 
 
 @dataclass(slots=True)
@@ -48,7 +45,6 @@ class Swept:
 
     rescued: list[str] = field(default_factory=list)
     failed: dict[str, Outcome] = field(default_factory=dict)
-    pruned: int = 0
 
 
 def take_turn(kernel: Kernel) -> bool:
@@ -76,7 +72,7 @@ def _first_turn(kernel: Kernel, now: datetime) -> bool:
 
 
 def sweep(kernel: Kernel, *, rescue: bool) -> Swept:
-    """Sweep once: rescue, fail orders of unknown tags, forget workers that are gone, prune.
+    """Sweep once: rescue, fail orders of unknown tags, forget workers that are gone.
 
     ``rescue`` is False until this process has reached the database without a break for a whole
     lease: an outage is not a death. What is due is found by `due_orders`, before and apart from
@@ -88,7 +84,6 @@ def sweep(kernel: Kernel, *, rescue: bool) -> Swept:
     _fail_unknown(kernel, swept)
     with kernel.transaction() as session:
         forget_silent(session, kernel.clock.now())
-    swept.pruned = prune(kernel)
     metering.fold(kernel)
     return swept
 
@@ -220,52 +215,38 @@ def note_tags(kernel: Kernel) -> None:
 def _fail_unknown(kernel: Kernel, swept: Swept) -> None:
     """Fail orders whose tag no worker has known for an hour; until then a rollout may be on."""
     limit = kernel.clock.now() - UNKNOWN_AFTER
-    known = exists().where(SelectTag.tag == ORDERS.c.select_tag, SelectTag.seen_at >= limit)
     with kernel.reading() as session:
-        rows = session.execute(
-            select(*HELD)
-            .where(
-                ORDERS.c.state == OrderState.PENDING,
-                ORDERS.c.run_after < limit,
-                ORDERS.c.select_tag.not_in(list(kernel.handlers)),
-                ~known,
-            )
-            .limit(RESCUES)
-        ).all()
-    for row in rows:
+        unknown = _unknown_tags(session, kernel.handlers, limit)
+        rows = (
+            session.execute(
+                select(*HELD)
+                .where(
+                    ORDERS.c.state == OrderState.PENDING,
+                    ORDERS.c.select_tag.in_(unknown),
+                    ORDERS.c.id < first_id(limit),
+                    ORDERS.c.run_after < limit,
+                )
+                .limit(RESCUES)
+            ).all()
+            if unknown
+            else []
+        )
+    for held in [HeldOrder(*row) for row in rows]:
         with kernel.transaction() as session:
             outcome = _failure(kernel, "unknown_select_tag")
-            if kernel.finish(session, HeldOrder(*row), outcome):
-                swept.failed[row.id] = outcome
+            if kernel.finish(session, held, outcome):
+                swept.failed[held.id] = outcome
 
 
-def prune(kernel: Kernel, limit: int = PRUNE) -> int:
-    """Delete up to ``limit`` finished orders past retention whose deliveries are over.
+def _unknown_tags(session: Session, known: Iterable[str], since: datetime) -> list[str]:
+    """Return the tags of waiting orders that no worker has known ``since`` then.
 
-    Returns how many; one short transaction, children first. Call again while it returns
-    ``limit``.
+    By the kinds there are, not by the orders: the index is jumped through from tag to tag.
     """
-    before = kernel.clock.now() - timedelta(days=kernel.settings.retention_days)
-    owed = exists().where(
-        DELIVERIES.c.order_id == ORDERS.c.id,
-        (DELIVERIES.c.state.in_(UNFINISHED)) | (DELIVERIES.c.finished_at >= before),
+    waiting = session.scalars(
+        select(ORDERS.c.select_tag)
+        .where(ORDERS.c.state == OrderState.PENDING)
+        .group_by(ORDERS.c.state, ORDERS.c.select_tag)
     )
-    with kernel.reading() as session:
-        ids = session.scalars(
-            select(ORDERS.c.id)
-            .where(ORDERS.c.finished_at < before, ORDERS.c.state.in_(list(FINAL)), ~owed)
-            .order_by(ORDERS.c.finished_at)
-            .limit(limit)
-        ).all()
-    return _delete_orders(kernel, ids) if ids else 0
-
-
-def _delete_orders(kernel: Kernel, ids: Sequence[str]) -> int:
-    with kernel.transaction() as session:
-        deliveries = session.scalars(
-            select(DELIVERIES.c.id).where(DELIVERIES.c.order_id.in_(ids))
-        ).all()
-        session.execute(delete(ATTEMPTS).where(ATTEMPTS.c.delivery_id.in_(deliveries)))
-        session.execute(delete(DELIVERIES).where(DELIVERIES.c.id.in_(deliveries)))
-        session.execute(delete(ORDERS).where(ORDERS.c.id.in_(ids)))
-    return len(ids)
+    seen = session.scalars(select(SelectTag.tag).where(SelectTag.seen_at >= since))
+    return sorted(set(waiting) - set(known) - set(seen))

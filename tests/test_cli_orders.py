@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kernel.commands import opening
-from kernel.sweep import PRUNE
+from kernel.retention import PRUNE
 from kernel.tasks import Broker
 from kernel.testing import drain
 from tests.factories import make_delivery, make_order, order

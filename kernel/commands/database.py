@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Sequence
+from datetime import datetime
 
 import click
 
@@ -9,8 +10,9 @@ from kernel.commands.configuration import visible
 from kernel.commands.opening import migrated, migrations, opened, say
 from kernel.commands.output import as_json, print_json
 from kernel.config.settings import load
+from kernel.retention import BEGINNING, prune
 from kernel.runtime import Kernel
-from kernel.sweep import HINTS, PRUNE, Swept, due_orders, prune
+from kernel.sweep import HINTS, Swept, due_orders
 from kernel.sweep import sweep as sweep_once
 from kernel.tasks import Broker
 
@@ -64,7 +66,7 @@ def sweep(rescue: bool, machine: bool) -> None:
         due = due_orders(kernel, HINTS)
         swept = sweep_once(kernel, rescue=rescue)
         say(kernel, lambda broker: _tell(broker, due, swept))
-        pruned = swept.pruned + (_prune_all(kernel) if swept.pruned == PRUNE else 0)
+        pruned = _prune_all(kernel)
     counts = {
         "hinted": len(due) + len(swept.rescued),
         "rescued": len(swept.rescued),
@@ -85,9 +87,10 @@ def _tell(broker: Broker, due: Sequence[str], swept: Swept) -> None:
 
 def _prune_all(kernel: Kernel) -> int:
     """Prune until nothing is left to; say on stderr how far it is."""
-    total, batch = 0, PRUNE
-    while batch == PRUNE:
-        batch = prune(kernel)
-        total += batch
-        click.echo(f"\rpruned {total + PRUNE}", err=True, nl=batch < PRUNE)
+    total = 0
+    after: datetime | None = BEGINNING
+    while after is not None:
+        orders, after = prune(kernel, after)
+        total += orders
+        click.echo(f"\rpruned {total}", err=True, nl=after is None)
     return total

@@ -7,11 +7,11 @@ from sqlalchemy import select
 
 from kernel.commands.opening import opened
 from kernel.commands.output import as_json, print_fields, print_json, print_table
+from kernel.listing import MAX_PAGE
 from kernel.models import Attempt, Delivery
 from kernel.redelivery import get_delivery, redeliver
 from kernel.schemas import attempt_data, delivery_data
 from kernel.states import DeliveryState
-from kernel.submit import MAX_PAGE
 
 
 @click.group()

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from kernel import auth
 from kernel.commands.opening import opened, say
 from kernel.commands.output import as_json, cell, print_fields, print_json, print_table
+from kernel.listing import MAX_PAGE, OrderFilter, list_orders
 from kernel.messages import text
 from kernel.models import ANONYMOUS
 from kernel.redelivery import list_deliveries
@@ -18,14 +19,7 @@ from kernel.runtime import Kernel
 from kernel.schemas import delivery_data, encode, order_data, order_summary
 from kernel.states import FINAL, OrderState, Outcome
 from kernel.strictjson import parse_json
-from kernel.submit import (
-    MAX_PAGE,
-    OrderFilter,
-    cancel,
-    get_order,
-    list_orders,
-    submit,
-)
+from kernel.submit import cancel, get_order, submit
 from kernel.views.requests import checked_order
 
 POLL_SECONDS = 0.1

@@ -16,6 +16,7 @@ from kernel.auth import Scope
 from kernel.background import Hints
 from kernel.columns import ID
 from kernel.errors import InvalidQuery, NotFound
+from kernel.listing import MAX_PAGE, PAGE, OrderFilter, list_orders
 from kernel.messages import text
 from kernel.redelivery import get_delivery, list_attempts, list_deliveries, redeliver
 from kernel.runtime import Kernel
@@ -30,7 +31,7 @@ from kernel.schemas import (
 )
 from kernel.states import FINAL, OrderState, Outcome
 from kernel.strictjson import escape_pointer
-from kernel.submit import MAX_PAGE, PAGE, OrderFilter, cancel, get_order, list_orders
+from kernel.submit import cancel, get_order
 from kernel.tasks import make_worker
 from kernel.views.errors import json_response
 from kernel.views.holding import Holding

@@ -1,0 +1,240 @@
+"""What one more process brings, on work that waits: ./run bench scale
+
+Worker processes: 1, 2 and 4, each with an API of two processes, handlers of 50 ms and receivers
+that take 200 ms, measured in turn. Orders are submitted as fast as they are taken, and counted by
+their callbacks.
+
+Dispatchers: 1 and 2, by themselves, with callbacks that are due already. With few senders they
+wait for receivers most of the time, with the default many they fill the cores.
+"""
+
+import argparse
+import asyncio
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import func, insert, select, update
+
+from bench.growth import say
+from bench.load import Load, measure
+from bench.machine import Cores, busy_with_others, machine
+from bench.processes import cpu_ms
+from bench.receiver import Receiver
+from bench.systems import Ours, Servers, folder
+from bench.waiting import WORK_SECONDS, handlers
+from bench.wire import make_request
+from kernel import migrate
+from kernel.columns import new_id
+from kernel.config.settings import load
+from kernel.models import DELIVERIES, ORDERS
+from kernel.processes import Child, Program
+from kernel.registers import Worker
+from kernel.runtime import Kernel
+
+RESULTS = Path(__file__).resolve().parent / "results"
+WORKERS = (1, 2, 4)
+DISPATCHERS = (1, 2)
+# How many senders each dispatcher has, and how many callbacks it is given.
+SENDERS = ((25, 1000), (200, 4000))
+RECEIVER_MS = 200
+ORDERS_EACH = 200
+ROUNDS = 3
+START_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What so many processes did: callbacks per second, and how many cores were busy with all."""
+
+    what: str
+    count: int
+    per_second: float
+    cores: float
+    cpu_ms: float
+
+
+class Waiting(Ours):
+    """An installation with so many worker processes."""
+
+    workers = 1
+
+    def settings(self) -> dict[str, str]:
+        more = {"handlers": "bench.waiting:handlers", "worker_processes": str(self.workers)}
+        return super().settings() | more
+
+    def request(self, number: int, callback_url: str) -> bytes:
+        order = {"select_tag": "wait", "number": number, "callback_url": callback_url}
+        return make_request(self.path, json.dumps(order).encode(), dict(self.headers))
+
+    @classmethod
+    def of(cls, workers: int) -> type["Waiting"]:
+        """The class for so many worker processes."""
+        return type("Waiting", (cls,), {"name": f"workers-{workers}", "workers": workers})
+
+
+async def workers(sides: list[Waiting], receiver: Receiver, rounds: int) -> list[Result]:
+    """Orders through the whole system."""
+    found: dict[int, list[Result]] = {side.workers: [] for side in sides}
+    for side in sides:
+        await measure(side, receiver, Load(40, delay_ms=RECEIVER_MS))
+    for number in range(rounds):
+        for side in sides:
+            say(f"{side.workers} worker processes, round {number + 1} of {rounds}")
+            load, cores = Load(ORDERS_EACH * side.workers, delay_ms=RECEIVER_MS), Cores()
+            done = await measure(side, receiver, load)
+            rate = done.orders / (done.seconds - RECEIVER_MS / 1000)
+            one = Result("worker processes", side.workers, rate, cores.busy(), done.cpu_ms)
+            found[side.workers].append(one)
+    return [_middle(results) for results in found.values()]
+
+
+def _middle(results: list[Result]) -> Result:
+    """The median of rounds."""
+    first = results[0]
+    figures = {
+        name: statistics.median(getattr(one, name) for one in results)
+        for name in ("per_second", "cores", "cpu_ms")
+    }
+    return Result(first.what, first.count, **figures)
+
+
+class Backlog:
+    """An installation without API or workers, and callbacks that wait to be sent."""
+
+    def __init__(self, servers: Servers, place: Path, receiver: Receiver) -> None:
+        self.servers, self.place, self.receiver = servers, place, receiver
+        self.url = servers.mariadb.create_database()
+        migrate.upgrade(self.url)
+        self.kernel = Kernel(load(database_url=self.url, result_backend=""), handlers)
+
+    def owe(self, name: str, count: int) -> None:
+        """Insert finished orders whose callbacks are due in an hour, at eight receivers."""
+        now = self.kernel.clock.now()
+        with self.kernel.statements() as connection:
+            for number in range(count):
+                url = self.receiver.url(name, number, RECEIVER_MS)
+                order = {"id": new_id(now), "caller_id": 1, "created_at": now, "run_after": now}
+                owed = {"id": new_id(now), "order_id": order["id"], "caller_id": 1, "url": url}
+                order |= {
+                    "select_tag": "wait",
+                    "args": "{}",
+                    "callback_url": url,
+                    "state": "success",
+                }
+                connection.execute(insert(ORDERS), order | {"fingerprint": "0", "finished_at": now})
+                owed |= {"origin": "/".join(url.split("/")[:3]), "body": b'{"status":0}'}
+                later = {"created_at": now, "next_attempt_at": now + timedelta(hours=1)}
+                connection.execute(insert(DELIVERIES), owed | later)
+
+    def release(self) -> None:
+        """Make them due."""
+        due = update(DELIVERIES).where(DELIVERIES.c.state == "pending")
+        with self.kernel.statements() as connection:
+            connection.execute(due.values(next_attempt_at=self.kernel.clock.now()))
+
+    def start(self, name: str, senders: int) -> Child:
+        """Start a dispatcher."""
+        env = {"KERNEL_DATABASE_URL": self.url, "KERNEL_CALLBACK_ALLOW_NETS": "127.0.0.1/32"}
+        env |= {"KERNEL_DISPATCHER_THREADS": str(senders), "KERNEL_RESULT_BACKEND": ""}
+        env["KERNEL_BROKER_URL"] = self.servers.redis_urls()[0]
+        argv = [str(Path(sys.executable).parent / "kernel"), "dispatcher"]
+        return Child(Program(name, argv, env), self.place / f"{name}.log")
+
+    def at_work(self) -> int:
+        """How many dispatchers have noted themselves."""
+        with self.kernel.reading() as session:
+            return session.scalar(select(func.count()).select_from(Worker)) or 0
+
+
+async def dispatchers(backlog: Backlog, count: int, senders: int, owed: int) -> Result:
+    """Have the backlog sent by so many dispatchers; the middle four fifths are measured."""
+    name = f"dispatchers-{count}-{senders}-{time.monotonic_ns()}"
+    say(f"{count} dispatchers of {senders} senders")
+    backlog.owe(name, owed)
+    children = [backlog.start(f"{name}-{number}", senders) for number in range(count)]
+    pids = [child.pid for child in children]
+    try:
+        await _until(lambda: backlog.at_work() == count)
+        cores, cpu = Cores(), cpu_ms(pids)
+        backlog.release()
+        while len(arrivals := await backlog.receiver.arrivals(name)) < owed:
+            await asyncio.sleep(0.5)
+        busy, spent = cores.busy(), cpu_ms(pids) - cpu
+        for child in children:
+            child.stop()
+        await _until(lambda: backlog.at_work() == 0)
+    finally:
+        for child in children:
+            child.kill()
+    moments = sorted(arrivals.values())
+    rate = 0.8 * owed / (moments[-owed // 10] - moments[owed // 10])
+    return Result(f"dispatchers of {senders} senders", count, rate, busy, spent / owed)
+
+
+async def _until(ready: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not ready():
+        assert time.monotonic() < deadline, "not in time"
+        await asyncio.sleep(0.1)
+
+
+async def everything(rounds: int) -> list[Result]:
+    """Both parts, one after the other."""
+    with ExitStack() as stack:
+        place = Path(stack.enter_context(folder()))
+        servers = stack.enter_context(Servers())
+        receiver = Receiver()
+        stack.callback(receiver.close)
+        with ExitStack() as running:
+            kinds = [Waiting.of(count) for count in WORKERS]
+            sides = [running.enter_context(kind(servers, place)) for kind in kinds]
+            results = await workers(sides, receiver, rounds)
+        backlog = Backlog(servers, place, receiver)
+        stack.callback(backlog.kernel.close)
+        for senders, owed in SENDERS:
+            found: dict[int, list[Result]] = {count: [] for count in DISPATCHERS}
+            for _ in range(rounds):
+                for count in DISPATCHERS:
+                    found[count].append(await dispatchers(backlog, count, senders, owed))
+            results += [_middle(one) for one in found.values()]
+    return results
+
+
+def table(results: list[Result]) -> str:
+    """Return the results as text; the rate of one is what the others are compared with."""
+    lines = [f"{'':28}{'count':>6}{'per second':>12}{'of linear':>11}{'cores':>7}{'CPU ms':>8}"]
+    alone = {one.what: one.per_second for one in results if one.count == 1}
+    for one in results:
+        linear = one.per_second / (alone[one.what] * one.count)
+        cells = f"{one.per_second:>12.1f}{linear:>11.0%}{one.cores:>7.2f}{one.cpu_ms:>8.2f}"
+        lines.append(f"{one.what:28}{one.count:>6}{cells}")
+    return "\n".join(lines)
+
+
+def main(arguments: list[str]) -> None:
+    """Measure, print the table, write JSON."""
+    parser = argparse.ArgumentParser(prog="./run bench scale", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    given = parser.parse_args(arguments)
+    others = busy_with_others()
+    results = asyncio.run(everything(given.rounds))
+    print(table(results))
+    said = {"at": datetime.now(UTC).isoformat(timespec="seconds"), **vars(given)}
+    said |= {"receiver_ms": RECEIVER_MS, "work_ms": WORK_SECONDS * 1000}
+    said |= {"machine": machine(), "cores_busy_before": others}
+    said["results"] = [asdict(one) for one in results]
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / "scale.json"
+    path.write_text(json.dumps(said, indent=1) + "\n")
+    print(f"written: {path.relative_to(RESULTS.parent.parent)}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,223 @@
+"""Each stage called as its edge calls it, on one schema, and timed: milliseconds per call."""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+from itertools import product
+from typing import Any
+from urllib.parse import urlencode
+
+from sqlalchemy import delete, insert, select
+
+from bench.rows import RARE_TAG
+from kernel import auth
+from kernel.backlog import backlog
+from kernel.columns import new_id
+from kernel.deliver import BATCH, FinishedAttempt, claim_due, due_lanes, record
+from kernel.errors import TooManyPending
+from kernel.execute import claim, execute
+from kernel.handover import DueDelivery
+from kernel.models import HELD, ORDERS, HeldOrder
+from kernel.origins import Origins, share
+from kernel.pressure import Pressure
+from kernel.redelivery import hold_paused
+from kernel.retry import Delivered, RetryAt
+from kernel.runtime import Kernel
+from kernel.states import OrderState, Outcome
+from kernel.submit import submit
+from kernel.sweep import HINTS, due_orders, note_tags, sweep
+from tests.clients import Client, serve
+from tests.factories import CALLBACK, request
+
+SUCCESS = Outcome(OrderState.SUCCESS, "success", '{"projname":"Bridge"}')
+CALLER = "caller-3"
+
+
+class Stages:
+    """One schema filled by `bench.rows`, and what is done to it. Nothing leaves the process."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+        self.claimed: list[DueDelivery] = []
+        now = kernel.clock.now()
+        with kernel.transaction() as session:
+            self.identity = auth.identity_of(session, CALLER)
+            caller = auth.add_key(session, CALLER, now, None)
+            terms = auth.KeyTerms(frozenset({auth.Scope.OPERATOR}))
+            operator = auth.add(session, "operator", now, terms=terms)
+        app = serve(kernel)
+        self.clients = {
+            "caller": Client(app, _key(caller)),
+            "operator": Client(app, _key(operator)),
+        }
+        self.finished = self._some_finished()
+        note_tags(kernel)
+
+    def submit(self) -> float:
+        """T1, with an idempotency key."""
+        key = new_id(self.kernel.clock.now())
+        return timed(lambda: submit(self.kernel, self.identity, request(), key))
+
+    def claim(self) -> float:
+        """T2."""
+        order_id = self._order()
+        with self.kernel.connection() as connection:
+            took = timed(lambda: claim(self.kernel, connection, order_id))
+        with self.kernel.statements() as statements:  # nobody runs it: a sweep would rescue it
+            statements.execute(delete(ORDERS).where(ORDERS.c.id == order_id))
+        return took
+
+    def finish(self) -> float:
+        """T3 without a handler: the outcome and the callback it owes."""
+        now = self.kernel.clock.now()
+        order_id = self._order(state="running", run=1, lease_until=now + self.kernel.lease)
+        with self.kernel.reading() as session:
+            row = session.execute(select(*HELD).where(ORDERS.c.id == order_id)).one()
+
+        def finish() -> None:
+            with self.kernel.transaction() as session:
+                assert self.kernel.finish(session, HeldOrder(*row), SUCCESS)
+
+        return timed(finish)
+
+    def run(self) -> float:
+        """T2, the handler's insert, and T3."""
+        order_id = self._order()
+        return timed(lambda: execute(self.kernel, order_id))
+
+    def lanes(self) -> float:
+        """Which callers and receivers have something due."""
+        return timed(lambda: due_lanes(self.kernel))
+
+    def deliver(self) -> float:
+        """T4: claim a batch of retries, from every lane its share."""
+        lanes = [lane for lane in due_lanes(self.kernel) if lane.late]
+        shares = share(lanes, Origins(2 * BATCH), BATCH, time.monotonic())
+        took = timed(lambda: self.claimed.extend(claim_due(self.kernel, shares)))
+        assert len(self.claimed) == BATCH, "not enough is due"
+        return took
+
+    def record(self) -> float:
+        """T5: the batch of `deliver`, one in five of them to be tried again."""
+        again = RetryAt(self.kernel.clock.now() + timedelta(days=1))
+        ended = [
+            _ended(due, Delivered() if number % 5 else again)
+            for number, due in enumerate(self.claimed)
+        ]
+        self.claimed = []
+        return timed(lambda: record(self.kernel, ended))
+
+    def hints(self) -> float:
+        """The batch of hints that a sweep sends."""
+        return timed(lambda: due_orders(self.kernel, HINTS))
+
+    def pressure(self) -> float:
+        """How many orders of a caller wait."""
+
+        def count() -> None:
+            with suppress(TooManyPending):
+                Pressure(self.kernel).check(self.identity.caller_id)
+
+        return timed(count)
+
+    def sweep(self) -> float:
+        """All that `kernel.dispatcher.Dispatcher.sweep_once` asks the database."""
+
+        def sweep_once() -> None:
+            due_orders(self.kernel, HINTS)
+            note_tags(self.kernel)
+            hold_paused(self.kernel)
+            sweep(self.kernel, rescue=True)
+
+        return timed(sweep_once)
+
+    def gauges(self) -> float:
+        """The backlog, as a scrape of /metrics counts it."""
+        return timed(lambda: backlog(self.kernel))
+
+    def status(self) -> float:
+        """GET /v1/orders/ID of an order that finished long ago."""
+        order_id = self.finished[0]
+        self.finished.append(self.finished.pop(0))
+        return self._get(f"/v1/orders/{order_id}")
+
+    def deliveries(self) -> float:
+        """GET /v1/orders/ID/deliveries of the same."""
+        return self._get(f"/v1/orders/{self.finished[0]}/deliveries")
+
+    def page(self, asking: str, query: str) -> float:
+        """GET /v1/orders with these filters, as ``caller`` or as ``operator``."""
+        return self._get(f"/v1/orders?{query}", asking)
+
+    def _get(self, path: str, asking: str = "operator") -> float:
+        answers: list[Any] = []
+        took = timed(lambda: answers.append(self.clients[asking].get(path)))
+        assert answers[0].status_code == 200, answers[0].text
+        return took
+
+    def _order(self, **values: Any) -> str:
+        now = self.kernel.clock.now()
+        row = {"id": new_id(now), "caller_id": self.identity.caller_id, "created_at": now}
+        row |= {"select_tag": "create_project", "args": '{"projname":"Bridge"}'}
+        row |= {"callback_url": CALLBACK, "fingerprint": "0" * 64, "run_after": now, **values}
+        with self.kernel.transaction() as session:
+            session.execute(insert(ORDERS).values(row))
+        return str(row["id"])
+
+    def _some_finished(self) -> list[str]:
+        """Ids of finished orders from the whole table."""
+        with self.kernel.reading() as session:
+            ids = session.scalars(
+                select(ORDERS.c.id).where(ORDERS.c.finished_at.is_not(None))
+            ).all()
+        return list(ids[:: max(1, len(ids) // 100)])
+
+
+def queries(start: datetime, end: datetime) -> list[str]:
+    """Every combination of the filters of GET /v1/orders: common, rare and absent values.
+
+    ``start`` and ``end``: when the first and the last order of the table were made.
+    """
+    middle = start + (end - start) / 2
+    states = ["", "state=success", "state=cancelled", "state=pending", "state=running"]
+    tags = ["", "select_tag=create_project", f"select_tag={RARE_TAG}", "select_tag=unheard_of"]
+    day = timedelta(days=1)
+    times = [
+        "",
+        _query(since=middle),
+        _query(until=middle),
+        _query(since=middle, until=middle + day),
+    ]
+    pages = ["", f"cursor={new_id(middle)}"]
+    return ["&".join(filter(None, parts)) for parts in product(states, tags, times, pages)]
+
+
+def _query(**moments: datetime) -> str:
+    return urlencode({name: moment.isoformat() for name, moment in moments.items()})
+
+
+def _key(made: auth.Credentials) -> str:
+    assert made.api_key is not None
+    return made.api_key.get_secret_value()
+
+
+def _ended(due: DueDelivery, verdict: Delivered | RetryAt) -> FinishedAttempt:
+    failed = isinstance(verdict, RetryAt)
+    return FinishedAttempt(
+        due=due,
+        started_at=due.created_at,
+        duration_ms=12,
+        status=503 if failed else 200,
+        reason="http_5xx" if failed else None,
+        excerpt="{}",
+        phases={"connect": 1.2, "wait": 8.3, "read": 0.2},
+        verdict=verdict,
+    )
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Return how many milliseconds it takes."""
+    started = time.perf_counter()
+    work()
+    return (time.perf_counter() - started) * 1000

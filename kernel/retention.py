@@ -1,0 +1,151 @@
+"""Prunes: deletes finished orders past retention, in transactions that stay short.
+
+A transaction deletes so many rows at the most, so nobody waits long for a row of it, and a replica
+gets it in small pieces. Whoever swept goes on between its other rounds while there is more.
+"""
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from sqlalchemy import delete, distinct, func, select
+from sqlalchemy.orm import Session
+
+from kernel.models import ATTEMPTS, DELIVERIES, ORDERS, rowcount
+from kernel.runtime import Kernel
+from kernel.states import DeliveryState
+
+# What one transaction deletes at the most: orders, and rows in all.
+PRUNE = 100
+ROWS = 500
+# Among so many finished orders: what is owed for a long time is passed by.
+LOOKED_AT = 200
+# From one of them to the next: up to a thousand orders a second.
+PAUSE_SECONDS = 0.1
+OVER = (DeliveryState.DELIVERED, DeliveryState.DEAD)
+UNFINISHED = (DeliveryState.PENDING, DeliveryState.HELD)
+
+
+class Pruned(NamedTuple):
+    """How many orders were deleted, and behind which end to go on; None when it is through."""
+
+    orders: int
+    after: datetime | None
+
+
+# Where pruning begins.
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def prune(kernel: Kernel, after: datetime = BEGINNING) -> Pruned:
+    """Delete some finished orders past retention whose deliveries are over, the oldest first.
+
+    One transaction of at most `PRUNE` orders and `ROWS` rows, chosen from `LOOKED_AT` orders that
+    ended later than ``after``: those that owe a callback stay, however many they are. Call again
+    with what this returns.
+    """
+    before = kernel.clock.now() - timedelta(days=kernel.settings.retention_days)
+    with kernel.reading() as session:
+        window = session.execute(
+            select(ORDERS.c.id, ORDERS.c.finished_at)
+            .where(ORDERS.c.finished_at > after, ORDERS.c.finished_at < before)
+            .order_by(ORDERS.c.finished_at)
+            .limit(LOOKED_AT)
+        ).all()
+        owing = _owing(session, [row.id for row in window], before)
+        ids = [row.id for row in window if row.id not in owing][:PRUNE]
+        batch = _that_fit(session, ids) if ids else []
+    if ids and not batch and _thin_out(kernel, ids[0]):
+        return Pruned(0, after)
+    deleted = _delete_orders(kernel, batch or ids[:1]) if ids else 0
+    if len(batch) < len(ids) or len(ids) == PRUNE:
+        return Pruned(deleted, after)  # there may be more among those
+    return Pruned(deleted, window[-1].finished_at if len(window) == LOOKED_AT else None)
+
+
+def _owing(session: Session, ids: Sequence[str], before: datetime) -> set[str]:
+    """Return which of these orders have a delivery that is not over, or only since ``before``."""
+    owed = select(DELIVERIES.c.order_id).where(
+        DELIVERIES.c.order_id.in_(ids),
+        (DELIVERIES.c.state.in_(UNFINISHED)) | (DELIVERIES.c.finished_at >= before),
+    )
+    return set(session.scalars(owed)) if ids else set()
+
+
+def _that_fit(session: Session, ids: Sequence[str]) -> list[str]:
+    """Return the first of these orders that have no more than `ROWS` rows together."""
+    hanging = session.execute(
+        select(
+            DELIVERIES.c.order_id, func.count(distinct(DELIVERIES.c.id)), func.count(ATTEMPTS.c.id)
+        )
+        .outerjoin(ATTEMPTS, ATTEMPTS.c.delivery_id == DELIVERIES.c.id)
+        .where(DELIVERIES.c.order_id.in_(ids))
+        .group_by(DELIVERIES.c.order_id)
+    ).all()
+    rows = {order_id: deliveries + attempts for order_id, deliveries, attempts in hanging}
+    left, batch = ROWS, []
+    for order_id in ids:
+        left -= 1 + rows.get(order_id, 0)
+        if left < 0:
+            break
+        batch.append(order_id)
+    return batch
+
+
+def _thin_out(kernel: Kernel, order_id: str) -> int:
+    """Delete attempts of an order that has too many for one transaction; return how many."""
+    with kernel.transaction() as session:
+        deliveries = select(DELIVERIES.c.id).where(DELIVERIES.c.order_id == order_id)
+        ids = session.scalars(
+            select(ATTEMPTS.c.id)
+            .where(ATTEMPTS.c.delivery_id.in_(session.scalars(deliveries).all()))
+            .limit(ROWS)
+        ).all()
+        return rowcount(session.execute(delete(ATTEMPTS).where(ATTEMPTS.c.id.in_(ids))))
+
+
+def _delete_orders(kernel: Kernel, ids: Sequence[str]) -> int:
+    """Delete orders with all that hangs on them; one whose callback is owed again stays."""
+    with kernel.transaction() as session:
+        # Locked: from here on nobody asks for one of them again, or writes an attempt.
+        over = session.scalars(
+            select(DELIVERIES.c.id)
+            .where(DELIVERIES.c.order_id.in_(ids), DELIVERIES.c.state.in_(OVER))
+            .with_for_update()
+        ).all()
+        # By their numbers: where there are few, a DELETE by delivery may read and lock them all.
+        attempts = select(ATTEMPTS.c.id).where(ATTEMPTS.c.delivery_id.in_(over))
+        numbers = session.scalars(attempts).all()
+        session.execute(delete(ATTEMPTS).where(ATTEMPTS.c.id.in_(numbers)))
+        session.execute(delete(DELIVERIES).where(DELIVERIES.c.id.in_(over)))
+        left = select(DELIVERIES.c.order_id).where(DELIVERIES.c.order_id.in_(ids))
+        kept = set(session.scalars(left))
+        gone = [order_id for order_id in ids if order_id not in kept]
+        return rowcount(session.execute(delete(ORDERS).where(ORDERS.c.id.in_(gone))))
+
+
+class Pruning:
+    """Prunes after a sweep, a transaction at a time, until it is through or it is time to sweep."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._until = 0.0
+        self._after = BEGINNING
+        # When to go on (monotonic seconds); None when there is nothing more.
+        self.due_at: float | None = None
+
+    def begin(self) -> None:
+        """Note that this process has just swept: it prunes until the next sweep is due."""
+        self.due_at = time.monotonic()
+        self._until = self.due_at + self._kernel.settings.sweep_seconds
+
+    def go_on(self) -> None:
+        """Prune once more if it is time to."""
+        if self.due_at is None or time.monotonic() < self.due_at:
+            return
+        self.due_at = None  # if this fails, the next sweep tries again
+        after = prune(self._kernel, self._after).after
+        self._after = after or BEGINNING
+        if after is not None and time.monotonic() < self._until:
+            self.due_at = time.monotonic() + PAUSE_SECONDS
