@@ -178,6 +178,12 @@ def tracked() -> list[Path]:
     return [Path(name).relative_to("kernel") for name in done.stdout.split("\0") if name]
 
 
+def test_picture_of_the_readme_is_told_in_words_and_light() -> None:
+    (said, path) = re.findall(r"!\[([^\]]+)\]\(([^)]+)\)", (ROOT / "README.md").read_text())[0]
+    assert len(said.split()) > 10
+    assert (ROOT / path).stat().st_size <= 200_000
+
+
 def test_architecture_lists_the_folder_as_it_is() -> None:
     listed = set(re.findall(r"^  (\S+)", listing(), re.MULTILINE))
     there = {path.parts[0] + "/" * (len(path.parts) > 1) for path in tracked()}
