@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import text
 
 from bench.rows import FIRST_CALLER, RARE_TAG
+from kernel import auth
 from kernel.backlog import backlog
 from kernel.builtin import CreateProject, create_project
 from kernel.columns import new_id
@@ -65,6 +66,12 @@ def orders_are_taken(kernel: Kernel) -> None:
     """Submit, repeat, look up, cancel."""
     for _ in range(2):
         accepted = submit(kernel, ANYBODY, request(), "a-key")
+    with kernel.transaction() as session:
+        key = auth.add(session, "by-key", kernel.clock.now()).api_key
+        assert key is not None
+    with kernel.asking() as connection:
+        who = auth.identify(connection, key.get_secret_value(), kernel.clock.now())
+    submit(kernel, who, request())
     with kernel.reading() as session:
         get_order(session, 1, accepted.order_id)
     cancel(kernel, 1, accepted.order_id)

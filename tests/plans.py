@@ -18,8 +18,12 @@ from kernel.runtime import Kernel
 PACKAGE = Path(package.__file__).parent
 # What grows without an end.
 LARGE = ("orders", "deliveries", "attempts")
-# Commands are for people and run once; a demo and tests' own tools are not the service.
-NOT_STAGES = ("commands", "demo.py", "testing.py")
+# Commands are for people and run once; a demo and tests' own tools are not the service. What the
+# dashboard asks is held by test_insight.py, test_finding.py and test_minutes.py.
+NOT_STAGES = (
+    *("commands", "demo.py", "testing.py"),
+    *("insight", "finding.py", "minutes.py", "views/pages", "views/ordered.py"),
+)
 NAMES = frozenset({"ORDERS", "DELIVERIES", "ATTEMPTS", "Order", "Delivery", "Attempt"})
 MORE = ("handover.py", "readiness.py", "roster.py", "senders.py")
 # A scan along an index is no harm when a LIMIT ends it after so many rows.
