@@ -12,9 +12,9 @@ from werkzeug.test import TestResponse
 from kernel import servicekey
 from kernel.app import create_blueprint
 from kernel.links import Links
+from kernel.retention import prune
 from kernel.runtime import Kernel
 from kernel.servicekey import ServiceKeys
-from kernel.sweep import prune
 from kernel.testing import drain
 from tests.clients import Client, FakeHints, client, new_key
 from tests.factories import make_delivery, make_order
