@@ -184,8 +184,9 @@ def test_wrong_links_are_answered_like_unknown_ones_when_followed(
 ) -> None:
     page = page_of(kernel, make_order(kernel))
     other = make_kernel(f"sqlite:///{tmp_path}/other.db")
+    forged = page[:-1] + ("A" if page[-1] != "A" else "B")
     never = page_of(kernel, "01a1fbbe-f34d-7981-810d-57a278250261")
-    paths = (page[:-1], page + "A", "/o/x", "/o/a/b", "/o/%00", f"{page}/", never)
+    paths = (forged, page[:-1], page + "A", "/o/x", "/o/a/b", "/o/%00", f"{page}/", never)
     answers = [person.get(path) for path in paths]
     answers.append(person.get(page_of(other, make_order(other))))
     assert [is_unknown(one) for one in answers] == [True] * len(answers)
