@@ -1,7 +1,11 @@
-"""The run's results for people and for machines: a table, JSON, and a chart."""
+"""The run's results for people and for machines: a table, JSON, and a chart.
+
+`python -m bench.report FILE` prints the tables of docs/performance.md from a run's JSON.
+"""
 
 import json
 import platform
+import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -89,3 +93,20 @@ def chart(figures: Figures) -> str:
     return "\n".join(
         [head + style, '<rect width="100%" height="100%" fill="#fff"/>', *parts, "</svg>\n"]
     )
+
+
+def page(result: dict[str, Any]) -> str:
+    """Return the tables of docs/performance.md."""
+    lines = ["| | " + " | ".join(SYSTEMS) + " |", "|---|" + "--:|" * len(SYSTEMS)]
+    for figure in FIGURES:
+        cells = (_number(result["figures"][name].get(figure)) for name in SYSTEMS)
+        lines.append(f"| {figure} | " + " | ".join(cells) + " |")
+    lines += ["", "| target | measured | |", "|---|--:|---|"]
+    for one in result["targets"]:
+        word = "met" if one["met"] else "missed"
+        lines.append(f"| {one['target']} | {one['value']:.2f} | {word} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(page(json.loads(Path(sys.argv[1]).read_text())))
