@@ -51,7 +51,8 @@ def test_order_commits_work_outcome_and_callback_when_handler_returns(kernel: Ke
 def test_order_does_everything_in_one_commit_when_handler_returns(kernel: Kernel) -> None:
     order_id = make_order(kernel, select_tag="write", args="{}")
     commits: list[None] = []
-    event.listen(kernel.engine, "commit", lambda connection: commits.append(None))
+    for engine in {kernel.engine, kernel.engines.running}:
+        event.listen(engine, "commit", lambda connection: commits.append(None))
     execute(kernel, order_id)
     assert len(commits) == 2, "one for the claim, one for work, outcome and callback"
 

@@ -188,7 +188,8 @@ def test_submit_needs_no_more_statements_when_it_is_followed(
 ) -> None:
     submitted(zammad)
     said: list[str] = []
-    event.listen(kernel.engine, "before_cursor_execute", lambda *a: said.append(a[2].split()[0]))
+    single = kernel.engines.single
+    event.listen(single, "before_cursor_execute", lambda *a: said.append(a[2].split()[0]))
     submitted(zammad, **{"X-Request-ID": "INC-1", "traceparent": GIVEN})
     assert said.count("INSERT") == 1
     assert "UPDATE" not in said
