@@ -109,7 +109,8 @@ class Backlog:
     """An installation without API or workers, and callbacks that wait to be sent."""
 
     def __init__(self, servers: Servers, place: Path, receiver: Receiver) -> None:
-        self.servers, self.place, self.receiver = servers, place, receiver
+        self.place, self.receiver = place, receiver
+        self.broker = servers.redis_urls()[0]
         self.url = servers.mariadb.create_database()
         migrate.upgrade(self.url)
         self.kernel = Kernel(load(database_url=self.url, result_backend=""), handlers)
@@ -143,7 +144,7 @@ class Backlog:
         """Start a dispatcher."""
         env = {"KERNEL_DATABASE_URL": self.url, "KERNEL_CALLBACK_ALLOW_NETS": "127.0.0.1/32"}
         env |= {"KERNEL_DISPATCHER_THREADS": str(senders), "KERNEL_RESULT_BACKEND": ""}
-        env["KERNEL_BROKER_URL"] = self.servers.redis_urls()[0]
+        env["KERNEL_BROKER_URL"] = self.broker
         argv = [str(Path(sys.executable).parent / "kernel"), "dispatcher"]
         return Child(Program(name, argv, env), self.place / f"{name}.log")
 
