@@ -156,7 +156,7 @@ def test_run_forever_returns_when_told_to_stop(
     supervising: subprocess.Popen[str], gone: Callable[[], bool], number: int
 ) -> None:
     supervising.send_signal(number)
-    assert supervising.communicate(timeout=10)[0] == "returned\n"
+    assert supervising.communicate(timeout=60)[0] == "returned\n"
     assert supervising.returncode == 0
     assert gone()
 
