@@ -70,7 +70,7 @@ class BackgroundSender(Generic[T]):
         """Wait until all that was put is sent, ``seconds`` at the most; True if it is."""
         deadline = time.monotonic() + seconds
         while self._items.unfinished_tasks and time.monotonic() < deadline:
-            time.sleep(0.01)
+            time.sleep(0.01)  # a queue cannot be waited for with a limit
         return not self._items.unfinished_tasks
 
     def _start(self) -> None:
@@ -85,12 +85,12 @@ class BackgroundSender(Generic[T]):
         failing, sent_at = False, 0.0
         while True:
             batch = [self._items.get()]
-            time.sleep(max(0.0, sent_at + self._gather - time.monotonic()))
+            time.sleep(max(0.0, sent_at + self._gather - time.monotonic()))  # for company
             while len(batch) < BATCH and not self._items.empty():
                 batch.append(self._items.get())
             while not self._try(batch, failing):
                 failing = True
-                time.sleep(PAUSE_SECONDS)
+                time.sleep(PAUSE_SECONDS)  # a broker that is away is not asked in a loop
             failing, sent_at = False, time.monotonic()
             for _ in batch:
                 self._items.task_done()

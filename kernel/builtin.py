@@ -74,7 +74,7 @@ def import_projects(run: Run, args: ImportProjects) -> dict[str, Any] | Partial:
         tally["bad"] += bad
         done += len(chunk)
         run.checkpoint(done, total, f"{tally['imported']} imported", tally)
-        time.sleep(args.pause_ms / 1000)
+        time.sleep(args.pause_ms / 1000)  # asked for, to watch the progress
     result = {"imported": tally["imported"], "failed": len(tally["bad"])}
     if not tally["bad"]:
         return result

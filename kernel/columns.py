@@ -3,7 +3,7 @@
 import re
 import secrets
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     BigInteger,
@@ -12,12 +12,25 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    Select,
     String,
     Text,
     TypeDecorator,
 )
 from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import DeclarativeBase
+
+Query = TypeVar("Query", bound=Select[Any])
+
+
+def by_index(query: Query, table: Any, name: str) -> Query:
+    """Have MariaDB and MySQL take this index of ``table``: where theirs would read far more.
+
+    SQLite chooses by itself.
+    """
+    for dialect in ("mysql", "mariadb"):
+        query = query.with_hint(table, f"FORCE INDEX ({name})", dialect)
+    return query
 
 
 class UTCDateTime(TypeDecorator[datetime]):

@@ -188,7 +188,7 @@ class Client:
                     return
                 if time.monotonic() > deadline:
                     raise DemoFailed(f"the order has not ended after {PATIENCE_SECONDS:g} s")
-                time.sleep(POLL_SECONDS)
+                time.sleep(POLL_SECONDS)  # as a ticketing system polls
 
 
 def _print_answer(answer: http.client.HTTPResponse, envelope: dict[str, Any]) -> None:
@@ -251,7 +251,7 @@ def _show_rows(kernel: Kernel) -> None:
     """Print what is in the database; the callbacks' results are written a moment after."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while (found := _count(kernel)) != EXPECTED_ROWS and time.monotonic() < deadline:
-        time.sleep(POLL_SECONDS)
+        time.sleep(POLL_SECONDS)  # until the callbacks' results are written
     _heading("What is in the database")
     for name, count in found.items():
         click.echo(f"  {name:<9} {count if isinstance(count, int) else _listed(count)}")

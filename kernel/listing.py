@@ -9,18 +9,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import product
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Select, select, union_all
+from sqlalchemy import ColumnElement, select, union_all
 from sqlalchemy.orm import Session, defer
 
-from kernel.columns import first_id
+from kernel.columns import Query, by_index, first_id
 from kernel.models import ORDERS, Order
 from kernel.states import OrderState
 
 PAGE = 50
 MAX_PAGE = 200
-Query = TypeVar("Query", bound=Select[Any])
 # What a page does not show.
 _LARGE = (defer(Order.args), defer(Order.result), defer(Order.run_state))
 
@@ -63,8 +62,7 @@ class _Lane(NamedTuple):
         Nor to ``until``, where it takes most of the table to fulfil a filter: it would read all
         that is newer.
         """
-        for dialect in ("mysql", "mariadb"):
-            query = query.with_hint(ORDERS, f"FORCE INDEX ({self.key})", dialect)
+        query = by_index(query, ORDERS, self.key)
         return query.where(*self.where).order_by(ORDERS.c.id.desc()).limit(limit)
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, delete, func, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from kernel.columns import first_id, time_of
+from kernel.columns import by_index, first_id, time_of
 from kernel.models import ATTEMPTS, ORDERS
 from kernel.registers import Minute
 from kernel.runtime import Kernel
@@ -36,7 +36,7 @@ SAMPLE = 1000
 STEP = math.log(1.1)
 MINUTES: Any = Minute.__table__
 # The index that answers alone; MariaDB would read whole orders, for it thinks of the primary key.
-BY_STATE = "FORCE INDEX (ix_orders_state_id)"
+BY_STATE = "ix_orders_state_id"
 
 
 @dataclass(slots=True)
@@ -112,10 +112,7 @@ def settled(now: datetime) -> datetime:
 def tally(session: Session, began_at: datetime, until: datetime) -> Tally:
     """Count what happened in between, a minute or less, from four indexes."""
     accepted = (
-        select(func.count())
-        .select_from(ORDERS)
-        .with_hint(ORDERS, BY_STATE, "mysql")
-        .with_hint(ORDERS, BY_STATE, "mariadb")
+        by_index(select(func.count()).select_from(ORDERS), ORDERS, BY_STATE)
         .where(ORDERS.c.state.in_(list(OrderState)))
         .where(ORDERS.c.id >= first_id(began_at), ORDERS.c.id < first_id(until))
     )

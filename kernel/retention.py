@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from kernel.models import ATTEMPTS, DELIVERIES, ORDERS, rowcount
 from kernel.runtime import Kernel
-from kernel.states import DeliveryState
+from kernel.states import OVER, DeliveryState
 
 # What one transaction deletes at the most: orders, and rows in all.
 PRUNE = 50
@@ -23,7 +23,6 @@ ROWS = 250
 LOOKED_AT = 100
 # From one of them to the next: many hundred orders a second, and most of the time for others.
 PAUSE_SECONDS = 0.05
-OVER = (DeliveryState.DELIVERED, DeliveryState.DEAD)
 UNFINISHED = (DeliveryState.PENDING, DeliveryState.HELD)
 
 

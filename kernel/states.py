@@ -49,6 +49,10 @@ class DeliveryState(StrEnum):
     HELD = "held"
 
 
+# Nobody is going to send it, unless somebody asks for it.
+OVER = (DeliveryState.DELIVERED, DeliveryState.DEAD)
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How an order ended. ``result`` is JSON text for success and warning, else None."""

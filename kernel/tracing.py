@@ -65,6 +65,6 @@ def make_tracer(settings: Settings) -> Tracer:
     """Return what the settings ask for."""
     if settings.otel == "off":
         return Untraced()
-    from kernel.otel import Collected
+    from kernel.otel import Collected  # OpenTelemetry is an extra: imported where it is asked for
 
     return Collected.from_environment()

@@ -86,8 +86,8 @@ def test_times_are_taken_for_utc_when_no_offset_is_given(kernel: Kernel, visitor
 def test_search_says_how_far_it_looked_when_it_stopped(
     kernel: Kernel, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kernel.finding.WINDOWS", (2,))
-    monkeypatch.setattr("kernel.finding.ROWS", 2)
+    monkeypatch.setattr("kernel.insight.orders.WINDOWS", (2,))
+    monkeypatch.setattr("kernel.insight.orders.ROWS", 2)
     for _ in range(5):
         make_order(kernel)
     page = visitor.get("/dashboard/orders?q=nowhere")

@@ -167,7 +167,7 @@ def _await(kernel: Kernel, order_id: str) -> dict[str, Any]:
         if line != shown:
             click.echo(line, err=True)
             shown = line
-        time.sleep(POLL_SECONDS)
+        time.sleep(POLL_SECONDS)  # the row is asked: nothing tells this process
     return data
 
 

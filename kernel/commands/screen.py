@@ -110,7 +110,7 @@ class Screen:
     def wait(self, seconds: float) -> bool:
         """Wait; tell whether a key was pressed that means to leave."""
         if self._before is None:
-            time.sleep(seconds)
+            time.sleep(seconds)  # no terminal, so no key to wait for
             return False
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:

@@ -15,8 +15,8 @@ from kernel.commands.output import as_json, columns, print_json
 from kernel.commands.screen import Line, Part, Screen, drawn, is_terminal
 from kernel.commands.watch import COLOURS, INTERRUPTED
 from kernel.database import is_passing
-from kernel.finding import COUNTED
 from kernel.insight.counts import Counts, counts
+from kernel.insight.orders import COUNTED
 from kernel.insight.trends import Point, Span, Trends
 from kernel.insight.work import Process, processes
 from kernel.minutes import MINUTE

@@ -111,7 +111,7 @@ def _follow(kernel: Kernel, seen: Seen) -> Seen:
             said = told
         if seen.is_over:
             return seen
-        time.sleep(POLL_SECONDS)
+        time.sleep(POLL_SECONDS)  # the rows are asked: nothing tells this process
         seen = _look_again(kernel, seen) or seen
 
 

@@ -7,8 +7,8 @@ from datetime import datetime
 from sqlalchemy import select
 
 from kernel.backlog import Backlog, backlog
-from kernel.columns import time_of
-from kernel.finding import count_states
+from kernel.columns import by_index, time_of
+from kernel.insight.orders import count_states
 from kernel.minutes import BY_STATE
 from kernel.models import ORDERS
 from kernel.runtime import Kernel
@@ -19,7 +19,7 @@ from kernel.states import OrderState
 class Counts:
     """What there is at one moment."""
 
-    # By state, counted up to `kernel.finding.COUNTED`.
+    # By state, counted up to `kernel.insight.orders.COUNTED`.
     states: Mapping[str, int]
     backlog: Backlog
     # The pending order that was accepted first.
@@ -42,9 +42,7 @@ def counts(kernel: Kernel) -> Counts:
 
 # By its own choice MariaDB goes through the primary key, past all that has ended.
 _OLDEST = (
-    select(ORDERS.c.id)
-    .with_hint(ORDERS, BY_STATE, "mysql")
-    .with_hint(ORDERS, BY_STATE, "mariadb")
+    by_index(select(ORDERS.c.id), ORDERS, BY_STATE)
     .where(ORDERS.c.state == OrderState.PENDING)
     .order_by(ORDERS.c.id)
     .limit(1)

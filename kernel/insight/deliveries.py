@@ -15,10 +15,11 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, FromClause, Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
+from kernel.columns import by_index
 from kernel.models import ATTEMPTS, DELIVERIES
 from kernel.redelivery import DeliveryFilter
 from kernel.runtime import Kernel
-from kernel.states import DeliveryState
+from kernel.states import OVER, DeliveryState
 
 PAGE = 50
 # A look goes on in steps of so many rows, from the smallest to the largest, for so long.
@@ -26,7 +27,6 @@ SIZES = (250, 4000)
 SECONDS = 0.03
 # After this long a count says "at least".
 COUNT_SECONDS = 2.0
-OVER = (DeliveryState.DELIVERED, DeliveryState.DEAD)
 COLUMNS = tuple(
     DELIVERIES.c[name]
     for name in (
@@ -131,9 +131,7 @@ class _Looked:
 def _near(way: _Way, below: Cursor | None) -> Select[Any]:
     """Go through the index from ``below`` on: ids, and ends."""
     end, id = DELIVERIES.c.finished_at, DELIVERIES.c.id
-    near = select(id, end).where(*way.where)
-    for dialect in ("mysql", "mariadb"):
-        near = near.with_hint(DELIVERIES, f"FORCE INDEX ({way.index})", dialect)
+    near = by_index(select(id, end).where(*way.where), DELIVERIES, way.index)
     if not way.by_end:
         near = near if below is None else near.where(id < below.id)
         return near.order_by(id.desc())

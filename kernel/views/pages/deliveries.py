@@ -22,12 +22,11 @@ from kernel.redelivery import (
 )
 from kernel.runtime import Kernel
 from kernel.schemas import rfc3339
-from kernel.states import DeliveryState
+from kernel.states import OVER, DeliveryState
 from kernel.views.pages.frame import Frame
 from kernel.views.pages.guard import Visitor
 from kernel.views.pages.query import caller_ids, moment, read, word
 
-OVER = (DeliveryState.DEAD, DeliveryState.DELIVERED)
 # A replay of many goes on in steps of this length, each a request of its own.
 STEP_SECONDS = 1.0
 # Where a pause may have been made; the answer leads back there.

@@ -19,7 +19,7 @@ from kernel.models import Attempt, Caller, Delivery, Order
 from kernel.redelivery import list_attempts, list_deliveries, redeliver
 from kernel.runtime import Kernel
 from kernel.schemas import encode
-from kernel.states import FINAL, DeliveryState, OrderState, Outcome
+from kernel.states import FINAL, OVER, DeliveryState, OrderState, Outcome
 from kernel.submit import cancel, get_order
 from kernel.views.html import beside, is_fragment
 from kernel.views.pages.frame import Frame
@@ -29,7 +29,6 @@ from kernel.views.requests import accept_again
 # Longer texts are cut on the page; the rest is a page of its own.
 SHOWN = 20_000
 PLACEHOLDER = "YOUR_KEY"
-OVER = (DeliveryState.DELIVERED, DeliveryState.DEAD)
 # Parts of an order that can be long, by their names in addresses.
 PARTS = {"arguments": Order.args, "result": Order.result}
 

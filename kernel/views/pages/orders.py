@@ -1,5 +1,6 @@
 """The list of orders: tabs by state, filters in the address, pages by cursor."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -7,7 +8,8 @@ from flask import Response, request
 from sqlalchemy import select
 
 from kernel.columns import ID, time_of
-from kernel.finding import COUNTED, Cursor, Found, StateCounts, Wanted, find
+from kernel.insight.fresh import Fresh
+from kernel.insight.orders import COUNTED, Cursor, Found, Wanted, count_states, find
 from kernel.models import SelectTag
 from kernel.states import OrderState
 from kernel.views.pages import query
@@ -37,7 +39,12 @@ class Asked:
 
 def order_pages(frame: Frame) -> None:
     """Add the list to ``frame``."""
-    counts = StateCounts(frame.kernel)
+
+    def count() -> Mapping[str, int]:
+        with frame.kernel.asking() as connection:
+            return count_states(connection)
+
+    counts = Fresh(count)
 
     @frame.page("/orders")
     def orders(visitor: Visitor) -> Response:

@@ -6,11 +6,11 @@ from flask import Response, request
 from sqlalchemy import select
 
 from kernel.backlog import LIMIT
-from kernel.finding import COUNTED
 from kernel.insight import hosts as receivers
 from kernel.insight.counts import Counts, counts
 from kernel.insight.fresh import Fresh
 from kernel.insight.hosts import Host, hosts
+from kernel.insight.orders import COUNTED
 from kernel.insight.trends import Span, Trends
 from kernel.insight.work import Process, processes
 from kernel.models import Caller

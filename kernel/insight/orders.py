@@ -7,7 +7,6 @@ its `older` cursor goes on from there.
 """
 
 import json
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,9 +15,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, func, literal, or_, select, union_all
 
-from kernel.columns import ID, first_id
+from kernel.columns import ID, by_index, first_id
 from kernel.models import DELIVERIES, ORDERS, Caller
-from kernel.runtime import Kernel
 from kernel.states import OrderState
 
 PAGE = 25
@@ -27,7 +25,6 @@ SECONDS = 0.02
 WINDOWS = (500, 1000, 2000, 4000)
 # A count for a tab stops here.
 COUNTED = 10_000
-COUNT_SECONDS = 2.0
 # What a row of the list needs; nothing that may be large.
 _LISTED = ("id", "caller_id", "select_tag", "state", "created_at", "started_at", "finished_at")
 _MORE = ("progress_current", "progress_total", "message", "error_code", "cancel_requested_at")
@@ -150,8 +147,7 @@ class _Search:
         conditions = list(self._along)
         if edge is not None:
             conditions.append(ORDERS.c.id > edge if self._back else ORDERS.c.id < edge)
-        for dialect in ("mysql", "mariadb"):
-            query = query.with_hint(ORDERS, f"FORCE INDEX ({self._index})", dialect)
+        query = by_index(query, ORDERS, self._index)
         return query.where(*conditions).order_by(self._order())
 
     def _order(self) -> Any:
@@ -233,28 +229,6 @@ def _with_word(text: str) -> ColumnElement[bool]:
     """Match arguments that hold these words, whatever their case, as JSON writes them."""
     written = json.dumps(text, ensure_ascii=False)[1:-1]
     return func.instr(func.lower(ORDERS.c.args), func.lower(literal(written))) > 0
-
-
-class StateCounts:
-    """How many orders are in each state, counted to `COUNTED` and kept for two seconds."""
-
-    def __init__(self, kernel: Kernel) -> None:
-        self._kernel = kernel
-        self._lock = threading.Lock()
-        self._counts: dict[str, int] = {}
-        self._expires = 0.0
-
-    def read(self) -> dict[str, int]:
-        """Return the counts by state. One thread counts; others take what was known before."""
-        if self._lock.acquire(blocking=not self._counts):
-            try:
-                if time.monotonic() > self._expires:
-                    with self._kernel.asking() as connection:
-                        self._counts = count_states(connection)
-                    self._expires = time.monotonic() + COUNT_SECONDS
-            finally:
-                self._lock.release()
-        return self._counts
 
 
 def count_states(connection: Connection) -> dict[str, int]:
