@@ -66,6 +66,7 @@ def forged(order_id: str, bomb: Path) -> list[bytes]:
     bodies += [None, 7, 7.5, True, [order_id], {"id": order_id}, [[[[]]]]]  # type: ignore[list-item]
     kinds = [message(asking(one)) for one in bodies]
     kinds += [message(asking()), message(asking(order_id, order_id)), message(b"[]")]
+    kinds += [message(asking(*[UNKNOWN, order_id, None] * 30_000))]
     kinds += [message(b"{"), message(b"\xff\xfe"), message(b"[" * 100_000), message(b"null")]
     for kind in ("application/x-python-serialize", "application/x-yaml", "text/plain", "x/y", ""):
         kinds.append(message(pickled, **{"content-type": kind}))
@@ -87,6 +88,12 @@ def everything(stack: Stack) -> dict[str, Any]:
     """Every row of the tables that matter."""
     with stack.kernel.reading() as session:
         return {name: session.execute(text(f"SELECT * FROM {name}")).all() for name in TABLES}
+
+
+def key_use_is_written(stack: Stack) -> bool:
+    """Whether the API has noted, behind its answers, that a key was used."""
+    with stack.kernel.reading() as session:
+        return bool(session.scalar(text("SELECT COUNT(used_at) FROM api_keys")))
 
 
 def flood(stack: Stack, messages: list[bytes]) -> None:
@@ -113,6 +120,7 @@ def test_nothing_changes_when_a_thousand_forged_messages_arrive(
     order_id = stack.submit("create_project", projname="mine")
     stack.callback(order_id)
     wait_until(lambda: stack.show(order_id)["deliveries"][0]["state"] == "delivered")
+    wait_until(lambda: key_use_is_written(stack))
     before = everything(stack)
     kinds = forged(order_id, tmp_path / "bomb")
     many = random.Random(4).choices(kinds, k=MESSAGES - len(kinds)) + kinds
