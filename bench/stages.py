@@ -13,10 +13,11 @@ from sqlalchemy import delete, insert, select
 from bench.rows import RARE_TAG
 from kernel import auth
 from kernel.backlog import backlog
+from kernel.claim import Batch
 from kernel.columns import new_id
 from kernel.deliver import BATCH, FinishedAttempt, claim_due, due_lanes, record
 from kernel.errors import TooManyPending
-from kernel.execute import claim, execute
+from kernel.execute import execute
 from kernel.handover import DueDelivery
 from kernel.models import HELD, ORDERS, HeldOrder
 from kernel.origins import Origins, share
@@ -63,7 +64,7 @@ class Stages:
         """T2."""
         order_id = self._order()
         with self.kernel.connection() as connection:
-            took = timed(lambda: claim(self.kernel, connection, order_id))
+            took = timed(Batch(self.kernel, connection, [order_id]).claim)
         with self.kernel.statements() as statements:  # nobody runs it: a sweep would rescue it
             statements.execute(delete(ORDERS).where(ORDERS.c.id == order_id))
         return took

@@ -10,7 +10,7 @@ from kernel.background import Hints
 from kernel.errors import Unavailable
 from kernel.openapi import document
 from kernel.runtime import Kernel
-from kernel.tasks import Broker
+from kernel.tasks import TOGETHER, Broker
 from kernel.views.api import api_blueprint
 from kernel.views.dashboard import dashboard_blueprint
 from kernel.views.document import docs_blueprint, document_blueprint
@@ -34,7 +34,7 @@ def create_app(kernel: Kernel, hints: Hints | None = None) -> Flask:
     """
     _check(kernel)
     app = Flask("kernel", static_folder=None)
-    told = Broker(kernel) if hints is None else hints
+    told = Broker(kernel, TOGETHER) if hints is None else hints
     track(app, kernel)
     app.register_blueprint(create_blueprint(kernel, hints=told))
     app.register_blueprint(health_blueprint(kernel, told))
@@ -72,7 +72,7 @@ def create_blueprint(kernel: Kernel, name: str = "kernel", hints: Hints | None =
     Start a worker for each kernel. Raises ConfigurationError for settings that cannot work.
     """
     kernel.callback_policy  # noqa: B018 - read now: a malformed rule stops the start, no order
-    told = Broker(kernel) if hints is None else hints
+    told = Broker(kernel, TOGETHER) if hints is None else hints
     blueprint = Blueprint(name, __name__)
     track(blueprint, kernel)
     Gate(kernel).stand_before(blueprint)

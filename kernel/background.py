@@ -43,14 +43,14 @@ class BackgroundSender(Generic[T]):
 
     ``send`` may block for a second or so and may raise: then the batch is kept, and tried again
     after a pause. A lone item is sent at once; after it, items are gathered for ``gather``
-    seconds, for one batch costs little more than one item. The thread starts with the first
-    item, so a process may fork before that.
+    seconds, which ``send`` may change: one batch costs little more than one item. The thread
+    starts with the first item, so a process may fork before that.
     """
 
     def __init__(self, name: str, send: Callable[[list[T]], None], gather: float = 0.0) -> None:
         self._name = name
         self._send = send
-        self._gather = gather
+        self.gather = gather
         self._lock = threading.Lock()
         self._pid = 0
         self._items: queue.Queue[T] = queue.Queue(CAPACITY)
@@ -85,7 +85,7 @@ class BackgroundSender(Generic[T]):
         failing, sent_at = False, 0.0
         while True:
             batch = [self._items.get()]
-            time.sleep(max(0.0, sent_at + self._gather - time.monotonic()))  # for company
+            time.sleep(max(0.0, sent_at + self.gather - time.monotonic()))  # for company
             while len(batch) < BATCH and not self._items.empty():
                 batch.append(self._items.get())
             while not self._try(batch, failing):

@@ -205,8 +205,8 @@ class Dispatcher:
 
     def _renew(self) -> None:
         now = time.monotonic()
-        for run in list(self.kernel.owed.values()):
-            hand_back(self.kernel, run, 0.0)
+        for order_id, number in list(self.kernel.owed.items()):
+            hand_back(self.kernel, order_id, number, 0.0)
         runs = list(self.kernel.running.values())
         for run in runs:
             if now - run.started > run.time_limit:

@@ -1,30 +1,27 @@
-"""T2 and T3: claim an order, run its handler, commit work, outcome and callback together.
+"""T3: run the handler of an order that was claimed; commit work, outcome and callback together.
 
 Nothing is retried inside a run. When the database drops the transaction, or the lease is lost,
 the run can commit nothing more: the order goes back to pending and the next claim is run + 1.
 """
 
-import json
 import logging
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from functools import cache
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import Connection, Update, bindparam, func, literal_column, select, update
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from kernel.columns import UTCDateTime
+from kernel.claim import Batch, Claimed
 from kernel.config.logging import binding
 from kernel.database import GUARD, RunSession
 from kernel.errors import LeaseLost, OrderCancelled, Reject, Retry, RunBroken, WorkerStopping
 from kernel.fence import commit_outcome, hand_back, interruption, save_checkpoint, undo
-from kernel.handlers import Handler, Partial, Progress, Run
+from kernel.handlers import Partial, Run
 from kernel.messages import text
 from kernel.metrics import ORDER_SECONDS, RUN_SECONDS, RUNS
-from kernel.models import HELD, ORDERS, HeldOrder, rowcount
 from kernel.runtime import Kernel, Reserve, no_claim
 from kernel.schemas import cut, encode_result
 from kernel.states import OrderState, Outcome, OwedDelivery
@@ -34,50 +31,9 @@ log = logging.getLogger(__name__)
 
 SETBACK_SECONDS = 0.2
 MAX_SETBACK_SECONDS = 30.0
-# The clocks of two processes differ by what reading them took. A hint that is early by less is on
-# time: refused, its order would wait for the sweep.
-EARLY_SECONDS = 0.5
 # A worker's connection that is silent for longer than its handler may run is dropped by the
 # server: the row locks of a frozen worker do not outlive it by the usual eight hours.
 WAIT_MARGIN_SECONDS = 30
-_PROGRESS = ("progress_current", "progress_total", "progress_note", "run_state")
-_MORE = tuple(ORDERS.c[name] for name in ("args", *_PROGRESS, "request_id", "traceparent"))
-
-
-_TAKEN = select(*HELD, *_MORE).where(ORDERS.c.id == bindparam("order_id"))
-
-
-@cache
-def _taking(tags: tuple[str, ...]) -> Update:
-    """Make the claim's statement for a worker that knows these tags."""
-    return (
-        update(ORDERS)
-        .where(
-            ORDERS.c.id == bindparam("order_id"),
-            ORDERS.c.state == OrderState.PENDING,
-            ORDERS.c.run_after <= bindparam("due"),
-            ORDERS.c.select_tag.in_([literal_column(f"'{tag}'") for tag in tags]),
-        )
-        .values(
-            state=OrderState.RUNNING,
-            run=ORDERS.c.run + 1,
-            lease_until=bindparam("lease"),
-            started_at=func.coalesce(ORDERS.c.started_at, bindparam("now", type_=UTCDateTime())),
-            connection_id=bindparam("connection"),
-        )
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Claimed:
-    """An order this process owns; its handler has not begun."""
-
-    held: HeldOrder
-    handler: Handler
-    args: str
-    progress: Progress | None
-    state: Any
-    trace: Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,53 +51,50 @@ class Executed:
 
 
 def execute(kernel: Kernel, order_id: str, reserve: Reserve = no_claim) -> Executed | None:
-    """Run one order if it is due and nobody else has it; return what became of it.
+    """Run one order if it is due and nobody else has it; None when there was nothing to do.
 
-    None when there was nothing to do: a duplicate, early or unknown hint changes nothing. Raises
-    SQLAlchemy's errors when the database cannot be reached for the claim. Blocks for as long as
-    the handler takes; one call per thread.
+    As `execute_each`, for one.
+    """
+    executed = list(execute_each(kernel, [order_id], reserve))
+    return executed[0] if executed else None
+
+
+def execute_each(
+    kernel: Kernel, order_ids: Sequence[str], reserve: Reserve = no_claim
+) -> Iterator[Executed]:
+    """Run orders one after the other, each if it is due and nobody else has it.
+
+    Tells of each what became of it, before the next begins. Duplicate, early and unknown hints
+    change nothing and are not told of. When those before it have taken too long, an order is left
+    to whoever is free: it is due again at once. Raises SQLAlchemy's errors when the database
+    cannot be reached for a claim. Blocks for as long as the handlers take; one call per thread.
     """
     if kernel.stopping.is_set():
-        return None
+        return
     with kernel.connection() as connection:
-        claimed = claim(kernel, connection, order_id)
-        if claimed is None:
-            return None
-        run = _begin(kernel, connection, claimed)
+        batch = Batch(kernel, connection, order_ids)
         try:
-            return _followed(kernel, claimed, run, reserve)
+            while (claimed := batch.claim()) is not None:
+                yield _execute(batch, claimed, reserve)
         finally:
-            kernel.running.pop(order_id, None)
-            if not connection.invalidated:
-                connection.info.pop(GUARD, None)
+            batch.give_back()
+    for order_id in batch.left:
+        yield Executed(order_id, again_in=0.0)
 
 
-def claim(kernel: Kernel, connection: Connection, order_id: str) -> Claimed | None:
-    """T2: take a due order whose tag this process knows: pending → running, run + 1, a lease."""
-    now = kernel.clock.now()
-    due = now + timedelta(seconds=EARLY_SECONDS)
-    mine = {"lease": now + kernel.lease, "connection": _connection_id(connection)}
-    taking = _taking(tuple(kernel.handlers))
-    with connection.begin() as transaction:
-        taken = connection.execute(taking, {"order_id": order_id, "now": now, "due": due, **mine})
-        if rowcount(taken) != 1:
-            transaction.rollback()
-            return None
-        row = connection.execute(_TAKEN, {"order_id": order_id}).one()
-    held = HeldOrder(*row[: len(HELD)])
-    args, current, total, note, state, *trace = row[len(HELD) :]
-    progress = None if current is None else Progress(current, total, note)
-    state = None if state is None else json.loads(state)
-    return Claimed(held, kernel.handlers[held.select_tag], args, progress, state, Trace(*trace))
+def _execute(batch: Batch, claimed: Claimed, reserve: Reserve) -> Executed:
+    kernel, connection = batch.kernel, batch.connection
+    run = begin_run(kernel, connection, claimed)
+    try:
+        return _followed(batch, claimed, run, reserve)
+    finally:
+        kernel.running.pop(run.order_id, None)
+        if not connection.invalidated:
+            connection.info.pop(GUARD, None)
 
 
-def _connection_id(connection: Connection) -> int | None:
-    """Return the server's number of this connection: a rescue kills it by that."""
-    thread_id = getattr(connection.connection.dbapi_connection, "thread_id", None)
-    return None if thread_id is None else int(thread_id())
-
-
-def _begin(kernel: Kernel, connection: Connection, claimed: Claimed) -> Run:
+def begin_run(kernel: Kernel, connection: Connection, claimed: Claimed) -> Run:
+    """Make the run of an order that ``connection`` has claimed, and have its lease renewed."""
     time_limit = claimed.handler.time_limit or kernel.settings.time_limit_seconds
     _limit_silence(connection, time_limit)
     run = Run(
@@ -171,16 +124,16 @@ def _limit_silence(connection: Connection, time_limit: float) -> None:
     connection.info["wait_timeout"] = seconds
 
 
-def _followed(kernel: Kernel, claimed: Claimed, run: Run, reserve: Reserve) -> Executed:
+def _followed(batch: Batch, claimed: Claimed, run: Run, reserve: Reserve) -> Executed:
     """Conclude a run, with a span around it, its ids in every log line, and counted."""
-    held, trace = claimed.held, claimed.trace
+    kernel, held, trace = batch.kernel, claimed.held, claimed.trace
     ids: dict[str, Any] = {"order_id": held.id, "select_tag": held.select_tag, "run": held.run}
     with (
         binding(**ids, request_id=trace.request_id),
         kernel.tracer.span("kernel.run", "consumer", trace.traceparent) as span,
     ):
         run.traceparent = span.traceparent
-        executed = _conclude(kernel, claimed, run, reserve)
+        executed = _conclude(batch, claimed, run, reserve)
         outcome = _word_for(executed)
         span.note(outcome == OrderState.FAILED, outcome=outcome, **ids)
     kernel.metrics.count(RUNS, held.select_tag, outcome)
@@ -197,10 +150,11 @@ def _word_for(executed: Executed) -> str:
     return "lost" if executed.again_in is None else "again"
 
 
-def _conclude(kernel: Kernel, claimed: Claimed, run: Run, reserve: Reserve) -> Executed:
+def _conclude(batch: Batch, claimed: Claimed, run: Run, reserve: Reserve) -> Executed:
     """Run the handler and commit what it came to; hand the order back when nothing can be."""
+    kernel = batch.kernel
     try:
-        return _finish(kernel, claimed.held, run, run_handler(kernel, claimed, run), reserve)
+        return _finish(batch, claimed, run, reserve)
     except Retry as verdict:
         after = max(0.0, verdict.after)
     except WorkerStopping:
@@ -214,7 +168,8 @@ def _conclude(kernel: Kernel, claimed: Claimed, run: Run, reserve: Reserve) -> E
         undo(run)
         return Executed(run.order_id)
     undo(run)
-    if hand_back(kernel, run, after):
+    batch.give_back()
+    if hand_back(kernel, run.order_id, run.number, after):
         return Executed(run.order_id, again_in=after)
     return Executed(run.order_id)
 
@@ -272,11 +227,11 @@ def _log_bug(failure: BaseException | None, claimed: Claimed) -> None:
         log.error("bug in a handler", exc_info=failure, extra=extra)
 
 
-def _finish(
-    kernel: Kernel, held: HeldOrder, run: Run, outcome: Outcome, reserve: Reserve
-) -> Executed:
+def _finish(batch: Batch, claimed: Claimed, run: Run, reserve: Reserve) -> Executed:
+    kernel, held = batch.kernel, claimed.held
+    outcome = run_handler(kernel, claimed, run)
     try:
-        owed = commit_outcome(kernel, held, run, outcome, reserve)
+        owed = commit_outcome(kernel, held, run, outcome, reserve, batch.claim_along)
     except DBAPIError:
         log.exception("the outcome could not be written", extra={"order_id": run.order_id})
         undo(run)

@@ -6,7 +6,7 @@ longer holds changes nothing and raises; it is the same code for every database.
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import cast
@@ -70,10 +70,17 @@ def save_checkpoint(kernel: Kernel, run: Run, progress: Progress, state: str | N
 
 
 def commit_outcome(
-    kernel: Kernel, held: HeldOrder, run: Run, outcome: Outcome, reserve: Reserve
+    kernel: Kernel,
+    held: HeldOrder,
+    run: Run,
+    outcome: Outcome,
+    reserve: Reserve,
+    along: Callable[[], object] = lambda: None,
 ) -> OwedDelivery:
     """T3: commit the handler's writes, the outcome and the delivery, which is returned.
 
+    ``along`` writes what else shares this commit, as its last statement: what it locks is locked
+    for a moment. It may raise RunBroken, and nothing from SQLAlchemy.
     Raises LeaseLost or RunBroken; nothing is committed then, or nobody will ever know: when the
     answer to COMMIT is lost, the row tells the next claim.
     """
@@ -84,6 +91,7 @@ def commit_outcome(
             raise RunBroken(str(run.guard.broken))
         if owed is None:
             raise LeaseLost
+        along()
         _commit(run)
     return owed
 
@@ -103,17 +111,17 @@ def undo(run: Run) -> None:
     run.guard.spoiled = False
 
 
-def hand_back(kernel: Kernel, run: Run, after: float) -> bool:
+def hand_back(kernel: Kernel, order_id: str, run: int, after: float) -> bool:
     """Give an order back: running → pending, due ``after`` seconds from now.
 
-    Changes nothing when the run no longer owns it. Returns False, and keeps the run in
+    Changes nothing when run number ``run`` no longer owns it. Returns False, and keeps both in
     ``kernel.owed`` for the dispatcher to try again, when the database cannot be reached.
     """
     try:
         with kernel.transaction() as session:
             session.execute(
                 update(ORDERS)
-                .where(_owned_by(run))
+                .where(_owned(order_id, run))
                 .values(
                     state=OrderState.PENDING,
                     run_after=kernel.clock.now() + timedelta(seconds=after),
@@ -122,10 +130,10 @@ def hand_back(kernel: Kernel, run: Run, after: float) -> bool:
                 )
             )
     except DBAPIError as error:
-        log.warning("hand-back put off: %s", error.orig, extra={"order_id": run.order_id})
-        kernel.owed[run.order_id] = run
+        log.warning("hand-back put off: %s", error.orig, extra={"order_id": order_id})
+        kernel.owed[order_id] = run
         return False
-    kernel.owed.pop(run.order_id, None)
+    kernel.owed.pop(order_id, None)
     return True
 
 
@@ -150,11 +158,12 @@ def renew_leases(kernel: Kernel, runs: Sequence[Run], now: datetime) -> None:
 
 
 def _owned_by(run: Run) -> ColumnElement[bool]:
-    return and_(
-        ORDERS.c.id == run.order_id,
-        ORDERS.c.state == OrderState.RUNNING,
-        ORDERS.c.run == run.number,
-    )
+    return _owned(run.order_id, run.number)
+
+
+def _owned(order_id: str, run: int) -> ColumnElement[bool]:
+    running = ORDERS.c.state == OrderState.RUNNING
+    return and_(ORDERS.c.id == order_id, running, ORDERS.c.run == run)
 
 
 @contextmanager

@@ -211,7 +211,10 @@ def _first_attempt(owed: OwedDelivery, claim: Claim, trace: Trace, sender: Sende
 
 
 class Reservation:
-    """At most one sender thread, kept free until the callback is committed, or is not."""
+    """At most one sender thread, kept free until the callback is committed, or is not.
+
+    For one run after another.
+    """
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
@@ -224,11 +227,11 @@ class Reservation:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        self._release()
+        self.release()
 
     def take(self, held: HeldOrder, origin: str) -> Claim | None:
         """Keep a sender for this order's callback; None when it has to wait for its turn."""
-        self._release()
+        self.release()
         self._sender = self._desk.sender(held, origin)
         if self._sender is None or not self._desk.take(origin):
             return None
@@ -243,7 +246,8 @@ class Reservation:
         self._desk.send(_first_attempt(owed, owed.claim, trace, self._sender))
         return True
 
-    def _release(self) -> None:
+    def release(self) -> None:
+        """Take it back: there is no callback."""
         if self._origin is not None:
             self._desk.give_back(self._origin)
             self._origin = None

@@ -95,8 +95,8 @@ class Kernel:
         self.clock = Clock(lambda: read_clock(self.engine))
         # The runs this process is executing, by order id; their leases are kept alive.
         self.running: dict[str, Run] = {}
-        # Runs that could not be handed back because the database was away; tried again.
-        self.owed: dict[str, Run] = {}
+        # Orders and runs that could not be handed back, for the database was away; tried again.
+        self.owed: dict[str, int] = {}
         # Set when the worker shuts down and the grace time is over: hand back, claim nothing.
         self.stopping = threading.Event()
         # What this process has counted.

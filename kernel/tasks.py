@@ -1,7 +1,7 @@
 """The only file with Celery in it: the task, the hints, and the life of a worker process.
 
-A message carries an order's id and nothing else; losing it, doubling it or forging it changes
-nothing, because `execute` believes the row.
+A message carries orders' ids and nothing else; losing it, doubling it or forging it changes
+nothing, because `execute` believes the rows.
 """
 
 import logging
@@ -30,6 +30,11 @@ log = logging.getLogger(__name__)
 MAX_ID = 64
 # Orders that come in quick succession share a trip to the broker.
 HINTS_SECONDS = 0.02
+# So many messages in the queue mean that no worker is free. Then orders share a message, too, and
+# are waited for: whoever takes it pays once for all of them, and none would begin any sooner.
+LONG_QUEUE = 20
+TOGETHER = 10
+TOGETHER_SECONDS = 0.1
 
 
 class QuietWorker(Worker):  # type: ignore[misc]
@@ -63,13 +68,17 @@ class Broker:
     """A process's way to Redis: hints out, results mirrored. No method of it ever waits long.
 
     ``hint`` and the mirror return at once; only `backlog` asks, for half a second at the most.
+    ``together``: how many orders may share a message while the queue is long. A worker's own hints
+    never do: what it hints again has waited for its neighbours before.
     """
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: Kernel, together: int = 1) -> None:
         self._celery = make_celery(kernel, publishing=True)
         self._hints = BackgroundSender[str]("hints", self._publish, HINTS_SECONDS)
         self._mirror = ResultMirror(kernel.settings)
         self._shown: dict[str, Progress] = {}
+        self._together = together
+        self._share = 1  # so many orders share a message now
 
     def hint(self, order_ids: Sequence[str]) -> None:
         """Say that these orders are due. Best effort: the sweep knows the rows."""
@@ -80,13 +89,9 @@ class Broker:
         """Return how many hints wait in the queue; None when the broker does not say."""
         try:
             with self._celery.connection_for_write() as connection:
-                declared = connection.default_channel.queue_declare(QUEUE, passive=True)
-                return int(declared.message_count)
+                return _length(connection.default_channel)
         except (OperationalError, OSError):
             return None
-        except Exception as error:  # noqa: BLE001 - each client's own word for "no such queue"
-            log.debug("no backlog: %s", error)
-            return 0
 
     def finished(self, order_id: str, outcome: Outcome) -> None:
         """Mirror how an order ended."""
@@ -105,10 +110,28 @@ class Broker:
         return self._hints.flush(seconds) and self._mirror.flush(seconds)
 
     def _publish(self, order_ids: list[str]) -> None:
-        pool = self._celery.producer_pool
-        with pool.acquire(block=True, timeout=1) as producer, producer.batch():
-            for order_id in order_ids:
-                self._celery.send_task(TASK, (order_id,), producer=producer, queue=QUEUE)
+        pool, share = self._celery.producer_pool, self._share
+        with pool.acquire(block=True, timeout=1) as producer:
+            with producer.batch():
+                for first in range(0, len(order_ids), share):
+                    together = order_ids[first : first + share]
+                    self._celery.send_task(TASK, together, producer=producer, queue=QUEUE)
+            # One order alone says that they do not come thick.
+            dense = self._together > 1 and len(order_ids) > 1
+            long = dense and _length(producer.channel) >= LONG_QUEUE
+        self._share = self._together if long else 1
+        self._hints.gather = TOGETHER_SECONDS if long else HINTS_SECONDS
+
+
+def _length(channel: Any) -> int:
+    """Return how many messages wait in the queue. Raises OperationalError or OSError."""
+    try:
+        return int(channel.queue_declare(QUEUE, passive=True).message_count)
+    except (OperationalError, OSError):
+        raise
+    except Exception as error:  # noqa: BLE001 - each client's own word for "no such queue"
+        log.debug("no queue: %s", error)
+        return 0
 
 
 def make_worker(kernel: Kernel) -> Celery:
@@ -121,9 +144,10 @@ def make_worker(kernel: Kernel) -> Celery:
     life = _WorkerLife(kernel)
 
     @app.task(name=TASK, shared=False, ignore_result=True, Strategy="kernel.carrier:strategy")  # type: ignore[untyped-decorator]
-    def execute_order(order_id: object) -> None:
-        if isinstance(order_id, str) and len(order_id) <= MAX_ID:
-            life.process().execute(order_id)
+    def execute_orders(*order_ids: object) -> None:
+        hinted = [one for one in order_ids if isinstance(one, str) and len(one) <= MAX_ID]
+        if hinted:
+            life.process().execute(hinted[:TOGETHER])
 
     signals.setup_logging.connect(life.on_logging, weak=False)
     signals.worker_init.connect(life.on_init, weak=False)

@@ -9,15 +9,17 @@ import os
 import signal
 import struct
 import time
+from collections.abc import Sequence
 from typing import Protocol
 
 from sqlalchemy.exc import DBAPIError
 
 from kernel.background import Hints
 from kernel.dispatcher import Dispatcher
-from kernel.execute import Executed, execute
+from kernel.execute import Executed, execute_each
 from kernel.fence import hand_back
 from kernel.handlers import Run
+from kernel.handover import Reservation
 from kernel.runtime import Kernel
 from kernel.sweep import waiting_longest
 
@@ -86,26 +88,26 @@ class WorkerProcess:
         """Start the dispatcher; call it after the fork."""
         self.dispatcher.start()
 
-    def execute(self, order_id: str) -> Executed | None:
-        """Run one hinted order, then wake, hint or mirror as its end demands."""
+    def execute(self, order_ids: Sequence[str]) -> None:
+        """Run hinted orders in turn; wake, hint or mirror as the end of each demands."""
         try:
             with self.dispatcher.desk.reservation() as reservation:
-                executed = execute(self.kernel, order_id, reservation.take)
-                owed = None if executed is None else executed.owed
-                if executed and owed and not reservation.send(owed, executed.trace):
-                    self.dispatcher.wake()
+                for executed in execute_each(self.kernel, order_ids, reservation.take):
+                    self._follow(executed, reservation)
         except DBAPIError as error:  # nothing was claimed, or the lease will run out
-            log.warning("left to the sweep: %s", error.orig, extra={"order_id": order_id})
-            return None
+            log.warning("left to the sweep: %s", error.orig, extra={"order_ids": [*order_ids]})
         finally:
             self._busy_at = time.monotonic()
-        if executed is None:
-            return None
+
+    def _follow(self, executed: Executed, reservation: Reservation) -> None:
+        if executed.owed is None:
+            reservation.release()
+        elif not reservation.send(executed.owed, executed.trace):
+            self.dispatcher.wake()
         if executed.outcome is not None:
-            self.broker.finished(order_id, executed.outcome)
+            self.broker.finished(executed.order_id, executed.outcome)
         elif executed.again_in is not None:
-            self.dispatcher.hint_later(order_id, executed.again_in)
-        return executed
+            self.dispatcher.hint_later(executed.order_id, executed.again_in)
 
     def stop(self) -> None:
         """Let callbacks in flight finish; claim no more."""
@@ -136,7 +138,7 @@ class WorkerProcess:
         """Hand back what runs and end this process at once; the fence stops a late handler."""
         for run in list(self.kernel.running.values()):
             log.warning("handed back in mid-run", extra={"order_id": run.order_id})
-            hand_back(self.kernel, run, 0.0)
+            hand_back(self.kernel, run.order_id, run.number, 0.0)
         os.kill(os.getpid(), signal.SIGKILL)
 
     def _watch(self) -> None:

@@ -8,10 +8,14 @@ from sqlalchemy import Connection, insert
 from sqlalchemy.exc import DBAPIError
 
 from kernel.builtin import projects
-from kernel.execute import Claimed
+from kernel.claim import Batch, Claimed
+from kernel.execute import begin_run
 from kernel.handlers import Handlers, Run
+from kernel.states import OrderState, Outcome
 
 STEPS = 3
+ALIVE = 4
+DONE = Outcome(OrderState.SUCCESS, "success", "{}")
 
 handlers = Handlers()
 
@@ -39,8 +43,13 @@ def write(run: Run, step: int) -> None:
 class Running:
     """A run in some process; nothing of it is committed between two rules."""
 
-    def __init__(self, connection: Connection, claimed: Claimed, run: Run) -> None:
-        self.connection, self.claimed, self.run = connection, claimed, run
+    def __init__(self, batch: Batch, claimed: Claimed, run: Run) -> None:
+        self.batch, self.claimed, self.run = batch, claimed, run
+
+    @property
+    def connection(self) -> Connection:
+        """The connection of this process."""
+        return self.batch.connection
 
     @property
     def done(self) -> int:
@@ -52,3 +61,11 @@ class Running:
         with suppress(DBAPIError):
             self.connection.invalidate()
         self.connection.close()
+
+
+def run_next(batch: Batch) -> list[Running]:
+    """Claim the next of orders that were hinted together, and begin; none if none is left."""
+    claimed = batch.claim()
+    if claimed is None:
+        return []
+    return [Running(batch, claimed, begin_run(batch.kernel, batch.connection, claimed))]

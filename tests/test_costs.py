@@ -15,7 +15,7 @@ from sqlalchemy import event
 
 from kernel.deliver import attempt, record
 from kernel.dispatcher import Dispatcher
-from kernel.execute import Executed, execute
+from kernel.execute import execute_each
 from kernel.handover import DueDelivery
 from kernel.runtime import Kernel
 from kernel.states import OrderState, Outcome
@@ -81,13 +81,12 @@ class Line:
         answer = self.caller.post("/v1/orders", json=order)
         return str(answer.json["data"]["order_id"])
 
-    def run(self, order_id: str) -> None:
-        """T2 and T3."""
+    def run(self, *order_ids: str) -> None:
+        """T2 and T3, for orders that were hinted together."""
         with self.desk.reservation() as reservation:
-            executed = execute(self.kernel, order_id, reservation.take)
-            assert isinstance(executed, Executed)
-            assert executed.owed is not None
-            assert reservation.send(executed.owed, executed.trace)
+            for executed in execute_each(self.kernel, order_ids, reservation.take):
+                assert executed.owed is not None
+                assert reservation.send(executed.owed, executed.trace)
 
     def send(self) -> None:
         """T5: T4 does not happen."""
@@ -114,7 +113,11 @@ def test_statements_and_commits_are_the_documented_ones_when_an_order_succeeds(
         line.run(order_id)
     with counting(line.kernel) as send:
         line.send()
-    found = {"submit": submit, "run": run, "send": send}
+    together = [line.submit(tag), line.submit(tag)]
+    with counting(line.kernel) as both:
+        line.run(*together)
+    following = {name: both[name] - run[name] for name in COUNTED}
+    found = {"submit": submit, "run": run, "next": following, "send": send}
     documented = {
         stage: {"statements": int(statements), "commits": int(commits), "rollbacks": 0}
         for kind, stage, statements, commits in ROW.findall(PAGE.read_text())

@@ -25,22 +25,21 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import DBAPIError
 
 from kernel.builtin import projects
+from kernel.claim import Batch
 from kernel.deliver import FinishedAttempt, attempt, claim_due, due_lanes, record
 from kernel.errors import Conflict, RunInterrupted
-from kernel.execute import _begin, claim
 from kernel.fence import commit_outcome, hand_back, renew_leases, undo
 from kernel.models import ATTEMPTS, DELIVERIES, ORDERS
 from kernel.redelivery import redeliver
 from kernel.runtime import Kernel, no_claim
-from kernel.states import FINAL, OrderState, Outcome
+from kernel.states import FINAL
 from kernel.submit import cancel, submit
 from kernel.sweep import due_orders, sweep
 from kernel.testing import FakeTransport, drain
 from tests.factories import ANYBODY, request
-from tests.interleaving import STEPS, Running, handlers, write
+from tests.interleaving import ALIVE, DONE, STEPS, Running, handlers, run_next, write
 
-ALIVE = 4
-DONE = Outcome(OrderState.SUCCESS, "success", "{}")
+pytestmark = pytest.mark.slow
 TABLES = (ATTEMPTS, DELIVERIES, ORDERS, projects)
 
 
@@ -91,16 +90,13 @@ class Model(RuleBasedStateMachine):
     @rule(data=st.data())
     def claim_order(self, data: st.DataObject) -> None:
         due = due_orders(self.kernel, 1000) or sorted(self.by_key.values())
-        self._claim(data.draw(st.sampled_from(due)))
+        self._claim(*data.draw(st.lists(st.sampled_from(due), min_size=1, max_size=3)))
 
-    def _claim(self, order_id: str) -> None:
-        connection = self.kernel.engine.connect()
-        claimed = claim(self.kernel, connection, order_id)
-        if claimed is None:
-            connection.close()
-            return
-        run = _begin(self.kernel, connection, claimed)
-        self.runs.append(Running(connection, claimed, run))
+    def _claim(self, *order_ids: str) -> None:
+        batch = Batch(self.kernel, self.kernel.engine.connect(), order_ids)
+        if not (begun := run_next(batch)):
+            batch.connection.close()
+        self.runs += begun
 
     @precondition(lambda self: self.runs)
     @rule(data=st.data())
@@ -114,14 +110,23 @@ class Model(RuleBasedStateMachine):
     @precondition(lambda self: self.runs)
     @rule(data=st.data(), heard=st.booleans())
     def finish_run(self, data: st.DataObject, heard: bool) -> None:
-        """Commit; when the answer to COMMIT is not heard, the order is handed back."""
+        """Commit, and the claim of the next order with it; then that one runs.
+
+        When the answer to COMMIT is not heard, both are handed back.
+        """
         running = self._any_run(data)
+        held, batch = running.claimed.held, running.batch
         with self._ending_when_refused(running):
             for step in range(running.done, STEPS):
                 write(running.run, step)
-            commit_outcome(self.kernel, running.claimed.held, running.run, DONE, no_claim)
+            commit_outcome(self.kernel, held, running.run, DONE, no_claim, batch.claim_along)
             if not heard:
-                hand_back(self.kernel, running.run, 0.0)
+                batch.give_back()
+                hand_back(self.kernel, held.id, held.run, 0.0)
+            elif following := run_next(batch):
+                self.runs += following
+                self._forget(running)
+                return
             self._end(running)
 
     @precondition(lambda self: self.runs)
@@ -133,7 +138,7 @@ class Model(RuleBasedStateMachine):
             write(running.run, running.done)
         undo(running.run)
         if told:
-            hand_back(self.kernel, running.run, 0.0)
+            hand_back(self.kernel, running.run.order_id, running.run.number, 0.0)
         self._end(running)
 
     @rule()
@@ -144,9 +149,12 @@ class Model(RuleBasedStateMachine):
         return self.runs[data.draw(st.integers(0, len(self.runs) - 1))]
 
     def _end(self, running: Running) -> None:
+        self._forget(running)
+        running.end()
+
+    def _forget(self, running: Running) -> None:
         self.runs.remove(running)
         self.kernel.running.pop(running.run.order_id, None)
-        running.end()
 
     @contextmanager
     def _ending_when_refused(self, running: Running) -> Iterator[None]:
@@ -289,6 +297,3 @@ def test_rows_agree_when_stages_and_crashes_come_in_any_order(
             phases=[Phase.generate],
         ),
     )
-
-
-pytestmark = pytest.mark.slow

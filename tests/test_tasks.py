@@ -13,7 +13,7 @@ from celery.result import AsyncResult
 from kernel.handlers import Handlers
 from kernel.runtime import Kernel
 from kernel.states import OrderState, Outcome
-from kernel.tasks import Broker, make_celery, make_worker
+from kernel.tasks import LONG_QUEUE, TOGETHER, Broker, make_celery, make_worker
 from tests.servers import Redis
 from tests.stack import stopped
 from tests.waiting import wait_until
@@ -39,6 +39,47 @@ def queued(redis: Redis) -> list[object]:
 def test_message_carries_an_id_and_nothing_else_when_hinted(kernel: Kernel, redis: Redis) -> None:
     Broker(kernel).hint(["one", "two"])
     assert wait_until(lambda: len(queued(redis)) == 2 and queued(redis)) == [["one"], ["two"]]
+
+
+def test_orders_share_messages_when_they_come_thick_and_the_queue_is_long(
+    kernel: Kernel, redis: Redis
+) -> None:
+    broker = Broker(kernel, together=TOGETHER)
+    thick = [[str(n + 100 * burst) for n in range(LONG_QUEUE)] for burst in range(3)]
+    for burst in thick:
+        broker.hint(burst)
+        assert broker.flush(5)
+    singles = [[one] for one in thick[0]]
+    shared = [burst[i : i + TOGETHER] for burst in thick[1:] for i in range(0, 20, TOGETHER)]
+    assert queued(redis) == singles + shared
+
+
+def test_orders_have_messages_of_their_own_again_when_the_queue_is_short(
+    kernel: Kernel, redis: Redis
+) -> None:
+    broker = Broker(kernel, together=TOGETHER)
+    for _ in range(2):
+        broker.hint([str(n) for n in range(LONG_QUEUE)])
+        assert broker.flush(5)
+    redis.client(1).flushdb()
+    for _ in range(2):
+        broker.hint(["one", "two"])
+        assert broker.flush(5)
+    assert queued(redis) == [["one", "two"], ["one"], ["two"]]
+
+
+@pytest.mark.parametrize("together", [1, TOGETHER])
+def test_orders_have_messages_of_their_own_when_they_come_alone_or_from_a_worker(
+    kernel: Kernel, redis: Redis, together: int
+) -> None:
+    broker = Broker(kernel, together)
+    broker.hint([str(n) for n in range(LONG_QUEUE)])
+    for n in range(3):
+        assert broker.flush(5)
+        broker.hint([str(n)] if together > 1 else [str(n), str(n)])
+    assert broker.flush(5)
+    lone = {len(one) for one in queued(redis) if isinstance(one, list)}
+    assert lone == {1}
 
 
 def test_backlog_counts_the_queue_when_the_broker_answers(kernel: Kernel, redis: Redis) -> None:

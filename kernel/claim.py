@@ -1,0 +1,163 @@
+"""T2: a due order becomes this process's: pending → running, run + 1, a lease.
+
+Orders that were hinted together are looked at together and claimed one by one, each just before
+its handler begins: should this process die, those after it still belong to nobody. From the second
+on, a claim is committed by the transaction that ends the order before it.
+"""
+
+import json
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import cache
+from time import monotonic
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, bindparam, func, literal_column, select, update
+from sqlalchemy.exc import DBAPIError
+
+from kernel.columns import UTCDateTime
+from kernel.errors import RunBroken
+from kernel.fence import hand_back
+from kernel.handlers import Handler, Progress
+from kernel.models import FENCE, HELD, ORDERS, HeldOrder, rowcount
+from kernel.runtime import Kernel
+from kernel.states import OrderState
+from kernel.tracecontext import Trace
+
+# The clocks of two processes differ by what reading them took. A hint that is early by less is on
+# time: refused, its order would wait for the sweep.
+EARLY_SECONDS = 0.5
+# Whoever was hinted together waits for those before it no longer than this.
+TOGETHER_SECONDS = 0.25
+_PROGRESS = ("progress_current", "progress_total", "progress_note", "run_state")
+_MORE = tuple(ORDERS.c[name] for name in ("args", *_PROGRESS, "request_id", "traceparent"))
+
+
+@cache
+def _looking(tags: tuple[str, ...]) -> Select[Any]:
+    """Make the statement that finds what is due, for a worker that knows these tags."""
+    return select(*HELD, *_MORE).where(
+        ORDERS.c.id.in_(bindparam("order_ids", expanding=True)),
+        ORDERS.c.state == OrderState.PENDING,
+        ORDERS.c.run_after <= bindparam("due"),
+        ORDERS.c.select_tag.in_([literal_column(f"'{tag}'") for tag in tags]),
+    )
+
+
+# What else could have changed since the look changes with the run: when it is due, its progress.
+_TAKING = (
+    update(ORDERS)
+    .where(FENCE)
+    .values(
+        state=OrderState.RUNNING,
+        run=ORDERS.c.run + 1,
+        lease_until=bindparam("lease"),
+        started_at=func.coalesce(ORDERS.c.started_at, bindparam("now", type_=UTCDateTime())),
+        connection_id=bindparam("connection"),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """An order this process owns; its handler has not begun."""
+
+    held: HeldOrder
+    handler: Handler
+    args: str
+    progress: Progress | None
+    state: Any
+    trace: Trace
+
+
+class Batch:
+    """Orders that were hinted together, and the connection on which they run in turn."""
+
+    def __init__(self, kernel: Kernel, connection: Connection, order_ids: Sequence[str]) -> None:
+        self.kernel = kernel
+        self.connection = connection
+        self._order_ids = list(order_ids)
+        self._found: deque[Claimed] | None = None
+        self._until = 0.0
+        # Claimed by the transaction that ended the order before it.
+        self._next: Claimed | None = None
+        self._given_back: list[str] = []
+
+    @property
+    def left(self) -> list[str]:
+        """The orders that are due and were not claimed here: they should be hinted again."""
+        return [*self._given_back, *(found.held.id for found in self._found or ())]
+
+    def claim(self) -> Claimed | None:
+        """Claim the next order; None when there is none, or the rest should not wait any longer.
+
+        The handler of what was claimed before must have ended. Raises SQLAlchemy's errors.
+        """
+        claimed, self._next = self._next, None
+        is_over = self._found is not None and not self._found
+        if claimed is not None or is_over or self.connection.invalidated:
+            return claimed
+        with self.connection.begin() as transaction:
+            if self._found is None:
+                self._look()
+            claimed = self._take()
+            if claimed is None:
+                transaction.rollback()
+        return claimed
+
+    def claim_along(self) -> None:
+        """Claim the next order in the open transaction, which ends the one before it.
+
+        Raises RunBroken: trouble with this order is no failure of the other.
+        """
+        try:
+            self._next = self._take()
+        except DBAPIError as error:
+            raise RunBroken(str(error.orig)) from error
+
+    def give_back(self) -> None:
+        """Give back what was claimed along, or was not: the answer to COMMIT may be lost.
+
+        Another process may have claimed it as the same run meanwhile. Then that one is told at
+        its end that it lost the order, and the order is run again.
+        """
+        if self._next is not None:
+            held, self._next = self._next.held, None
+            self._given_back.append(held.id)
+            hand_back(self.kernel, held.id, held.run, 0.0)
+
+    def _look(self) -> None:
+        due = self.kernel.clock.now() + timedelta(seconds=EARLY_SECONDS)
+        looking = _looking(tuple(self.kernel.handlers))
+        rows = self.connection.execute(looking, {"order_ids": self._order_ids, "due": due}).all()
+        found = {row.id: row for row in rows}
+        in_turn = [found.pop(order_id) for order_id in self._order_ids if order_id in found]
+        self._found = deque(self._read(row) for row in in_turn)
+        self._until = monotonic() + TOGETHER_SECONDS
+
+    def _read(self, row: Row[Any]) -> Claimed:
+        held = HeldOrder(*row[: len(HELD)])
+        args, current, total, note, state, *trace = row[len(HELD) :]
+        progress = None if current is None else Progress(current, total, note)
+        state = None if state is None else json.loads(state)
+        handler = self.kernel.handlers[held.select_tag]
+        return Claimed(held, handler, args, progress, state, Trace(*trace))
+
+    def _take(self) -> Claimed | None:
+        while self._found and monotonic() < self._until and not self.kernel.stopping.is_set():
+            found = self._found[0]
+            now = self.kernel.clock.now()
+            mine = {"lease": now + self.kernel.lease, "connection": self._connection_id()}
+            taken = self.connection.execute(_TAKING, {**found.held.fenced(), "now": now, **mine})
+            self._found.popleft()
+            if rowcount(taken) == 1:
+                run = found.held.run + 1
+                return replace(found, held=found.held._replace(state=OrderState.RUNNING, run=run))
+        return None
+
+    def _connection_id(self) -> int | None:
+        """Return the server's number of this connection: a rescue kills it by that."""
+        thread_id = getattr(self.connection.connection.dbapi_connection, "thread_id", None)
+        return None if thread_id is None else int(thread_id())
