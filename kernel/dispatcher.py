@@ -27,7 +27,7 @@ from kernel.redelivery import hold_paused
 from kernel.retention import Pruning
 from kernel.roster import Presence
 from kernel.runtime import Kernel
-from kernel.sweep import HINTS, Swept, due_orders, note_tags, sweep, take_turn
+from kernel.sweep import HINTS, Swept, due_orders, next_turn, note_tags, sweep
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ class Dispatcher:
         self._gathering = False  # a time is set for the next record: no need to wake for more
         # The rest belongs to the dispatcher's thread alone.
         self._unrecorded: list[FinishedAttempt] = []
-        self._round_at = self._look_at = self._record_at = self._looked = 0.0
+        self._round_at = self._look_at = self._record_at = self._sweep_at = 0.0
         self._timers: list[tuple[float, str]] = []
         # Since when the database was reached without a break (monotonic).
         self._reached_since: float | None = None
@@ -144,8 +144,7 @@ class Dispatcher:
 
     def _failed(self, error: Exception) -> bool:
         """Note a failed round. Losing a deadlock or waiting for a lock is no outage."""
-        self._looked = time.monotonic()
-        self._record_at = self._looked + IDLE_SECONDS
+        self._record_at = self._sweep_at = time.monotonic() + IDLE_SECONDS
         if isinstance(error, DBAPIError) and is_passing(error.orig):
             if not is_contention(error.orig):
                 self._reached_since = None
@@ -253,10 +252,12 @@ class Dispatcher:
             log.debug("left without saying so: %s", error.orig)
 
     def _sweep(self) -> None:
-        if time.monotonic() - self._looked < min(self.kernel.settings.sweep_seconds, IDLE_SECONDS):
+        if time.monotonic() < self._sweep_at:
             return
-        self._looked = time.monotonic()
-        if take_turn(self.kernel):
+        self._sweep_at = time.monotonic() + IDLE_SECONDS  # should this look fail
+        turn_in = next_turn(self.kernel)
+        self._sweep_at = time.monotonic() + (turn_in or self.kernel.settings.sweep_seconds)
+        if not turn_in:
             self.sweep_once()
 
     def sweep_once(self) -> Swept:

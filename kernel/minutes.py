@@ -151,8 +151,7 @@ def write(kernel: Kernel) -> int:
     """
     now = kernel.clock.now()
     with kernel.reading() as session:
-        last = session.scalar(select(func.max(MINUTES.c.began_at)))
-        first = floor(now - REACH) if last is None else max(last + MINUTE, floor(now - REACH))
+        first = max(_next(session, now), floor(now - REACH))
         missing = [first + n * MINUTE for n in range(BATCH) if first + n * MINUTE < settled(now)]
         found = [_row(tally(session, one, one + MINUTE)) for one in missing]
     if not found:
@@ -164,6 +163,15 @@ def write(kernel: Kernel) -> int:
     except IntegrityError:  # another process swept in between
         return 0
     return len(found)
+
+
+def _next(session: Session, now: datetime) -> datetime:
+    """Return the minute after the last one written, or the first in which anything happened."""
+    last: datetime | None = session.scalar(select(func.max(MINUTES.c.began_at)))
+    if last is not None:
+        return last + MINUTE
+    oldest = session.scalar(select(func.min(ORDERS.c.id)))
+    return settled(now) - MINUTE if oldest is None else floor(time_of(oldest))
 
 
 def _row(one: Tally) -> Mapping[str, Any]:

@@ -47,19 +47,22 @@ class Swept:
     failed: dict[str, Outcome] = field(default_factory=dict)
 
 
-def take_turn(kernel: Kernel) -> bool:
-    """Claim the sweep of this interval; False when somebody swept less than an interval ago."""
-    now = kernel.clock.now()
-    before = now - timedelta(seconds=kernel.settings.sweep_seconds)
-    with kernel.reading() as session:
-        last = session.scalar(select(Sweep.swept_at))
+def next_turn(kernel: Kernel) -> float:
+    """Claim the sweep of this interval: return 0 when it is ours, else the seconds to the next."""
+    interval, now = kernel.settings.sweep_seconds, kernel.clock.now()
+    with kernel.asking() as connection:
+        last = connection.scalar(_LAST)
     if last is None:
-        return _first_turn(kernel, now)
-    if before < last <= now:
-        return False
+        return 0.0 if _first_turn(kernel, now) else interval
+    since = (now - last).total_seconds()
+    if 0 <= since < interval:
+        return interval - since
     with kernel.transaction() as session:
         taken = session.execute(update(Sweep).where(Sweep.swept_at == last).values(swept_at=now))
-    return rowcount(taken) == 1
+    return 0.0 if rowcount(taken) == 1 else interval
+
+
+_LAST = select(Sweep.swept_at)
 
 
 def _first_turn(kernel: Kernel, now: datetime) -> bool:

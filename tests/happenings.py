@@ -39,7 +39,7 @@ from kernel.roster import Presence, forget_silent, list_workers
 from kernel.runtime import Kernel
 from kernel.states import DeliveryState
 from kernel.submit import cancel, get_order, submit
-from kernel.sweep import due_orders, note_tags, sweep, take_turn, waiting_longest
+from kernel.sweep import due_orders, next_turn, note_tags, sweep, waiting_longest
 from tests.factories import ANYBODY, make_delivery, make_order, order, request
 
 HOST = "receiver-3.example"
@@ -162,7 +162,7 @@ def workers_come_and_go(kernel: Kernel) -> None:
     make_order(kernel, id=new_id(ago), select_tag="unheard_of", run_after=ago)
     note_tags(kernel)
     for _ in range(2):
-        take_turn(kernel)
+        next_turn(kernel)
         kernel.clock.shift(kernel.settings.sweep_seconds + 1)
     assert len(due_orders(kernel, 200)) == 200
     swept = sweep(kernel, rescue=True)

@@ -12,7 +12,7 @@ from kernel.execute import execute
 from kernel.models import Caller, Delivery, Order, Sweep
 from kernel.retention import prune
 from kernel.runtime import Kernel
-from kernel.sweep import due_orders, sweep, take_turn, waiting_longest
+from kernel.sweep import due_orders, next_turn, sweep, waiting_longest
 from kernel.testing import drain
 from tests.factories import make_delivery, make_order, order
 from tests.waiting import wait_until
@@ -35,16 +35,22 @@ def count(kernel: Kernel, model: type) -> int:
 
 
 def test_turn_is_taken_once_per_interval_when_many_ask(kernel: Kernel) -> None:
-    assert [take_turn(kernel) for _ in range(3)] == [True, False, False]
-    kernel.clock.shift(6)
-    assert [take_turn(kernel) for _ in range(3)] == [True, False, False]
+    for _ in range(2):
+        assert [next_turn(kernel) == 0 for _ in range(3)] == [True, False, False]
+        kernel.clock.shift(6)
+
+
+def test_turn_is_said_to_come_when_the_interval_ends(kernel: Kernel) -> None:
+    next_turn(kernel)
+    kernel.clock.shift(3)
+    assert 1 < next_turn(kernel) <= kernel.settings.sweep_seconds - 3
 
 
 def test_turn_is_taken_when_a_frozen_process_holds_the_row(
     make_kernel: Callable[..., Kernel], mariadb_rows_url: str
 ) -> None:
     kernel, frozen = make_kernel(mariadb_rows_url), make_kernel(mariadb_rows_url)
-    assert take_turn(kernel)
+    assert next_turn(kernel) == 0
     kernel.clock.shift(60)
     with frozen.engine.connect() as connection:
         connection.execute(update(Sweep).values(swept_at=kernel.clock.now()))
@@ -54,7 +60,7 @@ def test_turn_is_taken_when_a_frozen_process_holds_the_row(
 
 def _taken(kernel: Kernel) -> bool:
     try:
-        return take_turn(kernel)
+        return next_turn(kernel) == 0
     except OperationalError:  # a lock wait timeout
         return False
 
