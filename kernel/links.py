@@ -24,6 +24,10 @@ class Links:
     def __init__(self, keys: ServiceKeys) -> None:
         self._keys = keys
 
+    def prepare(self) -> None:
+        """Read what links are signed with. Raises the database's errors."""
+        self._keys.for_purpose(PURPOSE)
+
     def token(self, order_id: str) -> str:
         """Return what stands in the link to this order, which need not exist."""
         name = UUID(order_id).bytes

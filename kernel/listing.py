@@ -9,19 +9,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, select, union_all
-from sqlalchemy.orm import Session, defer
+from sqlalchemy import ColumnElement, Row, select, union_all
+from sqlalchemy.orm import Session
 
 from kernel.columns import Query, by_index, first_id
-from kernel.models import ORDERS, Order
+from kernel.models import ORDERS
 from kernel.states import OrderState
 
 PAGE = 50
 MAX_PAGE = 200
-# What a page does not show.
-_LARGE = (defer(Order.args), defer(Order.result), defer(Order.run_state))
+# What `order_summary` shows; nothing that may be large.
+_TIMES = ("created_at", "started_at", "finished_at")
+_PROGRESS = ("progress_current", "progress_total", "progress_note")
+_NAMES = ("id", "select_tag", "state", "callback_url", *_TIMES, *_PROGRESS, "error_code", "message")
+_SUMMARY = select(*(ORDERS.c[name] for name in _NAMES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,23 +69,22 @@ class _Lane(NamedTuple):
         return query.where(*self.where).order_by(ORDERS.c.id.desc()).limit(limit)
 
 
-def list_orders(session: Session, caller_id: int | None, wanted: OrderFilter) -> list[Order]:
+def list_orders(session: Session, caller_id: int | None, wanted: OrderFilter) -> Sequence[Row[Any]]:
     """Return up to ``wanted.limit`` orders, newest first, for `order_summary`.
 
     Those of one caller, or of everybody when ``caller_id`` is None.
     """
     limit, ids = min(wanted.limit, MAX_PAGE), wanted.ids()
     lanes = [_Lane(key, [*where, *ids]) for key, where in _lanes(session, caller_id, wanted)]
-    orders = select(Order).options(*_LARGE)
     if len(lanes) == 1:
-        return list(session.scalars(lanes[0].newest(orders, limit)))
+        return session.execute(lanes[0].newest(_SUMMARY, limit)).all()
     newest = [lane.newest(select(ORDERS.c.id), limit).subquery() for lane in lanes]
     if not newest:
         return []
     together = union_all(*(select(one) for one in newest)).subquery()
     page = session.scalars(select(together).order_by(together.c.id.desc()).limit(limit)).all()
-    found = orders.where(Order.id.in_(page)).order_by(Order.id.desc())
-    return list(session.scalars(found)) if page else []
+    found = _SUMMARY.where(ORDERS.c.id.in_(page)).order_by(ORDERS.c.id.desc())
+    return session.execute(found).all() if page else []
 
 
 def _lanes(session: Session, caller_id: int | None, wanted: OrderFilter) -> list[_Lane]:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import ValidationError
+from sqlalchemy import Row
 
 from kernel.errors import InvalidOrder
 from kernel.handlers import Handler
@@ -205,7 +206,7 @@ def order_data(order: Order) -> dict[str, Any]:
     return data
 
 
-def order_summary(order: Order) -> dict[str, Any]:
+def order_summary(order: Order | Row[Any]) -> dict[str, Any]:
     """Describe an order without what may be large: its arguments and its result."""
     data: dict[str, Any] = {
         "order_id": order.id,

@@ -8,7 +8,7 @@ from sqlalchemy import insert
 
 from kernel.columns import first_id, new_id
 from kernel.listing import MAX_PAGE, OrderFilter, list_orders
-from kernel.models import ORDERS, Caller, Order
+from kernel.models import ORDERS, Caller
 from kernel.runtime import Kernel
 from tests.factories import CALLBACK
 
@@ -58,7 +58,7 @@ def fulfils(row: dict[str, object], caller_id: int | None, wanted: OrderFilter) 
 
 def listed(kernel: Kernel, caller_id: int | None, wanted: OrderFilter) -> list[str]:
     with kernel.reading() as session:
-        orders: list[Order] = list_orders(session, caller_id, wanted)
+        orders = list_orders(session, caller_id, wanted)
         return [order.id for order in orders]
 
 

@@ -7,7 +7,6 @@ a forged, foreign or expired one is answered like one that never was.
 import json
 from collections.abc import Iterator
 from typing import Any
-from uuid import UUID
 
 from flask import Blueprint, Response, request
 from pymysql.err import MySQLError
@@ -26,7 +25,6 @@ from kernel.views.html import Html, beside
 from kernel.views.origin import is_https
 
 PREFIX = "/o"
-NOBODY = str(UUID(int=0))
 # A page that no script refreshes is loaded again after so many seconds.
 RELOAD_SECONDS = 5
 # Beside what every page of ours says: not to be found by search, nor shown in a frame.
@@ -58,7 +56,7 @@ class Ordered:
 
     def prepare(self) -> None:
         """Read what links are signed with. Before an order is stored: after that, nothing fails."""
-        self._links.token(NOBODY)
+        self._links.prepare()
 
     def link(self, order_id: str) -> str:
         """Return the address of this order's page, the same each time. Within a request."""
