@@ -15,6 +15,7 @@ What is allowed by default is the public Internet. `CallbackPolicy` opens exactl
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
 
@@ -200,6 +201,7 @@ def _split(url: str) -> tuple[str, str, str]:
     return scheme.lower(), authority, (path or "/") + query
 
 
+@lru_cache(maxsize=1024)
 def _host_and_port(authority: str, default: int) -> tuple[str, int, bool]:
     match = _AUTHORITY.fullmatch(authority)
     if not match:

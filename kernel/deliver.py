@@ -57,17 +57,20 @@ def due_lanes(kernel: Kernel) -> list[Lane]:
     One statement that jumps from lane to lane through the index, however many deliveries wait.
     """
     now = kernel.clock.now()
-    lane = (DELIVERIES.c.late, DELIVERIES.c.caller_id, DELIVERIES.c.origin)
-    with kernel.reading() as session:
-        found = session.execute(
-            select(*lane, func.min(DELIVERIES.c.next_attempt_at))
-            .where(DELIVERIES.c.state == DeliveryState.PENDING)
-            # By the constant too: without it MariaDB reads the whole index instead of jumping.
-            .group_by(DELIVERIES.c.state, *lane)
-        ).all()
+    with kernel.asking() as connection:
+        found = connection.execute(_LANES).all()
         due = [Lane(*row[:3]) for row in found if row[3] <= now]
-        pauses = paused(session) if due else Pauses()
+        pauses = paused(connection) if due else Pauses()
     return [one for one in due if not pauses.hold(one.caller_id, one.origin)]
+
+
+_LANE = (DELIVERIES.c.late, DELIVERIES.c.caller_id, DELIVERIES.c.origin)
+_LANES = (
+    select(*_LANE, func.min(DELIVERIES.c.next_attempt_at))
+    .where(DELIVERIES.c.state == DeliveryState.PENDING)
+    # By the constant too: without it MariaDB reads the whole index instead of jumping.
+    .group_by(DELIVERIES.c.state, *_LANE)
+)
 
 
 def claim_due(kernel: Kernel, shares: Mapping[Lane, int]) -> list[DueDelivery]:

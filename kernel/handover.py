@@ -14,9 +14,8 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Session
 
 from kernel.columns import new_id
 from kernel.models import PAUSES, HeldOrder
@@ -57,9 +56,9 @@ class DueDelivery:
     sender: Sender
 
 
-def paused(session: Session) -> Pauses:
+def paused(connection: Connection) -> Pauses:
     """Return what is paused now."""
-    rows = session.connection().execute(_PAUSES).all()
+    rows = connection.execute(_PAUSES).all()
     hosts = frozenset(row.host for row in rows if row.host is not None)
     return Pauses(hosts, frozenset(row.caller_id for row in rows if row.caller_id is not None))
 
@@ -182,8 +181,8 @@ class Desk:
     def _learn(self, caller_id: int) -> "_Known":
         known = self._known
         if time.monotonic() >= known.until:
-            with self.kernel.reading() as session:
-                known = _Known(time.monotonic() + KNOWN_SECONDS, paused(session))
+            with self.kernel.asking() as connection:
+                known = _Known(time.monotonic() + KNOWN_SECONDS, paused(connection))
             self._known = known
         if caller_id not in known.senders:
             with self.kernel.reading() as session:

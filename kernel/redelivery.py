@@ -225,7 +225,7 @@ def list_pauses(session: Session) -> list[Pause]:
 def hold_paused(kernel: Kernel) -> int:
     """Mark pending deliveries of paused hosts and callers as held; return how many."""
     with kernel.reading() as session:
-        pauses = paused(session)
+        pauses = paused(session.connection())
     if pauses == Pauses():
         return 0
     done, idle = 0, DELIVERIES.c.claim_token.is_(None)

@@ -39,6 +39,8 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.05
+# While all is well: half of the shortest pause before a restart.
+WATCH_SECONDS = 0.25
 
 # Below the ports that systems give to outgoing connections. A client that keeps trying one of
 # those while its server is down can be given that very port: it is then connected to itself, and
@@ -112,7 +114,7 @@ class Supervisor:
             while True:
                 for child in self._children:
                     self._keep_running(child)
-                time.sleep(POLL_SECONDS)
+                time.sleep(WATCH_SECONDS)
 
     def stop(self) -> None:
         """End all programs, the last started first; a second signal meanwhile kills them."""
