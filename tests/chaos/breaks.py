@@ -83,7 +83,7 @@ def no_fence() -> None:
     anyhow = or_(models.FENCE, ORDERS.c.id == bindparam("held_id"))
     finish = models._FINISH
     models._FINISH = update(ORDERS).where(anyhow).values(finish._values)
-    fence._owned_by = lambda run: ORDERS.c.id == run.order_id
+    fence._owned = lambda order_id, run: ORDERS.c.id == order_id
 
 
 def no_guard() -> None:
@@ -109,12 +109,12 @@ def split_commit() -> None:
 def early_answer() -> None:
     insert = submit._insert
 
-    def later(kernel: Kernel, row: dict[str, Any]) -> None:
+    def later(*given: Any) -> None:
         time.sleep(0.3)
-        insert(kernel, row)
+        insert(*given)
 
-    def at_once(kernel: Kernel, row: dict[str, Any]) -> submit.Accepted:
-        threading.Thread(target=later, args=(kernel, row), daemon=True).start()
+    def at_once(kernel: Kernel, row: dict[str, Any], key_id: int | None) -> submit.Accepted:
+        threading.Thread(target=later, args=(kernel, row, key_id), daemon=True).start()
         return submit.Accepted(row["id"], replayed=False)
 
     submit._insert = at_once

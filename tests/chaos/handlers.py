@@ -1,7 +1,7 @@
 """The handlers of the system under test: the built-in two, and some that court disaster.
 
-Every process imports this module, so it is also where a switch of `tests.chaos.breaks` is thrown
-and where the disk of the SQLite variant fills up.
+Every process imports this module, so it is also where a switch of `tests.chaos.breaks` is thrown,
+where orders are made to share messages, and where the disk of the SQLite variant fills up.
 """
 
 import contextlib
@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from sqlalchemy import Engine, event, text
 from sqlalchemy.exc import OperationalError
 
+from kernel import tasks
 from kernel.builtin import CreateProject, ImportProjects, create_project, import_projects
 from kernel.handlers import Handlers, Run
 from tests.chaos import breaks
@@ -91,6 +92,9 @@ def _fill_disk(connection: Any, *_: Any) -> None:
     connection.execute(f"PRAGMA max_page_count = {1 if full else 1_000_000}")
 
 
+# Orders share messages when they come thick and the queue is long. Here eight come in a second:
+# they are gathered for longer, and any queue is long, so that some share and others do not.
+tasks.LONG_QUEUE, tasks.HINTS_SECONDS, tasks.TOGETHER_SECONDS = 0, 0.5, 0.5
 if "CHAOS_DISK_FULL" in os.environ:
     event.listen(Engine, "checkout", _fill_disk)
 breaks.apply(os.environ.get("CHAOS_BREAK", ""))
