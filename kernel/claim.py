@@ -30,7 +30,7 @@ from kernel.tracecontext import Trace
 # time: refused, its order would wait for the sweep.
 EARLY_SECONDS = 0.5
 # Whoever was hinted together waits for those before it no longer than this.
-TOGETHER_SECONDS = 0.25
+BATCH_SECONDS = 0.25
 _PROGRESS = ("progress_current", "progress_total", "progress_note", "run_state")
 _MORE = tuple(ORDERS.c[name] for name in ("args", *_PROGRESS, "request_id", "traceparent"))
 
@@ -135,7 +135,7 @@ class Batch:
         found = {row.id: row for row in rows}
         in_turn = [found.pop(order_id) for order_id in self._order_ids if order_id in found]
         self._found = deque(self._read(row) for row in in_turn)
-        self._until = monotonic() + TOGETHER_SECONDS
+        self._until = monotonic() + BATCH_SECONDS
 
     def _read(self, row: Row[Any]) -> Claimed:
         held = HeldOrder(*row[: len(HELD)])

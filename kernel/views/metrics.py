@@ -40,7 +40,7 @@ GAUGES = {
     DATABASE_UP: "Whether the database answers; without it there are no other numbers.",
     "kernel_worker_processes": "Processes that run handlers, seen alive.",
     "kernel_broker_up": "Whether the broker answers.",
-    "kernel_hints_waiting": "Hints in the broker's queue.",
+    "kernel_hints_waiting": "Messages in the broker's queue; each hints one order, or up to ten.",
     "kernel_orders_due": "Orders due that no worker has claimed.",
     "kernel_orders_due_oldest_seconds": "How long the oldest of them has been due.",
     "kernel_orders_running": "Orders a worker has claimed.",
