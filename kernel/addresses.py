@@ -23,7 +23,6 @@ from kernel.errors import AddressRefused
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
-
 NETS_SETTING = "KERNEL_CALLBACK_ALLOW_NETS or --callback-net"
 HOSTS_SETTING = "KERNEL_CALLBACK_ALLOW_HOSTS or --callback-host"
 

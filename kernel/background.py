@@ -85,7 +85,8 @@ class BackgroundSender(Generic[T]):
         failing, sent_at = False, 0.0
         while True:
             batch = [self._items.get()]
-            time.sleep(max(0.0, sent_at + self.gather - time.monotonic()))  # for company
+            if self._items.qsize() < BATCH:
+                time.sleep(max(0.0, sent_at + self.gather - time.monotonic()))  # for company
             while len(batch) < BATCH and not self._items.empty():
                 batch.append(self._items.get())
             while not self._try(batch, failing):

@@ -2,7 +2,7 @@
 
 Whoever reaches the broker can put anything into the queue. Celery's consumer ends at what is no
 message at all, and obeys what a message says about time limits and due times: here the first is
-dropped and the second ignored. A hint is an id; `kernel.tasks` believes the row.
+dropped and the second ignored. A hint is ids; `kernel.tasks` believes their rows.
 """
 
 import logging

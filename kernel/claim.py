@@ -29,7 +29,7 @@ from kernel.tracecontext import Trace
 # The clocks of two processes differ by what reading them took. A hint that is early by less is on
 # time: refused, its order would wait for the sweep.
 EARLY_SECONDS = 0.5
-# Whoever was hinted together waits for those before it no longer than this.
+# Whoever was hinted together does not begin here later than this.
 BATCH_SECONDS = 0.25
 _PROGRESS = ("progress_current", "progress_total", "progress_note", "run_state")
 _MORE = tuple(ORDERS.c[name] for name in ("args", *_PROGRESS, "request_id", "traceparent"))
@@ -78,63 +78,69 @@ class Batch:
     def __init__(self, kernel: Kernel, connection: Connection, order_ids: Sequence[str]) -> None:
         self.kernel = kernel
         self.connection = connection
-        self._order_ids = list(order_ids)
-        self._found: deque[Claimed] | None = None
+        # Not looked at yet.
+        self.unseen = list(order_ids)
+        self._found: deque[Claimed] = deque()
         self._until = 0.0
-        # Claimed by the transaction that ended the order before it.
+        # Claimed, and not taken by `claim` yet.
         self._next: Claimed | None = None
-        self._given_back: list[str] = []
+        self._handed_back: list[str] = []
 
     @property
     def left(self) -> list[str]:
         """The orders that are due and were not claimed here: they should be hinted again."""
-        return [*self._given_back, *(found.held.id for found in self._found or ())]
+        return [*self._handed_back, *self.unseen, *(found.held.id for found in self._found)]
 
     def claim(self) -> Claimed | None:
         """Claim the next order; None when there is none, or the rest should not wait any longer.
 
-        The handler of what was claimed before must have ended. Raises SQLAlchemy's errors.
+        The handler of what was claimed before must have ended. Raises SQLAlchemy's errors; call
+        `hand_back` then.
         """
+        if self._next is None and self._goes_on():
+            with self.connection.begin() as transaction:
+                if self.unseen:
+                    self._look()
+                self._next = self._take()
+                if self._next is None:
+                    transaction.rollback()
         claimed, self._next = self._next, None
-        is_over = self._found is not None and not self._found
-        if claimed is not None or is_over or self.connection.invalidated:
-            return claimed
-        with self.connection.begin() as transaction:
-            if self._found is None:
-                self._look()
-            claimed = self._take()
-            if claimed is None:
-                transaction.rollback()
         return claimed
 
     def claim_along(self) -> None:
         """Claim the next order in the open transaction, which ends the one before it.
 
-        Raises RunBroken: trouble with this order is no failure of the other.
+        Raises RunBroken: trouble with this order costs that one its run, but does not fail it.
         """
         try:
             self._next = self._take()
         except DBAPIError as error:
             raise RunBroken(str(error.orig)) from error
 
-    def give_back(self) -> None:
-        """Give back what was claimed along, or was not: the answer to COMMIT may be lost.
+    def hand_back(self) -> None:
+        """Hand back what was claimed and will not run; or was not, if the COMMIT came to nothing.
 
         Another process may have claimed it as the same run meanwhile. Then that one is told at
         its end that it lost the order, and the order is run again.
         """
         if self._next is not None:
             held, self._next = self._next.held, None
-            self._given_back.append(held.id)
+            self._handed_back.append(held.id)
             hand_back(self.kernel, held.id, held.run, 0.0)
+
+    def _goes_on(self) -> bool:
+        waiting = self.unseen or (self._found and monotonic() < self._until)
+        stopping = self.kernel.stopping.is_set()
+        return bool(waiting) and not stopping and not self.connection.invalidated
 
     def _look(self) -> None:
         due = self.kernel.clock.now() + timedelta(seconds=EARLY_SECONDS)
         looking = _looking(tuple(self.kernel.handlers))
-        rows = self.connection.execute(looking, {"order_ids": self._order_ids, "due": due}).all()
+        rows = self.connection.execute(looking, {"order_ids": self.unseen, "due": due}).all()
         found = {row.id: row for row in rows}
-        in_turn = [found.pop(order_id) for order_id in self._order_ids if order_id in found]
-        self._found = deque(self._read(row) for row in in_turn)
+        in_turn = [found.pop(order_id) for order_id in self.unseen if order_id in found]
+        self.unseen = []
+        self._found.extend(self._read(row) for row in in_turn)
         self._until = monotonic() + BATCH_SECONDS
 
     def _read(self, row: Row[Any]) -> Claimed:
@@ -146,7 +152,7 @@ class Batch:
         return Claimed(held, handler, args, progress, state, Trace(*trace))
 
     def _take(self) -> Claimed | None:
-        while self._found and monotonic() < self._until and not self.kernel.stopping.is_set():
+        while self._found and self._goes_on():
             found = self._found[0]
             now = self.kernel.clock.now()
             mine = {"lease": now + self.kernel.lease, "connection": self._connection_id()}

@@ -16,9 +16,9 @@ from sqlalchemy.exc import DBAPIError
 
 from kernel.claim import Batch, Claimed
 from kernel.config.logging import binding
-from kernel.database import GUARD, RunSession
+from kernel.database import DRIVER_ERRORS, GUARD, RunSession
 from kernel.errors import LeaseLost, OrderCancelled, Reject, Retry, RunBroken, WorkerStopping
-from kernel.fence import commit_outcome, hand_back, interruption, save_checkpoint, undo
+from kernel.fence import commit_outcome, end, hand_back, interruption, save_checkpoint, undo
 from kernel.handlers import Partial, Run
 from kernel.messages import text
 from kernel.metrics import ORDER_SECONDS, RUN_SECONDS, RUNS
@@ -74,21 +74,38 @@ def execute_each(
     with kernel.connection() as connection:
         batch = Batch(kernel, connection, order_ids)
         try:
-            while (claimed := batch.claim()) is not None:
+            while (claimed := _claim(batch)) is not None:
                 yield _execute(batch, claimed, reserve)
         finally:
-            batch.give_back()
+            batch.hand_back()
     for order_id in batch.left:
         yield Executed(order_id, again_in=0.0)
 
 
+def _claim(batch: Batch) -> Claimed | None:
+    try:
+        return batch.claim()
+    except DBAPIError as error:
+        if batch.unseen:
+            raise
+        log.warning("others may have the rest: %s", error.orig, extra={"order_ids": batch.left})
+        return None
+
+
 def _execute(batch: Batch, claimed: Claimed, reserve: Reserve) -> Executed:
-    kernel, connection = batch.kernel, batch.connection
-    run = begin_run(kernel, connection, claimed)
+    kernel, connection, held = batch.kernel, batch.connection, claimed.held
+    try:
+        run = begin_run(kernel, connection, claimed)
+    except DRIVER_ERRORS as error:
+        log.warning("handed back before it began: %s", error, extra={"order_id": held.id})
+        connection.invalidate()
+        hand_back(kernel, held.id, held.run, 0.0)
+        return Executed(held.id, again_in=0.0)
     try:
         return _followed(batch, claimed, run, reserve)
     finally:
         kernel.running.pop(run.order_id, None)
+        end(run)
         if not connection.invalidated:
             connection.info.pop(GUARD, None)
 
@@ -101,7 +118,7 @@ def begin_run(kernel: Kernel, connection: Connection, claimed: Claimed) -> Run:
         order_id=claimed.held.id,
         number=claimed.held.run,
         now=kernel.clock.now(),
-        session=RunSession(connection),
+        session=RunSession(connection, close_resets_only=False),
         progress=claimed.progress,
         state=claimed.state,
         time_limit=time_limit,
@@ -110,6 +127,7 @@ def begin_run(kernel: Kernel, connection: Connection, claimed: Claimed) -> Run:
         request_id=claimed.trace.request_id,
     )
     connection.info[GUARD] = run.guard
+    kernel.owed.pop(run.order_id, None)  # an earlier claim of this order, if it was one
     kernel.running[run.order_id] = run
     return run
 
@@ -168,7 +186,7 @@ def _conclude(batch: Batch, claimed: Claimed, run: Run, reserve: Reserve) -> Exe
         undo(run)
         return Executed(run.order_id)
     undo(run)
-    batch.give_back()
+    batch.hand_back()
     if hand_back(kernel, run.order_id, run.number, after):
         return Executed(run.order_id, again_in=after)
     return Executed(run.order_id)
@@ -235,6 +253,7 @@ def _finish(batch: Batch, claimed: Claimed, run: Run, reserve: Reserve) -> Execu
     except DBAPIError:
         log.exception("the outcome could not be written", extra={"order_id": run.order_id})
         undo(run)
+        batch.hand_back()
         outcome = _refused(kernel, "internal_error")
         owed = commit_outcome(kernel, held, run, outcome, reserve)
     trace = Trace(run.request_id, run.traceparent)

@@ -7,7 +7,7 @@ longer holds changes nothing and raises; it is the same code for every database.
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import cast
 
@@ -109,6 +109,12 @@ def undo(run: Run) -> None:
         except (SQLAlchemyError, *DRIVER_ERRORS):
             log.debug("rollback on a lost connection", exc_info=True)
     run.guard.spoiled = False
+
+
+def end(run: Run) -> None:
+    """Close the session for good: kept by a handler, it would write into the next order's run."""
+    with unsealed(run.guard), suppress(SQLAlchemyError, *DRIVER_ERRORS):
+        Session.close(run.session)
 
 
 def hand_back(kernel: Kernel, order_id: str, run: int, after: float) -> bool:

@@ -165,7 +165,7 @@ class Desk:
             return bool(self._waiting)
 
     def reservation(self) -> "Reservation":
-        """Return a place for the callback of one run."""
+        """Return a place for callbacks of runs, one after another."""
         return Reservation(self)
 
     def sender(self, held: HeldOrder, origin: str) -> Sender | None:

@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeGuard
 from uuid import uuid4
 
 from celery import Celery, signals
@@ -34,7 +34,7 @@ MAX_ID = 64
 # Orders that come in quick succession share a trip to the broker.
 HINTS_SECONDS = 0.02
 # So many messages in the queue mean that no worker is free. Then orders share a message, too, and
-# are waited for: whoever takes it pays once for all of them, and none would begin any sooner.
+# are waited for: whoever takes it pays once for all of them, and hardly one would begin sooner.
 LONG_QUEUE = 20
 TOGETHER = 10
 TOGETHER_SECONDS = 0.1
@@ -81,7 +81,6 @@ class Broker:
         self._mirror = ResultMirror(kernel.settings)
         self._shown: dict[str, Progress] = {}
         self._together = together
-        self._share = 1  # so many orders share a message now
 
     def hint(self, order_ids: Sequence[str]) -> None:
         """Say that these orders are due. Best effort: the sweep knows the rows."""
@@ -113,17 +112,20 @@ class Broker:
         return self._hints.flush(seconds) and self._mirror.flush(seconds)
 
     def _publish(self, order_ids: list[str]) -> None:
-        pool, share = self._celery.producer_pool, self._share
-        hints = [order_ids[n : n + share] for n in range(0, len(order_ids), share)]
-        with pool.acquire(block=True, timeout=1) as producer:
+        with self._celery.producer_pool.acquire(block=True, timeout=1) as producer:
+            share = self._sharing(producer.channel, len(order_ids))
+            hints = [order_ids[n : n + share] for n in range(0, len(order_ids), share)]
             with producer.batch() if len(hints) > 1 else nullcontext():
                 for together in hints:
                     self._send(producer, together)
-            # One order alone says that they do not come thick.
-            dense = self._together > 1 and len(order_ids) > 1
-            long = dense and _length(producer.channel) >= LONG_QUEUE
-        self._share = self._together if long else 1
+
+    def _sharing(self, channel: Any, count: int) -> int:
+        """Return how many of ``count`` orders are to share a message, and gather accordingly."""
+        # One order alone says that they do not come thick.
+        dense = self._together > 1 and count > 1
+        long = dense and _length(channel) >= LONG_QUEUE
         self._hints.gather = TOGETHER_SECONDS if long else HINTS_SECONDS
+        return self._together if long else 1
 
     def _send(self, producer: Producer, order_ids: list[str]) -> None:
         """Publish the least that Celery takes for a task (its message protocol, version 2).
@@ -162,9 +164,9 @@ def make_worker(kernel: Kernel) -> Celery:
 
     @app.task(name=TASK, shared=False, ignore_result=True, Strategy="kernel.carrier:strategy")  # type: ignore[untyped-decorator]
     def execute_orders(*order_ids: object) -> None:
-        hinted = [one for one in order_ids if isinstance(one, str) and len(one) <= MAX_ID]
+        hinted = [one for one in order_ids[:TOGETHER] if _may_be_an_id(one)]
         if hinted:
-            life.process().execute(hinted[:TOGETHER])
+            life.process().execute(hinted)
 
     signals.setup_logging.connect(life.on_logging, weak=False)
     signals.worker_init.connect(life.on_init, weak=False)
@@ -175,6 +177,10 @@ def make_worker(kernel: Kernel) -> Celery:
     signals.worker_process_shutdown.connect(life.on_process_shutdown, weak=False)
     signals.worker_shutdown.connect(life.on_process_shutdown, weak=False)
     return app
+
+
+def _may_be_an_id(found: object) -> TypeGuard[str]:
+    return isinstance(found, str) and len(found) <= MAX_ID and found.isascii()
 
 
 class _WorkerLife:

@@ -10,6 +10,7 @@ import signal
 import struct
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from sqlalchemy.exc import DBAPIError
@@ -29,6 +30,8 @@ STUCK_SECONDS = 10.0
 WATCH_SECONDS = 2.0
 # After the grace time a handler has this long to reach a checkpoint before its process ends.
 LAST_CALL_SECONDS = 2.0
+# A run that takes longer does not hold up those that were hinted together with its order.
+NEIGHBOUR_SECONDS = 0.5
 
 
 class Mirror(Hints, Protocol):
@@ -67,6 +70,15 @@ class Vitals:
         struct.pack_into("d", self._memory, 8, time.monotonic())
 
 
+@dataclass(slots=True, eq=False)
+class _Turn:
+    """Orders that were hinted together and run in turn; ``hinted``: those hinted again."""
+
+    left: list[str]
+    hinted: list[str] = field(default_factory=list)
+    began: float = field(default_factory=time.monotonic)
+
+
 class WorkerProcess:
     """What each process of a worker does beside running handlers.
 
@@ -83,6 +95,7 @@ class WorkerProcess:
         self._busy_at = time.monotonic()
         self._watched_at = 0.0
         self._stuck_since: float | None = None
+        self._turns: list[_Turn] = []
 
     def start(self) -> None:
         """Start the dispatcher; call it after the fork."""
@@ -90,24 +103,35 @@ class WorkerProcess:
 
     def execute(self, order_ids: Sequence[str]) -> None:
         """Run hinted orders in turn; wake, hint or mirror as the end of each demands."""
+        turn = _Turn(list(order_ids))
+        self._turns.append(turn)
         try:
             with self.dispatcher.desk.reservation() as reservation:
                 for executed in execute_each(self.kernel, order_ids, reservation.take):
-                    self._follow(executed, reservation)
+                    self._follow(executed, reservation, turn)
         except DBAPIError as error:  # nothing was claimed, or the lease will run out
-            log.warning("left to the sweep: %s", error.orig, extra={"order_ids": [*order_ids]})
+            log.warning("left to the sweep: %s", error.orig, extra={"order_ids": turn.left})
         finally:
+            self._turns.remove(turn)
             self._busy_at = time.monotonic()
 
-    def _follow(self, executed: Executed, reservation: Reservation) -> None:
+    def _follow(self, executed: Executed, reservation: Reservation, turn: "_Turn") -> None:
+        turn.left.remove(executed.order_id)
         if executed.owed is None:
             reservation.release()
         elif not reservation.send(executed.owed, executed.trace):
             self.dispatcher.wake()
         if executed.outcome is not None:
             self.broker.finished(executed.order_id, executed.outcome)
-        elif executed.again_in is not None:
+        elif executed.again_in is not None and executed.order_id not in turn.hinted:
             self.dispatcher.hint_later(executed.order_id, executed.again_in)
+
+    def _hint_the_rest(self) -> None:
+        """Hint orders whose neighbour takes long: another process may be free."""
+        for turn in list(self._turns):
+            if not turn.hinted and time.monotonic() - turn.began > NEIGHBOUR_SECONDS:
+                turn.hinted = [one for one in turn.left if one not in self.kernel.running]
+                self.broker.hint(turn.hinted)
 
     def stop(self) -> None:
         """Let callbacks in flight finish; claim no more."""
@@ -118,6 +142,7 @@ class WorkerProcess:
     def beat(self) -> None:
         """Look after the process, once per dispatcher round."""
         self.broker.running(list(self.kernel.running.values()))
+        self._hint_the_rest()
         if self._forked and os.getppid() != self.main_pid:
             log.error("the worker's main process is gone; ending this one")
             self._abandon()

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import event, select, update
+from sqlalchemy import event, select, text, update
+from sqlalchemy.exc import InvalidRequestError
 
 from kernel import claim
 from kernel.builtin import projects
@@ -72,8 +73,7 @@ def test_orders_run_in_turn_and_share_commits_when_hinted_together(
 ) -> None:
     together = make(make_kernel, database_url, nothing)
     commits: list[None] = []
-    engine = together.kernel.engines.running
-    event.listen(engine, "commit", lambda connection: commits.append(None))
+    event.listen(together.kernel.engines.running, "commit", lambda _: commits.append(None))
     assert [one.order_id for one in together.execute()] == together.order_ids
     assert (together.states, together.written) == ([DONE] * 3, ["0", "1", "2"])
     assert len(commits) == 4, "the claim of the first, and the end of each"
@@ -149,9 +149,8 @@ def test_rest_is_due_again_at_once_when_a_handler_takes_long(
     together = make(make_kernel, database_url, dawdle)
     executed = together.execute()
     assert together.states == [DONE, PENDING, PENDING]
-    assert [(one.order_id, one.again_in) for one in executed[1:]] == [
-        (order_id, 0.0) for order_id in together.order_ids[1:]
-    ]
+    due = {one.order_id: one.again_in for one in executed[1:]}
+    assert due == dict.fromkeys(together.order_ids[1:], 0.0)
 
 
 def test_rest_is_not_begun_when_the_worker_stops(
@@ -162,7 +161,7 @@ def test_rest_is_not_begun_when_the_worker_stops(
     assert together.states == [DONE, PENDING, PENDING]
 
 
-def test_claimed_order_is_given_back_when_nobody_will_run_it(
+def test_claimed_order_is_handed_back_when_nobody_will_run_it(
     make_kernel: MakeKernel, database_url: str
 ) -> None:
     together = make(make_kernel, database_url, nothing)
@@ -173,7 +172,7 @@ def test_claimed_order_is_given_back_when_nobody_will_run_it(
     assert together.states == [DONE, ("pending", 1, 0), PENDING]
 
 
-def test_next_order_is_given_back_when_the_answer_to_its_commit_is_lost(
+def test_next_order_is_handed_back_when_the_answer_to_its_commit_is_lost(
     make_kernel: MakeKernel, mariadb: MariaDB, mariadb_rows_url: str
 ) -> None:
     with LossyProxy(mariadb.port) as proxy:
@@ -193,6 +192,95 @@ def test_next_order_is_given_back_when_the_answer_to_its_commit_is_lost(
         together.execute()
         assert [state for state, _, _ in together.states] == ["success"] * 3
         assert together.written == ["0", "1", "2"]
+
+
+def test_rest_is_left_to_others_when_it_cannot_be_claimed(
+    make_kernel: MakeKernel, mariadb_rows_url: str
+) -> None:
+    def leave(kernel: Kernel, run: Run) -> None:
+        raise Retry(after=60)  # so the next claim is a transaction of its own
+
+    together = make(make_kernel, mariadb_rows_url, leave)
+    executing = execute_each(together.kernel, together.order_ids)
+    next(executing)
+    with together.kernel.transaction() as session:
+        second = ORDERS.c.id == together.order_ids[1]
+        session.execute(update(ORDERS).where(second).values(message="held by somebody else"))
+        rest = list(executing)  # waits innodb_lock_wait_timeout, then error 1205
+    assert {one.order_id: one.again_in for one in rest} == dict.fromkeys(
+        together.order_ids[1:], 0.0
+    )
+
+
+def test_order_is_handed_back_when_its_connection_dies_before_it_begins(
+    make_kernel: MakeKernel, mariadb: MariaDB, mariadb_rows_url: str
+) -> None:
+    together = make(make_kernel, mariadb_rows_url, nothing)
+    executing = execute_each(together.kernel, together.order_ids)
+    next(executing)
+    connection_id = order(together.kernel, together.order_ids[1]).connection_id
+    mariadb.execute(f"KILL {connection_id}")
+    together.kernel.settings = together.kernel.settings.model_copy(
+        update={"time_limit_seconds": 77}  # what has to be said to the connection first
+    )
+    due = {one.order_id: one.again_in for one in executing}
+    assert due == dict.fromkeys(together.order_ids[1:], 0.0)
+    assert together.states == [DONE, ("pending", 1, 0), PENDING]
+    together.execute()
+    assert [state for state, _, _ in together.states] == ["success"] * 3
+
+
+def test_first_order_is_handed_back_when_the_answer_to_its_claim_is_lost(
+    make_kernel: MakeKernel, mariadb: MariaDB, mariadb_rows_url: str
+) -> None:
+    with LossyProxy(mariadb.port) as proxy:
+        url = mariadb_rows_url.replace(str(mariadb.port), str(proxy.port))
+        together = make(make_kernel, url, nothing)
+        with together.kernel.connection():  # a new one says AUTOCOMMIT
+            proxy.lose = b"COMMIT"
+        together.execute()
+        proxy.lose = None
+        assert (proxy.lost, together.states[0]) == (1, ("pending", 1, 0)), "no crash is counted"
+
+
+def test_next_order_is_not_run_unclaimed_when_the_commit_is_refused(
+    make_kernel: MakeKernel, sqlite_url: str
+) -> None:
+    begun: list[str] = []
+
+    def orphan(kernel: Kernel, run: Run) -> None:
+        begun.append(run.order_id)
+        if run.order_id == together.order_ids[0]:
+            run.session.execute(text("PRAGMA defer_foreign_keys = ON"))
+            run.session.execute(
+                text(
+                    "INSERT INTO attempts (delivery_id, number, started_at, duration_ms, phases)"
+                    " VALUES ('nobody', 1, '2026-01-01', 1, '{}')"
+                )
+            )
+
+    together = make(make_kernel, sqlite_url, orphan)
+    together.execute()
+    assert begun == [together.order_ids[0], together.order_ids[2]]
+    assert together.states == [("failed", 1, 0), PENDING, DONE]
+    together.execute()
+    assert together.written == ["2", "1"]
+
+
+def test_session_that_a_handler_kept_is_of_no_use_when_its_run_has_ended(
+    make_kernel: MakeKernel, database_url: str
+) -> None:
+    kept: list[Run] = []
+
+    def keep(kernel: Kernel, run: Run) -> None:
+        kept.append(run)
+        if len(kept) > 1:
+            with pytest.raises(InvalidRequestError, match="closed"):
+                write(kept[0], "with a session of the run before")
+
+    together = make(make_kernel, database_url, keep)
+    together.execute()
+    assert (together.states, together.written) == ([DONE] * 3, ["0", "1", "2"])
 
 
 def test_order_is_run_again_and_not_failed_when_the_next_is_locked(

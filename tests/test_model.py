@@ -121,7 +121,7 @@ class Model(RuleBasedStateMachine):
                 write(running.run, step)
             commit_outcome(self.kernel, held, running.run, DONE, no_claim, batch.claim_along)
             if not heard:
-                batch.give_back()
+                batch.hand_back()
                 hand_back(self.kernel, held.id, held.run, 0.0)
             elif following := run_next(batch):
                 self.runs += following

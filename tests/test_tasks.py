@@ -29,7 +29,7 @@ def kernel(make_kernel: MakeKernel, sqlite_url: str, redis: Redis) -> Kernel:
     return make_kernel(sqlite_url, broker_url=redis.url(1), result_backend=redis.url(2))
 
 
-def queued(redis: Redis) -> list[object]:
+def queued(redis: Redis) -> list[list[str]]:
     """The arguments of the messages in the queue, the oldest first."""
     raw = redis.client(1).lrange("orders", 0, -1)
     bodies = [json.loads(one)["body"] for one in reversed(raw)]
@@ -41,31 +41,39 @@ def test_message_carries_an_id_and_nothing_else_when_hinted(kernel: Kernel, redi
     assert wait_until(lambda: len(queued(redis)) == 2 and queued(redis)) == [["one"], ["two"]]
 
 
+def sizes(redis: Redis) -> set[int]:
+    """How many orders the messages in the queue hint."""
+    return {len(one) for one in queued(redis)}
+
+
+def burst(broker: Broker, name: str = "") -> list[str]:
+    """Hint many orders at once; return them."""
+    order_ids = [f"{name}{number}" for number in range(LONG_QUEUE + TOGETHER)]
+    broker.hint(order_ids)
+    assert broker.flush(5)
+    return order_ids
+
+
 def test_orders_share_messages_when_they_come_thick_and_the_queue_is_long(
     kernel: Kernel, redis: Redis
 ) -> None:
     broker = Broker(kernel, together=TOGETHER)
-    thick = [[str(n + 100 * burst) for n in range(LONG_QUEUE)] for burst in range(3)]
-    for burst in thick:
-        broker.hint(burst)
-        assert broker.flush(5)
-    singles = [[one] for one in thick[0]]
-    shared = [burst[i : i + TOGETHER] for burst in thick[1:] for i in range(0, 20, TOGETHER)]
-    assert queued(redis) == singles + shared
+    hinted = burst(broker, "a")
+    assert sizes(redis) == {1}
+    hinted += burst(broker, "b")
+    assert max(sizes(redis)) == TOGETHER
+    assert [one for message in queued(redis) for one in message] == hinted
 
 
 def test_orders_have_messages_of_their_own_again_when_the_queue_is_short(
     kernel: Kernel, redis: Redis
 ) -> None:
     broker = Broker(kernel, together=TOGETHER)
-    for _ in range(2):
-        broker.hint([str(n) for n in range(LONG_QUEUE)])
-        assert broker.flush(5)
+    burst(broker)
+    burst(broker)
     redis.client(1).flushdb()
-    for _ in range(2):
-        broker.hint(["one", "two"])
-        assert broker.flush(5)
-    assert queued(redis) == [["one", "two"], ["one"], ["two"]]
+    burst(broker)
+    assert sizes(redis) == {1}
 
 
 @pytest.mark.parametrize("together", [1, TOGETHER])
@@ -73,13 +81,13 @@ def test_orders_have_messages_of_their_own_when_they_come_alone_or_from_a_worker
     kernel: Kernel, redis: Redis, together: int
 ) -> None:
     broker = Broker(kernel, together)
-    broker.hint([str(n) for n in range(LONG_QUEUE)])
+    burst(broker)
+    if together == 1:
+        burst(broker)
     for n in range(3):
+        broker.hint([str(n)])
         assert broker.flush(5)
-        broker.hint([str(n)] if together > 1 else [str(n), str(n)])
-    assert broker.flush(5)
-    lone = {len(one) for one in queued(redis) if isinstance(one, list)}
-    assert lone == {1}
+    assert sizes(redis) == {1}
 
 
 def test_backlog_counts_the_queue_when_the_broker_answers(kernel: Kernel, redis: Redis) -> None:

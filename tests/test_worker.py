@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
-from kernel import worker
+from kernel import claim, worker
+from kernel.handlers import Handlers, Run
 from kernel.runtime import Kernel
 from kernel.states import Outcome
 from kernel.worker import Vitals, WorkerProcess
-from tests.factories import make_order
-from tests.handlers import handlers
+from tests.factories import make_order, order
+from tests.handlers import Named, handlers
 from tests.waiting import wait_until
 
 
@@ -22,8 +23,10 @@ class Queue:
 
     def __init__(self, waiting: int | None) -> None:
         self.waiting = waiting
+        self.hinted: list[str] = []
 
-    def hint(self, order_ids: Sequence[str]) -> None: ...
+    def hint(self, order_ids: Sequence[str]) -> None:
+        self.hinted += order_ids
 
     def backlog(self) -> int | None:
         return self.waiting
@@ -104,6 +107,29 @@ def test_worker_lives_when_its_consumer_receives(
     monkeypatch.setattr(Vitals, "received_at", property(lambda self: time.monotonic()))
     beats(waiting_kernel(make_kernel, sqlite_url), vitals, main_process, 1)
     assert main_process.poll() is None
+
+
+def test_rest_is_hinted_again_once_when_its_neighbour_takes_long(
+    make_kernel: Callable[..., Kernel], sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "NEIGHBOUR_SECONDS", 0.0)
+    registry = Handlers()
+
+    @registry.register("write", Named)
+    def dawdle(run: Run, args: Named) -> dict[str, object]:
+        for _ in range(2):
+            process.beat()
+        assert queue.hinted == order_ids[1:], "while this one runs"
+        monkeypatch.setattr(claim, "monotonic", lambda: float("inf"))
+        return {}
+
+    queue = Queue(0)
+    process = WorkerProcess(make_kernel(sqlite_url, registry), queue, Vitals(), os.getpid())
+    order_ids = [make_order(process.kernel, select_tag="write", args="{}") for _ in range(3)]
+    process.execute(order_ids)
+    process.dispatcher._hint_timers()
+    assert queue.hinted == order_ids[1:]
+    assert (order(process.kernel, order_ids[0]).state, process._turns) == ("success", [])
 
 
 def test_vitals_are_shared_when_a_process_forks() -> None:
