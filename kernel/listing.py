@@ -82,9 +82,9 @@ def list_orders(session: Session, caller_id: int | None, wanted: OrderFilter) ->
     if not newest:
         return []
     together = union_all(*(select(one) for one in newest)).subquery()
-    page = session.scalars(select(together).order_by(together.c.id.desc()).limit(limit)).all()
-    found = _SUMMARY.where(ORDERS.c.id.in_(page)).order_by(ORDERS.c.id.desc())
-    return session.execute(found).all() if page else []
+    page = select(together).order_by(together.c.id.desc()).limit(limit).subquery()
+    found = _SUMMARY.join(page, page.c.id == ORDERS.c.id).order_by(page.c.id.desc())
+    return session.execute(found).all()
 
 
 def _lanes(session: Session, caller_id: int | None, wanted: OrderFilter) -> list[_Lane]:
