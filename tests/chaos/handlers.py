@@ -92,9 +92,10 @@ def _fill_disk(connection: Any, *_: Any) -> None:
     connection.execute(f"PRAGMA max_page_count = {1 if full else 1_000_000}")
 
 
-# Orders share messages when they come thick and the queue is long. Here eight come in a second:
-# they are gathered for longer, and any queue is long, so that some share and others do not.
-tasks.LONG_QUEUE, tasks.HINTS_SECONDS, tasks.TOGETHER_SECONDS = 0, 0.5, 0.5
+if "CHAOS_TOGETHER" in os.environ:
+    # Orders share messages when they come thick and the queue is long. Here eight come in a second:
+    # they are gathered for longer, and any queue is long, so that some share and others do not.
+    tasks.LONG_QUEUE, tasks.HINTS_SECONDS, tasks.TOGETHER_SECONDS = 0, 0.5, 0.5
 if "CHAOS_DISK_FULL" in os.environ:
     event.listen(Engine, "checkout", _fill_disk)
 breaks.apply(os.environ.get("CHAOS_BREAK", ""))

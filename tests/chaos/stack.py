@@ -140,7 +140,7 @@ class System:
             "sweep_seconds": 1,
         }
         env = {f"KERNEL_{key.upper()}": str(value) for key, value in settings.items()}
-        env |= {"PYTHONPATH": str(ROOT), "CHAOS_BREAK": self.plan.broken}
+        env |= {"PYTHONPATH": str(ROOT), "CHAOS_BREAK": self.plan.broken, "CHAOS_TOGETHER": ""}
         if self.mariadb is None:
             env["CHAOS_DISK_FULL"] = str(self.disk_full)
         return env
