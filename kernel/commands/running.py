@@ -92,7 +92,9 @@ def dispatcher() -> None:
         )
         sender.start()
         log.info("dispatcher started")
-        told.wait()
+        # A signal may be handed to another thread: Python sees to it when this one wakes.
+        while not told.wait(1.0):
+            pass
         if not sender.stop(settings.callback_timeout + MARGIN_SECONDS):
             log.warning("callbacks in flight were left; they will be sent again")
         log.info("dispatcher stopped")
