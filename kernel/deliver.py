@@ -195,12 +195,14 @@ def record(kernel: Kernel, finished: Sequence[FinishedAttempt]) -> None:
     """
     now = kernel.clock.now()
     with kernel.statements() as connection:
-        connection.execute(_INSERT, [_attempt_row(one) for one in finished])
         for token, ids in _delivered(finished).items():
             connection.execute(_DELIVERED, {"ids": ids, "token": token, "now": now})
         failed = [_failed_row(one, now) for one in finished if one.verdict != Delivered()]
         if failed:
             connection.execute(_FAILED, failed)
+        # Last: an attempt's key locks its delivery's table in InnoDB alone, and a migration that
+        # comes before the updates then waits for us while we wait for it.
+        connection.execute(_INSERT, [_attempt_row(one) for one in finished])
     for one in finished:
         _count(kernel, one)
 

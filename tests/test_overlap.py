@@ -2,13 +2,21 @@
 
 import os
 import signal
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import event, text
+from sqlalchemy.exc import OperationalError
 
 from kernel import migrate
 from kernel.config.settings import load
+from kernel.deliver import attempt, claim_due, due_lanes, record
 from kernel.handlers import Handlers
 from kernel.runtime import Kernel
+from tests.factories import delivery, make_delivery
+from tests.servers import MariaDB
 from tests.stack import Stack
 from tests.waiting import wait_until
 
@@ -73,3 +81,33 @@ def test_older_code_starts_on_a_file_when_a_newer_release_has_migrated(sqlite_ur
             session.execute(text(statement))
     kernel.check_schema()
     kernel.close()
+
+
+def test_migration_does_not_wait_for_what_waits_for_it_when_callbacks_are_recorded(
+    make_kernel: Callable[..., Kernel], mariadb: MariaDB, mariadb_url: str
+) -> None:
+    kernel, newer = make_kernel(mariadb_url), make_kernel(mariadb_url)
+    delivery_id = make_delivery(kernel)
+    finished = [
+        attempt(kernel, due) for due in claim_due(kernel, dict.fromkeys(due_lanes(kernel), 1))
+    ]
+    migrating = threading.Thread(target=alter, args=(newer,))
+
+    def migrate_meanwhile(*_: Any) -> None:
+        if not migrating.ident:
+            migrating.start()
+            asked = "SELECT 1 FROM information_schema.processlist WHERE info LIKE 'ALTER%'"
+            wait_until(lambda: mariadb.execute(asked + " AND state RLIKE 'lock|alter'"))
+
+    event.listen(kernel.engine, "after_cursor_execute", migrate_meanwhile)
+    record(kernel, finished)
+    migrating.join()
+    assert delivery(newer, delivery_id).state == "delivered"
+    with newer.reading() as session:
+        session.execute(text("SELECT region FROM deliveries"))
+
+
+def alter(kernel: Kernel) -> None:
+    """Migrate one table, in a thread; a failure shows by the column that is not there."""
+    with suppress(OperationalError), kernel.engine.connect() as connection:
+        connection.execute(text(NEXT[1]))
