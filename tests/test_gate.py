@@ -165,7 +165,8 @@ def test_order_is_accepted_again_when_workers_have_caught_up(pressed: Kernel) ->
     zammad = client(pressed)
     [zammad.submit() for _ in range(4)]
     drain(pressed)
-    wait_until(lambda: zammad.submit().status_code == 202, 2 * COUNT_SECONDS)
+    # A count that was slow, on a busy machine, is believed for longer than COUNT_SECONDS.
+    wait_until(lambda: zammad.submit().status_code == 202, 120)
 
 
 def test_nothing_is_refused_when_the_limit_is_off(make_kernel: MakeKernel, sqlite_url: str) -> None:
