@@ -21,7 +21,8 @@ from kernel.columns import UTCDateTime
 from kernel.errors import RunBroken
 from kernel.fence import hand_back
 from kernel.handlers import Handler, Progress
-from kernel.models import FENCE, HELD, ORDERS, HeldOrder, rowcount
+from kernel.models import FENCE, HELD, ORDERS, HeldOrder
+from kernel.prepared import Prepared
 from kernel.runtime import Kernel
 from kernel.states import OrderState
 from kernel.tracecontext import Trace
@@ -47,7 +48,7 @@ def _looking(tags: tuple[str, ...]) -> Select[Any]:
 
 
 # What else could have changed since the look changes with the run: when it is due, its progress.
-_TAKING = (
+_TAKING = Prepared(
     update(ORDERS)
     .where(FENCE)
     .values(
@@ -156,9 +157,9 @@ class Batch:
             found = self._found[0]
             now = self.kernel.clock.now()
             mine = {"lease": now + self.kernel.lease, "connection": self._connection_id()}
-            taken = self.connection.execute(_TAKING, {**found.held.fenced(), "now": now, **mine})
+            taken = _TAKING.execute(self.connection, {**found.held.fenced(), "now": now, **mine})
             self._found.popleft()
-            if rowcount(taken) == 1:
+            if taken == 1:
                 run = found.held.run + 1
                 return replace(found, held=found.held._replace(state=OrderState.RUNNING, run=run))
         return None

@@ -120,17 +120,7 @@ def make_engine(
     else:
         if "charset" not in parsed.query:
             parsed = parsed.update_query_dict({"charset": "utf8mb4"})
-        engine = create_engine(
-            parsed,
-            hide_parameters=True,
-            pool_size=10,
-            max_overflow=40,
-            pool_recycle=1800,
-            isolation_level="AUTOCOMMIT" if autocommit else "READ COMMITTED",
-            skip_autocommit_rollback=True,
-            pool_reset_on_return=None,
-            connect_args={"connect_timeout": 5, "read_timeout": read_timeout, "write_timeout": 30},
-        )
+        engine = create_engine(parsed, **_mysql_options(read_timeout, autocommit=autocommit))
         event.listen(engine, "connect", _connect_mysql)
         if brief:
             event.listen(engine, "connect", _limit_idle_transactions)
@@ -146,6 +136,23 @@ def make_engine(
     event.listen(engine, "rollback", _note_ended)
     event.listen(engine, "handle_error", _note_doubt)
     return engine
+
+
+def _mysql_options(timeout: int, *, autocommit: bool) -> dict[str, Any]:
+    # One timeout for reading and writing: PyMySQL would change the socket's between the two.
+    timeouts = {"connect_timeout": 5, "read_timeout": timeout, "write_timeout": timeout}
+    return {
+        "hide_parameters": True,
+        "pool_size": 10,
+        "max_overflow": 40,
+        "pool_recycle": 1800,
+        # The connection that was used last is warm, here and there, and needs no ping.
+        "pool_use_lifo": True,
+        "isolation_level": "AUTOCOMMIT" if autocommit else "READ COMMITTED",
+        "skip_autocommit_rollback": True,
+        "pool_reset_on_return": None,
+        "connect_args": timeouts,
+    }
 
 
 def is_passing(error: BaseException | None) -> bool:

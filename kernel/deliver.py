@@ -24,6 +24,7 @@ from kernel.handover import DueDelivery, claim_end, paused
 from kernel.metrics import ATTEMPT_SECONDS, ATTEMPTS_MADE, DELIVERIES_OVER
 from kernel.models import ATTEMPTS, DELIVERIES, ORDERS
 from kernel.origins import Lane, Pauses
+from kernel.prepared import Prepared
 from kernel.retry import Answer, Dead, Delivered, RetryAt, is_client_error, verdict
 from kernel.runtime import Kernel
 from kernel.senders import senders_of
@@ -202,7 +203,7 @@ def record(kernel: Kernel, finished: Sequence[FinishedAttempt]) -> None:
             connection.execute(_FAILED, failed)
         # Last: an attempt's key locks its delivery's table in InnoDB alone, and a migration that
         # comes before the updates then waits for us while we wait for it.
-        connection.execute(_INSERT, [_attempt_row(one) for one in finished])
+        _INSERT.execute_many(connection, [_attempt_row(one) for one in finished])
     for one in finished:
         _count(kernel, one)
 
@@ -248,7 +249,9 @@ def _failed_row(one: FinishedAttempt, now: datetime) -> dict[str, Any]:
     }
 
 
-_INSERT = insert(ATTEMPTS)
+_MADE = ("delivery_id", "number", "started_at", "duration_ms")
+_ANSWERED = ("status", "reason", "phases", "excerpt")
+_INSERT = Prepared(insert(ATTEMPTS), _MADE + _ANSWERED)
 _DELIVERED = (
     update(DELIVERIES)
     .where(

@@ -13,11 +13,13 @@ from sqlalchemy import (
     and_,
     bindparam,
     insert,
+    null,
     update,
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from kernel.columns import Base, UTCDateTime, long_bytes, long_text, new_id, serial, table, token
+from kernel.prepared import Prepared
 from kernel.registers import Minute, ServiceKey  # noqa: F401 - whoever imports models knows all
 from kernel.states import Callback, DeliveryState, OrderState, Outcome, OwedDelivery
 
@@ -144,8 +146,7 @@ class Order(Base):
         """
         connection = session.connection()
         ended = {f"new_{name}": getattr(outcome, name) for name in _OUTCOME}
-        done = connection.execute(_FINISH, {**held.fenced(), **ended, "now": now})
-        if rowcount(done) != 1:
+        if _FINISH.execute(connection, {**held.fenced(), **ended, "now": now}) != 1:
             return None
         owed = OwedDelivery(
             id=new_id(now),
@@ -157,7 +158,7 @@ class Order(Base):
             created_at=now,
             claim=callback.claim,
         )
-        connection.execute(_INSERT_DELIVERY, owed.row())
+        _INSERT_DELIVERY.execute(connection, owed.row())
         return owed
 
 
@@ -279,15 +280,16 @@ class HeldOrder(NamedTuple):
 _FENCED = ("id", "state", "run", "checkpoint")
 FENCE = and_(*(ORDERS.c[name] == bindparam(f"held_{name}") for name in _FENCED))
 _OUTCOME = ("state", "message", "result", "error_code")
-_FINISH = (
+_FINISH = Prepared(
     update(ORDERS)
     .where(FENCE)
     .values(
         {name: bindparam(f"new_{name}") for name in _OUTCOME}
-        | {"finished_at": bindparam("now"), "lease_until": None, "connection_id": None}
+        | {"finished_at": bindparam("now"), "lease_until": null(), "connection_id": null()}
     )
 )
-_INSERT_DELIVERY = insert(DELIVERIES)
+_OWED = ("id", "order_id", "caller_id", "origin", "url", "body", "created_at", "next_attempt_at")
+_INSERT_DELIVERY = Prepared(insert(DELIVERIES), (*_OWED, "claim_token", "attempt", "tries", "late"))
 
 HELD = tuple(ORDERS.c[name] for name in HeldOrder._fields)
 

@@ -100,6 +100,7 @@ class OwedDelivery:
         """Return it as a row: due now, or with its first attempt claimed."""
         row = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "claim"}
         if self.claim is None:
-            return row | {"next_attempt_at": self.created_at}
+            untouched = {"claim_token": None, "attempt": 0, "tries": 0, "late": False}
+            return row | untouched | {"next_attempt_at": self.created_at}
         taken = {"claim_token": self.claim.token, "next_attempt_at": self.claim.until}
         return row | taken | {"attempt": 1, "tries": 1, "late": True}

@@ -27,6 +27,7 @@ from kernel.errors import (
 from kernel.messages import text
 from kernel.metrics import ACCEPTED
 from kernel.models import HELD, ORDERS, HeldOrder, Order, rowcount
+from kernel.prepared import Prepared
 from kernel.runtime import Kernel
 from kernel.schemas import OrderRequest, problem
 from kernel.states import FINAL, OrderState, Outcome
@@ -37,18 +38,20 @@ TRIES = 4
 RETRY_SECONDS = 1.0
 MAX_KEY = 255
 T = TypeVar("T")
-_INSERT = insert(ORDERS)
 _GIVEN = (
     *("id", "caller_id", "select_tag", "args", "callback_url", "idempotency_key", "fingerprint"),
     *("created_at", "run_after", "request_id", "traceparent"),
 )
 # One statement, and no moment between asking for the key and storing the order.
-_INSERT_BY_KEY = insert(ORDERS).from_select(
-    _GIVEN,
-    select(*(bindparam(f"new_{name}", type_=ORDERS.c[name].type) for name in _GIVEN)).where(
-        KEY_HOLDS
-    ),
+_INSERT_BY_KEY = Prepared(
+    insert(ORDERS).from_select(
+        _GIVEN,
+        select(*(bindparam(f"new_{name}", type_=ORDERS.c[name].type) for name in _GIVEN)).where(
+            KEY_HOLDS
+        ),
+    )
 )
+_INSERT = Prepared(insert(ORDERS), _GIVEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +105,8 @@ def _insert(kernel: Kernel, row: dict[str, Any], key_id: int | None) -> Accepted
     try:
         with kernel.single() as connection:
             if key_id is None:
-                connection.execute(_INSERT, row)
-            elif rowcount(connection.execute(_INSERT_BY_KEY, _by_key(row, key_id))) != 1:
+                _INSERT.execute(connection, row)
+            elif _INSERT_BY_KEY.execute(connection, _by_key(row, key_id)) != 1:
                 raise Unauthenticated
     except IntegrityError:
         if _is_stored(kernel, row["id"]):

@@ -16,6 +16,8 @@ import kernel as package
 from kernel.runtime import Kernel
 
 PACKAGE = Path(package.__file__).parent
+# Runs what others say.
+RUNS = PACKAGE / "prepared.py"
 # What grows without an end.
 LARGE = ("orders", "deliveries", "attempts")
 # Commands are for people and run once; a demo and tests' own tools are not the service. What the
@@ -69,7 +71,7 @@ def _speaker(frame: FrameType | None) -> tuple[str, int]:
     """Return the innermost line of the package that is on the stack."""
     while frame is not None:
         path = Path(frame.f_code.co_filename)
-        if path.is_relative_to(PACKAGE):
+        if path.is_relative_to(PACKAGE) and path != RUNS:
             return str(path.relative_to(PACKAGE)), frame.f_lineno
         frame = frame.f_back
     return "", 0

@@ -30,6 +30,7 @@ from kernel import (
 )
 from kernel.database import unsealed
 from kernel.models import DELIVERIES, ORDERS
+from kernel.prepared import Prepared
 from kernel.retry import Answer, Dead, Delivered, RetryPolicy
 from kernel.runtime import Kernel
 from kernel.states import DeliveryState
@@ -81,8 +82,8 @@ def no_kill() -> None:
 def no_fence() -> None:
     no_kill()
     anyhow = or_(models.FENCE, ORDERS.c.id == bindparam("held_id"))
-    finish = models._FINISH
-    models._FINISH = update(ORDERS).where(anyhow).values(finish._values)
+    ended = models._FINISH.statement._values
+    models._FINISH = Prepared(update(ORDERS).where(anyhow).values(ended))
     fence._owned = lambda order_id, run: ORDERS.c.id == order_id
 
 

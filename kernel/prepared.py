@@ -1,0 +1,105 @@
+"""Statements of the hot paths: compiled once, then run by the driver itself.
+
+SQLAlchemy spends more on a small statement than driver and database together: it looks its text
+up, arranges the values and makes a result of an UPDATE that has none. Here the text is made once
+per dialect. What SQLAlchemy promises of a connection holds all the same: its events hear the
+statement, and an error is wrapped, told to `handle_error` and, if the link is lost, believed.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Dialect, Insert, Update
+
+# No public API runs a text on the driver's cursor and treats its errors as SQLAlchemy does.
+for _name in ("_handle_dbapi_exception", "dispatch"):
+    if not hasattr(Connection, _name):
+        raise ImportError(f"sqlalchemy.Connection.{_name} is gone: errors would not be noticed")
+
+Values = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """A statement as one dialect says it: its text, and how values become what its driver takes.
+
+    ``order``: names in the order of the text's question marks; None where it has names itself.
+    """
+
+    sql: str
+    given: dict[str, Any]
+    processors: tuple[tuple[str, Callable[[Any], Any]], ...]
+    order: tuple[str, ...] | None
+
+    def bind(self, values: Values) -> Any:
+        bound = {**self.given, **values}
+        for name, process in self.processors:
+            bound[name] = process(bound[name])
+        return bound if self.order is None else tuple(bound[name] for name in self.order)
+
+
+class Prepared:
+    """An INSERT or UPDATE whose values are all bound by name.
+
+    ``columns``: of a plain INSERT those that are given; the others get their defaults.
+    """
+
+    def __init__(self, statement: Insert | Update, columns: Sequence[str] | None = None) -> None:
+        self.statement = statement
+        self._columns = columns
+        self._forms: dict[str, _Form] = {}
+
+    def execute(self, connection: Connection, values: Values) -> int:
+        """Run it in the transaction of ``connection``; return how many rows it matched.
+
+        Begins one where there is none, as SQLAlchemy does. Raises its DBAPIError, and ValueError
+        or KeyError, before anything is said, for values that do not fit.
+        """
+        form = self._form(connection.dialect)
+        return _run(connection, form.sql, form.bind(values), many=False)
+
+    def execute_many(self, connection: Connection, rows: Sequence[Values]) -> int:
+        """Run it like `execute` for each of ``rows``, in as few statements as the driver can."""
+        form = self._form(connection.dialect)
+        return _run(connection, form.sql, [form.bind(row) for row in rows], many=True)
+
+    def _form(self, dialect: Dialect) -> _Form:
+        found = self._forms.get(dialect.name)
+        if found is None:
+            found = self._forms[dialect.name] = _compile(self.statement, self._columns, dialect)
+        return found
+
+
+def _compile(statement: Insert | Update, columns: Sequence[str] | None, dialect: Dialect) -> _Form:
+    compiled: Any = statement.compile(dialect=dialect, column_keys=columns)
+    given = dict(compiled.params)
+    for column in compiled.insert_prefetch:
+        given[column.key] = column.default.arg
+    processors = [
+        (name, bound.type.dialect_impl(dialect).bind_processor(dialect))
+        for bound, name in compiled.bind_names.items()
+    ]
+    return _Form(
+        str(compiled),
+        given,
+        tuple((name, process) for name, process in processors if process is not None),
+        tuple(compiled.positiontup) if compiled.positional else None,
+    )
+
+
+def _run(connection: Connection, sql: str, bound: Any, *, many: bool) -> int:
+    if not connection.in_transaction():
+        connection.begin()
+    cursor = connection.connection.cursor()
+    try:
+        for hear in connection.dispatch.before_cursor_execute:
+            sql, bound = hear(connection, cursor, sql, bound, None, many)
+        (cursor.executemany if many else cursor.execute)(sql, bound)
+        for hear in connection.dispatch.after_cursor_execute:
+            hear(connection, cursor, sql, bound, None, many)
+        matched: int = cursor.rowcount
+        cursor.close()
+    except BaseException as error:  # noqa: BLE001 - raised again, as what SQLAlchemy makes of it
+        connection._handle_dbapi_exception(error, sql, bound, cursor, None)
+    return matched
