@@ -24,6 +24,7 @@ from kernel.config.celeryconfig import QUEUE, TASK, celery_config
 from kernel.errors import ConfigurationError, Unavailable
 from kernel.handlers import Progress, Run
 from kernel.mirror import ResultMirror
+from kernel.priority import step_back
 from kernel.runtime import Kernel
 from kernel.states import Outcome
 from kernel.worker import Vitals, WorkerProcess
@@ -207,6 +208,7 @@ class _WorkerLife:
 
     def on_init(self, **_: Any) -> None:
         self.main_pid = os.getpid()
+        step_back(self.kernel.settings.worker_nice)
         try:
             for warning in startup.check(self.kernel):
                 log.warning(warning)

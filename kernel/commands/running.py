@@ -24,6 +24,7 @@ from kernel.errors import ConfigurationError, NotFound
 from kernel.examples import example
 from kernel.handlers import Handlers
 from kernel.inbox import Inbox, Received
+from kernel.priority import step_back
 from kernel.programs import (
     MARGIN_SECONDS,
     api_program,
@@ -81,6 +82,7 @@ def dispatcher() -> None:
     """
     settings = load()
     kernel_logging.configure(settings.log_level)
+    step_back(settings.worker_nice)
     with opened(settings, handlers=True) as kernel:
         for warning in startup.check(kernel):
             log.warning(warning)

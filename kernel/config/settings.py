@@ -155,6 +155,7 @@ class Settings(BaseSettings):
     max_pending: int = Field(10_000, ge=0, le=10_000_000)
 
     worker_processes: int = Field(2, ge=1, le=256)
+    worker_nice: int = Field(5, ge=0, le=19)
     lease_seconds: Seconds = 30.0
     sweep_seconds: Seconds = 5.0
     time_limit_seconds: Seconds = 3600.0
