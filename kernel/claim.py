@@ -14,7 +14,7 @@ from functools import cache
 from time import monotonic
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, func, literal_column, select, update
+from sqlalchemy import Connection, bindparam, func, literal_column, select, update
 from sqlalchemy.exc import DBAPIError
 
 from kernel.columns import UTCDateTime
@@ -32,19 +32,27 @@ from kernel.tracecontext import Trace
 EARLY_SECONDS = 0.5
 # Whoever was hinted together does not begin here later than this.
 BATCH_SECONDS = 0.25
-_PROGRESS = ("progress_current", "progress_total", "progress_note", "run_state")
-_MORE = tuple(ORDERS.c[name] for name in ("args", *_PROGRESS, "request_id", "traceparent"))
+_MORE = tuple(ORDERS.c[name] for name in ("args", "request_id", "traceparent"))
 
 
 @cache
-def _looking(tags: tuple[str, ...]) -> Select[Any]:
-    """Make the statement that finds what is due, for a worker that knows these tags."""
-    return select(*HELD, *_MORE).where(
-        ORDERS.c.id.in_(bindparam("order_ids", expanding=True)),
-        ORDERS.c.state == OrderState.PENDING,
-        ORDERS.c.run_after <= bindparam("due"),
-        ORDERS.c.select_tag.in_([literal_column(f"'{tag}'") for tag in tags]),
+def _looking(tags: tuple[str, ...], count: int) -> Prepared:
+    """Make the statement that finds what is due of ``count`` orders, ``id_0`` and so on."""
+    return Prepared(
+        select(*HELD, *_MORE).where(
+            ORDERS.c.id.in_([bindparam(f"id_{n}") for n in range(count)]),
+            ORDERS.c.state == literal_column(f"'{OrderState.PENDING}'"),
+            ORDERS.c.run_after <= bindparam("due"),
+            ORDERS.c.select_tag.in_([literal_column(f"'{tag}'") for tag in tags]),
+        )
     )
+
+
+_PROGRESS = ("progress_current", "progress_total", "progress_note", "run_state")
+# Asked for the few orders alone that have reached a checkpoint before.
+_SAVED = Prepared(
+    select(*(ORDERS.c[name] for name in _PROGRESS)).where(ORDERS.c.id == bindparam("id"))
+)
 
 
 # What else could have changed since the look changes with the run: when it is due, its progress.
@@ -136,21 +144,19 @@ class Batch:
 
     def _look(self) -> None:
         due = self.kernel.clock.now() + timedelta(seconds=EARLY_SECONDS)
-        looking = _looking(tuple(self.kernel.handlers))
-        rows = self.connection.execute(looking, {"order_ids": self.unseen, "due": due}).all()
-        found = {row.id: row for row in rows}
+        looking = _looking(tuple(self.kernel.handlers), len(self.unseen))
+        ids = {f"id_{n}": order_id for n, order_id in enumerate(self.unseen)}
+        found = {row[0]: row for row in looking.rows(self.connection, {**ids, "due": due})}
         in_turn = [found.pop(order_id) for order_id in self.unseen if order_id in found]
         self.unseen = []
         self._found.extend(self._read(row) for row in in_turn)
         self._until = monotonic() + BATCH_SECONDS
 
-    def _read(self, row: Row[Any]) -> Claimed:
+    def _read(self, row: Sequence[Any]) -> Claimed:
         held = HeldOrder(*row[: len(HELD)])
-        args, current, total, note, state, *trace = row[len(HELD) :]
-        progress = None if current is None else Progress(current, total, note)
-        state = None if state is None else json.loads(state)
+        args, *trace = row[len(HELD) :]
         handler = self.kernel.handlers[held.select_tag]
-        return Claimed(held, handler, args, progress, state, Trace(*trace))
+        return Claimed(held, handler, args, None, None, Trace(*trace))
 
     def _take(self) -> Claimed | None:
         while self._found and self._goes_on():
@@ -161,8 +167,16 @@ class Batch:
             self._found.popleft()
             if taken == 1:
                 run = found.held.run + 1
-                return replace(found, held=found.held._replace(state=OrderState.RUNNING, run=run))
+                held = found.held._replace(state=OrderState.RUNNING, run=run)
+                return replace(self._with_progress(found), held=held)
         return None
+
+    def _with_progress(self, found: Claimed) -> Claimed:
+        if not found.held.checkpoint:
+            return found
+        ((current, total, note, state),) = _SAVED.rows(self.connection, {"id": found.held.id})
+        progress = None if current is None else Progress(current, total, note)
+        return replace(found, progress=progress, state=None if state is None else json.loads(state))
 
     def _connection_id(self) -> int | None:
         """Return the server's number of this connection: a rescue kills it by that."""

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 IDLE_SECONDS = 1.0
 ROUND_SECONDS = 0.02
-RECORD_SECONDS = 0.1
+RECORD_SECONDS = 0.2
 BACKLOG = 2 * HINTS
 # For how long an order must have been due to be hinted again: its hint is lost, or one of those
 # that wait in the queue (True).
@@ -165,13 +165,18 @@ class Dispatcher:
             self._wake.clear()
 
     def _record(self) -> None:
-        """Write what has finished, at most ten times a second: one commit for many attempts."""
+        """Write what has finished, at most five times a second: one commit for many attempts.
+
+        The first waits for others to come: all that is later for it is the word "delivered".
+        """
         self._gathering = False  # before the look: who comes after it wakes us
+        now, first = time.monotonic(), not self._unrecorded
         self._unrecorded += _drain(self._ended)
-        if self._unrecorded and time.monotonic() >= self._record_at:
+        if first:
+            self._record_at = max(self._record_at, now + RECORD_SECONDS)
+        if self._unrecorded and (now >= self._record_at or self._stop.is_set()):
             record(self.kernel, self._unrecorded)
             self._unrecorded = []
-            self._record_at = time.monotonic() + RECORD_SECONDS
         self._gathering = bool(self._unrecorded)
 
     def _claim(self) -> bool:

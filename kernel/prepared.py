@@ -10,13 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Insert, Update
+from sqlalchemy import Connection, Dialect, Insert, Select, Update
 
 # No public API runs a text on the driver's cursor and treats its errors as SQLAlchemy does.
 for _name in ("_handle_dbapi_exception", "dispatch"):
     if not hasattr(Connection, _name):
         raise ImportError(f"sqlalchemy.Connection.{_name} is gone: errors would not be noticed")
 
+Statement = Insert | Update | Select[Any]
 Values = Mapping[str, Any]
 
 
@@ -25,27 +26,29 @@ class _Form:
     """A statement as one dialect says it: its text, and how values become what its driver takes.
 
     ``order``: names in the order of the text's question marks; None where it has names itself.
+    ``readers``: how what it returns becomes values again, by the place in the row.
     """
 
     sql: str
     given: dict[str, Any]
-    processors: tuple[tuple[str, Callable[[Any], Any]], ...]
+    writers: tuple[tuple[str, Callable[[Any], Any]], ...]
+    readers: tuple[tuple[int, Callable[[Any], Any]], ...]
     order: tuple[str, ...] | None
 
     def bind(self, values: Values) -> Any:
         bound = {**self.given, **values}
-        for name, process in self.processors:
-            bound[name] = process(bound[name])
+        for name, write in self.writers:
+            bound[name] = write(bound[name])
         return bound if self.order is None else tuple(bound[name] for name in self.order)
 
 
 class Prepared:
-    """An INSERT or UPDATE whose values are all bound by name.
+    """A statement whose values are all bound by name, none of them a list.
 
     ``columns``: of a plain INSERT those that are given; the others get their defaults.
     """
 
-    def __init__(self, statement: Insert | Update, columns: Sequence[str] | None = None) -> None:
+    def __init__(self, statement: Statement, columns: Sequence[str] | None = None) -> None:
         self.statement = statement
         self._columns = columns
         self._forms: dict[str, _Form] = {}
@@ -57,12 +60,25 @@ class Prepared:
         or KeyError, before anything is said, for values that do not fit.
         """
         form = self._form(connection.dialect)
-        return _run(connection, form.sql, form.bind(values), many=False)
+        cursor = _run(connection, form.sql, form.bind(values), many=False)
+        return _closed(cursor)
 
     def execute_many(self, connection: Connection, rows: Sequence[Values]) -> int:
         """Run it like `execute` for each of ``rows``, in as few statements as the driver can."""
         form = self._form(connection.dialect)
-        return _run(connection, form.sql, [form.bind(row) for row in rows], many=True)
+        cursor = _run(connection, form.sql, [form.bind(row) for row in rows], many=True)
+        return _closed(cursor)
+
+    def rows(self, connection: Connection, values: Values) -> list[list[Any]]:
+        """Run a SELECT like `execute`; return its rows, times in UTC as the columns say."""
+        form = self._form(connection.dialect)
+        cursor = _run(connection, form.sql, form.bind(values), many=False)
+        found = [list(row) for row in cursor.fetchall()]
+        cursor.close()
+        for row in found:
+            for place, read in form.readers:
+                row[place] = read(row[place])
+        return found
 
     def _form(self, dialect: Dialect) -> _Form:
         found = self._forms.get(dialect.name)
@@ -71,24 +87,30 @@ class Prepared:
         return found
 
 
-def _compile(statement: Insert | Update, columns: Sequence[str] | None, dialect: Dialect) -> _Form:
+def _compile(statement: Statement, columns: Sequence[str] | None, dialect: Dialect) -> _Form:
     compiled: Any = statement.compile(dialect=dialect, column_keys=columns)
     given = dict(compiled.params)
     for column in compiled.insert_prefetch:
         given[column.key] = column.default.arg
-    processors = [
+    selected = statement.selected_columns if isinstance(statement, Select) else ()
+    writers = [
         (name, bound.type.dialect_impl(dialect).bind_processor(dialect))
         for bound, name in compiled.bind_names.items()
+    ]
+    readers = [
+        (place, column.type.dialect_impl(dialect).result_processor(dialect, None))
+        for place, column in enumerate(selected)
     ]
     return _Form(
         str(compiled),
         given,
-        tuple((name, process) for name, process in processors if process is not None),
+        tuple((name, write) for name, write in writers if write is not None),
+        tuple((place, read) for place, read in readers if read is not None),
         tuple(compiled.positiontup) if compiled.positional else None,
     )
 
 
-def _run(connection: Connection, sql: str, bound: Any, *, many: bool) -> int:
+def _run(connection: Connection, sql: str, bound: Any, *, many: bool) -> Any:
     if not connection.in_transaction():
         connection.begin()
     cursor = connection.connection.cursor()
@@ -98,8 +120,12 @@ def _run(connection: Connection, sql: str, bound: Any, *, many: bool) -> int:
         (cursor.executemany if many else cursor.execute)(sql, bound)
         for hear in connection.dispatch.after_cursor_execute:
             hear(connection, cursor, sql, bound, None, many)
-        matched: int = cursor.rowcount
-        cursor.close()
     except BaseException as error:  # noqa: BLE001 - raised again, as what SQLAlchemy makes of it
         connection._handle_dbapi_exception(error, sql, bound, cursor, None)
+    return cursor
+
+
+def _closed(cursor: Any) -> int:
+    matched: int = cursor.rowcount
+    cursor.close()
     return matched

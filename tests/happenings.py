@@ -79,10 +79,11 @@ def orders_are_taken(kernel: Kernel) -> None:
 
 
 def orders_run(kernel: Kernel) -> None:
-    """Claim, checkpoint, finish, hand back, cancel in mid-run."""
-    for name in ("fine", "again", "cancel"):
+    """Claim, checkpoint, finish, hand back, cancel in mid-run, go on after a checkpoint."""
+    for name, checkpoint in (("fine", 0), ("again", 0), ("cancel", 0), ("fine", 1)):
         args = f'{{"projname":"{name}"}}'
-        assert execute(kernel, make_order(kernel, select_tag="import_projects", args=args))
+        given: dict[str, Any] = {"args": args, "checkpoint": checkpoint}
+        assert execute(kernel, make_order(kernel, select_tag="import_projects", **given))
 
 
 def callbacks_go_out(kernel: Kernel) -> None:

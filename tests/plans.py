@@ -16,6 +16,7 @@ import kernel as package
 from kernel.runtime import Kernel
 
 PACKAGE = Path(package.__file__).parent
+ASKING = {"execute", "execute_many", "rows", "scalar", "scalars"}
 # Runs what others say.
 RUNS = PACKAGE / "prepared.py"
 # What grows without an end.
@@ -110,7 +111,7 @@ def _asks(function: ast.expr) -> bool:
     asked = function.value.id if isinstance(function.value, ast.Name) else ""
     if asked == "session" and function.attr in {"get", "get_one"}:
         return True
-    return asked != "cursor" and function.attr in {"execute", "scalar", "scalars"}
+    return asked != "cursor" and function.attr in ASKING
 
 
 def silent(said: list[Said]) -> list[str]:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from sqlalchemy import event, insert, select, text
+from sqlalchemy import bindparam, event, insert, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, InvalidRequestError
 
 from kernel.columns import new_id
@@ -23,6 +23,11 @@ INSERT = Prepared(insert(ORDERS), (*GIVEN, "created_at", "run_after"))
 END = Prepared(ORDERS.update().where(FENCE).values(state=OrderState.FAILED, finished_at=NOW))
 ATTEMPT = Prepared(
     insert(ATTEMPTS), ("delivery_id", "number", "started_at", "duration_ms", "phases")
+)
+LOOK = Prepared(
+    select(ORDERS.c.id, ORDERS.c.run_after, ORDERS.c.finished_at).where(
+        ORDERS.c.id.in_([bindparam("first"), bindparam("second")])
+    )
 )
 
 
@@ -77,6 +82,13 @@ def test_every_row_is_inserted_when_there_are_many(kernel: Kernel) -> None:
     with kernel.asking() as connection:
         numbers = connection.execute(select(ATTEMPTS.c.number)).scalars().all()
     assert sorted(numbers) == [0, 1, 2]
+
+
+def test_rows_are_read_with_times_in_utc_when_a_select_is_run(kernel: Kernel) -> None:
+    order_id = stored(kernel)
+    with kernel.statements() as connection:
+        found = LOOK.rows(connection, {"first": order_id, "second": new_id(NOW)})
+    assert found == [[order_id, NOW, None]]
 
 
 def test_nothing_stays_when_the_transaction_is_rolled_back(kernel: Kernel) -> None:
