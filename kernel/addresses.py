@@ -106,11 +106,11 @@ class CallbackPolicy:
         return cls(tuple(map(_parse_net, nets)), tuple(map(_parse_host, hosts)))
 
     def merge(self, other: "CallbackPolicy") -> "CallbackPolicy":
-        """Return a policy that allows what either allows."""
-        return CallbackPolicy(
-            tuple(dict.fromkeys(self.allow_nets + other.allow_nets)),
-            tuple(dict.fromkeys(self.allow_hosts + other.allow_hosts)),
-        )
+        """Return a policy that allows what either allows: the same one where nothing is added."""
+        if not (other.allow_nets or other.allow_hosts):
+            return self
+        nets, hosts = self.allow_nets + other.allow_nets, self.allow_hosts + other.allow_hosts
+        return CallbackPolicy(tuple(dict.fromkeys(nets)), tuple(dict.fromkeys(hosts)))
 
     def names(self, host: str, port: int) -> bool:
         """Say whether this host is named, for every port or with just this one."""
@@ -252,10 +252,10 @@ def _check_port(host: str, port: int, policy: CallbackPolicy) -> None:
         raise AddressRefused("port", f"port {port} is not allowed", setting)
 
 
+@lru_cache(maxsize=1024)
 def _denied_by(address: Address) -> str | None:
-    if "%" in str(address):
-        return "link_local"
-    return next((rule for rule, net in _DENIED if address in net), None)
+    scoped = "%" in str(address)
+    return "link_local" if scoped else next((r for r, net in _DENIED if address in net), None)
 
 
 def _opened(address: Address, rule: str, policy: CallbackPolicy, named: bool) -> bool:

@@ -33,6 +33,7 @@ projects = Table(
     Column("projctime", UTCDateTime, nullable=False),
     **OPTIONS,
 )
+_INSERT = insert(projects)
 
 
 class CreateProject(BaseModel):
@@ -57,7 +58,7 @@ def create_project(run: Run, args: CreateProject) -> dict[str, Any]:
     """Insert one project; the outcome and the callback commit with it."""
     if not args.projname.strip():
         raise Reject("blank_name", "a project needs a name that is not blank")
-    run.session.execute(insert(projects), _row(run, args))
+    run.session.execute(_INSERT, _row(run, args))
     return {"projname": args.projname}
 
 
@@ -102,7 +103,7 @@ def _inserted(run: Run, chunk: Sequence[CreateProject]) -> bool:
     """Insert all of ``chunk`` in one statement, or nothing: then they are tried one by one."""
     try:
         with run.savepoint():
-            run.session.execute(insert(projects), [_row(run, project) for project in chunk])
+            run.session.execute(_INSERT, [_row(run, project) for project in chunk])
     except (IntegrityError, DataError):
         return False
     return True

@@ -6,7 +6,6 @@ Written in Celery's own format after the commit, best effort, expiring. Never re
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
 
 import redis
 
@@ -39,37 +38,33 @@ class ResultMirror:
     def finished(self, order_id: str, outcome: Outcome) -> None:
         """Show how an order ended: SUCCESS with the handler's result, or FAILURE."""
         if outcome.state in (OrderState.SUCCESS, OrderState.WARNING):
-            self._put(order_id, "SUCCESS", json.loads(outcome.result or "{}"))
+            self._put(order_id, "SUCCESS", outcome.result or "{}")
         else:
             failure = {
                 "exc_type": "OrderFailed",
                 "exc_message": [outcome.error_code, outcome.message],
                 "exc_module": "celery.exceptions",
             }
-            self._put(order_id, "FAILURE", failure)
+            self._put(order_id, "FAILURE", json.dumps(failure))
 
     def progress(self, order_id: str, progress: Progress) -> None:
         """Show how far a running order is: the custom state PROGRESS."""
         meta = {"current": progress.current, "total": progress.total, "status": progress.note}
-        self._put(order_id, "PROGRESS", meta)
+        self._put(order_id, "PROGRESS", json.dumps(meta))
 
     def flush(self, seconds: float) -> bool:
         """Wait until all is written, ``seconds`` at the most; True if it is."""
         return self._sender.flush(seconds)
 
-    def _put(self, order_id: str, state: str, result: Any) -> None:
+    def _put(self, order_id: str, state: str, result: str) -> None:
+        """Queue a state with its result, which is JSON already."""
         if not self._url:
             return
         done = datetime.now(UTC).isoformat() if state in ("SUCCESS", "FAILURE") else None
-        meta = {
-            "status": state,
-            "result": result,
-            "traceback": None,
-            "children": [],
-            "date_done": done,
-            "task_id": order_id,
-        }
-        self._sender.put([(KEY + order_id, json.dumps(meta).encode())])
+        meta = {"status": state, "date_done": done, "task_id": order_id}
+        rest = f'"result": {result}, "traceback": null, "children": []'
+        whole = f"{json.dumps(meta)[:-1]}, {rest}}}"
+        self._sender.put([(KEY + order_id, whole.encode())])
 
     def _write(self, batch: Iterable[tuple[str, bytes]]) -> None:
         if self._client is None:

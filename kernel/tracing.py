@@ -3,8 +3,7 @@
 OpenTelemetry is imported with KERNEL_OTEL=on only; see `kernel.otel`.
 """
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from typing import Literal, Protocol
 
 from kernel.config.settings import Settings
@@ -39,11 +38,14 @@ class Tracer(Protocol):
         ...
 
 
-class Hop:
+class Hop(AbstractContextManager["Hop"]):
     """No span: the trace is passed on, and to another host by an id of our own."""
 
     def __init__(self, traceparent: str | None) -> None:
         self.traceparent = traceparent
+
+    def __exit__(self, *error: object) -> None:
+        """Do nothing."""
 
     def note(self, failed: bool = False, **attributes: Attribute | None) -> None:
         """Do nothing."""
@@ -52,10 +54,9 @@ class Hop:
 class Untraced:
     """Collects nothing and passes traces on."""
 
-    @contextmanager
-    def span(self, name: str, kind: Kind, parent: str | None) -> Iterator[Hop]:
+    def span(self, name: str, kind: Kind, parent: str | None) -> Hop:
         """Collect nothing."""
-        yield Hop(child_of(parent) if kind == "client" else parent)
+        return Hop(child_of(parent) if kind == "client" else parent)
 
     def flush(self) -> None:
         """Do nothing."""
