@@ -164,19 +164,21 @@ class Batch:
             now = self.kernel.clock.now()
             mine = {"lease": now + self.kernel.lease, "connection": self._connection_id()}
             taken = _TAKING.execute(self.connection, {**found.held.fenced(), "now": now, **mine})
+            claimed = self._claimed(found) if taken == 1 else None
             self._found.popleft()
-            if taken == 1:
-                run = found.held.run + 1
-                held = found.held._replace(state=OrderState.RUNNING, run=run)
-                return replace(self._with_progress(found), held=held)
+            if claimed is not None:
+                return claimed
         return None
 
-    def _with_progress(self, found: Claimed) -> Claimed:
-        if not found.held.checkpoint:
-            return found
-        ((current, total, note, state),) = _SAVED.rows(self.connection, {"id": found.held.id})
+    def _claimed(self, found: Claimed) -> Claimed:
+        """Return what was found as the row has it now, with what earlier runs have saved."""
+        held = found.held._replace(state=OrderState.RUNNING, run=found.held.run + 1)
+        if not held.checkpoint:
+            return replace(found, held=held)
+        ((current, total, note, state),) = _SAVED.rows(self.connection, {"id": held.id})
         progress = None if current is None else Progress(current, total, note)
-        return replace(found, progress=progress, state=None if state is None else json.loads(state))
+        state = None if state is None else json.loads(state)
+        return replace(found, held=held, progress=progress, state=state)
 
     def _connection_id(self) -> int | None:
         """Return the server's number of this connection: a rescue kills it by that."""

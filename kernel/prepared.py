@@ -8,7 +8,7 @@ statement, and an error is wrapped, told to `handle_error` and, if the link is l
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Dialect, Insert, Select, Update
 
@@ -19,6 +19,7 @@ for _name in ("_handle_dbapi_exception", "dispatch"):
 
 Statement = Insert | Update | Select[Any]
 Values = Mapping[str, Any]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,21 +61,17 @@ class Prepared:
         or KeyError, before anything is said, for values that do not fit.
         """
         form = self._form(connection.dialect)
-        cursor = _run(connection, form.sql, form.bind(values), many=False)
-        return _closed(cursor)
+        return _run(connection, form.sql, form.bind(values), _matched)
 
     def execute_many(self, connection: Connection, rows: Sequence[Values]) -> int:
         """Run it like `execute` for each of ``rows``, in as few statements as the driver can."""
         form = self._form(connection.dialect)
-        cursor = _run(connection, form.sql, [form.bind(row) for row in rows], many=True)
-        return _closed(cursor)
+        return _run(connection, form.sql, [form.bind(row) for row in rows], _matched)
 
     def rows(self, connection: Connection, values: Values) -> list[list[Any]]:
         """Run a SELECT like `execute`; return its rows, times in UTC as the columns say."""
         form = self._form(connection.dialect)
-        cursor = _run(connection, form.sql, form.bind(values), many=False)
-        found = [list(row) for row in cursor.fetchall()]
-        cursor.close()
+        found = _run(connection, form.sql, form.bind(values), _rows)
         for row in found:
             for place, read in form.readers:
                 row[place] = read(row[place])
@@ -110,7 +107,8 @@ def _compile(statement: Statement, columns: Sequence[str] | None, dialect: Diale
     )
 
 
-def _run(connection: Connection, sql: str, bound: Any, *, many: bool) -> Any:
+def _run(connection: Connection, sql: str, bound: Any, read: Callable[[Any], T]) -> T:
+    many = isinstance(bound, list)
     if not connection.in_transaction():
         connection.begin()
     cursor = connection.connection.cursor()
@@ -120,12 +118,17 @@ def _run(connection: Connection, sql: str, bound: Any, *, many: bool) -> Any:
         (cursor.executemany if many else cursor.execute)(sql, bound)
         for hear in connection.dispatch.after_cursor_execute:
             hear(connection, cursor, sql, bound, None, many)
+        came_to = read(cursor)
+        cursor.close()
     except BaseException as error:  # noqa: BLE001 - raised again, as what SQLAlchemy makes of it
         connection._handle_dbapi_exception(error, sql, bound, cursor, None)
-    return cursor
+    return came_to
 
 
-def _closed(cursor: Any) -> int:
+def _matched(cursor: Any) -> int:
     matched: int = cursor.rowcount
-    cursor.close()
     return matched
+
+
+def _rows(cursor: Any) -> list[list[Any]]:
+    return [list(row) for row in cursor.fetchall()]
