@@ -33,7 +33,9 @@ log = logging.getLogger(__name__)
 
 IDLE_SECONDS = 1.0
 ROUND_SECONDS = 0.02
-RECORD_SECONDS = 0.2
+# So long, or until there are so many, what came of callbacks waits for company. Those of a process
+# that is killed meanwhile are sent again.
+RECORD_SECONDS, RECORD_TOGETHER = 0.2, 10
 BACKLOG = 2 * HINTS
 # For how long an order must have been due to be hinted again: its hint is lost, or one of those
 # that wait in the queue (True).
@@ -165,16 +167,14 @@ class Dispatcher:
             self._wake.clear()
 
     def _record(self) -> None:
-        """Write what has finished, at most five times a second: one commit for many attempts.
-
-        The first waits for others to come: all that is later for it is the word "delivered".
-        """
+        """Write what has finished, once it has company: one commit for many attempts."""
         self._gathering = False  # before the look: who comes after it wakes us
         now, first = time.monotonic(), not self._unrecorded
         self._unrecorded += _drain(self._ended)
         if first:
             self._record_at = max(self._record_at, now + RECORD_SECONDS)
-        if self._unrecorded and (now >= self._record_at or self._stop.is_set()):
+        early = RECORD_SECONDS if len(self._unrecorded) >= RECORD_TOGETHER else 0.0
+        if self._unrecorded and (now >= self._record_at - early or self._stop.is_set()):
             record(self.kernel, self._unrecorded)
             self._unrecorded = []
         self._gathering = bool(self._unrecorded)
@@ -204,7 +204,8 @@ class Dispatcher:
             log.exception("sending failed", extra={"delivery_id": due.id})
         if self.desk.end(due.origin, reason):
             self._unclaimed.set()
-        if not self._gathering or self._unclaimed.is_set():
+        enough = self._ended.qsize() >= RECORD_TOGETHER
+        if enough or not self._gathering or self._unclaimed.is_set():
             self._wake.set()
 
     def _renew(self) -> None:

@@ -61,6 +61,26 @@ def test_dispatcher_delivers_what_is_due_when_it_starts(kernel: Kernel) -> None:
         wait_until(lambda: all(delivery(kernel, one).state == "delivered" for one in ids))
 
 
+def test_callbacks_are_recorded_when_there_are_enough_of_them(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher_module, "RECORD_SECONDS", 3600.0)
+    ids = [make_delivery(kernel) for _ in range(dispatcher_module.RECORD_TOGETHER + 1)]
+    with dispatching(kernel):
+        wait_until(lambda: [delivery(kernel, one).state for one in ids].count("delivered") > 9)
+
+
+def test_callback_without_company_is_recorded_when_the_dispatcher_stops(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher_module, "RECORD_SECONDS", 3600.0)
+    delivery_id = make_delivery(kernel)
+    with dispatching(kernel):
+        wait_until(lambda: kernel.transport.sent)  # type: ignore[attr-defined]
+        assert delivery(kernel, delivery_id).state == "pending"
+    assert delivery(kernel, delivery_id).state == "delivered"
+
+
 def test_dispatcher_hints_what_is_due_when_it_sweeps(kernel: Kernel) -> None:
     order_id = make_order(kernel)
     with dispatching(kernel) as (_, hints):
