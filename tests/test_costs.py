@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
+from kernel import handover
 from kernel.deliver import attempt, record
 from kernel.dispatcher import Dispatcher
 from kernel.execute import execute_each
@@ -20,6 +21,7 @@ from kernel.handover import DueDelivery
 from kernel.runtime import Kernel
 from kernel.states import OrderState, Outcome
 from kernel.tasks import Broker
+from kernel.views import gate
 from tests.clients import Client, FakeHints, client
 from tests.factories import CALLBACK
 from tests.servers import Redis
@@ -94,8 +96,10 @@ class Line:
 
 
 @pytest.fixture
-def line(kernel: Kernel) -> Line:
-    """A line whose caches and connections are warm."""
+def line(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> Line:
+    """A line whose caches and connections are warm, and stay so on a machine that is busy."""
+    for module in (handover, gate):
+        monkeypatch.setattr(module, "KNOWN_SECONDS", 3600.0)
     line = Line(kernel)
     for tag in ARGS:
         line.run(line.submit(tag))
