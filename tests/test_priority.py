@@ -15,19 +15,34 @@ CODE = """
 import os, sys
 from kernel.priority import AUTOGROUP, step_back
 step_back(int(sys.argv[1]))
-print(os.nice(0), AUTOGROUP.read_text().split()[-1] if AUTOGROUP.exists() else "-")
+print(os.nice(0), AUTOGROUP.read_text() if AUTOGROUP.exists() else "", sep=chr(10))
 """
+
+
+def nice_in(autogroup: str) -> str:
+    """The number in what the file says; "-" for a process that was never put in a group.
+
+    The file of such a process, a descendant of init outside any session, exists and is empty.
+    """
+    return autogroup.rpartition(" nice ")[2].strip() or "-"
 
 
 def stepped_back(nice: int, *, leads: bool) -> list[str]:
     """The process's own value, and its group's, after a step back."""
     argv = [sys.executable, "-c", CODE, str(nice)]
-    return subprocess.check_output(argv, text=True, start_new_session=leads).split()
+    said = subprocess.check_output(argv, text=True, start_new_session=leads)
+    own, _, autogroup = said.partition("\n")
+    return [own, nice_in(autogroup)]
 
 
 def group_of(pid: int | str) -> str:
     path = Path(f"/proc/{pid}/autogroup")
-    return path.read_text().split()[-1] if path.exists() else "-"
+    return nice_in(path.read_text()) if path.exists() else "-"
+
+
+@pytest.mark.parametrize(("said", "nice"), [("/autogroup-12 nice -3\n", "-3"), ("", "-"), ("\n", "-")])
+def test_number_is_read_when_the_process_is_in_no_group_too(said: str, nice: str) -> None:
+    assert nice_in(said) == nice
 
 
 def test_process_and_its_group_step_back_when_it_leads_its_session() -> None:
