@@ -95,7 +95,7 @@ class Stages:
         """T4: claim a batch of retries, from every lane its share."""
         lanes = [lane for lane in due_lanes(self.kernel) if lane.late]
         shares = share(lanes, Origins(2 * BATCH), BATCH, time.monotonic())
-        took = timed(lambda: self.claimed.extend(claim_due(self.kernel, shares)))
+        took = timed(lambda: self.claimed.extend(claim_due(self.kernel, shares).deliveries))
         assert len(self.claimed) == BATCH, "not enough is due"
         return took
 

@@ -8,19 +8,18 @@ the same on every attempt.
 import json
 import logging
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, func, insert, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import CompoundSelect, bindparam, func, insert, select, union_all, update
 
 from kernel.columns import new_id
 from kernel.config.logging import binding
 from kernel.errors import TransportError
-from kernel.handover import DueDelivery, claim_end, paused
+from kernel.handover import Claimed, DueDelivery, claim_end, paused
 from kernel.metrics import ATTEMPT_SECONDS, ATTEMPTS_MADE, DELIVERIES_OVER
 from kernel.models import ATTEMPTS, DELIVERIES, ORDERS
 from kernel.origins import Lane, Pauses
@@ -74,16 +73,28 @@ _LANES = (
 )
 
 
-def claim_due(kernel: Kernel, shares: Mapping[Lane, int]) -> list[DueDelivery]:
-    """T4: claim so many due deliveries from each lane. Two claims never return the same attempt."""
+def claim_due(kernel: Kernel, shares: Mapping[Lane, int], ahead: int = 1) -> Claimed:
+    """T4: claim so many due deliveries from each lane. Two claims never return the same attempt.
+
+    With ``ahead`` above 1 those are left to others that are due before them, so many shares less
+    one, as far as a lane is long enough.
+    """
+    if not shares:
+        return Claimed()
     now = kernel.clock.now()
-    with kernel.reading() as session:
-        ids = [one for lane, count in shares.items() for one in _due_ids(session, lane, count, now)]
-    if not ids:
-        return []
+    due: dict[Lane, list[str]] = defaultdict(list)
+    with kernel.asking() as connection:
+        for delivery_id, *where in connection.execute(_first_due(shares, ahead, now)):
+            due[Lane(*where)].append(delivery_id)
+        senders = senders_of(connection, {lane.caller_id for lane in shares}, now)
+    if not due:
+        return Claimed()
+    last = {lane: found[-shares[lane] :] for lane, found in due.items()}
+    ids = [delivery_id for found in last.values() for delivery_id in found]
     token = new_id(now)
-    with kernel.transaction() as session:
-        session.execute(
+    # As short as it can be: whoever claims the same ones waits for it.
+    with kernel.statements() as connection:
+        connection.execute(
             update(DELIVERIES)
             .where(
                 DELIVERIES.c.id.in_(ids),
@@ -98,13 +109,13 @@ def claim_due(kernel: Kernel, shares: Mapping[Lane, int]) -> list[DueDelivery]:
                 next_attempt_at=claim_end(kernel, now),
             )
         )
-        rows = session.execute(
+        rows = connection.execute(
             select(*_COLUMNS)
             .join(ORDERS, ORDERS.c.id == DELIVERIES.c.order_id)
             .where(DELIVERIES.c.id.in_(ids), DELIVERIES.c.claim_token == token)
         ).all()
-        senders = senders_of(session, {row.caller_id for row in rows}, now)
-    return [DueDelivery(**row._mapping, token=token, sender=senders[row.caller_id]) for row in rows]
+    ours = [DueDelivery(**row._mapping, token=token, sender=senders[row.caller_id]) for row in rows]
+    return Claimed(ours, Counter(lane.origin for lane, found in last.items() for _ in found))
 
 
 _COLUMNS = (
@@ -113,9 +124,10 @@ _COLUMNS = (
 )
 
 
-def _due_ids(session: Session, lane: Lane, limit: int, now: datetime) -> Sequence[str]:
-    return session.scalars(
-        select(DELIVERIES.c.id)
+def _first_due(shares: Mapping[Lane, int], ahead: int, now: datetime) -> CompoundSelect[Any]:
+    """Ask for what was due first in each lane, of all lanes at once: ids and lanes."""
+    lanes = (
+        select(DELIVERIES.c.id, *_LANE)
         .where(
             DELIVERIES.c.state == DeliveryState.PENDING,
             DELIVERIES.c.late == lane.late,
@@ -124,8 +136,10 @@ def _due_ids(session: Session, lane: Lane, limit: int, now: datetime) -> Sequenc
             DELIVERIES.c.next_attempt_at <= now,
         )
         .order_by(DELIVERIES.c.next_attempt_at)
-        .limit(limit)
-    ).all()
+        .limit(count * ahead)
+        for lane, count in shares.items()
+    )
+    return union_all(*(select(lane.subquery()) for lane in lanes))
 
 
 def attempt(kernel: Kernel, due: DueDelivery) -> FinishedAttempt:

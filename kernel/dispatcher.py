@@ -188,11 +188,9 @@ class Dispatcher:
         self._look_at = now + IDLE_SECONDS  # another process may have died
         lanes = due_lanes(self.kernel)
         shares = self.desk.share(lanes, BATCH)
-        claimed = claim_due(self.kernel, shares) if shares else []
-        self.desk.claimed(lanes, shares, claimed)
-        for due in claimed:
-            self.desk.send(due)
-        return len(claimed) == sum(shares.values()) > 0
+        found = claim_due(self.kernel, shares, self.desk.ahead())
+        self.desk.claimed(lanes, shares, found)
+        return found.seen.total() == sum(shares.values()) > 0
 
     def _send(self, due: DueDelivery) -> None:
         reason: str | None = "protocol"

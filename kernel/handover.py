@@ -5,10 +5,11 @@ cannot be sent at once is inserted as due, and any dispatcher claims it. A proce
 between leaves a delivery that is due again when its claim runs out, like any other claim.
 """
 
+import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -27,6 +28,9 @@ from kernel.tracecontext import Trace
 
 # What a person changes (a pause, a header, a secret) is in force within this time.
 KNOWN_SECONDS = 1.0
+# After somebody else claimed the same deliveries, how long a dispatcher looks up to so many batches
+# ahead: those that claim at the same moments would see the same first ones again and again.
+RIVAL_SECONDS, AHEAD = 10.0, 4
 # Beyond the callback's own timeout: waiting for a sender thread and writing the result.
 LEASE_MARGIN_SECONDS = 30.0
 
@@ -54,6 +58,17 @@ class DueDelivery:
     traceparent: str | None
     token: str
     sender: Sender
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What T4 came to: the attempts that are ours to make, and how many were seen due by origin.
+
+    What was seen and is not ours was claimed by somebody else at the same moment.
+    """
+
+    deliveries: Sequence[DueDelivery] = ()
+    seen: Counter[str] = field(default_factory=Counter)
 
 
 def paused(connection: Connection) -> Pauses:
@@ -90,6 +105,7 @@ class Desk:
         self._waiting: frozenset[str] = frozenset()
         self._known = _Known(0.0, Pauses())
         self._token: str | None = None
+        self._rivals_until = 0.0
 
     @property
     def is_idle(self) -> bool:
@@ -139,18 +155,28 @@ class Desk:
         with self._lock:
             return share(lanes, self.origins, limit, time.monotonic())
 
-    def claimed(
-        self, lanes: Iterable[Lane], shares: Mapping[Lane, int], claimed: Iterable[DueDelivery]
-    ) -> None:
-        """Count what was claimed. An origin that got all its share may have more waiting."""
+    def claimed(self, lanes: Iterable[Lane], shares: Mapping[Lane, int], found: Claimed) -> None:
+        """Count what was claimed, and send it.
+
+        An origin where as much was seen due as it may have now, may have more waiting.
+        """
         with self._lock:
+            for due in found.deliveries:
+                self.origins.begin(due.origin)
             left = Counter({lane.origin: 0 for lane in lanes})
             for lane, count in shares.items():
                 left[lane.origin] += count
-            for due in claimed:
-                self.origins.begin(due.origin)
-                left[due.origin] -= 1
+            left.subtract(found.seen)
+            if len(found.deliveries) < found.seen.total():
+                self._rivals_until = time.monotonic() + RIVAL_SECONDS
             self._waiting = frozenset(origin for origin, count in left.items() if count <= 0)
+        for due in found.deliveries:
+            self.send(due)
+
+    def ahead(self) -> int:
+        """Return how many batches to look ahead, for `claim_due`: one, while nobody else claims."""
+        has_rivals = time.monotonic() < self._rivals_until
+        return random.randint(1, AHEAD) if has_rivals else 1  # noqa: S311 - no secret
 
     def breakers(self) -> Breakers:
         """Return the origins whose breakers are not closed."""
@@ -185,8 +211,8 @@ class Desk:
                 known = _Known(time.monotonic() + KNOWN_SECONDS, paused(connection))
             self._known = known
         if caller_id not in known.senders:
-            with self.kernel.reading() as session:
-                known.senders |= senders_of(session, {caller_id}, self.kernel.clock.now())
+            with self.kernel.asking() as connection:
+                known.senders |= senders_of(connection, {caller_id}, self.kernel.clock.now())
         return known
 
 

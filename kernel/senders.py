@@ -6,8 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from sqlalchemy import or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, or_, select
 
 from kernel.addresses import CallbackPolicy
 from kernel.models import Caller, SigningSecret
@@ -91,10 +90,12 @@ def granted(nets: str, hosts: str) -> CallbackPolicy:
     return CallbackPolicy.from_strings(json.loads(nets), json.loads(hosts))
 
 
-def senders_of(session: Session, caller_ids: Collection[int], now: datetime) -> dict[int, Sender]:
+def senders_of(
+    connection: Connection, caller_ids: Collection[int], now: datetime
+) -> dict[int, Sender]:
     """Return the senders of these callers, each with the secrets in force, the newest first."""
     secrets: dict[int, list[str]] = {caller_id: [] for caller_id in caller_ids}
-    for caller_id, secret in session.execute(
+    for caller_id, secret in connection.execute(
         select(SigningSecret.caller_id, SigningSecret.secret)
         .where(
             SigningSecret.caller_id.in_(caller_ids),
@@ -103,7 +104,7 @@ def senders_of(session: Session, caller_ids: Collection[int], now: datetime) -> 
         .order_by(SigningSecret.id.desc())
     ):
         secrets[caller_id].append(secret)
-    callers = session.execute(select(Caller.id, *_RULES).where(Caller.id.in_(caller_ids)))
+    callers = connection.execute(select(Caller.id, *_RULES).where(Caller.id.in_(caller_ids)))
     return {row.id: _sender(secrets[row.id], *row[1:]) for row in callers}
 
 

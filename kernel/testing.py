@@ -112,7 +112,7 @@ def drain(kernel: Kernel) -> int:
     while True:
         orders = [execute(kernel, order_id) for order_id in due_orders(kernel, HINTS)]
         shares = dict.fromkeys(due_lanes(kernel), BATCH)
-        finished = [attempt(kernel, due) for due in claim_due(kernel, shares)]
+        finished = [attempt(kernel, due) for due in claim_due(kernel, shares).deliveries]
         if finished:
             record(kernel, finished)
         if not orders and not finished:

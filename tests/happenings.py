@@ -92,7 +92,7 @@ def callbacks_go_out(kernel: Kernel) -> None:
         kernel.transport.answers = [answer]  # type: ignore[attr-defined]
         for _ in range(2):
             make_delivery(kernel)
-        claimed = claim_due(kernel, dict.fromkeys(due_lanes(kernel), 5))
+        claimed = claim_due(kernel, dict.fromkeys(due_lanes(kernel), 5)).deliveries
         record(kernel, [attempt(kernel, due) for due in claimed[:BATCH]])
     desk = Desk(kernel, Origins(1), lambda _: None)
     desk.sender(order(kernel, make_order(kernel)), "https://x.example:443")  # type: ignore[arg-type]

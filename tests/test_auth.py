@@ -109,8 +109,8 @@ def test_old_secret_signs_along_for_a_day_when_rotated(kernel: Kernel) -> None:
         first = auth.add(session, "zammad", now).signing_secret
         second = auth.rotate_secret(session, "zammad", now).signing_secret
         owner = auth.find(session, "zammad").id
-        both = senders_of(session, [owner], now)[owner].secrets
-        later = senders_of(session, [owner], now + auth.OVERLAP)[owner].secrets
+        both = senders_of(session.connection(), [owner], now)[owner].secrets
+        later = senders_of(session.connection(), [owner], now + auth.OVERLAP)[owner].secrets
     assert both == (second.get_secret_value(), first.get_secret_value())
     assert later == (second.get_secret_value(),)
 

@@ -142,7 +142,7 @@ def test_old_secret_signs_along_when_the_signing_secret_is_rotated(kernel: Kerne
     secret = NEW_SECRET.search(page.text)
     assert secret is not None
     with kernel.reading() as session:
-        found = senders_of(session, {caller_id}, kernel.clock.now())[caller_id].secrets
+        found = senders_of(session.connection(), {caller_id}, kernel.clock.now())[caller_id].secrets
     assert (len(found), found[0]) == (2, secret[1])
     said = words(visitor.get(PATH))
     assert re.search(r"in force since \S+ \S+ UTC; in force since \S+ \S+ UTC until", said)

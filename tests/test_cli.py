@@ -183,7 +183,7 @@ def test_callers_rotate_secret_lets_the_old_one_sign_along(
     new = terminal.json("callers", "rotate-secret", "jira")["signing_secret"]
     with terminal.kernel.reading() as session:
         found = auth.find(session, "jira").id
-        sender = senders_of(session, [found], terminal.kernel.clock.now())[found]
+        sender = senders_of(session.connection(), [found], terminal.kernel.clock.now())[found]
     assert sender.secrets == (new, old)
 
 

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import event, select
@@ -26,7 +27,7 @@ def answer(kernel: Kernel, *answers: int | str) -> FakeTransport:
 
 def claim(kernel: Kernel, count: int = 50) -> list[DueDelivery]:
     """Claim up to ``count`` of each lane."""
-    return claim_due(kernel, dict.fromkeys(due_lanes(kernel), count))
+    return [*claim_due(kernel, dict.fromkeys(due_lanes(kernel), count)).deliveries]
 
 
 def deliver_due(kernel: Kernel) -> int:
@@ -170,8 +171,37 @@ def test_claims_leave_other_lanes_alone_when_one_is_named(kernel: Kernel) -> Non
     hanging = make_delivery(kernel, origin="https://hangs.example:443")
     other = make_delivery(kernel)
     lane = next(one for one in due_lanes(kernel) if "receiver" in one.origin)
-    assert [due.id for due in claim_due(kernel, {lane: 5})] == [other]
+    assert [due.id for due in claim_due(kernel, {lane: 5}).deliveries] == [other]
     assert delivery(kernel, hanging).attempt == 0
+
+
+@pytest.mark.parametrize(("ahead", "claimed"), [(1, [0, 1]), (2, [2, 3]), (3, [3, 4]), (9, [3, 4])])
+def test_claim_takes_the_last_that_it_sees_when_it_looks_ahead(
+    kernel: Kernel, ahead: int, claimed: list[int]
+) -> None:
+    first = kernel.clock.now() - timedelta(minutes=1)
+    ids = [
+        make_delivery(kernel, next_attempt_at=first + timedelta(seconds=place))
+        for place in range(5)
+    ]
+    found = claim_due(kernel, dict.fromkeys(due_lanes(kernel), 2), ahead)
+    assert {due.id for due in found.deliveries} == {ids[place] for place in claimed}
+    assert found.seen == {"https://receiver.example:443": 2}
+
+
+def test_claim_says_what_it_saw_when_somebody_else_was_first(kernel: Kernel) -> None:
+    ids = [make_delivery(kernel) for _ in range(2)]
+    lanes, rival = dict.fromkeys(due_lanes(kernel), 5), []
+
+    def be_first(_: object, __: object, statement: str, *___: object) -> None:
+        if "signing_secrets" in statement and not rival:
+            rival.append(None)  # from here on this listener has nothing to do
+            rival[:] = claim_due(kernel, lanes).deliveries
+
+    event.listen(kernel.engines.single, "before_cursor_execute", be_first)
+    found = claim_due(kernel, lanes)
+    assert {due.id for due in rival} == set(ids)
+    assert (found.deliveries, found.seen.total()) == ([], 2)
 
 
 @pytest.mark.parametrize(

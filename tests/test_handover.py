@@ -1,5 +1,7 @@
 """A callback goes out from the process that committed it, unless others wait or it is paused."""
 
+import time
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -7,7 +9,7 @@ from sqlalchemy import select
 
 from kernel.dispatcher import Dispatcher
 from kernel.execute import Executed, execute
-from kernel.handover import Desk, DueDelivery
+from kernel.handover import Claimed, Desk, DueDelivery
 from kernel.models import Delivery
 from kernel.origins import Lane
 from kernel.redelivery import pause
@@ -76,8 +78,30 @@ def test_callback_is_committed_as_due_when_the_dispatcher_stops(
 def test_callback_queues_up_when_others_to_its_origin_wait(
     desk: Desk, sent: list[DueDelivery]
 ) -> None:
-    desk.claimed([Lane(late=False, caller_id=1, origin=ORIGIN)], {}, [])
+    desk.claimed([Lane(late=False, caller_id=1, origin=ORIGIN)], {}, Claimed())
     assert (run(desk)[1].claim_token, sent) == (None, [])
+
+
+@pytest.mark.parametrize(("seen", "queues"), [(2, True), (1, False)])
+def test_callback_queues_up_when_others_were_seen_that_somebody_else_claimed(
+    desk: Desk, seen: int, queues: bool
+) -> None:
+    lane = Lane(late=False, caller_id=1, origin=ORIGIN)
+    desk.claimed([lane], {lane: 2}, Claimed([], Counter({ORIGIN: seen})))
+    assert (run(desk)[1].claim_token is None) == queues
+
+
+def test_desk_looks_ahead_for_a_while_when_somebody_else_claimed_what_it_saw(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lane = Lane(late=False, caller_id=1, origin=ORIGIN)
+    desk.claimed([lane], {lane: 2}, Claimed())
+    assert {desk.ahead() for _ in range(100)} == {1}
+    desk.claimed([lane], {lane: 2}, Claimed([], Counter({ORIGIN: 2})))
+    assert {desk.ahead() for _ in range(100)} == {1, 2, 3, 4}
+    later = time.monotonic() + 11
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    assert {desk.ahead() for _ in range(100)} == {1}
 
 
 def test_callbacks_leave_room_for_other_origins_when_one_takes_many(

@@ -189,7 +189,7 @@ def test_old_secret_stops_at_once_when_rotated_without_overlap(terminal: Termina
     new = terminal.json("callers", "rotate-secret", "jira", "--overlap-hours", "0")
     with terminal.kernel.reading() as session:
         found = auth.find(session, "jira").id
-        sender = senders_of(session, [found], terminal.kernel.clock.now())[found]
+        sender = senders_of(session.connection(), [found], terminal.kernel.clock.now())[found]
     assert sender.secrets == (new["signing_secret"],)
 
 

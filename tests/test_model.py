@@ -202,7 +202,7 @@ class Model(RuleBasedStateMachine):
         Without a status the dispatcher dies before it sends what it has claimed.
         """
         shares = dict.fromkeys(due_lanes(self.kernel), 2)
-        claimed = claim_due(self.kernel, shares) if shares else []
+        claimed = claim_due(self.kernel, shares).deliveries
         if status is not None:
             self.transport.answers[:] = [status]
             self.sent += [attempt(self.kernel, due) for due in claimed]

@@ -88,9 +88,8 @@ def test_migration_does_not_wait_for_what_waits_for_it_when_callbacks_are_record
 ) -> None:
     kernel, newer = make_kernel(mariadb_url), make_kernel(mariadb_url)
     delivery_id = make_delivery(kernel)
-    finished = [
-        attempt(kernel, due) for due in claim_due(kernel, dict.fromkeys(due_lanes(kernel), 1))
-    ]
+    claimed = claim_due(kernel, dict.fromkeys(due_lanes(kernel), 1)).deliveries
+    finished = [attempt(kernel, due) for due in claimed]
     migrating = threading.Thread(target=alter, args=(newer,))
 
     def migrate_meanwhile(*_: Any) -> None:

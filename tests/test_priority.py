@@ -40,7 +40,9 @@ def group_of(pid: int | str) -> str:
     return nice_in(path.read_text()) if path.exists() else "-"
 
 
-@pytest.mark.parametrize(("said", "nice"), [("/autogroup-12 nice -3\n", "-3"), ("", "-"), ("\n", "-")])
+@pytest.mark.parametrize(
+    ("said", "nice"), [("/autogroup-12 nice -3\n", "-3"), ("", "-"), ("\n", "-")]
+)
 def test_number_is_read_when_the_process_is_in_no_group_too(said: str, nice: str) -> None:
     assert nice_in(said) == nice
 

@@ -184,7 +184,7 @@ def _credentials(kernel: Kernel) -> tuple[str, list[str]]:
         except NotFound:
             made = auth.add(session, CALLER, now, CallerRules(nets=[LOOPBACK]))
         caller_id = auth.find(session, CALLER).id
-        secrets = list(senders_of(session, [caller_id], now)[caller_id].secrets)
+        secrets = list(senders_of(session.connection(), [caller_id], now)[caller_id].secrets)
     assert made.api_key is not None  # noqa: S101 - both ways make one
     return made.api_key.get_secret_value(), secrets
 
