@@ -129,13 +129,13 @@ class Dispatcher:
         return self.desk.is_idle and self._ended.empty() and not self._unrecorded
 
     def _round(self) -> bool:
-        """Do what is due now; True when more may be due at once."""
+        """Do what is due now; True when there is nothing to wait for."""
         self._round_at = time.monotonic()
         self._beat()
         self._record()
         self._renew()
         if self._stop.is_set():
-            return False
+            return self._is_written()
         wanted = self._claim()
         self._hint_timers()
         self._sweep()
@@ -190,7 +190,9 @@ class Dispatcher:
         shares = self.desk.share(lanes, BATCH)
         found = claim_due(self.kernel, shares, self.desk.ahead())
         self.desk.claimed(lanes, shares, found)
-        return found.seen.total() == sum(shares.values()) > 0
+        if more := found.seen.total() == sum(shares.values()) > 0:
+            self._unclaimed.set()
+        return more
 
     def _send(self, due: DueDelivery) -> None:
         reason: str | None = "protocol"

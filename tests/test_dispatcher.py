@@ -204,6 +204,27 @@ def test_dispatcher_finishes_what_is_in_flight_when_it_is_stopped(kernel: Kernel
     assert delivery(kernel, delivery_id).state == "delivered"
 
 
+def test_dispatcher_fills_its_senders_when_more_is_due_than_one_claim_takes(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher_module, "IDLE_SECONDS", 3600.0)  # no look but those at once
+    monkeypatch.setattr(dispatcher_module, "BATCH", 2)
+    go_on = threading.Event()
+
+    def hang(sent: Sent) -> Response:
+        go_on.wait(20)
+        return Response(200, {}, b"", {})
+
+    transport = kernel.transport
+    assert isinstance(transport, FakeTransport)
+    transport.answers = [hang]
+    for _ in range(9):
+        make_delivery(kernel)
+    with dispatching(kernel, threads=12):
+        wait_until(lambda: len(transport.sent) == 6)  # half of the senders: it is one origin
+        go_on.set()
+
+
 @pytest.mark.parametrize("threads", [1, 8])
 def test_dispatcher_never_sends_more_at_once_than_it_may(kernel: Kernel, threads: int) -> None:
     lock, now, most = threading.Lock(), [0], [0]
