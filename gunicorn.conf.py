@@ -4,6 +4,7 @@ Gunicorn's own options on the command line win over this file. Ten slow clients 
 thread busy, whatever stands here: a buffering reverse proxy belongs in front of a public address.
 """
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -54,10 +55,13 @@ proc_name = "kernel-api"
 
 
 def post_worker_init(worker: Any) -> None:
-    """Keep the server's name out of answers: it tells an attacker where to look.
-
-    Gunicorn has no option for it; the name is a constant that each answer reads when it is made.
-    """
+    """Make a process ready that has loaded the application and is about to answer."""
     from gunicorn.http import wsgi
 
+    # The server's name tells an attacker where to look. Gunicorn has no option for it; the name
+    # is a constant that each answer reads when it is made.
     wsgi.SERVER = "kernel"
+    # What was loaded stays. Looking through it for garbage took 65 to 82 ms, every few thousand
+    # requests, while all threads waited.
+    gc.collect()
+    gc.freeze()

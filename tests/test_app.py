@@ -18,6 +18,7 @@ from kernel.runtime import Kernel
 from kernel.supervisor import free_port
 from kernel.testing import FakeTransport, drain
 from tests.clients import Client, FakeHints, handlers, is_refusal, new_key, serve
+from tests.stack import ROOT
 
 
 @pytest.fixture
@@ -148,3 +149,15 @@ def test_application_answers_503_when_the_database_is_away_at_its_start() -> Non
     answer = client.get("/v1/orders", headers={"Authorization": "Bearer some-key"})
     assert (answer.status_code, answer.json["status"]) == (503, -1)
     kernel.close()
+
+
+def test_garbage_collector_leaves_alone_what_was_loaded_when_gunicorn_starts_a_process() -> None:
+    code = """
+import gc, runpy
+from kernel.app import create_app
+runpy.run_path("gunicorn.conf.py")["post_worker_init"](None)
+print(gc.get_freeze_count(), len(gc.get_objects()))
+"""
+    argv = [sys.executable, "-c", code]
+    frozen, left = map(int, subprocess.check_output(argv, text=True, cwd=ROOT).split())
+    assert frozen > 50 * left
