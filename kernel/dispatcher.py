@@ -189,8 +189,7 @@ class Dispatcher:
         lanes = due_lanes(self.kernel)
         shares = self.desk.share(lanes, BATCH)
         found = claim_due(self.kernel, shares, self.desk.ahead())
-        self.desk.claimed(lanes, shares, found)
-        if more := found.seen.total() == sum(shares.values()) > 0:
+        if more := self.desk.claimed(lanes, shares, found):
             self._unclaimed.set()
         return more
 

@@ -155,10 +155,10 @@ class Desk:
         with self._lock:
             return share(lanes, self.origins, limit, time.monotonic())
 
-    def claimed(self, lanes: Iterable[Lane], shares: Mapping[Lane, int], found: Claimed) -> None:
-        """Count what was claimed, and send it.
+    def claimed(self, lanes: Iterable[Lane], shares: Mapping[Lane, int], found: Claimed) -> bool:
+        """Count what was claimed, and send it; True when another look may find more to claim.
 
-        An origin where as much was seen due as it may have now, may have more waiting.
+        An origin where as much was seen due as it had a share of, may have more waiting.
         """
         with self._lock:
             for due in found.deliveries:
@@ -172,6 +172,7 @@ class Desk:
             self._waiting = frozenset(origin for origin, count in left.items() if count <= 0)
         for due in found.deliveries:
             self.send(due)
+        return any(left[lane.origin] <= 0 for lane in shares)
 
     def ahead(self) -> int:
         """Return how many batches to look ahead, for `claim_due`: one, while nobody else claims."""

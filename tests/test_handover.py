@@ -87,8 +87,19 @@ def test_callback_queues_up_when_others_were_seen_that_somebody_else_claimed(
     desk: Desk, seen: int, queues: bool
 ) -> None:
     lane = Lane(late=False, caller_id=1, origin=ORIGIN)
-    desk.claimed([lane], {lane: 2}, Claimed([], Counter({ORIGIN: seen})))
+    assert desk.claimed([lane], {lane: 2}, Claimed([], Counter({ORIGIN: seen}))) == queues
     assert (run(desk)[1].claim_token is None) == queues
+
+
+def test_desk_has_another_look_taken_when_one_lane_of_two_is_empty(desk: Desk) -> None:
+    lanes = [
+        Lane(late=False, caller_id=1, origin=ORIGIN),
+        Lane(False, 1, "https://other.example:443"),
+    ]
+    seen = Counter({ORIGIN: 2})
+    assert desk.claimed(lanes, dict.fromkeys(lanes, 2), Claimed([], seen))
+    assert not desk.claimed(lanes, dict.fromkeys(lanes, 3), Claimed([], seen))
+    assert not desk.claimed(lanes, {}, Claimed())
 
 
 def test_desk_looks_ahead_for_a_while_when_somebody_else_claimed_what_it_saw(
