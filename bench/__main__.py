@@ -63,7 +63,8 @@ async def run(plan: Plan, systems: list[System], receiver: Receiver, floor: Floo
                 if kind in (loads := plan.loads(system.name)):
                     done = await measure(system, receiver, loads[kind])
                     rounds.add(system.name, kind, done)
-        rounds.add_floor(await floor.round(plan.saturation))
+            if kind == "saturated":  # at once: the machine's mood may change within a round
+                rounds.add_floor(await floor.round(plan.saturation))
     return rounds
 
 

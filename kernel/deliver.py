@@ -76,8 +76,9 @@ _LANES = (
 def claim_due(kernel: Kernel, shares: Mapping[Lane, int], ahead: int = 1) -> Claimed:
     """T4: claim so many due deliveries from each lane. Two claims never return the same attempt.
 
-    With ``ahead`` above 1 those are left to others that are due before them, so many shares less
-    one, as far as a lane is long enough.
+    Not from more than a few hundred lanes: one statement asks them all. With ``ahead`` above 1
+    those are left to others that are due before them, so many shares less one, as far as a lane is
+    long enough.
     """
     if not shares:
         return Claimed()

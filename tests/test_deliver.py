@@ -13,7 +13,7 @@ from kernel.models import Attempt, Caller, Pause, SigningSecret
 from kernel.redelivery import redeliver
 from kernel.retry import Delivered
 from kernel.runtime import Kernel
-from kernel.testing import FakeTransport
+from kernel.testing import FakeTransport, drain
 from tests.factories import delivery, make_delivery, make_order
 
 
@@ -187,6 +187,12 @@ def test_claim_takes_the_last_that_it_sees_when_it_looks_ahead(
     found = claim_due(kernel, dict.fromkeys(due_lanes(kernel), 2), ahead)
     assert {due.id for due in found.deliveries} == {ids[place] for place in claimed}
     assert found.seen == {"https://receiver.example:443": 2}
+
+
+def test_drain_sends_everything_when_it_goes_to_very_many_receivers(kernel: Kernel) -> None:
+    for number in range(502):  # SQLite unites 500 questions at the most
+        make_delivery(kernel, origin=f"https://receiver-{number}.example:443")
+    assert drain(kernel) == 502
 
 
 def test_claim_says_what_it_saw_when_somebody_else_was_first(kernel: Kernel) -> None:
