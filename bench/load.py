@@ -21,11 +21,15 @@ _rounds = count()
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """So many orders: as fast as 16 connections can, or ``rate`` per second."""
+    """So many orders: as fast as 16 connections can, or ``rate`` per second.
+
+    ``warm_up``: so many come before them and are not measured.
+    """
 
     orders: int
     rate: float | None = None
     delay_ms: int = 0
+    warm_up: int = 0
 
 
 @dataclass(slots=True)
@@ -43,6 +47,8 @@ class Round:
 
 async def measure(system: System, receiver: Receiver, load: Load) -> Round:
     """Submit the orders, wait for every callback, and note what that cost."""
+    if load.warm_up:
+        await measure(system, receiver, Load(load.warm_up, delay_ms=load.delay_ms))
     name, pids = f"{system.name}-{next(_rounds)}", system.pids()
     requests = [
         system.request(number, receiver.url(name, number, load.delay_ms))
