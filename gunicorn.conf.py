@@ -62,6 +62,6 @@ def post_worker_init(worker: Any) -> None:
     # is a constant that each answer reads when it is made.
     wsgi.SERVER = "kernel"
     # What was loaded stays. Looking through it for garbage took 65 to 82 ms, every few thousand
-    # requests, while all threads waited.
+    # requests of a process, while all threads waited.
     gc.collect()
     gc.freeze()

@@ -14,8 +14,8 @@ Figures = dict[str, dict[str, float]]
 class Plan:
     """So many rounds, of so many orders; ``original`` takes a share of them.
 
-    ``warm_up``: a system had nothing to do while the others were measured. The host takes memory
-    back meanwhile: after 45 s an order costs a fourth more CPU, until everything is there again.
+    ``warm_up``: a system had nothing to do while the others were measured, and is cold. Rounds at a
+    slow rate have none, nor have a peer's with slow receivers: its process waits anyway.
     """
 
     rounds: int = 5
@@ -32,7 +32,7 @@ class Plan:
         if system != "embedded":
             loads["10/s"] = Load(self.slow_rate[1], self.slow_rate[0])
             loads["50/s"] = Load(self.quick_rate[1], self.quick_rate[0])
-            # A peer's process waits for its receiver: four orders a second.
+            # A peer's process waits for its receiver: four orders a second, warm or cold.
             orders, first = (self.waiting, self.warm_up) if system == "ours" else (12, 0)
             loads["waiting"] = Load(orders, delay_ms=500, warm_up=first)
         return loads

@@ -19,7 +19,7 @@ from sqlalchemy import CompoundSelect, bindparam, func, insert, select, union_al
 from kernel.columns import new_id
 from kernel.config.logging import binding
 from kernel.errors import TransportError
-from kernel.handover import Claimed, DueDelivery, claim_end, paused
+from kernel.handover import ClaimedDeliveries, DueDelivery, claim_end, paused
 from kernel.metrics import ATTEMPT_SECONDS, ATTEMPTS_MADE, DELIVERIES_OVER
 from kernel.models import ATTEMPTS, DELIVERIES, ORDERS
 from kernel.origins import Lane, Pauses
@@ -73,7 +73,7 @@ _LANES = (
 )
 
 
-def claim_due(kernel: Kernel, shares: Mapping[Lane, int], ahead: int = 1) -> Claimed:
+def claim_due(kernel: Kernel, shares: Mapping[Lane, int], ahead: int = 1) -> ClaimedDeliveries:
     """T4: claim so many due deliveries from each lane. Two claims never return the same attempt.
 
     Not from more than a few hundred lanes: one statement asks them all. With ``ahead`` above 1
@@ -81,7 +81,7 @@ def claim_due(kernel: Kernel, shares: Mapping[Lane, int], ahead: int = 1) -> Cla
     long enough.
     """
     if not shares:
-        return Claimed()
+        return ClaimedDeliveries()
     now = kernel.clock.now()
     due: dict[Lane, list[str]] = defaultdict(list)
     with kernel.asking() as connection:
@@ -89,7 +89,7 @@ def claim_due(kernel: Kernel, shares: Mapping[Lane, int], ahead: int = 1) -> Cla
             due[Lane(*where)].append(delivery_id)
         senders = senders_of(connection, {lane.caller_id for lane in shares}, now)
     if not due:
-        return Claimed()
+        return ClaimedDeliveries()
     last = {lane: found[-shares[lane] :] for lane, found in due.items()}
     ids = [delivery_id for found in last.values() for delivery_id in found]
     token = new_id(now)
@@ -116,7 +116,9 @@ def claim_due(kernel: Kernel, shares: Mapping[Lane, int], ahead: int = 1) -> Cla
             .where(DELIVERIES.c.id.in_(ids), DELIVERIES.c.claim_token == token)
         ).all()
     ours = [DueDelivery(**row._mapping, token=token, sender=senders[row.caller_id]) for row in rows]
-    return Claimed(ours, Counter(lane.origin for lane, found in last.items() for _ in found))
+    return ClaimedDeliveries(
+        ours, Counter(lane.origin for lane, found in last.items() for _ in found)
+    )
 
 
 _COLUMNS = (

@@ -61,7 +61,7 @@ class DueDelivery:
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
+class ClaimedDeliveries:
     """What T4 came to: the attempts that are ours to make, and how many were seen due by origin.
 
     What was seen and is not ours was claimed by somebody else at the same moment.
@@ -155,7 +155,9 @@ class Desk:
         with self._lock:
             return share(lanes, self.origins, limit, time.monotonic())
 
-    def claimed(self, lanes: Iterable[Lane], shares: Mapping[Lane, int], found: Claimed) -> bool:
+    def claimed(
+        self, lanes: Iterable[Lane], shares: Mapping[Lane, int], found: ClaimedDeliveries
+    ) -> bool:
         """Count what was claimed, and send it; True when another look may find more to claim.
 
         An origin where as much was seen due as it had a share of, may have more waiting.

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from kernel.dispatcher import Dispatcher
 from kernel.execute import Executed, execute
-from kernel.handover import Claimed, Desk, DueDelivery
+from kernel.handover import ClaimedDeliveries, Desk, DueDelivery
 from kernel.models import Delivery
 from kernel.origins import Lane
 from kernel.redelivery import pause
@@ -78,7 +78,7 @@ def test_callback_is_committed_as_due_when_the_dispatcher_stops(
 def test_callback_queues_up_when_others_to_its_origin_wait(
     desk: Desk, sent: list[DueDelivery]
 ) -> None:
-    desk.claimed([Lane(late=False, caller_id=1, origin=ORIGIN)], {}, Claimed())
+    desk.claimed([Lane(late=False, caller_id=1, origin=ORIGIN)], {}, ClaimedDeliveries())
     assert (run(desk)[1].claim_token, sent) == (None, [])
 
 
@@ -87,7 +87,7 @@ def test_callback_queues_up_when_others_were_seen_that_somebody_else_claimed(
     desk: Desk, seen: int, queues: bool
 ) -> None:
     lane = Lane(late=False, caller_id=1, origin=ORIGIN)
-    assert desk.claimed([lane], {lane: 2}, Claimed([], Counter({ORIGIN: seen}))) == queues
+    assert desk.claimed([lane], {lane: 2}, ClaimedDeliveries([], Counter({ORIGIN: seen}))) == queues
     assert (run(desk)[1].claim_token is None) == queues
 
 
@@ -97,18 +97,18 @@ def test_desk_has_another_look_taken_when_one_lane_of_two_is_empty(desk: Desk) -
         Lane(False, 1, "https://other.example:443"),
     ]
     seen = Counter({ORIGIN: 2})
-    assert desk.claimed(lanes, dict.fromkeys(lanes, 2), Claimed([], seen))
-    assert not desk.claimed(lanes, dict.fromkeys(lanes, 3), Claimed([], seen))
-    assert not desk.claimed(lanes, {}, Claimed())
+    assert desk.claimed(lanes, dict.fromkeys(lanes, 2), ClaimedDeliveries([], seen))
+    assert not desk.claimed(lanes, dict.fromkeys(lanes, 3), ClaimedDeliveries([], seen))
+    assert not desk.claimed(lanes, {}, ClaimedDeliveries())
 
 
 def test_desk_looks_ahead_for_a_while_when_somebody_else_claimed_what_it_saw(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lane = Lane(late=False, caller_id=1, origin=ORIGIN)
-    desk.claimed([lane], {lane: 2}, Claimed())
+    desk.claimed([lane], {lane: 2}, ClaimedDeliveries())
     assert {desk.ahead() for _ in range(100)} == {1}
-    desk.claimed([lane], {lane: 2}, Claimed([], Counter({ORIGIN: 2})))
+    desk.claimed([lane], {lane: 2}, ClaimedDeliveries([], Counter({ORIGIN: 2})))
     assert {desk.ahead() for _ in range(100)} == {1, 2, 3, 4}
     later = time.monotonic() + 11
     monkeypatch.setattr(time, "monotonic", lambda: later)
