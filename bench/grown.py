@@ -5,11 +5,11 @@ from datetime import timedelta
 from bench.rows import Size, fill
 from bench.systems import Ours
 from kernel.builtin import handlers
+from kernel.cli.local.processes import Program
 from kernel.config.settings import load
-from kernel.processes import Program
-from kernel.runtime import Kernel
+from kernel.runtime.kernel import Kernel
 from kernel.testing import FakeTransport
-from tests.servers import MariaDB
+from tests.support.servers import MariaDB
 
 LATER = timedelta(days=3)
 

@@ -34,8 +34,8 @@ from bench.receiver import Receiver
 from bench.rows import SPAN, make_due
 from bench.stages import Stages, queries, timed
 from bench.systems import Servers, folder
-from kernel.retention import prune
-from tests.servers import MariaDB
+from kernel.worker.maintenance.prune import prune
+from tests.support.servers import MariaDB
 
 RESULTS = Path(__file__).resolve().parent / "results"
 RATIO = 1.10

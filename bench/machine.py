@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.processes import TICK_MS
-from tests.servers import require
+from tests.support.servers import require
 
 PACKAGES = ("celery", "kombu", "redis", "flask", "gunicorn", "sqlalchemy", "pymysql", "requests")
 

@@ -23,11 +23,11 @@ from sqlalchemy import TextClause, event, text
 from bench.plan import percentile
 from bench.stages import timed
 from kernel.builtin import handlers
-from kernel.columns import new_id
+from kernel.cli.local.processes import tethered
 from kernel.config.settings import load
-from kernel.processes import tethered
-from kernel.retention import BEGINNING, prune
-from kernel.runtime import Kernel
+from kernel.db.columns import new_id
+from kernel.runtime.kernel import Kernel
+from kernel.worker.maintenance.prune import BEGINNING, prune
 
 OLDEST = text(
     "SELECT deliveries.id FROM orders FORCE INDEX (ix_orders_finished_at)"

@@ -15,7 +15,7 @@ from collections import defaultdict
 from urllib.parse import parse_qs, urlsplit
 
 from bench.wire import Connection, make_request, read_message
-from kernel.processes import tethered
+from kernel.cli.local.processes import tethered
 
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
 _arrivals: dict[str, dict[int, float]] = defaultdict(dict)

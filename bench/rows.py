@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, text
 
-from kernel.runtime import Kernel
+from kernel.runtime.kernel import Kernel
 
 CHUNK = 50_000
 SPAN = timedelta(days=29)
@@ -133,7 +133,7 @@ def _moment(ms: str) -> str:
 
 
 def _id(ms: str, kind: int) -> str:
-    """A UUIDv7 as `kernel.columns.new_id` makes them."""
+    """A UUIDv7 as `kernel.db.columns.new_id` makes them."""
     digits = f"LPAD(HEX({ms}), 12, '0')"
     return (
         f"LOWER(CONCAT(LEFT({digits}, 8), '-', RIGHT({digits}, 4), '-7000-8{kind:03}-',"

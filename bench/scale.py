@@ -30,13 +30,13 @@ from bench.receiver import Receiver
 from bench.systems import Ours, Servers, folder
 from bench.waiting import WORK_SECONDS, handlers
 from bench.wire import make_request
-from kernel import migrate
-from kernel.columns import new_id
+from kernel.cli.local.processes import Child, Program
 from kernel.config.settings import load
-from kernel.models import DELIVERIES, ORDERS
-from kernel.processes import Child, Program
-from kernel.registers import Worker
-from kernel.runtime import Kernel
+from kernel.db import migrate
+from kernel.db.columns import new_id
+from kernel.db.tables.orders import DELIVERIES, ORDERS
+from kernel.db.tables.service import Worker
+from kernel.runtime.kernel import Kernel
 
 RESULTS = Path(__file__).resolve().parent / "results"
 WORKERS = (1, 2, 4)

@@ -11,25 +11,25 @@ from urllib.parse import urlencode
 from sqlalchemy import delete, insert, select
 
 from bench.rows import RARE_TAG
-from kernel import auth
-from kernel.backlog import backlog
-from kernel.claim import Batch
-from kernel.columns import new_id
-from kernel.deliver import BATCH, FinishedAttempt, claim_due, due_lanes, record
+from kernel.callers import identity as auth
+from kernel.db.columns import new_id
+from kernel.db.states import OrderState, Outcome
+from kernel.db.tables.orders import HELD, ORDERS, HeldOrder
+from kernel.delivery.attempt import BATCH, FinishedAttempt, claim_due, due_lanes, record
+from kernel.delivery.breakers import Origins, share
+from kernel.delivery.first_attempt import DueDelivery
+from kernel.delivery.redeliver import hold_paused
 from kernel.errors import TooManyPending
-from kernel.execute import execute
-from kernel.handover import DueDelivery
-from kernel.models import HELD, ORDERS, HeldOrder
-from kernel.origins import Origins, share
-from kernel.pressure import Pressure
-from kernel.redelivery import hold_paused
-from kernel.retry import Delivered, RetryAt
-from kernel.runtime import Kernel
-from kernel.states import OrderState, Outcome
-from kernel.submit import submit
-from kernel.sweep import HINTS, due_orders, note_tags, sweep
-from tests.clients import Client, serve
-from tests.factories import CALLBACK, request
+from kernel.insight.backlog import backlog
+from kernel.orders.backpressure import Pressure
+from kernel.orders.submit import submit
+from kernel.runs.claim import Batch
+from kernel.runs.execute import execute
+from kernel.runtime.kernel import Kernel
+from kernel.transport.backoff import Delivered, RetryAt
+from kernel.worker.maintenance.sweep import HINTS, due_orders, note_tags, sweep
+from tests.support.clients import Client, serve
+from tests.support.factories import CALLBACK, request
 
 SUCCESS = Outcome(OrderState.SUCCESS, "success", '{"projname":"Bridge"}')
 CALLER = "caller-3"
@@ -123,7 +123,7 @@ class Stages:
         return timed(count)
 
     def sweep(self) -> float:
-        """All that `kernel.dispatcher.Dispatcher.sweep_once` asks the database."""
+        """All that `kernel.worker.dispatcher.Dispatcher.sweep_once` asks the database."""
 
         def sweep_once() -> None:
             due_orders(self.kernel, HINTS)

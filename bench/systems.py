@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 from bench.wire import make_request
-from kernel import auth, migrate
 from kernel.builtin import handlers
+from kernel.callers import identity as auth
+from kernel.cli.local.processes import Child, Program
+from kernel.cli.local.programs import broker_program, is_taken
+from kernel.cli.local.supervisor import free_port
 from kernel.config.settings import load
-from kernel.processes import Child, Program
-from kernel.programs import broker_program, is_taken
-from kernel.runtime import Kernel
-from kernel.supervisor import free_port
-from tests.servers import MariaDB, Redis
+from kernel.db import migrate
+from kernel.runtime.kernel import Kernel
+from tests.support.servers import MariaDB, Redis
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0

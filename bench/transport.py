@@ -15,8 +15,8 @@ from collections.abc import Callable
 
 import requests
 
-from kernel.addresses import CallbackPolicy
-from kernel.transport import Transport
+from kernel.transport.addresses import CallbackPolicy
+from kernel.transport.client import Transport
 
 BODY = b'{"status":0,"msg":"success","data":{"order_id":"0199","select_tag":"create_project"}}'
 HEADERS = {

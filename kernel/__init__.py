@@ -8,11 +8,11 @@ are committed together. See docs/architecture.md.
 
 from typing import Any
 
-from kernel.app import create_app, create_blueprint
 from kernel.config.logging import configure
 from kernel.errors import Reject, Retry
 from kernel.handlers import Handlers, Partial, Run
-from kernel.runtime import Kernel
+from kernel.runtime.kernel import Kernel
+from kernel.views.app import create_app, create_blueprint
 
 __all__ = [
     "Handlers",
@@ -27,9 +27,6 @@ __all__ = [
 
 # No request waits longer than this for a database that has stopped answering.
 REQUEST_SECONDS = 10
-
-# Importing the submodule put its name here, and `gunicorn kernel:app` wants the application.
-del app  # type: ignore[name-defined]  # noqa: F821
 
 
 def __getattr__(name: str) -> Any:

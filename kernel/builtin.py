@@ -14,7 +14,7 @@ from sqlalchemy import Integer, String, Table, Text, insert
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.schema import Column
 
-from kernel.columns import OPTIONS, Base, UTCDateTime
+from kernel.db.columns import OPTIONS, Base, UTCDateTime
 from kernel.errors import Reject
 from kernel.handlers import Handlers, Partial, Run
 

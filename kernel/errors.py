@@ -28,7 +28,7 @@
         └── WorkerStopping            the worker shuts down; seen at a checkpoint
 
 Each class carries a stable ``code`` (part of the wire), a ``message`` for people and ``data``
-for machines. There is no HTTP in here: `kernel.views.errors` maps classes to status codes.
+for machines. There is no HTTP in here: `kernel.views.http.errors` maps classes to status codes.
 """
 
 from typing import Any, ClassVar

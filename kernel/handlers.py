@@ -22,7 +22,7 @@ from pydantic import BaseModel, ValidationError
 from sqlalchemy import MetaData
 from sqlalchemy.orm import Session, SessionTransaction
 
-from kernel.database import Guard
+from kernel.db.engine import Guard
 from kernel.errors import ConfigurationError
 
 TAG = re.compile(r"[a-z0-9][a-z0-9_.:-]{0,99}")
@@ -155,7 +155,7 @@ class Handlers(Mapping[str, Handler]):
     """Which handler does the work of which select_tag. Tags outlive code: choose them to stay.
 
     ``metadata``: the tables its handlers write to, if SQLAlchemy knows them. The start is refused
-    when one of them cannot keep what a handler is promised (see `kernel.startup`).
+    when one of them cannot keep what a handler is promised (see `kernel.runtime.startup`).
     """
 
     def __init__(self, *metadata: MetaData) -> None:

@@ -16,19 +16,19 @@ from typing import Any
 
 from sqlalchemy import select, text
 
-from kernel.addresses import CallbackPolicy
-from kernel.auth import identity_of
-from kernel.columns import Base
-from kernel.deliver import BATCH, attempt, claim_due, due_lanes, record
+from kernel.callers.identity import identity_of
+from kernel.db.columns import Base
+from kernel.db.tables.orders import ANONYMOUS, Caller, SigningSecret
+from kernel.delivery.attempt import BATCH, attempt, claim_due, due_lanes, record
 from kernel.errors import TransportError
-from kernel.execute import execute
-from kernel.models import ANONYMOUS, Caller, SigningSecret
-from kernel.runtime import SCHEMA, Kernel
-from kernel.schemas import order_request
-from kernel.signing import new_secret
-from kernel.submit import submit
-from kernel.sweep import HINTS, due_orders
-from kernel.transport import Response
+from kernel.formats.order_request import order_request
+from kernel.formats.signing import new_secret
+from kernel.orders.submit import submit
+from kernel.runs.execute import execute
+from kernel.runtime.kernel import SCHEMA, Kernel
+from kernel.transport.addresses import CallbackPolicy
+from kernel.transport.client import Response
+from kernel.worker.maintenance.sweep import HINTS, due_orders
 
 RECEIVER = "https://receiver.example/callback"
 

@@ -10,10 +10,10 @@ from alembic import context
 from sqlalchemy import Connection, event
 
 import kernel.builtin
-import kernel.models  # noqa: F401 - both know tables
-from kernel.columns import Base
+import kernel.db.tables.orders  # noqa: F401 - both know tables
 from kernel.config.settings import load
-from kernel.database import make_engine
+from kernel.db.columns import Base
+from kernel.db.engine import make_engine
 from kernel.errors import Unavailable
 
 # How long to wait for another migration, and for statements that use a table (the server's own

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from kernel import migrate
 from kernel.builtin import handlers as builtin_handlers
 from kernel.config.settings import load
+from kernel.db import migrate
 from kernel.handlers import Handlers
-from kernel.runtime import Kernel
+from kernel.runtime.kernel import Kernel
 from kernel.testing import FakeTransport, create_tables
-from tests.browser import (  # noqa: F401 - fixtures
+from tests.support.browser import (  # noqa: F401 - fixtures
     chromium,
     leader,
     operator,
@@ -27,11 +27,11 @@ from tests.browser import (  # noqa: F401 - fixtures
     site,
     window,
 )
-from tests.servers import MariaDB, Redis, Server, require
-from tests.stack import Stack
-from tests.terminal import Terminal
-from tests.vetted import violations
-from tests.waiting import is_running
+from tests.support.servers import MariaDB, Redis, Server, require
+from tests.support.stack import Stack
+from tests.support.terminal import Terminal
+from tests.support.vetted import violations
+from tests.support.waiting import is_running
 
 for _name in [name for name in os.environ if name.startswith("KERNEL_")]:
     del os.environ[_name]

@@ -12,8 +12,8 @@ import pytest
 import kernel
 from kernel import errors
 from kernel.config.settings import CONFIG_FILE, FOREIGN, PREFIX, Settings
-from kernel.messages import TEXTS
-from kernel.views.errors import HTTP_CODES, STATUS
+from kernel.formats.texts import TEXTS
+from kernel.views.http.errors import HTTP_CODES, STATUS
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted((ROOT / "kernel").rglob("*.py"))
@@ -23,20 +23,28 @@ MAX_FILE, MAX_FUNCTION, MAX_PARAMETERS = 300, 50, 6
 
 # Where a transaction may end: a claim, a run's checkpoint and outcome; `Kernel.transaction`
 # commits by its own block.
-COMMITS = {"kernel/fence.py"}
+COMMITS = {"kernel/runs/fence.py"}
 OUTBOUND = {"requests", "urllib3", "socket"}
 # The one way out, and what finds a free loopback port or asks whether one is taken.
-MAY_DIAL = {"kernel/transport.py", "kernel/wire.py", "kernel/dialing.py"}
-MAY_LISTEN = {"kernel/supervisor.py", "kernel/programs.py"}
+MAY_DIAL = {
+    "kernel/transport/client.py",
+    "kernel/transport/sockets.py",
+    "kernel/transport/dialer.py",
+}
+MAY_LISTEN = {"kernel/cli/local/supervisor.py", "kernel/cli/local/programs.py"}
 # Asks a broker, once, whether it is one.
-MAY_ASK = {"kernel/brokers.py"}
+MAY_ASK = {"kernel/runtime/broker_probe.py"}
 QUEUEING = {"celery", "kombu", "billiard"}
-MAY_QUEUE = {"kernel/tasks.py", "kernel/carrier.py", "kernel/config/celeryconfig.py"}
+MAY_QUEUE = {
+    "kernel/worker/celery_app.py",
+    "kernel/worker/untrusted_messages.py",
+    "kernel/config/celeryconfig.py",
+}
 # Alembic takes a tenth of a second to import, and one command in twenty needs it.
 # OpenTelemetry takes longer, may not be there at all, and is imported by a setting.
 LATE_IMPORTS = {
-    ("kernel/commands/opening.py", "kernel.migrate"),
-    ("kernel/tracing.py", "kernel.otel.Collected"),
+    ("kernel/cli/opening.py", "kernel.db.migrate"),
+    ("kernel/runtime/tracing.py", "kernel.runtime.otel.Collected"),
 }
 
 
@@ -137,7 +145,7 @@ def test_every_code_on_the_wire_has_a_text_in_both_languages() -> None:
 
 
 def test_every_text_is_used() -> None:
-    code = "\n".join(path.read_text() for path in SOURCES if path.name != "messages.py")
+    code = "\n".join(path.read_text() for path in SOURCES if path.name != "texts.py")
     assert [one for one in TEXTS if f'"{one}"' not in code] == []
 
 
@@ -236,7 +244,7 @@ def test_tests_are_named_for_what_happens() -> None:
     """test_<subject>_<what happens>_<when>: four words at the least."""
     short = [
         f"{path.name}:{one.name}"
-        for path in (ROOT / "tests").glob("test_*.py")
+        for path in (ROOT / "tests").rglob("test_*.py")
         for one in functions(ast.parse(path.read_text()))
         if one.name.startswith("test_") and one.name.count("_") < 3
     ]

@@ -6,20 +6,20 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from kernel.backlog import Backlog, backlog
-from kernel.columns import by_index, time_of
-from kernel.insight.orders import count_states
-from kernel.minutes import BY_STATE
-from kernel.models import ORDERS
-from kernel.runtime import Kernel
-from kernel.states import OrderState
+from kernel.db.columns import by_index, time_of
+from kernel.db.states import OrderState
+from kernel.db.tables.orders import ORDERS
+from kernel.insight.backlog import Backlog, backlog
+from kernel.insight.minutes import BY_STATE
+from kernel.insight.order_search import count_states
+from kernel.runtime.kernel import Kernel
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
     """What there is at one moment."""
 
-    # By state, counted up to `kernel.insight.orders.COUNTED`.
+    # By state, counted up to `kernel.insight.order_search.COUNTED`.
     states: Mapping[str, int]
     backlog: Backlog
     # The pending order that was accepted first.

@@ -9,13 +9,13 @@ from enum import StrEnum
 from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
-from kernel.backlog import RECENT
-from kernel.insight.work import Process
-from kernel.models import DELIVERIES
-from kernel.origins import hosts_of
-from kernel.redelivery import list_pauses
-from kernel.runtime import Kernel
-from kernel.states import DeliveryState
+from kernel.db.states import DeliveryState
+from kernel.db.tables.orders import DELIVERIES
+from kernel.delivery.breakers import hosts_of
+from kernel.delivery.redeliver import list_pauses
+from kernel.insight.backlog import RECENT
+from kernel.insight.processes import Process
+from kernel.runtime.kernel import Kernel
 
 SHOWN = 50
 # What is counted for one host at the most.

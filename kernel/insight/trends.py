@@ -1,7 +1,7 @@
 """How it went over the last hour and the last day: series for charts, ready to be drawn.
 
-Minutes that are over come from their rows (`kernel.minutes`). The last two or three, and those
-that nobody has counted because no worker was there, are counted here and kept in memory.
+Minutes that are over come from their rows (`kernel.insight.minutes`). The last two or three, and
+those that no worker has counted, are counted here and kept in memory.
 """
 
 import threading
@@ -13,9 +13,9 @@ from functools import partial
 
 from sqlalchemy.orm import Session
 
-from kernel.insight.fresh import Fresh
-from kernel.minutes import MINUTE, Tally, floor, read, settled, tally
-from kernel.runtime import Kernel
+from kernel.insight.cached import Fresh
+from kernel.insight.minutes import MINUTE, Tally, floor, read, settled, tally
+from kernel.runtime.kernel import Kernel
 
 # Minutes counted here at the most, when workers have not been there for long.
 COUNTED = 60

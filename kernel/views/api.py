@@ -12,15 +12,12 @@ from flask import Blueprint, Response, request, url_for
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, ValidationError
 from werkzeug.exceptions import MethodNotAllowed
 
-from kernel.auth import Scope
-from kernel.background import Hints
-from kernel.columns import ID
+from kernel.callers.identity import Scope
+from kernel.db.columns import ID
+from kernel.db.states import FINAL, OrderState, Outcome
+from kernel.delivery.redeliver import get_delivery, list_attempts, list_deliveries, redeliver
 from kernel.errors import InvalidQuery, NotFound
-from kernel.listing import MAX_PAGE, PAGE, OrderFilter, list_orders
-from kernel.messages import text
-from kernel.redelivery import get_delivery, list_attempts, list_deliveries, redeliver
-from kernel.runtime import Kernel
-from kernel.schemas import (
+from kernel.formats.order_request import (
     STATUS,
     attempt_data,
     delivery_data,
@@ -29,14 +26,17 @@ from kernel.schemas import (
     order_summary,
     problem,
 )
-from kernel.states import FINAL, OrderState, Outcome
-from kernel.strictjson import escape_pointer
-from kernel.submit import cancel, get_order
-from kernel.tasks import make_worker
-from kernel.views.errors import json_response
-from kernel.views.holding import Holding
-from kernel.views.ordered import Ordered
-from kernel.views.requests import accept, identity, orderer, read_members
+from kernel.formats.strictjson import escape_pointer
+from kernel.formats.texts import text
+from kernel.orders.pages import MAX_PAGE, PAGE, OrderFilter, list_orders
+from kernel.orders.submit import cancel, get_order
+from kernel.runtime.kernel import Kernel
+from kernel.views.http.errors import json_response
+from kernel.views.http.requests import accept, identity, orderer, read_members
+from kernel.views.order_page import Ordered
+from kernel.views.pauses import Holding
+from kernel.worker.celery_app import make_worker
+from kernel.worker.publisher import Hints
 
 RETRY_AFTER = {"Retry-After": "1"}
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})

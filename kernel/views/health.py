@@ -6,10 +6,10 @@ import time
 from flask import Blueprint, Response
 from sqlalchemy.exc import DBAPIError
 
-from kernel.background import Hints
-from kernel.readiness import check_database, workers_alive
-from kernel.runtime import Kernel
-from kernel.views.errors import json_response
+from kernel.insight.readiness import check_database, workers_alive
+from kernel.runtime.kernel import Kernel
+from kernel.views.http.errors import json_response
+from kernel.worker.publisher import Hints
 
 # Anybody may ask, so a flood of questions is not passed on.
 CACHE_SECONDS = 1.0

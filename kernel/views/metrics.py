@@ -21,15 +21,15 @@ from pymysql.err import MySQLError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from kernel import metering
-from kernel.auth import Scope
-from kernel.background import Hints
-from kernel.backlog import Backlog, backlog
-from kernel.metrics import BUCKETS, COUNTED, Counter, Histogram, Series
-from kernel.readiness import workers_alive
-from kernel.runtime import Kernel
-from kernel.views.errors import HEADERS
-from kernel.views.requests import identity
+from kernel.callers.identity import Scope
+from kernel.insight import process_metrics as metering
+from kernel.insight.backlog import Backlog, backlog
+from kernel.insight.readiness import workers_alive
+from kernel.runtime.kernel import Kernel
+from kernel.runtime.metrics import BUCKETS, COUNTED, Counter, Histogram, Series
+from kernel.views.http.errors import HEADERS
+from kernel.views.http.requests import identity
+from kernel.worker.publisher import Hints
 
 log = logging.getLogger(__name__)
 

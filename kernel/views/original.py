@@ -13,16 +13,16 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from kernel.auth import Scope
-from kernel.background import Hints
+from kernel.callers.identity import Scope
+from kernel.db.states import OrderState
 from kernel.errors import InvalidJson, RequestRefused
-from kernel.messages import text
-from kernel.runtime import Kernel
-from kernel.schemas import STATUS, envelope
-from kernel.states import OrderState
-from kernel.strictjson import parse_json
-from kernel.views.errors import json_response, refusal_body
-from kernel.views.requests import accept, identity, read_body
+from kernel.formats.order_request import STATUS, envelope
+from kernel.formats.strictjson import parse_json
+from kernel.formats.texts import text
+from kernel.runtime.kernel import Kernel
+from kernel.views.http.errors import json_response, refusal_body
+from kernel.views.http.requests import accept, identity, read_body
+from kernel.worker.publisher import Hints
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 from alembic import op
 
-from kernel.columns import UTCDateTime, long_bytes, long_text, serial, token
+from kernel.db.columns import UTCDateTime, long_bytes, long_text, serial, token
 
 revision = "0001"
 down_revision = None

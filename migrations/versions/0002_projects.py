@@ -7,7 +7,7 @@ Revises: 0001
 import sqlalchemy as sa
 from alembic import op
 
-from kernel.columns import UTCDateTime
+from kernel.db.columns import UTCDateTime
 
 revision = "0002"
 down_revision = "0001"

@@ -15,27 +15,24 @@ from typing import Any
 from sqlalchemy import bindparam, or_, update
 from sqlalchemy.orm import Session
 
-from kernel import (
-    background,
-    clock,
-    database,
-    deliver,
-    dispatcher,
-    execute,
-    fence,
-    handover,
-    models,
-    submit,
-    sweep,
-)
-from kernel.database import unsealed
-from kernel.models import DELIVERIES, ORDERS
-from kernel.prepared import Prepared
-from kernel.retry import Answer, Dead, Delivered, RetryPolicy
-from kernel.runtime import Kernel
-from kernel.states import DeliveryState
-from kernel.supervisor import Supervisor
-from kernel.views import requests
+from kernel.cli.local.supervisor import Supervisor
+from kernel.db import clock
+from kernel.db import engine as database
+from kernel.db.engine import unsealed
+from kernel.db.prepared import Prepared
+from kernel.db.states import DeliveryState
+from kernel.db.tables import orders as models
+from kernel.db.tables.orders import DELIVERIES, ORDERS
+from kernel.delivery import attempt as deliver
+from kernel.delivery import first_attempt as handover
+from kernel.orders import submit
+from kernel.runs import execute, fence
+from kernel.runtime.kernel import Kernel
+from kernel.transport.backoff import Answer, Dead, Delivered, RetryPolicy
+from kernel.views.http import requests
+from kernel.worker import dispatcher
+from kernel.worker import publisher as background
+from kernel.worker.maintenance import sweep
 
 
 @dataclass(frozen=True)

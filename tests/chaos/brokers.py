@@ -9,8 +9,8 @@ from pathlib import Path
 import amqp
 from amqp.exceptions import AMQPError
 
-from kernel.supervisor import free_port, tethered
-from tests.servers import Redis, Server
+from kernel.cli.local.supervisor import free_port, tethered
+from tests.support.servers import Redis, Server
 
 # What Debian's rabbitmq-server package runs; the one on the PATH changes to another user first.
 SCRIPTS = Path("/usr/lib/rabbitmq/bin")

@@ -15,9 +15,9 @@ from pydantic import BaseModel
 from sqlalchemy import Engine, event, text
 from sqlalchemy.exc import OperationalError
 
-from kernel import tasks
 from kernel.builtin import CreateProject, ImportProjects, create_project, import_projects
 from kernel.handlers import Handlers, Run
+from kernel.worker import celery_app as tasks
 from tests.chaos import breaks
 
 #: Raw tables of these handlers, made by the harness.

@@ -11,8 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from kernel.signing import SignatureInvalid, verify
-from kernel.supervisor import free_port
+from kernel.cli.local.supervisor import free_port
+from kernel.formats.signing import SignatureInvalid, verify
 
 # A timestamp further off than this was made with a wrong clock.
 TOLERANCE_SECONDS = 30

@@ -17,18 +17,19 @@ from typing import Any, Self
 import pymysql
 from sqlalchemy import make_url
 
-from kernel import auth, migrate
 from kernel.builtin import handlers as builtin_handlers
+from kernel.callers import identity as auth
+from kernel.cli.local.processes import Child, Program
+from kernel.cli.local.programs import answers
+from kernel.cli.local.supervisor import free_port
 from kernel.config.settings import load as load_settings
-from kernel.processes import Child, Program
-from kernel.programs import answers
-from kernel.runtime import Kernel
-from kernel.supervisor import free_port
+from kernel.db import migrate
+from kernel.runtime.kernel import Kernel
 from tests.chaos.brokers import RabbitMQ, make_broker
 from tests.chaos.handlers import ROWS, TABLES
 from tests.chaos.receiver import Book, Receiver
-from tests.servers import MariaDB, Server
-from tests.stack import children_of, family
+from tests.support.servers import MariaDB, Server
+from tests.support.stack import children_of, family
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent

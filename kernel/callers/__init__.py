@@ -1,0 +1,1 @@
+"""Who asks and where answers go: keys, scopes, secrets, callback rules."""

@@ -1,0 +1,138 @@
+"""`kernel callers`: who may submit, and what their callbacks may reach."""
+
+import json
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import click
+from sqlalchemy import func, select
+
+from kernel.callers import identity as auth
+from kernel.callers.profile import CallerRules
+from kernel.cli.opening import opened
+from kernel.cli.terminal.output import as_json, print_fields, print_json, print_table
+from kernel.db.tables.orders import ApiKey, Caller
+from kernel.formats.order_request import rfc3339
+
+
+@click.group()
+def callers() -> None:
+    """Ticketing systems, their API keys and signing secrets."""
+
+
+@callers.command()
+@click.argument("name")
+@click.option(
+    "--callback-net",
+    "nets",
+    multiple=True,
+    metavar="CIDR",
+    help="Let its callbacks reach this network, too.  [repeatable]",
+)
+@click.option(
+    "--callback-host",
+    "hosts",
+    multiple=True,
+    metavar="HOST[:PORT]",
+    help="Let its callbacks reach this host, too.  [repeatable]",
+)
+@as_json
+def add(name: str, nets: Sequence[str], hosts: Sequence[str], machine: bool) -> None:
+    """Add a caller; print its API key and signing secret, this once."""
+    with opened() as kernel, kernel.transaction() as session:
+        try:
+            made = auth.add(session, name, kernel.clock.now(), CallerRules(nets=nets, hosts=hosts))
+        except ValueError as error:
+            raise click.UsageError(str(error)) from None
+    print_once(made, machine)
+
+
+@callers.command("list")
+@as_json
+def list_callers(machine: bool) -> None:
+    """List the callers."""
+    with opened() as kernel, kernel.reading() as session:
+        keys = (
+            select(ApiKey.caller_id, func.count().label("in_force"))
+            .where(ApiKey.revoked_at.is_(None))
+            .group_by(ApiKey.caller_id)
+            .subquery()
+        )
+        rows = session.execute(
+            select(Caller, func.coalesce(keys.c.in_force, 0))
+            .outerjoin(keys, keys.c.caller_id == Caller.id)
+            .order_by(Caller.name)
+        )
+        found = [_describe(row[0], row[1]) for row in rows]
+    if machine:
+        print_json(found)
+    else:
+        print_table(found, "no callers")
+
+
+def _describe(caller: Caller, keys: int) -> dict[str, Any]:
+    return {
+        "name": caller.name,
+        "keys": keys,
+        "callback_nets": json.loads(caller.allow_nets),
+        "callback_hosts": json.loads(caller.allow_hosts),
+        "headers": sorted(json.loads(caller.headers)),
+        "schedule": caller.schedule and json.loads(caller.schedule),
+        "created_at": rfc3339(caller.created_at),
+    }
+
+
+@callers.command("rotate-key")
+@click.argument("name")
+@as_json
+def rotate_key(name: str, machine: bool) -> None:
+    """Give a caller a new API key; the old ones stop working at once."""
+    with opened() as kernel, kernel.transaction() as session:
+        made = auth.rotate_key(session, name, kernel.clock.now())
+    print_once(made, machine)
+
+
+@callers.command("rotate-secret")
+@click.argument("name")
+@click.option(
+    "--overlap-hours",
+    type=click.FloatRange(min=0),
+    default=auth.OVERLAP.total_seconds() / 3600,
+    show_default=True,
+    help="For how long the old secret signs along.",
+)
+@as_json
+def rotate_secret(name: str, overlap_hours: float, machine: bool) -> None:
+    """Give a caller a new signing secret; the old one signs along for a while."""
+    with opened() as kernel, kernel.transaction() as session:
+        overlap = timedelta(hours=overlap_hours)
+        made = auth.rotate_secret(session, name, kernel.clock.now(), overlap)
+    print_once(made, machine)
+
+
+@callers.command()
+@click.argument("name")
+@as_json
+def revoke(name: str, machine: bool) -> None:
+    """Revoke a caller's API keys at once; its orders and callbacks go on."""
+    with opened() as kernel, kernel.transaction() as session:
+        count = auth.revoke(session, name, kernel.clock.now())
+    if machine:
+        print_json({"name": name, "revoked": count})
+    else:
+        click.echo(f"{name}: {count} {'key' if count == 1 else 'keys'} revoked")
+
+
+def print_once(made: auth.Credentials, machine: bool) -> None:
+    """Print credentials after their commit; nothing prints them again."""
+    shown = {"name": made.name}
+    if made.api_key is not None:
+        shown["api_key"] = made.api_key.get_secret_value()
+    if made.signing_secret is not None:
+        shown["signing_secret"] = made.signing_secret.get_secret_value()
+    if machine:
+        print_json(shown)
+    else:
+        print_fields(shown)
+        click.echo("Keep this now: it is not shown again.", err=True)

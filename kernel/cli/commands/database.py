@@ -1,0 +1,96 @@
+"""`kernel migrate` and `kernel sweep`: what is done to the database as a whole."""
+
+import tempfile
+from collections.abc import Sequence
+from datetime import datetime
+
+import click
+
+from kernel.cli.commands.configuration import visible
+from kernel.cli.opening import migrated, migrations, opened, say
+from kernel.cli.terminal.output import as_json, print_json
+from kernel.config.settings import load
+from kernel.runtime.kernel import Kernel
+from kernel.worker.celery_app import Broker
+from kernel.worker.maintenance.prune import BEGINNING, prune
+from kernel.worker.maintenance.sweep import HINTS, Swept, due_orders
+from kernel.worker.maintenance.sweep import sweep as sweep_once
+
+
+@click.command()
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Change nothing: say whether the migrations make the tables that this code expects.",
+)
+def migrate(check: bool) -> None:
+    """Bring the database up to date.
+
+    The old code may go on running meanwhile.
+
+    --check tries the migrations on an empty database of its own, not on yours: it is for those
+    who change the code. Whether yours is migrated, `kernel config check` tells.
+    """
+    if check:
+        _check()
+        return
+    settings = load()
+    shown = visible(settings.database_url)
+    migrated(settings, told=click.echo)
+    click.echo(f"{shown} is migrated")
+
+
+def _check() -> None:
+    alembic = migrations()
+    with tempfile.TemporaryDirectory(prefix="kernel-migrate-") as folder:
+        url = f"sqlite:///{folder}/kernel.db"
+        alembic.upgrade(url)
+        alembic.check(url)
+    click.echo("models and migrations agree")
+
+
+@click.command()
+@click.option(
+    "--rescue",
+    is_flag=True,
+    help="Take over orders whose leases ran out, too. Only when their workers are dead and the "
+    "database was not away: an outage is not a death.",
+)
+@as_json
+def sweep(rescue: bool, machine: bool) -> None:
+    """Hint what is due, prune what is old.
+
+    Dispatchers do so by themselves, every KERNEL_SWEEP_SECONDS; this does it now.
+    """
+    with opened(handlers=True) as kernel:
+        due = due_orders(kernel, HINTS)
+        swept = sweep_once(kernel, rescue=rescue)
+        say(kernel, lambda broker: _tell(broker, due, swept))
+        pruned = _prune_all(kernel)
+    counts = {
+        "hinted": len(due) + len(swept.rescued),
+        "rescued": len(swept.rescued),
+        "failed": len(swept.failed),
+        "pruned": pruned,
+    }
+    if machine:
+        print_json(counts)
+    else:
+        click.echo(", ".join(f"{name} {count}" for name, count in counts.items()))
+
+
+def _tell(broker: Broker, due: Sequence[str], swept: Swept) -> None:
+    broker.hint([*due, *swept.rescued])
+    for order_id, outcome in swept.failed.items():
+        broker.finished(order_id, outcome)
+
+
+def _prune_all(kernel: Kernel) -> int:
+    """Prune until nothing is left to; say on stderr how far it is."""
+    total = 0
+    after: datetime | None = BEGINNING
+    while after is not None:
+        orders, after = prune(kernel, after)
+        total += orders
+        click.echo(f"\rpruned {total}", err=True, nl=after is None)
+    return total

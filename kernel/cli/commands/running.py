@@ -1,0 +1,239 @@
+"""`kernel worker`, `kernel dispatcher` and `kernel up`: what runs in the foreground."""
+
+import fcntl
+import json
+import logging
+import os
+import shlex
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kernel.callers import identity as auth
+from kernel.callers.identity import KeyTerms, Scope
+from kernel.callers.profile import CallerRules, senders_of
+from kernel.cli.local.programs import (
+    MARGIN_SECONDS,
+    api_program,
+    configured,
+    embedded_broker,
+    is_taken,
+    reachable,
+    worker_program,
+)
+from kernel.cli.local.receiver import Inbox, Received
+from kernel.cli.local.supervisor import Supervisor, free_port
+from kernel.cli.opening import migrated, opened
+from kernel.config import logging as kernel_logging
+from kernel.config.settings import Settings, load
+from kernel.errors import ConfigurationError, NotFound
+from kernel.handlers import Handlers
+from kernel.runtime import startup
+from kernel.runtime.kernel import Kernel
+from kernel.views.openapi.examples import example
+from kernel.worker.celery_app import Broker
+from kernel.worker.dispatcher import Dispatcher
+from kernel.worker.priority import step_back
+
+log = logging.getLogger(__name__)
+
+VAR = Path("var")
+# The caller that `kernel up` makes for you; its key is a new one at each start.
+CALLER = "kernel-up"
+# Its operator, who may sign in to the dashboard.
+OPERATOR = "kernel-up-operator"
+LOOPBACK = "127.0.0.1/32"
+
+
+@click.command()
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1, 256),
+    help="How many processes run handlers.  [default: KERNEL_WORKER_PROCESSES]",
+)
+def worker(concurrency: int | None) -> None:
+    """Run handlers, send callbacks, sweep.
+
+    A Celery worker under a small parent that starts it again when it ends.
+
+    SIGTERM or Ctrl-C lets running handlers finish within KERNEL_SHUTDOWN_GRACE_SECONDS, else
+    hands their orders back; a second one kills them.
+    """
+    settings = load()
+    kernel_logging.configure(settings.log_level)
+    with opened(settings, handlers=True) as kernel:
+        startup.check(kernel)  # better said once, here, than by a child again and again
+    with Supervisor() as supervisor:
+        supervisor.start(worker_program(settings, concurrency))
+        supervisor.run_forever()
+
+
+@click.command()
+def dispatcher() -> None:
+    """Send callbacks and sweep; run no handlers.
+
+    For installations with many callbacks.
+
+    SIGTERM or Ctrl-C claims nothing more and lets callbacks in flight finish.
+    """
+    settings = load()
+    kernel_logging.configure(settings.log_level)
+    step_back(settings.worker_nice)
+    with opened(settings, handlers=True) as kernel:
+        for warning in startup.check(kernel):
+            log.warning(warning)
+        told = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: told.set())
+        sender = Dispatcher(
+            kernel, Broker(kernel), threads=settings.dispatcher_threads, works=False
+        )
+        sender.start()
+        log.info("dispatcher started")
+        # A signal may be handed to another thread: Python sees to it when this one wakes.
+        while not told.wait(1.0):
+            pass
+        if not sender.stop(settings.callback_timeout + MARGIN_SECONDS):
+            log.warning("callbacks in flight were left; they will be sent again")
+        log.info("dispatcher stopped")
+
+
+@click.command()
+def up() -> None:
+    """Run everything in the foreground.
+
+    Broker, API and worker, until Ctrl-C. The database is ./var/kernel.db unless
+    KERNEL_DATABASE_URL is set, the broker an embedded one unless KERNEL_BROKER_URL is. Prints an
+    API key, a new one at each start, and a line to paste.
+    """
+    settings = load()
+    kernel_logging.configure(settings.log_level)
+    settings = settings.model_copy(update={"bind": _free_bind(settings)})
+    VAR.mkdir(exist_ok=True)
+    with _alone(), Supervisor() as supervisor:
+        click.echo("migrations ...", err=True)
+        migrated(settings, told=lambda line: click.echo(f"  {line}", err=True))
+        click.echo("broker, API and worker ...", err=True)
+        _start(supervisor, settings)
+        with opened(settings, handlers=True) as kernel:
+            key, secrets = _credentials(kernel)
+            operator = _operator_key(kernel)
+            sample = _sample(kernel.handlers)
+        with Inbox(secrets, _show) as inbox:
+            supervisor.wait_until_ready()
+            _welcome(settings, key, sample | {"callback_url": inbox.url})
+            if settings.dashboard != "off":
+                _invite(settings, operator)
+            supervisor.run_forever()
+    click.echo("stopped")
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Refuse a second `kernel up` in this folder: the two would share data, key and caller."""
+    with (VAR / "up.lock").open("w") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigurationError(
+                f"`kernel up` runs in this folder already (it holds {held.name})"
+            ) from None
+        yield
+
+
+def _sample(handlers: Handlers) -> dict[str, Any]:
+    """Return an order to paste: of the original's kind if there is one, else of the first."""
+    tag = "create_project" if "create_project" in handlers else next(iter(handlers), "")
+    if not tag:
+        return {"select_tag": "..."}
+    schema = handlers[tag].model.model_json_schema()
+    return {"select_tag": tag, **example(schema, schema.get("$defs", {}))}
+
+
+def _free_bind(settings: Settings) -> str:
+    """Return where the API listens: a free port where the default one is taken."""
+    if not is_taken(settings.bind):
+        return settings.bind
+    if "bind" in settings.model_fields_set:
+        raise ConfigurationError(f"KERNEL_BIND: somebody listens at {settings.bind} already")
+    return f"127.0.0.1:{free_port()}"
+
+
+def _start(supervisor: Supervisor, settings: Settings) -> None:
+    """Start the broker if it is ours, then API and worker side by side."""
+    overrides: dict[str, str] = {}
+    if "broker_url" not in settings.model_fields_set:
+        broker, overrides = embedded_broker(VAR.resolve())
+        if "result_backend" in settings.model_fields_set:
+            del overrides["result_backend"]
+        supervisor.start(broker)
+    supervisor.start(configured(api_program(settings.bind), overrides))
+    supervisor.start(configured(worker_program(settings), overrides))
+
+
+def _credentials(kernel: Kernel) -> tuple[str, list[str]]:
+    """Return a fresh API key, and the signing secrets, of the caller that is ours."""
+    now = kernel.clock.now()
+    with kernel.transaction() as session:
+        try:
+            made = auth.rotate_key(session, CALLER, now)
+        except NotFound:
+            made = auth.add(session, CALLER, now, CallerRules(nets=[LOOPBACK]))
+        caller_id = auth.find(session, CALLER).id
+        secrets = list(senders_of(session.connection(), [caller_id], now)[caller_id].secrets)
+    assert made.api_key is not None  # noqa: S101 - both ways make one
+    return made.api_key.get_secret_value(), secrets
+
+
+def _operator_key(kernel: Kernel) -> str:
+    """Return a fresh API key of an operator."""
+    now, terms = kernel.clock.now(), KeyTerms(frozenset({Scope.OPERATOR}))
+    with kernel.transaction() as session:
+        try:
+            made = auth.rotate_key(session, OPERATOR, now, terms)
+        except NotFound:
+            made = auth.add(session, OPERATOR, now, terms=terms)
+    assert made.api_key is not None  # noqa: S101 - both ways make one
+    return made.api_key.get_secret_value()
+
+
+def _show(received: Received) -> None:
+    line = f"callback  order {received.order_id}  {received.data['state']}: {received.msg}"
+    click.echo(f"{line}  (signature verified)")
+
+
+def _welcome(settings: Settings, key: str, order: dict[str, Any]) -> None:
+    address = f"http://{reachable(settings.bind)}"
+    body = shlex.quote(json.dumps(order, ensure_ascii=False))
+    authorization = f"-H 'Authorization: Bearer {key}'"
+    content = "-H 'Content-Type: application/json'"
+    click.echo(
+        f"""
+{click.style("kernel is up", bold=True)} at {address}, process {os.getpid()}; Ctrl-C stops it.
+API key of the caller {CALLER}, a new one at each start:
+
+  {key}
+
+Submit an order; its callback shows up here:
+
+  curl {address}/v1/orders {authorization} {content} -d {body}
+
+See how it ended:
+
+  curl '{address}/v1/orders?limit=1' {authorization}
+"""
+    )
+
+
+def _invite(settings: Settings, key: str) -> None:
+    click.echo(
+        f"""See it all at http://{reachable(settings.bind)}/dashboard with this operator's key:
+
+  {key}
+"""
+    )

@@ -1,0 +1,220 @@
+"""`kernel top`: the overview, live: orders, callbacks, rates, and what each worker runs."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+import click
+from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
+
+from kernel.cli.commands.watch import COLOURS, INTERRUPTED
+from kernel.cli.opening import opened
+from kernel.cli.terminal.output import as_json, columns, print_json
+from kernel.cli.terminal.screen import Line, Part, Screen, drawn, is_terminal
+from kernel.db.engine import is_passing
+from kernel.db.states import FINAL, OrderState
+from kernel.db.tables.orders import ORDERS
+from kernel.formats.order_request import rfc3339
+from kernel.insight.backlog import LIMIT, Backlog
+from kernel.insight.counts import Counts, counts
+from kernel.insight.minutes import MINUTE
+from kernel.insight.order_search import COUNTED
+from kernel.insight.processes import Process, processes
+from kernel.insight.trends import Point, Span, Trends
+from kernel.runtime.kernel import Kernel
+from kernel.views.html.wording import Wording, clock_time
+
+EVERY_SECONDS = 2.0
+# What is printed where nobody draws.
+WIDE = 160
+# Rates are those of so many minutes.
+MINUTES = 5
+WORRY_SECONDS = 60
+UNFINISHED = (OrderState.PENDING, OrderState.RUNNING)
+ENDED = tuple(state for state in OrderState if state in FINAL)
+words = Wording("en")
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """What there was at one moment."""
+
+    at: datetime
+    counts: Counts
+    recent: list[Point]
+    processes: list[Process]
+    # What is known of the orders that run, by id: tag and how far.
+    running: dict[str, str]
+
+
+@click.command()
+@click.option("--once", is_flag=True, help="Print it once.")
+@as_json
+def top(once: bool, machine: bool) -> None:
+    """Show what goes on, again every two seconds: orders, callbacks, rates, workers.
+
+    q or Ctrl-C ends it. Where lines cannot be drawn anew it prints once.
+    """
+    with opened() as kernel:
+        trends = Trends(kernel)
+        if machine:
+            print_json(_as_json(overview(kernel, trends)))
+        elif once or not is_terminal():
+            for line in lines(overview(kernel, trends)):
+                click.echo(drawn(line, WIDE))
+        else:
+            _draw(kernel, trends)
+
+
+def _draw(kernel: Kernel, trends: Trends) -> None:
+    try:
+        with Screen(whole=True) as screen:
+            while True:
+                screen.draw(_lines(kernel, trends))
+                if screen.wait(EVERY_SECONDS):
+                    return
+    except KeyboardInterrupt:
+        click.get_current_context().exit(INTERRUPTED)
+
+
+def _lines(kernel: Kernel, trends: Trends) -> Sequence[Line]:
+    try:
+        return [*lines(overview(kernel, trends)), [], [Part("q ends", dim=True)]]
+    except DBAPIError as error:
+        if not (error.connection_invalidated or is_passing(error.orig)):
+            raise
+        return [[Part("the database does not answer; trying again", "red")]]
+
+
+def overview(kernel: Kernel, trends: Trends) -> Overview:
+    """Look at everything once. Raises the database's errors."""
+    at = kernel.clock.now()
+    found = processes(kernel)
+    recent = trends.read(Span.HOUR).points[-MINUTES:]
+    ids = [order_id for one in found for order_id in one.running]
+    return Overview(at, counts(kernel), recent, found, _running(kernel, ids))
+
+
+def _running(kernel: Kernel, ids: list[str]) -> dict[str, str]:
+    """Say of each order what it is and how far."""
+    far = (ORDERS.c.progress_current, ORDERS.c.progress_total)
+    known = select(ORDERS.c.id, ORDERS.c.select_tag, *far).where(ORDERS.c.id.in_(ids))
+    with kernel.asking() as connection:
+        rows = connection.execute(known).all() if ids else []
+    return {
+        one.id: f"{one.select_tag} {one.progress_current} of {one.progress_total}"
+        if one.progress_total
+        else one.select_tag
+        for one in rows
+    }
+
+
+def lines(seen: Overview) -> list[Line]:
+    """What is shown of an overview."""
+    return [
+        [Part("kernel top", bold=True), Part(f"  {clock_time(seen.at)} UTC", dim=True)],
+        [],
+        [_name("orders"), *_states(seen.counts, UNFINISHED), *_waiting(seen)],
+        [_name("ended"), *_states(seen.counts, ENDED)],
+        [_name("callbacks"), *_callbacks(seen.counts.backlog)],
+        [_name("per minute"), *_rates(seen.recent, seen.at)],
+        [],
+        *_work(seen),
+    ]
+
+
+def _name(text: str) -> Part:
+    return Part(text.ljust(12), dim=True)
+
+
+def _states(found: Counts, states: Sequence[OrderState]) -> Iterator[Part]:
+    for state in states:
+        number = found.states.get(state, 0)
+        yield Part(f"{state} ")
+        yield Part(words.count(number, COUNTED), COLOURS.get(state) if number else None, True)
+        yield Part("   ")
+
+
+def _waiting(seen: Overview) -> list[Part]:
+    due, oldest = seen.counts.backlog.orders_due, seen.counts.backlog.orders_due_oldest
+    return [Part(f"{words.count(due, LIMIT)} due"), *_since(due, oldest)]
+
+
+def _callbacks(waiting: Backlog) -> list[Part]:
+    oldest, dead = waiting.deliveries_due_oldest, waiting.deliveries_dead
+    return [
+        Part(f"pending {words.count(waiting.deliveries_pending, LIMIT)}"),
+        Part(f"   held {words.count(waiting.deliveries_held, LIMIT)}   dead "),
+        Part(words.count(dead, LIMIT), "red" if dead else None, True),
+        Part(f"   {words.count(waiting.deliveries_due, LIMIT)} due"),
+        *_since(waiting.deliveries_due, oldest),
+    ]
+
+
+def _since(due: int, seconds: float) -> Iterator[Part]:
+    """Say for how long the oldest has been due; mark what docs/operations.md worries about."""
+    if due:
+        yield Part(f" for {words.span(seconds)}", "red" if seconds > WORRY_SECONDS else None)
+
+
+def _rates(recent: Sequence[Point], at: datetime) -> Iterator[Part]:
+    """Say how it went over the last minutes, the one that runs included."""
+    minutes = max(1.0, (at - recent[0].began_at) / MINUTE)
+    yield Part(f"accepted {sum(one.accepted for one in recent) / minutes:.1f}")
+    yield Part(f"   finished {sum(one.finished for one in recent) / minutes:.1f}")
+    last = next((one for one in reversed(recent) if one.p50 is not None), None)
+    if last is not None and last.p50 is not None and last.p95 is not None:
+        yield Part(f"   to outcome {words.span(last.p50)}, p95 {words.span(last.p95)}")
+    attempts = sum(one.attempts for one in recent)
+    if attempts:
+        delivered = sum(one.attempts * (one.success or 0) for one in recent)
+        share = delivered / attempts
+        yield Part(f"   delivered {share:.0%}", None if share > 0.5 else "red")
+    yield Part(f"   over {len(recent)} min", dim=True)
+
+
+def _work(seen: Overview) -> Iterator[Line]:
+    """A line per process, with what it runs."""
+    if not seen.processes:
+        yield [Part("no worker is there: orders wait", "red")]
+        return
+    rows = [("PROCESS", "KIND", "UP", "SEEN", "RUNS")]
+    rows += [_process(one, seen) for one in seen.processes]
+    widths = [max(columns(row[n]) for row in rows) for n in range(4)]
+    for number, row in enumerate(rows):
+        text = "  ".join(
+            [cell + " " * (w - columns(cell)) for cell, w in zip(row, widths, strict=False)]
+        )
+        gone = number > 0 and not seen.processes[number - 1].alive
+        yield [Part(f"{text}  {row[4]}", "red" if gone else None, dim=number == 0)]
+
+
+def _process(one: Process, seen: Overview) -> tuple[str, str, str, str, str]:
+    runs = ", ".join(f"{seen.running.get(id, '')} {id}".strip() for id in one.running)
+    notes = [f"holds back {', '.join(one.broken)}"] if one.broken else []
+    return (
+        f"{one.host}:{one.pid}",
+        one.kind,
+        words.span((seen.at - one.started_at).total_seconds()),
+        words.span((seen.at - one.seen_at).total_seconds()) if one.alive else "silent",
+        "; ".join([runs, *notes] if runs else notes) or "-",
+    )
+
+
+def _as_json(seen: Overview) -> dict[str, Any]:
+    """The same for machines; ages in seconds."""
+    return {
+        "at": rfc3339(seen.at),
+        "orders": dict(seen.counts.states),
+        "oldest_order": seen.counts.oldest_id,
+        "backlog": asdict(seen.counts.backlog),
+        "minutes": [asdict(one) | {"began_at": rfc3339(one.began_at)} for one in seen.recent],
+        "processes": [
+            asdict(one)
+            | {"started_at": rfc3339(one.started_at), "seen_at": rfc3339(one.seen_at)}
+            | {"running": {id: seen.running.get(id) for id in one.running}}
+            for one in seen.processes
+        ],
+    }

@@ -1,0 +1,1 @@
+"""Programs on one machine: supervised processes, an embedded broker, a small receiver."""

@@ -1,0 +1,92 @@
+"""The programs a kernel consists of, as `kernel up`, `kernel worker` and `kernel demo` run them."""
+
+import http.client
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+from sqlalchemy import select
+
+from kernel.cli.local.processes import Program
+from kernel.cli.local.supervisor import broker_program, free_port
+from kernel.config.settings import PREFIX, Settings
+from kernel.config.shipped import shipped
+from kernel.db.tables.orders import Sweep
+from kernel.runtime.kernel import Kernel
+from kernel.worker.process import LAST_CALL_SECONDS
+
+# Beyond what a program's parts are given to end in.
+MARGIN_SECONDS = 5.0
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - recognised, not bound to
+
+
+def embedded_broker(folder: Path) -> tuple[Program, dict[str, str]]:
+    """Return a broker on a free port and the settings (by field name) that lead to it."""
+    port = free_port()
+    url = f"redis://127.0.0.1:{port}"
+    return broker_program(port, folder), {"broker_url": f"{url}/1", "result_backend": f"{url}/2"}
+
+
+def api_program(bind: str) -> Program:
+    """Return the API, as `gunicorn -c gunicorn.conf.py kernel:app` runs it."""
+    argv = [sys.executable, "-m", "gunicorn", "-c", str(shipped("gunicorn.conf.py"))]
+    argv += ["--bind", bind, "kernel:app"]
+    return Program("api", argv, ready=lambda: answers(bind))
+
+
+def worker_program(settings: Settings, processes: int | None = None) -> Program:
+    """Return the worker, as `celery -A kernel.views.api worker` runs it.
+
+    To end, it gets the grace time of its handlers, and then what a callback in flight may take.
+    """
+    argv = [sys.executable, "-m", "celery", "--quiet", "-A", "kernel.views.api", "worker"]
+    argv += ["--loglevel", settings.log_level]
+    argv += ["--concurrency", str(processes or settings.worker_processes)]
+    patience = settings.shutdown_grace_seconds + LAST_CALL_SECONDS + settings.callback_timeout
+    return Program("worker", argv, stop_timeout=patience + MARGIN_SECONDS)
+
+
+def configured(program: Program, overrides: Mapping[str, str]) -> Program:
+    """Return ``program`` with these settings (by field name) in its environment."""
+    env = {PREFIX + name.upper(): value for name, value in overrides.items()}
+    return replace(program, env={**program.env, **env})
+
+
+def answers(bind: str) -> bool:
+    """Tell whether an API answers at this address and can reach its database."""
+    try:
+        with closing(http.client.HTTPConnection(reachable(bind), timeout=2)) as connection:
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+def is_taken(bind: str) -> bool:
+    """Tell whether somebody listens at this address."""
+    try:
+        with closing(http.client.HTTPConnection(reachable(bind), timeout=2)) as connection:
+            connection.connect()
+    except OSError:
+        return False
+    return True
+
+
+def reachable(bind: str) -> str:
+    """Return ``host:port`` for clients on this machine: nobody connects to 0.0.0.0."""
+    host, _, port = bind.rpartition(":")
+    return f"{EVERYWHERE.get(host, host)}:{port}"
+
+
+def has_swept(kernel: Kernel) -> Callable[[], bool]:
+    """Return a condition: has a worker swept since now? It is what a worker does at first."""
+    with kernel.reading() as session:
+        before = session.scalar(select(Sweep.swept_at))
+
+    def swept() -> bool:
+        with kernel.reading() as session:
+            return session.scalar(select(Sweep.swept_at)) != before
+
+    return swept

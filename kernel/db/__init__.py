@@ -1,0 +1,1 @@
+"""The database: engine, transactions, clock, ids, tables. Only this room knows which one it is."""

@@ -1,0 +1,74 @@
+"""Small tables that the service keeps about itself: its processes, what they counted, its key."""
+
+from datetime import datetime
+
+from sqlalchemy import String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from kernel.db.columns import Base, UTCDateTime, long_text, token
+
+
+class Worker(Base):
+    """A process with a dispatcher, as it described itself last. For people; nothing relies on it.
+
+    Silent for three sweeps: it is gone, or cannot reach the database. A clean stop removes the
+    row, the sweep removes what is silent for ten minutes.
+    """
+
+    __tablename__ = "workers"
+
+    id: Mapped[str] = mapped_column(token(36), primary_key=True)
+    host: Mapped[str] = mapped_column(String(255))
+    pid: Mapped[int]
+    # worker: runs handlers and sends callbacks; dispatcher: sends callbacks.
+    kind: Mapped[str] = mapped_column(token(16))
+    started_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    seen_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    # The ids of the orders it runs, with a space between.
+    running: Mapped[str] = mapped_column(Text)
+    # The origins it sends nothing to for a while (its breakers), with a space between.
+    broken: Mapped[str] = mapped_column(Text)
+    # Those whose while is over, and of which it does not know better yet: half-open breakers.
+    # Null: written by a release that did not tell.
+    probing: Mapped[str | None] = mapped_column(Text)
+
+
+class ServiceKey(Base):
+    """One row: what sessions of the dashboard and links to orders are signed with.
+
+    Made at random by the first process that needs it. Not a caller's signing secret: receivers
+    know those. Deleting the row ends every session and every link.
+    """
+
+    __tablename__ = "service_keys"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    secret: Mapped[str] = mapped_column(token(64))
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class ProcessMetrics(Base):
+    """What one process has counted; the row ``past`` holds what those that ended had."""
+
+    __tablename__ = "process_metrics"
+
+    id: Mapped[str] = mapped_column(token(36), primary_key=True)
+    written_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    # All of it since the row began, as JSON; see `kernel.insight.process_metrics`.
+    series: Mapped[str] = mapped_column(long_text())
+
+
+class Minute(Base):
+    """What all of the installation did in one minute, for charts; see `kernel.insight.minutes`."""
+
+    __tablename__ = "minutes"
+
+    began_at: Mapped[datetime] = mapped_column(UTCDateTime, primary_key=True)
+    # Orders accepted, and orders that ended.
+    accepted: Mapped[int]
+    finished: Mapped[int]
+    # POSTs begun, and those of them that delivered.
+    attempts: Mapped[int]
+    delivered: Mapped[int]
+    # How long the orders that ended had taken, a sample: `kernel.insight.minutes.Durations`.
+    took: Mapped[str] = mapped_column(Text)

@@ -1,0 +1,1 @@
+"""Callbacks: outbox row, claim, attempt, record; breakers, lanes, pauses, replay."""

@@ -1,0 +1,281 @@
+"""A callback may go out from the process that has just committed it, without a second claim.
+
+Its row is inserted as claimed, by T3, so it costs neither T4 nor a look for what is due. Whatever
+cannot be sent at once is inserted as due, and any dispatcher claims it. A process that dies in
+between leaves a delivery that is due again when its claim runs out, like any other claim.
+"""
+
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import Connection, select
+from sqlalchemy.exc import DBAPIError
+
+from kernel.callers.profile import Sender, senders_of
+from kernel.db.columns import new_id
+from kernel.db.states import Claim, OwedDelivery
+from kernel.db.tables.orders import PAUSES, HeldOrder
+from kernel.delivery.breakers import Breakers, Lane, Origins, Pauses, share
+from kernel.formats.tracecontext import Trace
+from kernel.runtime.kernel import Kernel
+
+# What a person changes (a pause, a header, a secret) is in force within this time.
+KNOWN_SECONDS = 1.0
+# After somebody else claimed the same deliveries, how long a dispatcher looks up to so many batches
+# ahead: those that claim at the same moments would see the same first ones again and again.
+RIVAL_SECONDS, AHEAD = 10.0, 4
+# Beyond the callback's own timeout: waiting for a sender thread and writing the result.
+LEASE_MARGIN_SECONDS = 30.0
+
+
+def claim_end(kernel: Kernel, now: datetime) -> datetime:
+    """Return until when a claim made now holds."""
+    return now + timedelta(seconds=kernel.settings.callback_timeout + LEASE_MARGIN_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class DueDelivery:
+    """A claimed delivery: one attempt is ours to make, with everything it needs."""
+
+    id: str
+    order_id: str
+    caller_id: int
+    origin: str
+    url: str
+    body: bytes
+    created_at: datetime
+    attempt: int
+    tries: int
+    client_errors: int
+    request_id: str | None
+    traceparent: str | None
+    token: str
+    sender: Sender
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedDeliveries:
+    """What T4 came to: the attempts that are ours to make, and how many were seen due by origin.
+
+    What was seen and is not ours was claimed by somebody else at the same moment.
+    """
+
+    deliveries: Sequence[DueDelivery] = ()
+    seen: Counter[str] = field(default_factory=Counter)
+
+
+def paused(connection: Connection) -> Pauses:
+    """Return what is paused now."""
+    rows = connection.execute(_PAUSES).all()
+    hosts = frozenset(row.host for row in rows if row.host is not None)
+    return Pauses(hosts, frozenset(row.caller_id for row in rows if row.caller_id is not None))
+
+
+_PAUSES = select(PAUSES.c.host, PAUSES.c.caller_id)
+
+
+@dataclass(slots=True)
+class _Known:
+    """What was read of pauses and callers, and until when (monotonic) it is believed."""
+
+    until: float
+    pauses: Pauses
+    senders: dict[int, Sender] = field(default_factory=dict)
+
+
+class Desk:
+    """What a dispatcher's thread and the threads that run handlers share: who sends where."""
+
+    def __init__(
+        self, kernel: Kernel, origins: Origins, send: Callable[[DueDelivery], object]
+    ) -> None:
+        self.kernel = kernel
+        self.origins = origins
+        self.send = send
+        self._lock = threading.Lock()
+        self._closed = True
+        # Origins whose callbacks wait for room: a new one queues up behind them.
+        self._waiting: frozenset[str] = frozenset()
+        self._known = _Known(0.0, Pauses())
+        self._token: str | None = None
+        self._rivals_until = 0.0
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no attempt is under way, or about to be."""
+        return self.origins.in_flight == 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether every sender thread has something to do."""
+        return self.origins.free <= 0
+
+    def open(self) -> None:
+        """Begin to take callbacks from runs."""
+        self._closed = False
+
+    def close(self) -> None:
+        """Take no more."""
+        with self._lock:
+            self._closed = True
+
+    def take(self, origin: str) -> bool:
+        """Keep a sender free for ``origin``; False when there is no room, or others wait."""
+        with self._lock:
+            if self._closed or origin in self._waiting:
+                return False
+            if self.origins.room(origin, time.monotonic()) <= 0:
+                return False
+            self.origins.begin(origin)
+            return True
+
+    def claim(self) -> Claim:
+        """Return a claim of a first attempt.
+
+        Their token is one: no delivery has two first attempts, and one UPDATE ends many.
+        """
+        now = self.kernel.clock.now()
+        self._token = self._token or new_id(now)
+        return Claim(self._token, claim_end(self.kernel, now))
+
+    def give_back(self, origin: str) -> None:
+        """Take `take` back: there is no callback."""
+        with self._lock:
+            self.origins.withdraw(origin)
+
+    def share(self, lanes: Iterable[Lane], limit: int) -> dict[Lane, int]:
+        """Decide how many deliveries to claim from each lane, ``limit`` together."""
+        with self._lock:
+            return share(lanes, self.origins, limit, time.monotonic())
+
+    def claimed(
+        self, lanes: Iterable[Lane], shares: Mapping[Lane, int], found: ClaimedDeliveries
+    ) -> bool:
+        """Count what was claimed, and send it; True when another look may find more to claim.
+
+        An origin where as much was seen due as it had a share of, may have more waiting.
+        """
+        with self._lock:
+            for due in found.deliveries:
+                self.origins.begin(due.origin)
+            left = Counter({lane.origin: 0 for lane in lanes})
+            for lane, count in shares.items():
+                left[lane.origin] += count
+            left.subtract(found.seen)
+            if len(found.deliveries) < found.seen.total():
+                self._rivals_until = time.monotonic() + RIVAL_SECONDS
+            self._waiting = frozenset(origin for origin, count in left.items() if count <= 0)
+        for due in found.deliveries:
+            self.send(due)
+        return any(left[lane.origin] <= 0 for lane in shares)
+
+    def ahead(self) -> int:
+        """Return how many batches to look ahead, for `claim_due`: one, while nobody else claims."""
+        has_rivals = time.monotonic() < self._rivals_until
+        return random.randint(1, AHEAD) if has_rivals else 1  # noqa: S311 - no secret
+
+    def breakers(self) -> Breakers:
+        """Return the origins whose breakers are not closed."""
+        with self._lock:
+            now = time.monotonic()
+            return Breakers(self.origins.broken(now), self.origins.probing(now))
+
+    def end(self, origin: str, reason: str | None) -> bool:
+        """Count an attempt that has ended; True when others wait for its place."""
+        with self._lock:
+            self.origins.end(origin, reason, time.monotonic())
+            return bool(self._waiting)
+
+    def reservation(self) -> "Reservation":
+        """Return a place for callbacks of runs, one after another."""
+        return Reservation(self)
+
+    def sender(self, held: HeldOrder, origin: str) -> Sender | None:
+        """Return on whose behalf to send; None when that is paused, or cannot be known now."""
+        try:
+            known = self._learn(held.caller_id)
+        except DBAPIError:
+            return None
+        if known.pauses.hold(held.caller_id, origin):
+            return None
+        return known.senders[held.caller_id]
+
+    def _learn(self, caller_id: int) -> "_Known":
+        known = self._known
+        if time.monotonic() >= known.until:
+            with self.kernel.asking() as connection:
+                known = _Known(time.monotonic() + KNOWN_SECONDS, paused(connection))
+            self._known = known
+        if caller_id not in known.senders:
+            with self.kernel.asking() as connection:
+                known.senders |= senders_of(connection, {caller_id}, self.kernel.clock.now())
+        return known
+
+
+def _first_attempt(owed: OwedDelivery, claim: Claim, trace: Trace, sender: Sender) -> DueDelivery:
+    return DueDelivery(
+        id=owed.id,
+        order_id=owed.order_id,
+        caller_id=owed.caller_id,
+        origin=owed.origin,
+        url=owed.url,
+        body=owed.body,
+        created_at=owed.created_at,
+        attempt=1,
+        tries=1,
+        client_errors=0,
+        request_id=trace.request_id,
+        traceparent=trace.traceparent,
+        token=claim.token,
+        sender=sender,
+    )
+
+
+class Reservation:
+    """At most one sender thread, kept free until the callback is committed, or is not.
+
+    For one run after another.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._sender: Sender | None = None
+        self._origin: str | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        self.release()
+
+    def take(self, held: HeldOrder, origin: str) -> Claim | None:
+        """Keep a sender for this order's callback; None when it has to wait for its turn."""
+        self.release()
+        self._sender = self._desk.sender(held, origin)
+        if self._sender is None or not self._desk.take(origin):
+            return None
+        self._origin = origin
+        return self._desk.claim()
+
+    def send(self, owed: OwedDelivery, trace: Trace) -> bool:
+        """Send the callback if it was committed as claimed; False when it has to be claimed."""
+        if self._sender is None or owed.claim is None:
+            return False
+        self._origin = None
+        self._desk.send(_first_attempt(owed, owed.claim, trace, self._sender))
+        return True
+
+    def release(self) -> None:
+        """Take it back: there is no callback."""
+        if self._origin is not None:
+            self._desk.give_back(self._origin)
+            self._origin = None

@@ -1,0 +1,260 @@
+"""What people do with deliveries: redeliver one, replay many, pause and resume a host or a caller.
+
+A redelivery keeps its webhook-id and its bytes and starts a fresh schedule. Nothing here waits
+for a receiver: it only changes what is due.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Select, delete, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from kernel.db.columns import ID, first_id
+from kernel.db.states import DeliveryState
+from kernel.db.tables.orders import DELIVERIES, Attempt, Delivery, Pause, rowcount
+from kernel.delivery.breakers import Pauses
+from kernel.delivery.first_attempt import paused
+from kernel.errors import NotFound
+from kernel.runtime.kernel import Kernel
+
+BATCH = 500
+# What one query of a replay looks at, to find those that it is about.
+LOOKED_AT = 5000
+Told = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryFilter:
+    """Which deliveries; None means any. Times are those of the outcome they were made for."""
+
+    caller_id: int | None = None
+    state: DeliveryState | None = None
+    host: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """Return the filter as SQL conditions; ids are made with the time, so they are ranged."""
+        found = self.bounds()
+        if self.state is not None:
+            found.append(DELIVERIES.c.state == self.state)
+        if self.host is not None:
+            found.append(_at_host(self.host))
+        return found
+
+    def bounds(self) -> list[ColumnElement[bool]]:
+        """Return the conditions that an index on ids, or on callers and ids, answers by itself."""
+        found = []
+        if self.caller_id is not None:
+            found.append(DELIVERIES.c.caller_id == self.caller_id)
+        if self.since is not None:
+            found.append(DELIVERIES.c.id >= first_id(self.since))
+        if self.until is not None:
+            found.append(DELIVERIES.c.id < first_id(self.until))
+        return found
+
+
+def _at_host(host: str) -> ColumnElement[bool]:
+    """Match origins by host name, with any port or with the one given."""
+    exact: ColumnElement[bool] = DELIVERIES.c.origin.endswith("://" + host, autoescape=True)
+    return or_(exact, DELIVERIES.c.origin.contains(f"://{host}:", autoescape=True))
+
+
+def get_delivery(session: Session, caller_id: int | None, delivery_id: str) -> Delivery:
+    """Return the caller's delivery (anybody's when ``caller_id`` is None).
+
+    Raises NotFound for an unknown id and for another caller's, alike.
+    """
+    delivery = session.get(Delivery, delivery_id) if ID.fullmatch(delivery_id) else None
+    if delivery is None or caller_id not in (None, delivery.caller_id):
+        raise NotFound
+    return delivery
+
+
+def list_deliveries(session: Session, order_id: str) -> list[Delivery]:
+    """Return the order's deliveries."""
+    query = select(Delivery).where(Delivery.order_id == order_id).order_by(Delivery.id)
+    return list(session.scalars(query))
+
+
+def list_attempts(session: Session, delivery_ids: list[str]) -> dict[str, list[Attempt]]:
+    """Return the attempts of each of these deliveries, in order."""
+    found: dict[str, list[Attempt]] = {one: [] for one in delivery_ids}
+    query = select(Attempt).where(Attempt.delivery_id.in_(delivery_ids)).order_by(Attempt.id)
+    for attempt in session.scalars(query):
+        found[attempt.delivery_id].append(attempt)
+    return found
+
+
+def redeliver(kernel: Kernel, caller_id: int | None, delivery_id: str) -> bool:
+    """Make a delivery due now; False, changing nothing, while an attempt is in flight.
+
+    Raises NotFound.
+    """
+    with kernel.transaction() as session:
+        get_delivery(session, caller_id, delivery_id)
+        return _make_due(kernel, session, [delivery_id]) == 1
+
+
+def count(session: Session, wanted: DeliveryFilter) -> int:
+    """Return how many deliveries a replay of ``wanted`` would send again."""
+    query = select(func.count()).select_from(DELIVERIES)
+    return session.scalar(query.where(*_replayable(wanted))) or 0
+
+
+def replay(kernel: Kernel, wanted: DeliveryFilter, told: Told = lambda _: None) -> int:
+    """Make every delivery of ``wanted`` that is over due again, in batches of 500.
+
+    Returns how many; ``told`` is called with the running count after each batch. It goes through
+    the deliveries once, by id, so it ends however quickly they are over again.
+    """
+    done, place = 0, replay_from(kernel)
+    while place.after is not None:
+        made, place = replay_step(kernel, wanted, place)
+        done += made
+        if made:
+            told(done)
+    return done
+
+
+class Place(NamedTuple):
+    """How far a replay has come: on ids above ``after``, below ``until``; None when through."""
+
+    after: str | None
+    until: str
+
+
+def replay_from(kernel: Kernel) -> Place:
+    """Return where a replay begins that leaves out what comes to be from now on."""
+    return Place("", first_id(kernel.clock.now() + timedelta(milliseconds=1)))
+
+
+def replay_step(kernel: Kernel, wanted: DeliveryFilter, place: Place) -> tuple[int, Place]:
+    """Make up to 500 deliveries due; return how many, and where to go on.
+
+    Looks at `LOOKED_AT` rows at the most, so a step may find none and not be the last.
+    """
+    near = select(DELIVERIES.c.id).where(*wanted.bounds(), DELIVERIES.c.id < place.until)
+    near = near.where(DELIVERIES.c.id > (place.after or "")).order_by(DELIVERIES.c.id)
+    window = near.limit(LOOKED_AT).subquery()
+    page: Select[Any] = (
+        select(DELIVERIES.c.id)
+        .join(window, window.c.id == DELIVERIES.c.id)
+        .where(*_replayable(wanted))
+        .order_by(window.c.id)
+        .limit(BATCH)
+    )
+    with kernel.reading() as session:
+        ids = list(session.scalars(page))
+        full = len(ids) == BATCH
+        after = ids[-1] if full else session.scalar(near.offset(LOOKED_AT - 1).limit(1))
+    if not ids:
+        return 0, Place(after, place.until)
+    with kernel.transaction() as session:
+        return _make_due(kernel, session, ids), Place(after, place.until)
+
+
+def _replayable(wanted: DeliveryFilter) -> list[ColumnElement[bool]]:
+    """A replay is for what is over; what is pending comes anyway, and what is held is resumed."""
+    over = DELIVERIES.c.state.in_([DeliveryState.DELIVERED, DeliveryState.DEAD])
+    return [over, *wanted.conditions()]
+
+
+def _make_due(kernel: Kernel, session: Session, ids: list[str]) -> int:
+    now = kernel.clock.now()
+    changed = session.execute(
+        update(DELIVERIES)
+        .where(DELIVERIES.c.id.in_(ids), DELIVERIES.c.claim_token.is_(None))
+        .values(
+            state=DeliveryState.PENDING,
+            next_attempt_at=now,
+            created_at=now,
+            tries=0,
+            client_errors=0,
+            late=False,
+            finished_at=None,
+        )
+    )
+    return rowcount(changed)
+
+
+def pause(kernel: Kernel, *, host: str | None = None, caller_id: int | None = None) -> int:
+    """Hold what is owed to ``host`` (a name, or name:port) or for a caller, from now on.
+
+    Returns how many deliveries were held at once; later ones are held by the sweep, and none is
+    sent meanwhile. Pausing twice changes nothing. Attempts in flight go on.
+    """
+    row = {"host": host, "caller_id": caller_id, "created_at": kernel.clock.now()}
+    # A pause that is in force already stays as it is.
+    with suppress(IntegrityError), kernel.transaction() as session:
+        session.execute(insert(Pause).values(**row))
+    return hold_paused(kernel)
+
+
+def resume(kernel: Kernel, *, host: str | None = None, caller_id: int | None = None) -> int:
+    """Let deliveries go again; return how many were released, due now with a fresh schedule.
+
+    Raises NotFound when there is no such pause.
+    """
+    with kernel.transaction() as session:
+        removed = session.execute(
+            delete(Pause).where(Pause.host == host if host else Pause.caller_id == caller_id)
+        )
+    if rowcount(removed) == 0:
+        raise NotFound("that is not paused")
+    done = 0
+    resumed = Pauses(frozenset(filter(None, [host])), frozenset(filter(None, [caller_id])))
+    for lane in _lanes(kernel, DeliveryState.HELD, resumed):
+        while ids := _batch(kernel, *lane):
+            with kernel.transaction() as session:
+                done += _make_due(kernel, session, ids)
+    hold_paused(kernel)  # what another pause still holds
+    return done
+
+
+def list_pauses(session: Session) -> list[Pause]:
+    """Return every pause in force, the oldest first."""
+    return list(session.scalars(select(Pause).order_by(Pause.id)))
+
+
+def hold_paused(kernel: Kernel) -> int:
+    """Mark pending deliveries of paused hosts and callers as held; return how many."""
+    with kernel.reading() as session:
+        pauses = paused(session.connection())
+    if pauses == Pauses():
+        return 0
+    done, idle = 0, DELIVERIES.c.claim_token.is_(None)
+    for lane in _lanes(kernel, DeliveryState.PENDING, pauses):
+        while ids := _batch(kernel, *lane, idle):
+            with kernel.transaction() as session:
+                held = update(DELIVERIES).where(DELIVERIES.c.id.in_(ids), *lane, idle)
+                done += rowcount(session.execute(held.values(state=DeliveryState.HELD)))
+    return done
+
+
+def _lanes(kernel: Kernel, state: DeliveryState, pauses: Pauses) -> list[list[ColumnElement[bool]]]:
+    """Return the conditions of each lane of that state which these pauses hold.
+
+    Lanes are found by jumps through the index, so what else waits costs nothing.
+    """
+    columns = [DELIVERIES.c[name] for name in ("state", "late", "caller_id", "origin")]
+    with kernel.reading() as session:
+        # By the constant too: without it MariaDB reads the whole index instead of jumping.
+        found = session.execute(
+            select(*columns).where(DELIVERIES.c.state == state).group_by(*columns)
+        ).all()
+    return [
+        [column == value for column, value in zip(columns, row, strict=True)]
+        for row in found
+        if pauses.hold(row.caller_id, row.origin)
+    ]
+
+
+def _batch(kernel: Kernel, *conditions: ColumnElement[bool]) -> list[str]:
+    with kernel.reading() as session:
+        return list(session.scalars(select(DELIVERIES.c.id).where(*conditions).limit(BATCH)))

@@ -1,0 +1,1 @@
+"""Bytes in and out: strict JSON, order request, envelope, texts, signatures, trace ids."""

@@ -1,0 +1,1 @@
+"""An order's life outside a run: accepted, listed, cancelled, due."""

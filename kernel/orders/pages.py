@@ -1,0 +1,111 @@
+"""Pages of orders, newest first, each read from the end of an index however many orders there are.
+
+A lane is all orders of one state and one kind (of one caller, or of everybody): an index has them
+in the order of their ids. When a filter leaves the state or the kind open, the page is put
+together from the newest of each lane. There are six states, and few kinds.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import product
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Row, select, union_all
+from sqlalchemy.orm import Session
+
+from kernel.db.columns import Query, by_index, first_id
+from kernel.db.states import OrderState
+from kernel.db.tables.orders import ORDERS
+
+PAGE = 50
+MAX_PAGE = 200
+# What `order_summary` shows; nothing that may be large.
+_TIMES = ("created_at", "started_at", "finished_at")
+_PROGRESS = ("progress_current", "progress_total", "progress_note")
+_NAMES = ("id", "select_tag", "state", "callback_url", *_TIMES, *_PROGRESS, "error_code", "message")
+_SUMMARY = select(*(ORDERS.c[name] for name in _NAMES))
+
+
+@dataclass(frozen=True, slots=True)
+class OrderFilter:
+    """Which orders to list, newest first; ``before`` is the last id of the previous page.
+
+    Times are those of the orders' acceptance: ids are made with it, so they are ranges of ids.
+    """
+
+    state: str | None = None
+    select_tag: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    before: str | None = None
+    limit: int = PAGE
+
+    def ids(self) -> list[ColumnElement[bool]]:
+        """Return the ranges of ids as SQL conditions."""
+        found = []
+        if self.since is not None:
+            found.append(ORDERS.c.id >= first_id(self.since))
+        if self.until is not None:
+            found.append(ORDERS.c.id < first_id(self.until))
+        if self.before is not None:
+            found.append(ORDERS.c.id < self.before)
+        return found
+
+
+class _Lane(NamedTuple):
+    """Conditions, and the index that has what fulfils them in the order of ids."""
+
+    key: str
+    where: list[ColumnElement[bool]]
+
+    def newest(self, query: Query, limit: int) -> Query:
+        """Take the newest from the index. It has to be named: MariaDB would not jump to a cursor.
+
+        Nor to ``until``, where it takes most of the table to fulfil a filter: it would read all
+        that is newer.
+        """
+        query = by_index(query, ORDERS, self.key)
+        return query.where(*self.where).order_by(ORDERS.c.id.desc()).limit(limit)
+
+
+def list_orders(session: Session, caller_id: int | None, wanted: OrderFilter) -> Sequence[Row[Any]]:
+    """Return up to ``wanted.limit`` orders, newest first, for `order_summary`.
+
+    Those of one caller, or of everybody when ``caller_id`` is None.
+    """
+    limit, ids = min(wanted.limit, MAX_PAGE), wanted.ids()
+    lanes = [_Lane(key, [*where, *ids]) for key, where in _lanes(session, caller_id, wanted)]
+    if len(lanes) == 1:
+        return session.execute(lanes[0].newest(_SUMMARY, limit)).all()
+    newest = [lane.newest(select(ORDERS.c.id), limit).subquery() for lane in lanes]
+    if not newest:
+        return []
+    together = union_all(*(select(one) for one in newest)).subquery()
+    page = select(together).order_by(together.c.id.desc()).limit(limit).subquery()
+    found = _SUMMARY.join(page, page.c.id == ORDERS.c.id).order_by(page.c.id.desc())
+    return session.execute(found).all()
+
+
+def _lanes(session: Session, caller_id: int | None, wanted: OrderFilter) -> list[_Lane]:
+    """Return the lanes of a filter. When it leaves both state and kind open, all is one lane."""
+    owned = [] if caller_id is None else [ORDERS.c.caller_id == caller_id]
+    if wanted.state is None and wanted.select_tag is None:
+        return [_Lane("ix_orders_caller_id_id" if owned else "PRIMARY", owned)]
+    if wanted.select_tag is None and not owned:
+        return [_Lane("ix_orders_state_id", [ORDERS.c.state == wanted.state])]
+    states = list(OrderState) if wanted.state is None else [wanted.state]
+    tags = [wanted.select_tag] if wanted.select_tag else _tags(session, owned, wanted.state)
+    index = f"ix_orders_{'caller_id_' if owned else ''}state_select_tag_id"
+    return [
+        _Lane(index, [*owned, ORDERS.c.state == state, ORDERS.c.select_tag == tag])
+        for state, tag in product(states, tags)
+    ]
+
+
+def _tags(session: Session, owned: list[ColumnElement[bool]], state: str | None) -> Sequence[str]:
+    """Return the kinds that a caller's orders of a state have, by jumps through the index."""
+    # Grouped by what is constant, too: without it MariaDB reads the whole index.
+    key = (ORDERS.c.caller_id, ORDERS.c.state, ORDERS.c.select_tag)
+    kinds = select(ORDERS.c.select_tag).where(*owned, ORDERS.c.state == state).group_by(*key)
+    return session.scalars(kinds).all()

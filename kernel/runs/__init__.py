@@ -1,0 +1,1 @@
+"""One run from claim to commit: claim, execute, finish; fence and leases."""

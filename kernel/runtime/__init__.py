@@ -1,0 +1,1 @@
+"""What one process holds (`Kernel`), counts and traces, and what is checked before it starts."""

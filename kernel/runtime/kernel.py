@@ -1,0 +1,267 @@
+"""class Kernel: everything that varies, in one object, and the only place that commits.
+
+Nothing lives in module globals, so two kernels can stand side by side in one process.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple, Protocol, Self
+
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.orm import Session
+
+from kernel.callers.key_usage import KeyUses
+from kernel.config.settings import Settings, load
+from kernel.db.clock import Clock, read_clock
+from kernel.db.engine import READ_ONLY, make_engine
+from kernel.db.states import Callback, Claim, Outcome, OwedDelivery
+from kernel.db.tables.orders import HeldOrder, Order
+from kernel.errors import ConfigurationError, Unavailable
+from kernel.formats.order_request import callback_body
+from kernel.handlers import Handlers, Run, load_handlers
+from kernel.runtime.metrics import Metrics
+from kernel.runtime.tracing import Tracer, make_tracer
+from kernel.transport.addresses import CallbackPolicy, origin_of
+from kernel.transport.backoff import RetryPolicy
+from kernel.transport.client import Response, Transport
+
+# The newest migration this code needs. An older schema is refused, a newer one accepted.
+SCHEMA = "0004"
+
+# MariaDB's and MySQL's error number.
+NO_SUCH_TABLE = 1146
+
+
+# Takes an order and its callback's origin, and claims the first attempt if it can be made at once.
+Reserve = Callable[[HeldOrder, str], Claim | None]
+
+
+def no_claim(_held: HeldOrder, _origin: str) -> None:
+    """Leave the callback to whoever claims it first."""
+
+
+class Engines(NamedTuple):
+    """A process's engines; SQLite has one for all three.
+
+    ``single``: each statement is a transaction of its own. ``running``: runs of handlers, whose
+    transactions alone may be silent for long.
+    """
+
+    pid: int
+    writing: Engine
+    single: Engine
+    running: Engine
+
+
+class Poster(Protocol):
+    """The seam to the outside world: `kernel.transport.client.Transport`, or a fake in tests."""
+
+    def post(
+        self, url: str, headers: dict[str, str], body: bytes, policy: CallbackPolicy
+    ) -> Response:
+        """POST and return the answer, or raise TransportError(reason)."""
+        ...
+
+    def close(self) -> None:
+        """Close what is kept open."""
+        ...
+
+
+class Kernel:
+    """Settings, handlers, database, transport and clock, held together.
+
+    ``handlers`` and ``transport`` default to what the settings say. Cheap to build: the engine
+    and the transport come with their first use, which must be after the last fork.
+    ``read_timeout``: seconds to wait for a database server that has stopped answering; long
+    enough for a handler's longest statement.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        handlers: Handlers | None = None,
+        transport: Poster | None = None,
+        read_timeout: int = 300,
+    ) -> None:
+        self.settings = settings
+        self._read_timeout = read_timeout
+        self.handlers = load_handlers(settings.handlers) if handlers is None else handlers
+        self.clock = Clock(lambda: read_clock(self.engine))
+        # The runs this process is executing, by order id; their leases are kept alive.
+        self.running: dict[str, Run] = {}
+        # Orders and runs that could not be handed back, for the database was away; tried again.
+        self.owed: dict[str, int] = {}
+        # Set when the worker shuts down and the grace time is over: hand back, claim nothing.
+        self.stopping = threading.Event()
+        # What this process has counted.
+        self.metrics = Metrics()
+        # Which API keys it has seen in use.
+        self.key_uses = KeyUses()
+        # What else ends with this kernel.
+        self.on_close: list[Callable[[], None]] = []
+        self._given_transport = transport
+        self._engines: Engines | None = None
+        self._lock = threading.Lock()
+
+    @classmethod
+    def from_env(cls, read_timeout: int = 300) -> Self:
+        """Build a kernel from KERNEL_* and kernel.toml. Raises ConfigurationError."""
+        return cls(load(), read_timeout=read_timeout)
+
+    @property
+    def engine(self) -> Engine:
+        """The database engine of this process; a forked child never touches its parent's."""
+        return self.engines.writing
+
+    @property
+    def engines(self) -> Engines:
+        """The engines of this process, made after the fork."""
+        if self._engines is None or self._engines.pid != os.getpid():
+            with self._lock:
+                if self._engines is None or self._engines.pid != os.getpid():
+                    self._engines = self._make_engines()
+        return self._engines
+
+    def _make_engines(self) -> Engines:
+        url, timeout = self.settings.database_url.get_secret_value(), self._read_timeout
+        try:
+            writing = make_engine(url, timeout, brief=True)
+            if writing.dialect.name == "sqlite":
+                return Engines(os.getpid(), writing, writing, writing)
+            single = make_engine(url, timeout, autocommit=True)
+            return Engines(os.getpid(), writing, single, make_engine(url, timeout))
+        except ArgumentError as error:
+            raise ConfigurationError(f"KERNEL_DATABASE_URL: {error}") from None
+
+    @cached_property
+    def transport(self) -> Poster:
+        """What POSTs callbacks."""
+        if self._given_transport is not None:
+            return self._given_transport
+        ca = self.settings.callback_ca_file
+        return Transport(
+            timeout=self.settings.callback_timeout, ca_file=None if ca is None else str(ca)
+        )
+
+    @cached_property
+    def tracer(self) -> Tracer:
+        """Where spans go."""
+        return make_tracer(self.settings)
+
+    @cached_property
+    def callback_policy(self) -> CallbackPolicy:
+        """Which callback addresses are open to every caller. Raises ConfigurationError."""
+        try:
+            return CallbackPolicy.from_strings(
+                self.settings.callback_allow_nets, self.settings.callback_allow_hosts
+            )
+        except ValueError as error:
+            raise ConfigurationError(f"KERNEL_CALLBACK_ALLOW_*: {error}") from None
+
+    @cached_property
+    def retry_policy(self) -> RetryPolicy:
+        """When a failed callback is tried again."""
+        return RetryPolicy(
+            schedule=self.settings.callback_schedule,
+            max_client_errors=self.settings.callback_client_errors,
+            give_up_after=timedelta(days=self.settings.callback_give_up_days).total_seconds(),
+        )
+
+    @property
+    def lease(self) -> timedelta:
+        """How long a claim holds without being renewed."""
+        return timedelta(seconds=self.settings.lease_seconds)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """Open a session, commit when the block ends well, roll back when it raises.
+
+        Keep it short, and never open across network I/O.
+        """
+        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def statements(self) -> Iterator[Connection]:
+        """Open a transaction like `transaction`, for hot paths: Core alone, no ORM session."""
+        with self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def single(self) -> Iterator[Connection]:
+        """Open a connection for one writing statement: its own transaction, without a COMMIT."""
+        if self.engines.single is self.engine:
+            with self.statements() as connection:
+                yield connection
+        else:
+            with self.engines.single.connect() as connection:
+                yield connection
+
+    @contextmanager
+    def asking(self) -> Iterator[Connection]:
+        """Open a connection that only reads, like `reading`, without an ORM session."""
+        with self.engines.single.connect() as connection:
+            yield connection.execution_options(**{READ_ONLY: True})
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """Open a session that only reads. On SQLite it does not wait for a writer."""
+        with Session(self.engines.single) as session:
+            session.connection(execution_options={READ_ONLY: True})
+            yield session
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """Hold one database connection, for a run whose row names the connection it uses."""
+        with self.engines.running.connect() as connection:
+            yield connection
+
+    def finish(
+        self, session: Session, held: HeldOrder, outcome: Outcome, reserve: Reserve = no_claim
+    ) -> OwedDelivery | None:
+        """Finish an order in ``session``'s transaction; see `Order.finish` for what it returns.
+
+        ``reserve`` says whether this process sends the callback itself, as soon as it is owed.
+        """
+        now = self.clock.now()
+        origin = origin_of(held.callback_url)
+        callback = Callback(origin, callback_body(held, outcome, now), reserve(held, origin))
+        return Order.finish(session, held, outcome, callback, now)
+
+    def check_schema(self) -> None:
+        """Refuse a database that cannot be reached or is behind this code's migrations.
+
+        Raises Unavailable when it cannot be reached, ConfigurationError when it is behind.
+        """
+        url = self.engine.url
+        if url.get_backend_name() == "sqlite" and not Path(url.database or ".").exists():
+            raise ConfigurationError(f"there is no database {url.database}: run `kernel migrate`")
+        try:
+            with self.reading() as session:
+                found = session.scalar(text("SELECT version_num FROM alembic_version"))
+        except DBAPIError as error:
+            number = getattr(error.orig, "args", (None,))[0]
+            if "no such table" not in str(error.orig) and number != NO_SUCH_TABLE:
+                raise Unavailable(f"the database does not answer: {error.orig}") from error
+            found = None
+        if found is None or found < SCHEMA:
+            raise ConfigurationError(
+                f"the database is at migration {found or 'none'} and this code needs {SCHEMA}: "
+                "run `kernel migrate`"
+            )
+
+    def close(self) -> None:
+        """Close the pooled connections of this process."""
+        while self.on_close:
+            self.on_close.pop()()
+        if self._engines is not None and self._engines.pid == os.getpid():
+            for engine in self._engines[1:]:
+                engine.dispose()
+        if "transport" in self.__dict__:
+            self.transport.close()

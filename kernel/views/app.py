@@ -1,0 +1,89 @@
+"""The Flask application: every blueprint, put together for one kernel."""
+
+import logging
+from functools import partial
+
+from flask import Blueprint, Flask, redirect, url_for
+
+from kernel.errors import Unavailable
+from kernel.runtime import startup
+from kernel.runtime.kernel import Kernel
+from kernel.views.api import api_blueprint
+from kernel.views.dashboard.blueprint import dashboard_blueprint
+from kernel.views.health import health_blueprint
+from kernel.views.http.errors import install
+from kernel.views.http.gate import Gate
+from kernel.views.http.tracking import track
+from kernel.views.metrics import metrics_blueprint
+from kernel.views.openapi.document import document
+from kernel.views.openapi.routes import docs_blueprint, document_blueprint
+from kernel.views.order_page import Ordered
+from kernel.views.original import original_blueprint
+from kernel.worker.celery_app import TOGETHER, Broker
+from kernel.worker.publisher import Hints
+
+log = logging.getLogger(__name__)
+
+
+def create_app(kernel: Kernel, hints: Hints | None = None) -> Flask:
+    """Build the WSGI application for ``kernel``: the API, the original's addresses, health.
+
+    ``hints`` is told of accepted orders; by default it is the broker of the settings.
+    Raises ConfigurationError for what would lose data later (see `kernel.runtime.startup`). While
+    the database does not answer, requests are answered 503.
+    """
+    _check(kernel)
+    app = Flask("kernel", static_folder=None)
+    told = Broker(kernel, TOGETHER) if hints is None else hints
+    track(app, kernel)
+    app.register_blueprint(create_blueprint(kernel, hints=told))
+    app.register_blueprint(health_blueprint(kernel, told))
+    app.register_blueprint(metrics_blueprint(kernel, told))
+    if kernel.settings.dashboard != "off":
+        app.add_url_rule("/", "root", lambda: redirect(url_for("kernel.dashboard.overview")))
+    install(app, kernel.settings.language)
+    return app
+
+
+def _check(kernel: Kernel) -> None:
+    """Check database and broker. A database that is away is no reason not to start.
+
+    gunicorn ends altogether when a new process of it cannot start: one that is replaced during
+    an outage would take the whole API down, and nobody would start it again.
+    """
+    try:
+        warnings = startup.check(kernel)
+    except Unavailable as error:
+        warnings = [f"{error.message}; answering 503 until it does"]
+    for warning in warnings:
+        log.warning(warning)
+
+
+def create_blueprint(kernel: Kernel, name: str = "kernel", hints: Hints | None = None) -> Blueprint:
+    """Build a blueprint with the API (``/v1/...``), the original's addresses (``/test/...``) and
+    the operators' dashboard (``/dashboard``).
+
+    Mount it in a Flask application of your own, with a name of its own for a second kernel::
+
+        app.register_blueprint(create_blueprint(first))
+        app.register_blueprint(create_blueprint(second, "second"), url_prefix="/second")
+
+    It brings its own error answers, body limit and authentication, and touches nothing outside.
+    Start a worker for each kernel. Raises ConfigurationError for settings that cannot work.
+    """
+    kernel.callback_policy  # noqa: B018 - read now: a malformed rule stops the start, no order
+    told = Broker(kernel, TOGETHER) if hints is None else hints
+    blueprint = Blueprint(name, __name__)
+    track(blueprint, kernel)
+    Gate(kernel).stand_before(blueprint)
+    ordered = Ordered(kernel)
+    blueprint.register_blueprint(api_blueprint(kernel, told, ordered))
+    blueprint.register_blueprint(ordered.blueprint)
+    blueprint.register_blueprint(original_blueprint(kernel, told))
+    described = partial(document, kernel.handlers)
+    blueprint.register_blueprint(document_blueprint(kernel, described))
+    blueprint.register_blueprint(docs_blueprint(kernel, described))
+    if kernel.settings.dashboard != "off":
+        blueprint.register_blueprint(dashboard_blueprint(kernel, told))
+    install(blueprint, kernel.settings.language)
+    return blueprint

@@ -1,0 +1,216 @@
+"""Callbacks owed and sent: found by filter, sent again one by one or many at once, paused."""
+
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+from flask import Response, request
+from werkzeug.exceptions import BadRequest
+
+from kernel.db.columns import ID, time_of
+from kernel.db.states import OVER, DeliveryState
+from kernel.db.tables.orders import Caller
+from kernel.delivery.redeliver import (
+    DeliveryFilter,
+    Place,
+    pause,
+    redeliver,
+    replay_from,
+    replay_step,
+    resume,
+)
+from kernel.errors import NotFound
+from kernel.formats.order_request import rfc3339
+from kernel.insight.delivery_search import PAGE, Cursor, page, reach
+from kernel.runtime.kernel import Kernel
+from kernel.views.dashboard.frame import Frame
+from kernel.views.dashboard.query import caller_ids, moment, read, word
+from kernel.views.http.sessions import Visitor
+
+# A replay of many goes on in steps of this length, each a request of its own.
+STEP_SECONDS = 1.0
+# Where a pause may have been made; the answer leads back there.
+BACK = ("overview", "deliveries", "callers")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The fields of the search, as given and as understood."""
+
+    given: dict[str, str]
+    wanted: DeliveryFilter
+    wrong: list[str]
+    # By id.
+    callers: dict[int, str]
+
+    @property
+    def narrowed(self) -> bool:
+        """Tell whether anything but a state narrows the list."""
+        return any(value for name, value in self.given.items() if name != "state")
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """The fields that were given, for an address."""
+        return {name: value for name, value in self.given.items() if value}
+
+
+def read_query(kernel: Kernel) -> Asked:
+    """Read the query string."""
+    with kernel.asking() as connection:
+        callers = caller_ids(connection)
+    readers = {
+        "state": ("state", DeliveryState),
+        "host": ("host", word),
+        "caller": ("caller_id", callers.__getitem__),
+        "since": ("since", moment),
+        "until": ("until", moment),
+    }
+    given, values, wrong = read(readers)
+    names = {caller_id: name for name, caller_id in callers.items()}
+    return Asked(given, DeliveryFilter(**values), wrong, names)
+
+
+def delivery_pages(frame: Frame) -> None:
+    """Add the pages to ``frame``."""
+    _listing(frame)
+    _replaying(frame)
+    _pausing(frame)
+
+
+def _listing(frame: Frame) -> None:
+    kernel = frame.kernel
+
+    @frame.page("/deliveries")
+    def deliveries(visitor: Visitor) -> Response:
+        asked = read_query(kernel)
+        found = None
+        if not asked.wrong:
+            with kernel.reading() as session:
+                found = page(session, asked.wanted, _cursor(), PAGE)
+        looked_to = None
+        if found and found.next and not found.complete:
+            looked_to = found.next.finished_at or time_of(found.next.id)
+        return frame.render(
+            "deliveries.html",
+            asked=asked,
+            found=found,
+            looked_to=looked_to,
+            older=None if found is None or found.next is None else _written(found.next),
+            paged="before" in request.args,
+            states=list(DeliveryState),
+        )
+
+    @frame.change("/deliveries/<delivery_id>/redeliver")
+    def redeliver_delivery(visitor: Visitor, delivery_id: str) -> Response:
+        changed = redeliver(kernel, None, delivery_id)
+        said = "done_redelivered" if changed else "done_in_flight"
+        return frame.back("deliveries", said, **read_query(kernel).fields)
+
+
+def _cursor() -> Cursor | None:
+    """Read where the page begins; what is no cursor begins at the newest."""
+    end, _, id = request.args.get("before", "").rpartition("~")
+    try:
+        return Cursor(id, moment(end) if end else None) if ID.fullmatch(id) else None
+    except ValueError:
+        return None
+
+
+def _written(cursor: Cursor) -> str:
+    end = "" if cursor.finished_at is None else f"{rfc3339(cursor.finished_at)}~"
+    return end + cursor.id
+
+
+def _replaying(frame: Frame) -> None:
+    kernel = frame.kernel
+
+    @frame.page("/deliveries/replay")
+    def replay(visitor: Visitor) -> Response:
+        asked = read_query(kernel)
+        if asked.wanted.state not in (None, *OVER):
+            asked = replace(asked, wrong=[*asked.wrong, "state"])
+        found = None if asked.wrong or "count" not in request.args else reach(kernel, asked.wanted)
+        place = replay_from(kernel)
+        return frame.render("replay.html", asked=asked, found=found, place=place, over=OVER)
+
+    @frame.change("/deliveries/replay")
+    def replay_all(visitor: Visitor) -> Response:
+        asked, place, sent = read_query(kernel), _place(), _number("sent")
+        if asked.wrong or asked.wanted.state not in (None, *OVER):
+            raise BadRequest
+        deadline = time.monotonic() + STEP_SECONDS
+        while True:
+            made, place = replay_step(kernel, asked.wanted, place)
+            sent += made
+            if place.after is None or time.monotonic() > deadline:
+                break
+        if place.after is None:
+            return frame.back("replayed", sent=sent, **asked.fields)
+        reached = time_of(place.after) if place.after else None
+        total = request.form.get("total", "")
+        known: dict[str, Any] = {"place": place, "sent": sent, "reached": reached, "total": total}
+        return frame.render("replaying.html", 200, asked=asked, **known)
+
+    @frame.page("/deliveries/replayed")
+    def replayed(visitor: Visitor) -> Response:
+        sent = request.args.get("sent", "")
+        asked = read_query(kernel)
+        return frame.render("replayed.html", asked=asked, sent=int(sent) if sent.isdigit() else 0)
+
+
+def _place() -> Place:
+    """Read from the form how far a replay has come."""
+    after, until = request.form.get("after", ""), request.form.get("until_id", "")
+    if not ID.fullmatch(until) or (after and not ID.fullmatch(after)):
+        raise BadRequest
+    return Place(after, until)
+
+
+def _number(name: str) -> int:
+    given = request.form.get(name, "0")
+    return int(given) if given.isascii() and given.isdigit() and len(given) < 12 else 0
+
+
+def _pausing(frame: Frame) -> None:
+    kernel = frame.kernel
+
+    @frame.change("/pauses/host")
+    def pause_host(visitor: Visitor) -> Response:
+        pause(kernel, host=_host())
+        return _back(frame, "done_paused")
+
+    @frame.change("/pauses/host/resume")
+    def resume_host(visitor: Visitor) -> Response:
+        return _resumed(frame, host=_host())
+
+    @frame.change("/pauses/caller/<int:caller_id>")
+    def pause_caller(visitor: Visitor, caller_id: int) -> Response:
+        with kernel.reading() as session:
+            if session.get(Caller, caller_id) is None:
+                raise NotFound
+        pause(kernel, caller_id=caller_id)
+        return _back(frame, "done_paused")
+
+    @frame.change("/pauses/caller/<int:caller_id>/resume")
+    def resume_caller(visitor: Visitor, caller_id: int) -> Response:
+        return _resumed(frame, caller_id=caller_id)
+
+
+def _host() -> str:
+    try:
+        return word(request.values.get("host", "").strip())
+    except ValueError:
+        raise BadRequest from None
+
+
+def _resumed(frame: Frame, **what: Any) -> Response:
+    try:
+        resume(frame.kernel, **what)
+    except NotFound:  # somebody else was faster
+        return _back(frame, "done_not_paused")
+    return _back(frame, "done_resumed")
+
+
+def _back(frame: Frame, said: str) -> Response:
+    back = request.args.get("back", "")
+    return frame.back(back if back in BACK else "deliveries", said)

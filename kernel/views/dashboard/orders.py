@@ -1,0 +1,105 @@
+"""The list of orders: tabs by state, filters in the address, pages by cursor."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from flask import Response, request
+from sqlalchemy import select
+
+from kernel.db.columns import ID, time_of
+from kernel.db.states import OrderState
+from kernel.db.tables.orders import SelectTag
+from kernel.insight.cached import Fresh
+from kernel.insight.order_search import COUNTED, Cursor, Found, Wanted, count_states, find
+from kernel.views.dashboard import query
+from kernel.views.dashboard.frame import Frame
+from kernel.views.http.sessions import Visitor
+
+MAX_TEXT = 200
+# Names offered beside a field; whoever has more types them.
+OFFERED = 200
+
+
+@dataclass
+class Asked:
+    """The query of the list, as given and as understood."""
+
+    given: dict[str, str]
+    wanted: Wanted = field(default_factory=Wanted)
+    cursor: Cursor = field(default_factory=Cursor)
+    # Fields that make no sense: nothing is shown rather than too much.
+    wrong: list[str] = field(default_factory=list)
+
+    @property
+    def filtered(self) -> bool:
+        """Tell whether anything but a state narrows the list."""
+        return any(value for name, value in self.given.items() if name != "state")
+
+
+def order_pages(frame: Frame) -> None:
+    """Add the list to ``frame``."""
+
+    def count() -> Mapping[str, int]:
+        with frame.kernel.asking() as connection:
+            return count_states(connection)
+
+    counts = Fresh(count)
+
+    @frame.page("/orders")
+    def orders(visitor: Visitor) -> Response:
+        with frame.kernel.asking() as connection:
+            callers = query.caller_ids(connection)
+            asked = read_query(callers)
+            found = Found([]) if asked.wrong else find(connection, asked.wanted, asked.cursor)
+            tags = sorted({*connection.scalars(_TAGS), *frame.kernel.handlers})
+        return frame.render(
+            "orders.html",
+            asked=asked,
+            found=found,
+            looked_back_to=_looked_back_to(found),
+            states=list(OrderState),
+            counts=counts.read(),
+            counted=COUNTED,
+            callers={caller_id: name for name, caller_id in callers.items()},
+            tags=tags[:OFFERED],
+        )
+
+
+def read_query(callers: dict[str, int]) -> Asked:
+    """Read the query string; what cannot be understood is named in ``wrong``."""
+    given, wanted, wrong = query.read(
+        {
+            "state": ("state", OrderState),
+            "tag": ("select_tag", query.word),
+            "caller": ("caller_id", callers.__getitem__),
+            "host": ("host", query.word),
+            "since": ("since", query.moment),
+            "until": ("until", query.moment),
+            "q": ("text", _text),
+        }
+    )
+    cursor = Cursor(before=_id("before"), after=_id("after"))
+    return Asked(given, Wanted(**wanted), cursor, wrong)
+
+
+def _id(name: str) -> str | None:
+    """Return a cursor of the address; one that is no id begins at the newest."""
+    given = request.args.get(name, "")
+    return given if ID.fullmatch(given) else None
+
+
+def _text(given: str) -> str:
+    if len(given) > MAX_TEXT or "\0" in given or not given.isprintable():
+        raise ValueError(given)
+    return given
+
+
+def _looked_back_to(found: Found) -> datetime | None:
+    """Return how far back a search came that stopped before its end."""
+    if found.looked_at is None or found.older is None:
+        return None
+    return time_of(found.older)
+
+
+_TAGS = select(SelectTag.tag).order_by(SelectTag.tag).limit(OFFERED)

@@ -1,0 +1,71 @@
+"""The overview: how everything is right now, and how it went."""
+
+from dataclasses import dataclass
+
+from flask import Response, request
+from sqlalchemy import select
+
+from kernel.db.states import OrderState
+from kernel.db.tables.orders import Caller
+from kernel.delivery.redeliver import list_pauses
+from kernel.insight import hosts as receivers
+from kernel.insight.backlog import LIMIT
+from kernel.insight.cached import Fresh
+from kernel.insight.counts import Counts, counts
+from kernel.insight.hosts import Host, hosts
+from kernel.insight.order_search import COUNTED
+from kernel.insight.processes import Process, processes
+from kernel.insight.trends import Span, Trends
+from kernel.runtime.kernel import Kernel
+from kernel.views.dashboard.frame import Frame
+from kernel.views.http.sessions import Visitor
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """How everything is at one moment."""
+
+    counts: Counts
+    processes: list[Process]
+    hosts: list[Host]
+    more_hosts: int
+    # The names of callers for whom nothing is sent, by their ids.
+    paused_callers: dict[int, str]
+
+    @property
+    def workers(self) -> int:
+        """How many processes that run handlers are alive."""
+        return sum(one.alive and one.kind == "worker" for one in self.processes)
+
+
+def overview_pages(frame: Frame) -> None:
+    """Add the page to ``frame``."""
+    trends = Trends(frame.kernel)
+    fresh = Fresh(lambda: look(frame.kernel))
+
+    @frame.page("/")
+    def overview(visitor: Visitor) -> Response:
+        wanted = request.args.get("span")
+        span = Span.DAY if wanted == Span.DAY else Span.HOUR
+        if "done" in request.args:  # what a person has just changed is to be seen at once
+            fresh.forget()
+        return frame.render(
+            "overview.html",
+            overview=fresh.read(),
+            trend=trends.read(span),
+            states=list(OrderState),
+            counted=COUNTED,
+            limit=LIMIT,
+            host_limit=receivers.LIMIT,
+        )
+
+
+def look(kernel: Kernel) -> Now:
+    """Look at everything, by two dozen short queries."""
+    at_work = processes(kernel)
+    found, more = hosts(kernel, [one for one in at_work if one.alive])
+    with kernel.reading() as session:
+        paused = {one.caller_id for one in list_pauses(session)} - {None}
+        names = session.execute(select(Caller.id, Caller.name).where(Caller.id.in_(paused)))
+        callers = {row.id: row.name for row in names} if paused else {}
+    return Now(counts(kernel), at_work, found, more, callers)

@@ -1,0 +1,79 @@
+"""Errors of the dashboard as pages: what happened, in the visitor's language, and what to do."""
+
+import logging
+
+from flask import Response, request
+from pymysql.err import MySQLError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from werkzeug.exceptions import HTTPException
+
+from kernel import errors
+from kernel.formats.texts import TEXTS as MESSAGES
+from kernel.views.dashboard.entry import Entry
+from kernel.views.dashboard.frame import Frame
+from kernel.views.html.rendering import is_fragment
+from kernel.views.http.errors import DATABASE_ERRORS, HTTP_CODES, is_away, status_of
+from kernel.views.http.tracking import trace_of_request
+
+log = logging.getLogger(__name__)
+
+
+def install(frame: Frame, entry: Entry) -> None:
+    """Answer every error raised below ``frame`` with a page."""
+
+    def on_kernel_error(error: errors.KernelError) -> Response:
+        if isinstance(error, errors.Unauthenticated):
+            return _ask_for_key(entry)
+        if status_of(error) == 500:
+            return on_bug(error)
+        retry_after = error.data.get("retry_after")
+        code = str(error.data.get("page", error.code))
+        answer = problem(frame, status_of(error), code, retry_after)
+        if retry_after is not None:
+            answer.headers["Retry-After"] = str(retry_after)
+        return answer
+
+    def on_http_error(error: HTTPException) -> Response:
+        status = error.code or 500
+        code = "page_not_found" if status == 404 else HTTP_CODES.get(status, "bad_request")
+        return problem(frame, status, code)
+
+    def on_database_error(error: DBAPIError | MySQLError | PoolTimeout) -> Response:
+        if not is_away(error):
+            return on_bug(error)
+        return problem(frame, 503, "unavailable", 2)
+
+    def on_bug(error: Exception) -> Response:
+        log.error("bug in a page", exc_info=error)
+        return problem(frame, 500, "internal_error")
+
+    handle = frame.blueprint.register_error_handler
+    handle(errors.KernelError, on_kernel_error)
+    handle(HTTPException, on_http_error)
+    for kind in DATABASE_ERRORS:
+        handle(kind, on_database_error)
+    handle(Exception, on_bug)
+
+
+def problem(frame: Frame, status: int, code: str, retry_after: int | None = None) -> Response:
+    """Render the page of an error. ``code`` is a text of the pages, or one of the API's."""
+    return frame.render(
+        "problem.html",
+        status,
+        code=code,
+        message=MESSAGES.get(code),
+        retry_after=retry_after,
+        request_id=trace_of_request().request_id,
+        number=status,
+    )
+
+
+def _ask_for_key(entry: Entry) -> Response:
+    """Show the sign-in form in place of the page; a script that polls loads the page anew."""
+    back = request.full_path.rstrip("?") if request.method == "GET" else ""
+    answer = entry.form(401, "ask_for_key", request.script_root + back if back else "")
+    answer.headers["WWW-Authenticate"] = 'Bearer realm="kernel"'
+    if is_fragment():
+        answer.headers["HX-Refresh"] = "true"
+    return answer

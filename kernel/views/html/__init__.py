@@ -1,0 +1,1 @@
+"""What pages are made of: templates, texts, static files, numbers and times in words."""

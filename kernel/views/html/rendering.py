@@ -1,0 +1,191 @@
+"""HTML for people: templates, files beside them, language and theme, and the headers that guard.
+
+Everything a page loads comes from this process; scripts and styles are files, never inline. An
+environment of our own renders, so an application that mounts us can change nothing in it.
+"""
+
+import hashlib
+from datetime import datetime
+from functools import cache
+from mimetypes import guess_type
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Response, request, url_for
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from werkzeug.exceptions import NotFound
+from werkzeug.security import safe_join
+
+from kernel.formats.texts import Language
+from kernel.runtime.kernel import Kernel
+from kernel.views.html import wording
+from kernel.views.http.origin import is_https, refuse_other_sites
+
+HERE = Path(__file__).resolve().parent
+STATIC = HERE / "static"
+CSP = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "connect-src 'self'",
+        "img-src 'self' data:",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+    )
+)
+GUARDED = {
+    "Content-Security-Policy": CSP,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+LANGUAGE_COOKIE, THEME_COOKIE = "kernel-language", "kernel-theme"
+LANGUAGES: dict[str, Language] = {"en": "en", "zh": "zh"}
+THEMES = ("auto", "light", "dark")
+YEAR = 365 * 86_400
+FORM_BYTES = 65_536
+
+
+class Html:
+    """Renders pages for one blueprint, and serves what they need beside the HTML."""
+
+    def __init__(self, blueprint: Blueprint, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self.environment = Environment(
+            loader=FileSystemLoader(HERE / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self.environment.globals.update(
+            url=url_for, asset=asset, here=here, here_if_page=here_if_page
+        )
+        self.environment.filters.update(wording.FILTERS)
+        blueprint.after_request(_guard)
+        blueprint.add_url_rule(
+            "/static/<version>/<path:name>", "asset", _serve, provide_automatic_options=False
+        )
+        blueprint.add_url_rule(
+            "/preferences",
+            "preferences",
+            _remember,
+            methods=["POST"],
+            provide_automatic_options=False,
+        )
+
+    def render(self, template: str, status: int = 200, **context: Any) -> Response:
+        """Render ``template`` in the visitor's language; a polled fragment of it when asked."""
+        chosen = language(self._kernel.settings.language)
+        fragment = is_fragment()
+        context |= {
+            "lang": chosen,
+            "theme": request.cookies.get(THEME_COOKIE, "auto"),
+            "t": wording.Wording(chosen),
+            "now": self.now(),
+            "fragment": fragment,
+        }
+        body = self.environment.get_template(template).render(context)
+        return Response(body, status, mimetype="text/html")
+
+    def now(self) -> datetime:
+        """The database's time, or this host's while the database cannot be asked."""
+        try:
+            return self._kernel.clock.now()
+        except Exception:  # noqa: BLE001 - a page about the outage needs a time, not the time
+            return wording.host_time()
+
+
+def language(default: Language) -> Language:
+    """Return the language to answer in: the one chosen, else the browser's, else the setting's."""
+    chosen = request.cookies.get(LANGUAGE_COOKIE) or request.accept_languages.best_match(
+        ["en", "zh"]
+    )
+    return LANGUAGES.get(chosen or "", default)
+
+
+def is_fragment() -> bool:
+    """Tell whether a script asks for the live part of a page alone."""
+    return request.headers.get("HX-Request") == "true"
+
+
+def here(**changed: Any) -> str:
+    """Return the address of this page with some of its query changed; None leaves one out."""
+    values = dict(request.view_args or {})
+    # What begins with _ would be an order to url_for: another scheme, another host.
+    query = {n: v for n, v in request.args.items() if n[:1] != "_" and n not in values} | changed
+    kept = {name: value for name, value in query.items() if value not in (None, "")}
+    kept.pop("endpoint", None)
+    return url_for(str(request.endpoint), **(values | kept))
+
+
+def here_if_page() -> str:
+    """Return the address of this page; nothing for the answer to a form."""
+    return here() if request.method == "GET" and request.endpoint else ""
+
+
+def beside(endpoint: str, **values: Any) -> str:
+    """Return the address of an endpoint in the blueprint that the one of this request stands in."""
+    around = (request.blueprint or "").rpartition(".")[0]
+    return url_for(f"{around}.{endpoint}".removeprefix("."), **values)
+
+
+def asset(name: str) -> str:
+    """Return the address of a file in kernel/static, which changes with its bytes."""
+    return url_for(".asset", version=_version(name), name=name)
+
+
+def go_to(address: str) -> Response:
+    """Answer a form: go on to a page of ours."""
+    return Response(status=303, headers={"Location": address})
+
+
+def safe_next(target: str | None, default: str) -> str:
+    """Return ``target`` if it is a path on this host, else ``default``."""
+    if not target or not target.startswith("/") or target[1:2] in ("/", "\\"):
+        return default
+    if not target.isascii() or not target.isprintable() or "\\" in target:
+        return default
+    parts = urlsplit(target)
+    return target if not parts.scheme and not parts.netloc else default
+
+
+@cache
+def _version(name: str) -> str:
+    return hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]
+
+
+def _serve(version: str, name: str) -> Response:
+    """GET a static file. Whoever has its present version keeps it; others ask again."""
+    found = safe_join(str(STATIC), name)
+    if found is None or not Path(found).is_file():
+        raise NotFound
+    kind = guess_type(name)[0] or "text/plain"
+    answer = Response(Path(found).read_bytes(), mimetype=kind)
+    if version == _version(name):
+        answer.headers["Cache-Control"] = f"public, max-age={YEAR}, immutable"
+    return answer
+
+
+def _remember() -> Response:
+    """POST the visitor's language or theme. Harmless, so a visitor need not be signed in."""
+    refuse_other_sites()
+    request.max_content_length = FORM_BYTES
+    answer = go_to(safe_next(request.form.get("next"), request.script_root + "/"))
+    wanted = {LANGUAGE_COOKIE: ("language", tuple(LANGUAGES)), THEME_COOKIE: ("theme", THEMES)}
+    for cookie, (field, known) in wanted.items():
+        if (value := request.form.get(field)) in known:
+            answer.set_cookie(
+                cookie, str(value), YEAR, httponly=True, samesite="Lax", secure=is_https()
+            )
+    return answer
+
+
+def _guard(response: Response) -> Response:
+    for name, value in GUARDED.items():
+        response.headers.setdefault(name, value)
+    return response

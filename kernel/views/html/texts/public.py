@@ -1,0 +1,59 @@
+"""What pages outside the dashboard say: that of one order, and the API's document."""
+
+from kernel.formats.texts import Language
+
+TEXTS: dict[str, dict[Language, str]] = {
+    "yours": {"en": "Your order", "zh": "您的工单"},
+    "state_yours_pending": {"en": "Waiting to begin", "zh": "等待执行"},
+    "state_yours_running": {"en": "In progress", "zh": "执行中"},
+    "state_yours_success": {"en": "Done", "zh": "已完成"},
+    "state_yours_warning": {"en": "Partly done", "zh": "部分完成"},
+    "state_yours_failed": {"en": "Failed", "zh": "失败"},
+    "state_yours_cancelled": {"en": "Cancelled", "zh": "已取消"},
+    "yours_progress": {"en": "Progress", "zh": "进度"},
+    "yours_far": {"en": "{current} of {total}", "zh": "{current} / {total}"},
+    "yours_ordered_at": {"en": "Ordered", "zh": "提交时间"},
+    "yours_ended_at": {"en": "Ended", "zh": "结束时间"},
+    "yours_result": {"en": "Result", "zh": "结果"},
+    "yours_stay": {
+        "en": "This page keeps itself up to date. You may close it and come back.",
+        "zh": "本页会自动刷新。您可以关闭页面，稍后再回来查看。",
+    },
+    "yours_offline": {"en": "No connection. Trying again.", "zh": "连接中断，正在重试。"},
+    "yours_unknown": {"en": "There is nothing here", "zh": "此处没有内容"},
+    "yours_unknown_more": {
+        "en": "This link is not complete, or its order is no longer kept.",
+        "zh": "链接不完整，或该工单已超过保留期限。",
+    },
+    "yours_away": {"en": "Not possible right now", "zh": "暂时无法显示"},
+    "yours_away_more": {
+        "en": "Your order is safe. This page tries again in a moment.",
+        "zh": "您的工单不受影响，本页稍后会自动重试。",
+    },
+    "docs": {"en": "API", "zh": "接口文档"},
+    "docs_key": {"en": "API key", "zh": "API 密钥"},
+    "docs_key_hint": {
+        "en": "The document names your operator's order types, so it needs a key that may read. "
+        "The key stays in this page: closing it forgets the key.",
+        "zh": "接口文档包含运维方的工单类型，需要具有读取权限的密钥。"
+        "密钥只保留在本页，关闭即失效。",
+    },
+    "docs_session": {
+        "en": "Shown because you are signed in to the dashboard. To send requests from here, "
+        "give a key, too.",
+        "zh": "您已登录控制台，因此可以查看。如需从本页发送请求，还需填写密钥。",
+    },
+    "docs_show": {"en": "Show", "zh": "显示"},
+    "docs_wrong": {
+        "en": "This key does not open the document.",
+        "zh": "该密钥无效或没有读取权限。",
+    },
+    "docs_failed": {
+        "en": "The document could not be loaded. Try again.",
+        "zh": "文档加载失败，请重试。",
+    },
+    "docs_script": {
+        "en": "This page needs JavaScript. The document itself does not: ask for it with your key.",
+        "zh": "本页需要 JavaScript。也可以使用密钥直接获取文档。",
+    },
+}

@@ -1,0 +1,117 @@
+"""Which HTTP status an error has. Every answer is the envelope; no traceback ever leaves."""
+
+import logging
+from typing import Any
+
+from flask import Blueprint, Flask, Response
+from pymysql.err import MySQLError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from werkzeug.exceptions import HTTPException
+
+from kernel import errors
+from kernel.db.engine import is_passing
+from kernel.formats.order_request import encode, envelope
+from kernel.formats.texts import Language, text
+
+log = logging.getLogger(__name__)
+
+STATUS: dict[type[errors.KernelError], int] = {
+    errors.InvalidJson: 400,
+    errors.NotJson: 415,
+    errors.BodyTooLarge: 413,
+    errors.InvalidOrder: 422,
+    errors.InvalidQuery: 422,
+    errors.IdempotencyKeyReused: 422,
+    errors.Unauthenticated: 401,
+    errors.Forbidden: 403,
+    errors.NotFound: 404,
+    errors.Conflict: 409,
+    errors.TooManyRequests: 429,
+    errors.TooManyPending: 503,
+    errors.Unavailable: 503,
+}
+HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
+# Answers are one caller's, and of this moment.
+HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+DATABASE_ERRORS = (DBAPIError, MySQLError, PoolTimeout)
+
+
+def json_response(
+    status: int, body: dict[str, Any], headers: dict[str, str] | None = None
+) -> Response:
+    """Answer with ``body`` as UTF-8 JSON."""
+    return Response(encode(body), status, HEADERS | (headers or {}), mimetype="application/json")
+
+
+def refusal(error: errors.KernelError, language: Language) -> Response:
+    """The answer for one of our own errors that a caller may know of."""
+    headers = {}
+    if "retry_after" in error.data:
+        headers["Retry-After"] = str(error.data["retry_after"])
+    if isinstance(error, errors.Unauthenticated):
+        headers["WWW-Authenticate"] = 'Bearer realm="kernel", Basic realm="kernel"'
+    return json_response(status_of(error), refusal_body(error, language), headers)
+
+
+def refusal_body(error: errors.KernelError, language: Language) -> dict[str, Any]:
+    """The envelope for one of our own errors; ``detail`` where it says more than its class."""
+    data = {"code": error.code, **error.data}
+    if error.message != _first_line(type(error)):
+        data["detail"] = error.message
+    return envelope(-1, text(error.code, language), data)
+
+
+def _first_line(kind: type[errors.KernelError]) -> str:
+    """What such an error says when nobody said more."""
+    return (kind.__doc__ or "").strip().partition("\n")[0]
+
+
+def status_of(error: errors.KernelError) -> int:
+    """The HTTP status; 500 for an error that no caller should ever cause or see."""
+    return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
+
+
+def is_away(error: DBAPIError | MySQLError | PoolTimeout) -> bool:
+    """Tell, in the log too, whether an error came of a database that is away or busy."""
+    lost = isinstance(error, PoolTimeout) or getattr(error, "connection_invalidated", False)
+    cause = getattr(error, "orig", error)
+    if not (lost or is_passing(cause)):
+        return False
+    log.warning("unavailable: %s", cause)
+    return True
+
+
+def install(target: Flask | Blueprint, language: Language) -> None:
+    """Answer every error raised under ``target`` in the envelope."""
+
+    def on_kernel_error(error: errors.KernelError) -> Response:
+        if status_of(error) == 500:
+            return on_bug(error)
+        if isinstance(error, errors.Unavailable):
+            log.warning("unavailable: %s", error.__cause__ or error.message)
+        return refusal(error, language)
+
+    def on_http_error(error: HTTPException) -> Response:
+        status = error.code or 500
+        code = HTTP_CODES.get(status, "bad_request" if status < 500 else "internal_error")
+        answer = json_response(status, envelope(-1, text(code, language), {"code": code}))
+        if allowed := dict(error.get_headers()).get("Allow"):
+            answer.headers["Allow"] = allowed
+        return answer
+
+    def on_database_error(error: DBAPIError | MySQLError | PoolTimeout) -> Response:
+        if not is_away(error):
+            return on_bug(error)
+        return refusal(errors.Unavailable(retry_after=2), language)
+
+    def on_bug(error: Exception) -> Response:
+        log.error("bug in a view", exc_info=error)
+        code = "internal_error"
+        return json_response(500, envelope(-1, text(code, language), {"code": code}))
+
+    target.register_error_handler(errors.KernelError, on_kernel_error)
+    target.register_error_handler(HTTPException, on_http_error)
+    for kind in DATABASE_ERRORS:
+        target.register_error_handler(kind, on_database_error)
+    target.register_error_handler(Exception, on_bug)

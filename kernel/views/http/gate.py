@@ -1,0 +1,125 @@
+"""How much a caller may ask for: requests per key, and orders that wait.
+
+One gate per blueprint, so that two kernels in one application count apart. The views find it
+through `flask.g`, as they find the request.
+"""
+
+import math
+import time
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Flask, g
+from flask_limiter import Limiter, RateLimitExceeded
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from kernel.callers.identity import Identity, key_hash
+from kernel.config.celeryconfig import redis_ssl
+from kernel.config.settings import REDIS, Settings
+from kernel.errors import TooManyRequests
+from kernel.orders.backpressure import Pressure
+from kernel.runtime.kernel import Kernel
+
+# No request waits longer than this for the server that counts; then this process counts alone.
+COUNTER_SECONDS = 0.1
+# What an operator changes of a caller (its callback rules) is in force within this time.
+KNOWN_SECONDS = 1.0
+
+
+class Gate:
+    """What stands before the views of one blueprint."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.pressure = Pressure(kernel)
+        self._known: dict[str, tuple[float, Identity]] = {}
+        rate = kernel.settings.rate_limit
+        self._limiter = _limiter(kernel.settings) if rate else None
+        # One limit for all requests: Flask-Limiter keeps them by name, not by thread.
+        self._hit = (
+            None if self._limiter is None else self._limiter.shared_limit(rate, "api")(_pass)
+        )
+
+    def stand_before(self, blueprint: Blueprint) -> None:
+        """Be there for every request of ``blueprint``."""
+
+        def open_gate() -> None:
+            g.kernel_gate = self
+
+        blueprint.before_request(open_gate)
+
+    def remember(self, key: str, who: Identity) -> None:
+        """Remember whose key this is, for a second. Only good ones, so they are few."""
+        self._known[key_hash(key)] = (time.monotonic() + KNOWN_SECONDS, who)
+
+    def remembered(self, key: str) -> Identity | None:
+        """Return whose key this was within the last second."""
+        until, who = self._known.get(key_hash(key), (0.0, None))
+        return who if time.monotonic() < until else None
+
+    def count(self, who: Identity) -> None:
+        """Count one request of a known key. Raises TooManyRequests."""
+        self._count(f"caller {who.caller_id}" if who.key_id is None else f"key {who.key_id}")
+
+    def count_wrong_key(self, address: str) -> None:
+        """Count a sign-in that failed, by where it came from. Raises TooManyRequests."""
+        self._count(f"address {address}")
+
+    def _count(self, whose: str) -> None:
+        if self._hit is None:
+            return
+        g.kernel_key = whose
+        try:
+            self._hit()
+        except RateLimitExceeded as exceeded:
+            amount = exceeded.limit.limit.amount
+            raise TooManyRequests(limit=amount, retry_after=self._wait()) from None
+
+    def _wait(self) -> int:
+        """Return after how many seconds the next request is let through."""
+        assert self._limiter is not None  # noqa: S101 - it has just refused one
+        try:
+            reached = self._limiter.current_limit
+            return 1 if reached is None else max(1, math.ceil(reached.window[0] - time.time()))
+        except Exception:  # noqa: BLE001 - the counting server went away meanwhile
+            return 1
+
+
+def gate() -> Gate | None:
+    """Return the gate of the blueprint that serves this request; None outside of one."""
+    found: Gate | None = g.get("kernel_gate")
+    return found
+
+
+def _pass() -> None:
+    """Stands for whatever is counted."""
+
+
+def _limiter(settings: Settings) -> Limiter:
+    """Build the limiter in an application of its own.
+
+    It would read the RATELIMIT_* of the application it is given to and hook into every request
+    there; what mounts our blueprint is to notice nothing of it.
+    """
+    url, options = _storage(settings)
+    limiter = Limiter(
+        lambda: str(g.kernel_key),
+        storage_uri=url,
+        storage_options=options,
+        strategy="fixed-window",
+        key_prefix="kernel",
+        in_memory_fallback_enabled=True,
+        swallow_errors=True,
+    )
+    limiter.init_app(Flask("kernel-limits"))
+    return limiter
+
+
+def _storage(settings: Settings) -> tuple[str, dict[str, Any]]:
+    """Return where to count: in the broker's database if that is a Redis, else in this process."""
+    url = settings.broker_url.get_secret_value().partition(";")[0]
+    if urlsplit(url).scheme not in REDIS:
+        return "memory://", {}
+    seconds = COUNTER_SECONDS
+    options = {"socket_timeout": seconds, "socket_connect_timeout": seconds}
+    return url, {**options, "retry": Retry(NoBackoff(), 0), **redis_ssl(url)}

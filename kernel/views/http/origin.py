@@ -1,0 +1,34 @@
+"""Where a browser's request comes from: by which scheme, and from a page of which site."""
+
+from flask import request
+
+from kernel.errors import Forbidden
+from kernel.views.http.requests import is_loopback, name_of
+
+
+def is_https() -> bool:
+    """Tell whether the browser came by HTTPS, to us or to the proxy in front.
+
+    A client that lies about the proxy's header gets a stricter cookie, and nothing else.
+    """
+    return request.is_secure or request.headers.get("X-Forwarded-Proto") == "https"
+
+
+def keeps_secrets() -> bool:
+    """Tell whether the browser will keep a cookie for us: HTTPS, or this very host."""
+    return is_https() or is_loopback(name_of(request.host))
+
+
+def refuse_other_sites() -> None:
+    """Raise Forbidden for a change that a page of another site asked for.
+
+    Browsers say so in Sec-Fetch-Site, which no page can forge, and where they do not (plain HTTP)
+    in Origin; that is ``null`` for our own pages, which name no referrer. Whoever says neither
+    still has to know the token of the session.
+    """
+    site = request.headers.get("Sec-Fetch-Site")
+    origin = request.headers.get("Origin", "null")
+    if site is None and origin in ("null", f"{request.scheme}://{request.host}"):
+        return
+    if site != "same-origin":
+        raise Forbidden("the request comes from a page of another site")

@@ -1,0 +1,63 @@
+"""The API document, for programs at /openapi.json and for people at /docs, by Swagger UI.
+
+It names the operator's tags, so it needs a key, or a session of the dashboard. The page at /docs
+holds nothing of it: it asks for a key, and gets the document with that.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Blueprint, Response, request, url_for
+
+from kernel.callers.identity import Scope
+from kernel.errors import Unauthenticated
+from kernel.runtime.kernel import Kernel
+from kernel.views.html.rendering import Html, beside
+from kernel.views.http.errors import json_response
+from kernel.views.http.requests import identity
+from kernel.views.http.sessions import Guard
+
+PATH = "/openapi.json"
+Document = Callable[[str], dict[str, Any]]
+
+
+def document_blueprint(kernel: Kernel, document: Document) -> Blueprint:
+    """Build the blueprint; ``document`` is given the address that the API is served below."""
+    blueprint = Blueprint("document", __name__)
+
+    @blueprint.get(PATH)
+    def show_document() -> Response:
+        identity(kernel, Scope.READ)
+        return json_response(200, document(_server(PATH)))
+
+    return blueprint
+
+
+def docs_blueprint(kernel: Kernel, document: Document) -> Blueprint:
+    """Build the blueprint of the page that shows the document, and lets people try it."""
+    blueprint = Blueprint("docs", __name__, url_prefix="/docs")
+    html, guard = Html(blueprint, kernel), Guard(kernel)
+
+    def signed_in() -> bool:
+        try:
+            return bool(guard.visitor())
+        except Unauthenticated:
+            return False
+
+    @blueprint.get("")
+    def show_docs() -> Response:
+        known = signed_in()
+        place = url_for(".show_document_here") if known else beside("document.show_document")
+        return html.render("docs.html", place=place, signed_in=known)
+
+    @blueprint.get(PATH)
+    def show_document_here() -> Response:
+        guard.visitor()
+        return json_response(200, document(_server("/docs" + PATH)))
+
+    return blueprint
+
+
+def _server(path: str) -> str:
+    """Return the address that the API is served below, from that of this request."""
+    return (request.script_root + request.path).removesuffix(path) or "/"

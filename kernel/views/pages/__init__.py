@@ -1,1 +1,0 @@
-"""The pages of the dashboard, a file for each group of them."""

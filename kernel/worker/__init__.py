@@ -1,0 +1,1 @@
+"""A worker process: Celery's hints in, the dispatcher's thread, maintenance jobs."""

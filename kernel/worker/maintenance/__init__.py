@@ -1,0 +1,1 @@
+"""Maintenance jobs, one file each."""

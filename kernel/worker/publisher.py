@@ -1,0 +1,109 @@
+"""A bounded queue and one lazy thread: how a request or a handler says something to a broker
+without ever waiting for it.
+
+Whatever cannot be said in time is dropped: rows are the truth, and the sweep makes up for it.
+"""
+
+import logging
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Generic, Protocol, TypeVar
+
+from kernel.db.states import Outcome
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+CAPACITY = 10_000
+BATCH = 100
+PAUSE_SECONDS = 1.0
+
+
+class Hints(Protocol):
+    """Where hints go; see `kernel.worker.celery_app.Broker`."""
+
+    def hint(self, order_ids: Sequence[str]) -> None:
+        """Hint that these orders are due. Never waits."""
+        ...
+
+    def backlog(self) -> int | None:
+        """Return how many hints wait in the broker, or None when it cannot be asked."""
+        ...
+
+    def finished(self, order_id: str, outcome: Outcome) -> None:
+        """Show how an order ended, to whoever follows results in the broker."""
+        ...
+
+
+class BackgroundSender(Generic[T]):
+    """Hands what is put into it to ``send``, in batches, from a daemon thread of this process.
+
+    ``send`` may block for a second or so and may raise: then the batch is kept, and tried again
+    after a pause. A lone item is sent at once; after it, items are gathered for ``gather``
+    seconds, which ``send`` may change: one batch costs little more than one item. The thread
+    starts with the first item, so a process may fork before that.
+    """
+
+    def __init__(self, name: str, send: Callable[[list[T]], None], gather: float = 0.0) -> None:
+        self._name = name
+        self._send = send
+        self.gather = gather
+        self._lock = threading.Lock()
+        self._pid = 0
+        self._items: queue.Queue[T] = queue.Queue(CAPACITY)
+        self._dropped = 0
+
+    def put(self, items: Iterable[T]) -> None:
+        """Queue ``items``; never waits. When the queue is full they are dropped, and counted."""
+        if self._pid != os.getpid():
+            self._start()
+        for item in items:
+            try:
+                self._items.put_nowait(item)
+            except queue.Full:
+                self._dropped += 1
+
+    def flush(self, seconds: float) -> bool:
+        """Wait until all that was put is sent, ``seconds`` at the most; True if it is."""
+        deadline = time.monotonic() + seconds
+        while self._items.unfinished_tasks and time.monotonic() < deadline:
+            time.sleep(0.01)  # a queue cannot be waited for with a limit
+        return not self._items.unfinished_tasks
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._pid == os.getpid():
+                return
+            self._items = queue.Queue(CAPACITY)
+            self._pid = os.getpid()
+            threading.Thread(target=self._run, name=self._name, daemon=True).start()
+
+    def _run(self) -> None:
+        failing, sent_at = False, 0.0
+        while True:
+            batch = [self._items.get()]
+            if self._items.qsize() < BATCH:
+                time.sleep(max(0.0, sent_at + self.gather - time.monotonic()))  # for company
+            while len(batch) < BATCH and not self._items.empty():
+                batch.append(self._items.get())
+            while not self._try(batch, failing):
+                failing = True
+                time.sleep(PAUSE_SECONDS)  # a broker that is away is not asked in a loop
+            failing, sent_at = False, time.monotonic()
+            for _ in batch:
+                self._items.task_done()
+
+    def _try(self, batch: list[T], failing: bool) -> bool:
+        try:
+            self._send(batch)
+        except Exception as error:  # noqa: BLE001 - whatever a client raises, the next try may do
+            if not failing:
+                log.warning("%s: %s: %s; trying again", self._name, type(error).__name__, error)
+            return False
+        if failing:
+            dropped, self._dropped = self._dropped, 0
+            log.warning("%s: works again; %d dropped meanwhile", self._name, dropped)
+        return True

@@ -1,0 +1,76 @@
+"""The result mirror: what `AsyncResult(order_id)` of the original system's clients reads.
+
+Written in Celery's own format after the commit, best effort, expiring. Never read by kernel.
+"""
+
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import redis
+
+from kernel.config.celeryconfig import redis_ssl
+from kernel.config.settings import Settings
+from kernel.db.states import OrderState, Outcome
+from kernel.handlers import Progress
+from kernel.worker.publisher import BackgroundSender
+
+# As Celery's Redis backend names its keys.
+KEY = "celery-task-meta-"
+# Results that come in quick succession share a trip to the broker.
+RESULTS_SECONDS = 0.1
+
+
+class ResultMirror:
+    """Writes states and results into the result backend, from a thread of its own.
+
+    Does nothing when KERNEL_RESULT_BACKEND is empty.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._url = settings.result_backend.get_secret_value()
+        self._expires = settings.result_expires_seconds
+        self._client: redis.Redis | None = None
+        self._sender = BackgroundSender[tuple[str, bytes]](
+            "result mirror", self._write, RESULTS_SECONDS
+        )
+
+    def finished(self, order_id: str, outcome: Outcome) -> None:
+        """Show how an order ended: SUCCESS with the handler's result, or FAILURE."""
+        if outcome.state in (OrderState.SUCCESS, OrderState.WARNING):
+            self._put(order_id, "SUCCESS", outcome.result or "{}")
+        else:
+            failure = {
+                "exc_type": "OrderFailed",
+                "exc_message": [outcome.error_code, outcome.message],
+                "exc_module": "celery.exceptions",
+            }
+            self._put(order_id, "FAILURE", json.dumps(failure))
+
+    def progress(self, order_id: str, progress: Progress) -> None:
+        """Show how far a running order is: the custom state PROGRESS."""
+        meta = {"current": progress.current, "total": progress.total, "status": progress.note}
+        self._put(order_id, "PROGRESS", json.dumps(meta))
+
+    def flush(self, seconds: float) -> bool:
+        """Wait until all is written, ``seconds`` at the most; True if it is."""
+        return self._sender.flush(seconds)
+
+    def _put(self, order_id: str, state: str, result: str) -> None:
+        """Queue a state with its result, which is JSON already."""
+        if not self._url:
+            return
+        done = datetime.now(UTC).isoformat() if state in ("SUCCESS", "FAILURE") else None
+        meta = {"status": state, "date_done": done, "task_id": order_id}
+        rest = f'"result": {result}, "traceback": null, "children": []'
+        whole = f"{json.dumps(meta)[:-1]}, {rest}}}"
+        self._sender.put([(KEY + order_id, whole.encode())])
+
+    def _write(self, batch: Iterable[tuple[str, bytes]]) -> None:
+        if self._client is None:
+            options = {"socket_timeout": 1, "socket_connect_timeout": 1, **redis_ssl(self._url)}
+            self._client = redis.Redis.from_url(self._url, **options)
+        with self._client.pipeline(transaction=False) as pipeline:
+            for key, meta in batch:
+                pipeline.set(key, meta, ex=self._expires)
+            pipeline.execute()

@@ -1,0 +1,202 @@
+"""`kernel migrate`, `config`, `callers`, and how errors look: a line and an exit code."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kernel.callers import identity as auth
+from kernel.callers.profile import senders_of
+from kernel.db import migrate
+from kernel.errors import Unauthenticated
+from kernel.runtime.kernel import SCHEMA
+from tests.support.servers import Redis
+from tests.support.terminal import NOBODY, Terminal
+
+
+def name_of(terminal: Terminal, key: str) -> str:
+    """Whose key it is."""
+    with terminal.kernel.reading() as session:
+        return auth.identify(session, key, terminal.kernel.clock.now()).name
+
+
+# ---- How errors look --------------------------------------------------------------------------
+
+
+def test_command_names_the_nearest_setting_when_one_is_unknown(terminal: Terminal) -> None:
+    terminal.settings["databse_url"] = "x"
+    done = terminal.run("orders", "list", exit_code=2)
+    expected = "unknown setting KERNEL_DATABSE_URL; did you mean KERNEL_DATABASE_URL?"
+    assert done.stderr == f"Error: {expected}\n"
+
+
+def test_command_says_what_to_run_when_there_is_no_database(
+    empty_terminal: Terminal, tmp_path: Path
+) -> None:
+    done = empty_terminal.run("orders", "list", exit_code=2)
+    assert done.stderr.endswith("kernel.db: run `kernel migrate`\n")
+    assert not list(tmp_path.iterdir())
+
+
+def test_command_says_what_to_run_when_the_database_is_behind(empty_terminal: Terminal) -> None:
+    migrate.upgrade(empty_terminal.settings["database_url"], "0001")
+    assert "run `kernel migrate`" in empty_terminal.run("callers", "list", exit_code=2).stderr
+
+
+@pytest.mark.parametrize("url", ["postgresql://h/x", "no url", "mysql+pymysql://127.0.0.1:1/x"])
+def test_command_fails_in_one_line_when_the_database_url_is_wrong(
+    empty_terminal: Terminal, url: str
+) -> None:
+    empty_terminal.settings["database_url"] = url
+    exit_code = 1 if "127.0.0.1" in url else 2
+    assert empty_terminal.run("orders", "list", exit_code=exit_code).stderr.count("\n") == 1
+
+
+def test_commands_start_without_alembic() -> None:
+    code = "import sys, kernel.cli.main; sys.exit('alembic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# ---- migrate ----------------------------------------------------------------------------------
+
+
+def test_migrate_makes_folder_and_tables_when_there_are_none(
+    empty_terminal: Terminal, tmp_path: Path
+) -> None:
+    empty_terminal.settings["database_url"] = f"sqlite:///{tmp_path}/new/folder/kernel.db"
+    assert f"+ {SCHEMA}  " in empty_terminal.run("migrate").stdout
+    assert migrate.current(empty_terminal.settings["database_url"]) == SCHEMA
+
+
+def test_migrate_changes_nothing_when_a_newer_release_was_here(
+    terminal: Terminal,
+) -> None:
+    with terminal.kernel.transaction() as session:
+        session.connection().exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    terminal.run("migrate")
+    assert migrate.current(terminal.settings["database_url"]) == "9999"
+
+
+def test_migrate_applies_each_migration_once_when_three_run_at_once(new_database_url: str) -> None:
+    code = "import sys; from kernel.db import migrate; migrate.upgrade(sys.argv[1], told=print)"
+    argv = [sys.executable, "-c", code, new_database_url]
+    running = [subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    outputs = [process.communicate()[0] for process in running]
+    assert [process.returncode for process in running] == [0, 0, 0]
+    assert sum(output.count("+ 0001") for output in outputs) == 1
+
+
+def test_migrate_check_uses_no_database_of_the_user(
+    empty_terminal: Terminal, tmp_path: Path
+) -> None:
+    assert empty_terminal.run("migrate", "--check").stdout == "models and migrations agree\n"
+    assert not list(tmp_path.iterdir())
+
+
+# ---- config -----------------------------------------------------------------------------------
+
+
+def test_config_show_hides_passwords(terminal: Terminal) -> None:
+    terminal.settings["database_url"] = "mysql+pymysql://user:s3cret@db/name"
+    terminal.settings["broker_url"] = "redis://:s3cret@a:1/0;redis://:s3cret@b:1/0"
+    terminal.settings["result_backend"] = "redis://host/2?password=s3cret"
+    shown = terminal.json("config", "show")
+    assert "s3cret" not in str(shown)
+    assert shown["database_url"] == "mysql+pymysql://user:***@db/name"
+
+
+def test_config_show_tells_what_is_a_default(terminal: Terminal) -> None:
+    lines = terminal.run("config", "show").stdout.splitlines()
+    assert [line.split()[0] for line in lines if "(default)" not in line] == [*terminal.settings]
+
+
+def test_config_check_is_content_when_everything_works(terminal: Terminal, redis: Redis) -> None:
+    terminal.settings["broker_url"] = redis.url(1)
+    assert all(one["ok"] for one in terminal.json("config", "check"))
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "check", "detail"),
+    [
+        ("handlers", "nowhere:handlers", "handlers", "there is no module 'nowhere'"),
+        ("handlers", "tests.support.broken:handlers", "handlers", "ZeroDivisionError"),
+        ("database_url", "sqlite:////nowhere/kernel.db", "database", "run `kernel migrate`"),
+        ("broker_url", NOBODY, "broker", "set KERNEL_BROKER_URL"),
+        ("lanugage", "zh", "settings", "did you mean KERNEL_LANGUAGE?"),
+    ],
+)
+def test_config_check_says_what_to_do(
+    terminal: Terminal, redis: Redis, setting: str, value: str, check: str, detail: str
+) -> None:
+    terminal.settings |= {"broker_url": redis.url(1), setting: value}
+    done = terminal.json("config", "check", exit_code=1)
+    failed = {one["check"]: one["detail"] for one in done if not one["ok"]}
+    assert [*failed] == [check]
+    assert detail in failed[check]
+
+
+# ---- callers ----------------------------------------------------------------------------------
+
+
+def test_callers_add_prints_credentials_that_work(terminal: Terminal) -> None:
+    made = terminal.json("callers", "add", "jira")
+    assert [*made] == ["name", "api_key", "signing_secret"]
+    assert name_of(terminal, made["api_key"]) == "jira"
+
+
+def test_callers_add_grants_networks_and_hosts(terminal: Terminal) -> None:
+    nets, hosts = ["10.1.0.0/16", "127.0.0.1/32"], ["hooks.corp"]
+    options = [f"--callback-net={net}" for net in nets] + ["--callback-host=hooks.corp"]
+    terminal.run("callers", "add", "jira", *options)
+    listed = {one["name"]: one for one in terminal.json("callers", "list")}
+    assert (listed["jira"]["callback_nets"], listed["jira"]["callback_hosts"]) == (nets, hosts)
+
+
+@pytest.mark.parametrize(
+    ("options", "exit_code", "message"),
+    [
+        (["anonymous"], 1, "there is a caller named anonymous already"),
+        (["white space"], 1, "use letters, digits"),
+        (["jira", "--callback-net", "10.0.0.0/99"], 2, "is not a network"),
+        (["jira", "--callback-host", "http://x"], 2, "is not a host name"),
+    ],
+)
+def test_callers_add_changes_nothing_when_refused(
+    terminal: Terminal, options: list[str], exit_code: int, message: str
+) -> None:
+    assert message in terminal.run("callers", "add", *options, exit_code=exit_code).stderr
+    assert [one["name"] for one in terminal.json("callers", "list")] == ["anonymous"]
+
+
+def test_callers_rotate_key_ends_the_old_one(terminal: Terminal) -> None:
+    old = terminal.json("callers", "add", "jira")["api_key"]
+    new = terminal.json("callers", "rotate-key", "jira")["api_key"]
+    assert name_of(terminal, new) == "jira"
+    with pytest.raises(Unauthenticated):
+        name_of(terminal, old)
+
+
+def test_callers_rotate_secret_lets_the_old_one_sign_along(
+    terminal: Terminal,
+) -> None:
+    old = terminal.json("callers", "add", "jira")["signing_secret"]
+    new = terminal.json("callers", "rotate-secret", "jira")["signing_secret"]
+    with terminal.kernel.reading() as session:
+        found = auth.find(session, "jira").id
+        sender = senders_of(session.connection(), [found], terminal.kernel.clock.now())[found]
+    assert sender.secrets == (new, old)
+
+
+def test_callers_revoke_ends_every_key(terminal: Terminal) -> None:
+    key = terminal.json("callers", "add", "jira")["api_key"]
+    assert terminal.json("callers", "revoke", "jira") == {"name": "jira", "revoked": 1}
+    with pytest.raises(Unauthenticated):
+        name_of(terminal, key)
+
+
+def test_callers_list_shows_no_key(terminal: Terminal) -> None:
+    made = terminal.json("callers", "add", "jira")
+    listed = terminal.run("callers", "list").stdout
+    assert "jira" in listed
+    assert made["api_key"] not in listed

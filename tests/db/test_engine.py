@@ -1,0 +1,159 @@
+"""The engine's guards and the clock."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pymysql
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DataError, OperationalError
+
+from kernel.db import engine as database
+from kernel.db.clock import Clock, read_clock
+from kernel.db.columns import new_id
+from kernel.db.engine import COMMITTING, is_passing
+from kernel.runtime.kernel import Kernel
+from tests.support.factories import make_order, order
+from tests.support.servers import MariaDB
+
+T0 = datetime(2026, 1, 1, tzinfo=UTC)
+MakeKernel = Callable[..., Kernel]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "COMMIT",
+        "commit",
+        " /* why */ CREATE TABLE t (x INT)",
+        "ALTER TABLE t ADD y INT",
+        "TRUNCATE t",
+        "START TRANSACTION",
+        "ROLLBACK",
+        "SET autocommit = 1",
+        "SET @@session.autocommit=1",
+        "LOCK TABLES t READ",
+        "drop table t",
+    ],
+)
+def test_statement_is_refused_when_it_would_commit(statement: str) -> None:
+    assert COMMITTING.match(statement)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT 1",
+        "INSERT INTO t VALUES ('COMMIT')",
+        "UPDATE t SET alter_ego = 1",
+        "ROLLBACK TO SAVEPOINT s",
+        "RELEASE SAVEPOINT s",
+        "CREATE TEMPORARY TABLE t (x INT)",
+        "SET @x = 1",
+    ],
+)
+def test_statement_is_let_through_when_it_does_not_commit(statement: str) -> None:
+    assert not COMMITTING.match(statement)
+
+
+@pytest.mark.parametrize(
+    ("code", "passing"), [(1205, True), (1213, True), (2013, True), (1062, False), (1146, False)]
+)
+def test_error_is_passing_when_the_database_is_in_trouble(code: int, passing: bool) -> None:
+    assert is_passing(pymysql.err.OperationalError(code, "")) is passing
+
+
+def test_clock_is_carried_forward_when_it_was_read() -> None:
+    reads = []
+    clock = Clock(lambda: reads.append(1) or T0)
+    first, second = clock.now(), clock.now()
+    assert T0 <= first <= second < T0 + timedelta(seconds=1)
+    assert len(reads) == 1
+
+
+def test_clock_goes_on_when_the_database_cannot_be_read() -> None:
+    answers = iter([T0])
+    clock = Clock(lambda: next(answers))
+    clock.now()
+    clock.sync()
+    assert clock.now() >= T0
+
+
+def test_clock_follows_the_database_when_the_host_is_wrong(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    assert abs((kernel.clock.now() - read_clock(kernel.engine)).total_seconds()) < 1
+
+
+def test_time_keeps_its_microseconds_when_stored(kernel: Kernel) -> None:
+    moment = kernel.clock.now().replace(microsecond=123457)
+    assert order(kernel, make_order(kernel, created_at=moment)).created_at == moment
+
+
+def test_naive_time_is_refused_when_stored(kernel: Kernel) -> None:
+    with pytest.raises(Exception, match="naive datetime"):
+        make_order(kernel, created_at=datetime(2026, 1, 1))
+
+
+def test_ids_sort_by_time_when_made_one_after_the_other() -> None:
+    ids = [new_id(T0 + timedelta(microseconds=n)) for n in range(0, 5000, 7)]
+    assert ids == sorted(ids)
+    assert {one[14] for one in ids} == {"7"}
+    assert {one[19] for one in ids} <= set("89ab")
+
+
+def test_text_too_long_is_an_error_when_the_server_is_lax(
+    make_kernel: MakeKernel, mariadb_rows_url: str
+) -> None:
+    kernel = make_kernel(mariadb_rows_url)
+    with pytest.raises(DataError):
+        make_order(kernel, message="x" * 1001)
+
+
+def test_sessions_are_strict_utf8_and_read_committed_when_opened(
+    make_kernel: MakeKernel, mariadb_rows_url: str
+) -> None:
+    kernel = make_kernel(mariadb_rows_url)
+    query = "SELECT @@tx_isolation, @@sql_mode, @@character_set_client, @@innodb_lock_wait_timeout"
+    with kernel.reading() as session:
+        isolation, mode, charset, wait = session.execute(text(query)).one()
+    assert (isolation, charset, wait) == ("READ-COMMITTED", "utf8mb4", 5)
+    assert "STRICT_ALL_TABLES" in mode
+
+
+def test_connection_is_replaced_when_the_server_dropped_it_while_idle(
+    make_kernel: MakeKernel,
+    mariadb: MariaDB,
+    mariadb_rows_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(database, "IDLE_PING_SECONDS", 0.0)
+    kernel = make_kernel(mariadb_rows_url)
+    with kernel.reading() as session:
+        thread_id = session.scalar(text("SELECT CONNECTION_ID()"))
+    mariadb.execute(f"KILL {thread_id}")
+    with kernel.reading() as session:
+        assert session.scalar(text("SELECT CONNECTION_ID()")) != thread_id
+
+
+def test_reading_does_not_wait_when_a_writer_holds_the_file(
+    make_kernel: MakeKernel, sqlite_url: str
+) -> None:
+    kernel = make_kernel(sqlite_url)
+    with kernel.transaction() as writer:
+        writer.execute(text("UPDATE callers SET name = 'x'"))
+        with kernel.reading() as reader:
+            assert reader.scalar(text("SELECT name FROM callers")) == "anonymous"
+
+
+def test_second_writer_gives_up_when_the_file_stays_locked(
+    make_kernel: MakeKernel, sqlite_url: str
+) -> None:
+    kernel = make_kernel(sqlite_url)
+    with kernel.transaction() as first:
+        first.execute(text("UPDATE callers SET name = 'x'"))
+        with pytest.raises(OperationalError) as refused, kernel.transaction() as second:
+            second.execute(text("UPDATE callers SET name = 'y'"))
+    assert is_passing(refused.value.orig)

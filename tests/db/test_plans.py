@@ -1,0 +1,151 @@
+"""How MariaDB answers whatever the stages ask: by an index, however large the tables are.
+
+Everything happens once on a few thousand rows, every statement is heard, and its plan looked at.
+A place that asks the database and was not heard fails `test_every_question_is_asked_...`: add
+what leads there to `tests/support/statements.py`.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import partial
+
+import pytest
+from sqlalchemy import text
+
+from bench.rows import Size, fill, make_due
+from kernel.config.settings import load
+from kernel.delivery.attempt import claim_due, due_lanes
+from kernel.delivery.breakers import Lane
+from kernel.delivery.redeliver import hold_paused, pause
+from kernel.handlers import Handlers
+from kernel.orders.backpressure import Pressure
+from kernel.orders.pages import OrderFilter, list_orders
+from kernel.runtime.kernel import Kernel
+from kernel.testing import FakeTransport, create_tables
+from kernel.worker.maintenance.prune import prune
+from kernel.worker.maintenance.sweep import due_orders, sweep, waiting_longest
+from tests.support.plans import FEW, Said, complaints, listening, silent
+from tests.support.servers import MariaDB
+from tests.support.statements import (
+    CALLER,
+    HAPPENINGS,
+    filters,
+    give_handlers,
+    people_look,
+    time_goes_by,
+)
+
+SIZE = Size(finished=8000, pending=1000, retries=1000)
+LANE = Lane(True, CALLER, "https://receiver-2.example:443")
+
+
+@pytest.fixture(scope="module")
+def kernel(mariadb: MariaDB) -> Iterator[Kernel]:
+    """A kernel on a few thousand rows, with the statistics that a server has after a while."""
+    url = mariadb.create_database()
+    kernel = Kernel(load(database_url=url, result_backend=""), Handlers(), FakeTransport())
+    give_handlers(kernel)
+    create_tables(kernel)
+    fill(kernel, SIZE)
+    yield kernel
+    kernel.close()
+    mariadb.drop(url)
+
+
+@pytest.fixture(scope="module")
+def said(kernel: Kernel) -> list[Said]:
+    """Every statement, with the plan it had when it was said."""
+    with listening(kernel) as found:
+        for happening in HAPPENINGS:
+            happening(kernel)
+    return found
+
+
+def test_every_question_is_asked_when_everything_happens(said: list[Said]) -> None:
+    assert silent(said) == []
+
+
+def test_no_large_table_is_read_whole_when_everything_happens(said: list[Said]) -> None:
+    assert sorted({wrong for one in said for wrong in complaints(one)}) == []
+
+
+def rows_read(kernel: Kernel, work: Callable[[], object]) -> int:
+    """How many rows and index entries the server looks at meanwhile."""
+
+    def count() -> int:
+        with kernel.reading() as session:
+            read = session.execute(text("SHOW GLOBAL STATUS LIKE 'Handler_read%'"))
+            return sum(int(value) for _, value in read)
+
+    started = count()
+    asking = count() - started
+    started = count()
+    work()
+    return count() - started - asking
+
+
+def test_page_reads_few_rows_whatever_its_filter_is(kernel: Kernel, said: list[Said]) -> None:
+    def page(caller_id: int | None, wanted: OrderFilter) -> None:
+        with kernel.reading() as session:
+            list_orders(session, caller_id, wanted)
+
+    read = {str(one): rows_read(kernel, partial(page, *one)) for one in filters(kernel)}
+    assert {one: rows for one, rows in read.items() if rows > FEW} == {}
+
+
+QUESTIONS: dict[str, tuple[Callable[[Kernel], object], int]] = {
+    "hints": (lambda kernel: due_orders(kernel, 50), FEW),
+    "lanes": (due_lanes, FEW),
+    "a batch of callbacks": (lambda kernel: claim_due(kernel, {LANE: 20}), FEW),
+    "the sweep": (lambda kernel: sweep(kernel, rescue=True), FEW),
+    "a batch of pruning": (prune, 6 * FEW),
+    "the sweep of what is paused": (hold_paused, FEW),
+    "the count of what a caller has waiting": (lambda kernel: Pressure(kernel).check(1), FEW),
+    "the longest wait": (waiting_longest, FEW),
+}
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+@pytest.mark.parametrize("ahead", [-1, 86400], ids=["due", "due later"])
+def test_stage_reads_few_rows_when_many_wait(
+    kernel: Kernel, said: list[Said], question: str, ahead: int
+) -> None:
+    with kernel.statements() as connection:
+        make_due(connection, timedelta(seconds=ahead))
+    if question.endswith("paused"):
+        pause(kernel, host="elsewhere.example")
+    ask, most = QUESTIONS[question]
+    assert rows_read(kernel, lambda: ask(kernel)) <= most
+
+
+@pytest.mark.parametrize(
+    ("table", "index", "happening"),
+    [
+        ("orders", "ix_orders_finished_at", time_goes_by),
+        ("deliveries", "ix_deliveries_order_id", people_look),
+        ("attempts", "ix_attempts_delivery_id", people_look),
+    ],
+)
+def test_scan_is_noticed_when_an_index_is_missing(
+    kernel: Kernel, said: list[Said], table: str, index: str, happening: Callable[[Kernel], None]
+) -> None:
+    with without(kernel, table, index), listening(kernel) as found:
+        happening(kernel)
+    assert [wrong for one in found for wrong in complaints(one)] != []
+
+
+def test_reading_is_noticed_when_an_index_is_missing(kernel: Kernel, said: list[Said]) -> None:
+    with kernel.statements() as connection:
+        make_due(connection, timedelta(days=1))
+    with without(kernel, "orders", "ix_orders_state_run_after"):
+        assert rows_read(kernel, lambda: due_orders(kernel, 50)) > FEW
+
+
+@contextmanager
+def without(kernel: Kernel, table: str, index: str) -> Iterator[None]:
+    """Have the server ignore an index, as if somebody had dropped it."""
+    with kernel.engine.connect() as connection:
+        connection.execute(text(f"ALTER TABLE {table} ALTER INDEX {index} IGNORED"))
+        yield
+        connection.execute(text(f"ALTER TABLE {table} ALTER INDEX {index} NOT IGNORED"))

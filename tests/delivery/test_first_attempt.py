@@ -1,0 +1,128 @@
+"""A callback goes out from the process that committed it, unless others wait or it is paused."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import select
+
+from kernel.db.tables.orders import Delivery
+from kernel.delivery.breakers import Lane
+from kernel.delivery.first_attempt import ClaimedDeliveries, Desk, DueDelivery
+from kernel.delivery.redeliver import pause
+from kernel.runs.execute import Executed, execute
+from kernel.runtime.kernel import Kernel
+from kernel.worker.dispatcher import Dispatcher
+from tests.support.factories import make_order
+from tests.worker.test_dispatcher import HintList
+
+ORIGIN = "https://receiver.example:443"
+THREADS = 4
+
+
+@pytest.fixture
+def sent() -> list[DueDelivery]:
+    return []
+
+
+@pytest.fixture
+def desk(kernel: Kernel, sent: list[DueDelivery]) -> Iterator[Desk]:
+    """The desk of a dispatcher whose thread does not run."""
+    desk = Dispatcher(kernel, HintList(), threads=THREADS).desk
+    desk.send = sent.append
+    desk.open()
+    yield desk
+    assert desk.origins.in_flight == len(sent), "a place was not given back"
+
+
+def run(desk: Desk) -> tuple[Executed, Delivery]:
+    """Run an order; return what became of it, and its delivery."""
+    order_id = make_order(desk.kernel)
+    with desk.reservation() as reservation:
+        executed = execute(desk.kernel, order_id, reservation.take)
+        assert executed is not None
+        assert executed.owed is not None
+        reservation.send(executed.owed, executed.trace)
+    with desk.kernel.reading() as session:
+        found = session.scalars(select(Delivery).where(Delivery.order_id == order_id)).one()
+        session.expunge(found)
+    return executed, found
+
+
+def test_callback_is_committed_as_claimed_when_there_is_room(
+    desk: Desk, sent: list[DueDelivery]
+) -> None:
+    _, found = run(desk)
+    assert [(one.id, one.token) for one in sent] == [(found.id, found.claim_token)]
+    assert (found.state, found.attempt, found.tries, found.late) == ("pending", 1, 1, True)
+    assert found.next_attempt_at > desk.kernel.clock.now()
+
+
+def test_callback_is_committed_as_due_when_the_caller_is_paused(
+    desk: Desk, sent: list[DueDelivery]
+) -> None:
+    pause(desk.kernel, caller_id=1)
+    _, found = run(desk)
+    assert (sent, found.claim_token, found.attempt) == ([], None, 0)
+    assert found.next_attempt_at <= desk.kernel.clock.now()
+
+
+def test_callback_is_committed_as_due_when_the_dispatcher_stops(
+    desk: Desk, sent: list[DueDelivery]
+) -> None:
+    desk.close()
+    assert (run(desk)[1].claim_token, sent) == (None, [])
+
+
+def test_callback_queues_up_when_others_to_its_origin_wait(
+    desk: Desk, sent: list[DueDelivery]
+) -> None:
+    desk.claimed([Lane(late=False, caller_id=1, origin=ORIGIN)], {}, ClaimedDeliveries())
+    assert (run(desk)[1].claim_token, sent) == (None, [])
+
+
+@pytest.mark.parametrize(("seen", "queues"), [(2, True), (1, False)])
+def test_callback_queues_up_when_others_were_seen_that_somebody_else_claimed(
+    desk: Desk, seen: int, queues: bool
+) -> None:
+    lane = Lane(late=False, caller_id=1, origin=ORIGIN)
+    assert desk.claimed([lane], {lane: 2}, ClaimedDeliveries([], Counter({ORIGIN: seen}))) == queues
+    assert (run(desk)[1].claim_token is None) == queues
+
+
+def test_desk_has_another_look_taken_when_one_lane_of_two_is_empty(desk: Desk) -> None:
+    lanes = [
+        Lane(late=False, caller_id=1, origin=ORIGIN),
+        Lane(False, 1, "https://other.example:443"),
+    ]
+    seen = Counter({ORIGIN: 2})
+    assert desk.claimed(lanes, dict.fromkeys(lanes, 2), ClaimedDeliveries([], seen))
+    assert not desk.claimed(lanes, dict.fromkeys(lanes, 3), ClaimedDeliveries([], seen))
+    assert not desk.claimed(lanes, {}, ClaimedDeliveries())
+
+
+def test_desk_looks_ahead_for_a_while_when_somebody_else_claimed_what_it_saw(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lane = Lane(late=False, caller_id=1, origin=ORIGIN)
+    desk.claimed([lane], {lane: 2}, ClaimedDeliveries())
+    assert {desk.ahead() for _ in range(100)} == {1}
+    desk.claimed([lane], {lane: 2}, ClaimedDeliveries([], Counter({ORIGIN: 2})))
+    assert {desk.ahead() for _ in range(100)} == {1, 2, 3, 4}
+    later = time.monotonic() + 11
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    assert {desk.ahead() for _ in range(100)} == {1}
+
+
+def test_callbacks_leave_room_for_other_origins_when_one_takes_many(
+    desk: Desk, sent: list[DueDelivery]
+) -> None:
+    claimed = [run(desk)[1].claim_token is not None for _ in range(THREADS)]
+    assert claimed == [True, True, False, False]
+
+
+def test_place_is_given_back_when_nothing_was_committed(desk: Desk) -> None:
+    assert desk.take(ORIGIN)
+    desk.give_back(ORIGIN)
+    assert desk.is_idle

@@ -1,0 +1,87 @@
+"""What waits, and for how long: from indexes alone, and not too often. On both databases."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from kernel.insight import backlog as backlog_module
+from kernel.insight.backlog import backlog
+from kernel.runtime.kernel import Kernel
+from kernel.views import metrics as metrics_view
+from tests.support.clients import client
+from tests.support.factories import make_delivery, make_order
+from tests.support.scraping import scrape, value
+
+
+def test_backlog_is_shown_with_its_age_when_it_waits(kernel: Kernel) -> None:
+    now = kernel.clock.now()
+    make_order(kernel, run_after=now - timedelta(seconds=60))
+    make_order(kernel, run_after=now + timedelta(hours=1))
+    make_order(kernel, state="running")
+    make_delivery(kernel, next_attempt_at=now - timedelta(seconds=30))
+    make_delivery(kernel, next_attempt_at=now + timedelta(hours=1))
+    make_delivery(kernel, state="held")
+    make_delivery(kernel, state="dead", finished_at=now)
+    make_delivery(kernel, state="dead", finished_at=now - timedelta(days=2))
+    text = scrape(client(kernel))
+    counts = {
+        name: value(text, f"kernel_{name}")
+        for name in (
+            "orders_due",
+            "orders_running",
+            "deliveries_due",
+            "deliveries_pending",
+            "deliveries_held",
+            "deliveries_dead",
+        )
+    }
+    assert list(counts.values()) == [1, 1, 1, 2, 1, 1], counts
+    assert 60 <= value(text, "kernel_orders_due_oldest_seconds") < 70
+    assert 30 <= value(text, "kernel_deliveries_due_oldest_seconds") < 40
+
+
+def test_backlog_is_read_from_indexes_alone_when_it_is_counted(kernel: Kernel) -> None:
+    for _ in range(50):
+        make_delivery(kernel)
+    said: list[tuple[str, Any]] = []
+    for engine in (kernel.engine, kernel.engines.single):
+        event.listen(engine, "before_cursor_execute", lambda *call: said.append(call[2:4]))
+    backlog(kernel)
+    asked = {one[0]: one for one in said if "count(" in one[0]}.values()
+    assert len(asked) == 5
+    word = "COVERING INDEX" if kernel.engine.dialect.name == "sqlite" else "Using index"
+    for statement, parameters in asked:
+        assert word in plan(kernel, statement, parameters), statement
+
+
+def plan(kernel: Kernel, statement: str, parameters: Any) -> str:
+    """How the database would do it, for the inner select: what reads the table."""
+    verb = "EXPLAIN QUERY PLAN" if kernel.engine.dialect.name == "sqlite" else "EXPLAIN"
+    with kernel.engine.connect() as connection:
+        rows = connection.exec_driver_sql(f"{verb} {statement}", parameters).all()
+    return str(rows)
+
+
+def test_backlog_is_asked_for_once_in_five_seconds_when_it_is_scraped_often(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metrics_view, "CACHE_SECONDS", 5.0)
+    zammad = client(kernel)
+    scrape(zammad)
+    make_order(kernel)
+    text = scrape(zammad)
+    assert value(text, "kernel_orders_due") == 0
+    assert value(text, "kernel_http_requests_total", route="/metrics") == 1
+
+
+def test_backlog_stops_counting_when_there_is_too_much(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backlog_module, "LIMIT", 3)
+    for _ in range(5):
+        make_order(kernel)
+        make_delivery(kernel)
+    found = backlog(kernel)
+    assert (found.orders_due, found.deliveries_due, found.deliveries_pending) == (3, 3, 3)

@@ -1,0 +1,255 @@
+"""Finding orders: each filter, pages both ways, and how little is looked at."""
+
+import json
+import re
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import event, text
+
+from kernel.callers import identity as auth
+from kernel.db.columns import new_id
+from kernel.db.states import OrderState
+from kernel.insight import order_search as finding
+from kernel.insight.order_search import Cursor, Found, Wanted, find
+from kernel.runtime.kernel import Kernel
+from tests.support.factories import make_delivery, make_order
+
+
+def make_orders(kernel: Kernel, number: int, **values: Any) -> list[str]:
+    """Make orders, a second between each; return their ids, the newest first."""
+    now = kernel.clock.now() - timedelta(hours=1)
+    moments = [now + timedelta(seconds=second) for second in range(number)]
+    made = [make_order(kernel, id=new_id(at), created_at=at, **values) for at in moments]
+    return made[::-1]
+
+
+def found(kernel: Kernel, cursor: Cursor | None = None, limit: int = 10, **wanted: Any) -> Found:
+    with kernel.asking() as connection:
+        return find(connection, Wanted(**wanted), cursor, limit)
+
+
+def ids(result: Found) -> list[str]:
+    return [one.id for one in result.orders]
+
+
+def caller(kernel: Kernel, name: str) -> int:
+    with kernel.transaction() as session:
+        auth.add(session, name, kernel.clock.now())
+        return auth.find(session, name).id
+
+
+@pytest.fixture
+def few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Searches go through twelve orders at the most, however quick this machine is."""
+    monkeypatch.setattr(finding, "WINDOWS", (4, 8))
+    monkeypatch.setattr(finding, "ROWS", 12)
+    monkeypatch.setattr(finding, "SECONDS", 1000.0)
+
+
+def test_orders_are_found_by_each_of_their_marks(kernel: Kernel) -> None:
+    jira = caller(kernel, "jira")
+    make_orders(kernel, 3)
+    mine = make_order(
+        kernel,
+        state="failed",
+        caller_id=jira,
+        select_tag="import_projects",
+        callback_url="https://receiver.net:8443/a?b",
+        idempotency_key="zammad-4711",
+        args=json.dumps({"projname": 'Große "Brücke" 桥'}, ensure_ascii=False),
+    )
+    delivery = make_delivery(kernel, mine)
+    marks: list[dict[str, Any]] = [
+        {"state": OrderState.FAILED},
+        {"caller_id": jira},
+        {"state": OrderState.FAILED, "caller_id": jira},
+        {"select_tag": "import_projects"},
+        {"host": "receiver.net"},
+        {"host": "RECEIVER.net:8443"},
+        {"text": mine},
+        {"text": delivery},
+        {"text": "zammad-4711"},
+        {"text": '"Brücke" 桥'},
+        {"text": "projNAME"},
+        {"text": "4711", "select_tag": "x"},
+    ]
+    results = [ids(found(kernel, **one)) for one in marks]
+    assert results == [[mine]] * 10 + [ids(found(kernel)), []]
+
+
+@pytest.mark.parametrize("host", ["receiver", "eceiver.net", "receiver.net.evil", "b", "%", "_"])
+def test_orders_are_not_found_when_only_a_part_of_the_host_fits(kernel: Kernel, host: str) -> None:
+    make_order(kernel, callback_url="https://receiver.net/a?u=https://b/")
+    assert ids(found(kernel, host=host)) == []
+
+
+@pytest.mark.parametrize("word", ["%", "_", "' OR 1=1 --", "\\", "\u202e", "😁", "x" * 200])
+def test_nothing_is_found_when_the_text_is_hostile(kernel: Kernel, word: str) -> None:
+    make_order(kernel, args='{"projname":"😀"}')
+    assert ids(found(kernel, text=word)) == []
+
+
+def test_orders_are_found_by_time_to_the_millisecond(kernel: Kernel) -> None:
+    newest = make_orders(kernel, 5)
+    with kernel.asking() as connection:
+        times = [row.created_at for row in find(connection, Wanted()).orders]
+    assert ids(found(kernel, since=times[3], until=times[0])) == newest[1:4]
+
+
+def test_order_is_found_by_its_key_when_another_filter_excludes_it(kernel: Kernel) -> None:
+    order_id = make_order(kernel, idempotency_key="key")
+    assert ids(found(kernel, text="key", state=OrderState.PENDING)) == [order_id]
+    assert ids(found(kernel, text="key", state=OrderState.FAILED)) == []
+    assert ids(found(kernel, text=order_id, select_tag="other")) == []
+
+
+WANTED: list[dict[str, Any]] = [{}, {"select_tag": "create_project"}, {"state": OrderState.PENDING}]
+
+
+@pytest.mark.parametrize("wanted", WANTED)
+def test_every_order_is_on_one_page_when_going_back_and_forth(
+    kernel: Kernel, wanted: dict[str, Any]
+) -> None:
+    newest = make_orders(kernel, 7)
+    first = found(kernel, limit=3, **wanted)
+    second = found(kernel, Cursor(before=first.older), 3, **wanted)
+    third = found(kernel, Cursor(before=second.older), 3, **wanted)
+    assert [ids(one) for one in (first, second, third)] == [newest[:3], newest[3:6], newest[6:]]
+    assert (first.newer, third.older) == (None, None)
+    back = found(kernel, Cursor(after=third.newer), 3, **wanted)
+    start = found(kernel, Cursor(after=back.newer), 3, **wanted)
+    assert [ids(back), ids(start)] == [newest[3:6], newest[:3]]
+    assert (back.older, start.newer) == (newest[5], None)
+
+
+def test_page_stays_as_it_is_when_orders_come_in(kernel: Kernel) -> None:
+    make_orders(kernel, 6)
+    cursor = Cursor(before=found(kernel, limit=3).older)
+    before = ids(found(kernel, cursor, 3))
+    make_order(kernel)
+    assert ids(found(kernel, cursor, 3)) == before
+
+
+def test_page_is_empty_when_there_is_nothing(kernel: Kernel) -> None:
+    assert found(kernel) == Found([])
+    assert found(kernel, select_tag="x") == Found([])
+
+
+def test_search_stops_and_goes_on_where_it_stopped_when_little_fits(
+    kernel: Kernel, few_rows: None
+) -> None:
+    old = make_orders(kernel, 1, select_tag="rare")
+    newest = make_orders(kernel, 20)
+    first = found(kernel, select_tag="rare")
+    assert (ids(first), first.looked_at, first.older) == ([], 12, newest[11])
+    second = found(kernel, Cursor(before=first.older), select_tag="rare")
+    assert (ids(second), second.looked_at, second.older) == (old, None, None)
+
+
+def test_search_takes_what_fits_when_it_stops(kernel: Kernel, few_rows: None) -> None:
+    newest = make_orders(kernel, 20)
+    with kernel.transaction() as session:
+        session.execute(
+            text("UPDATE orders SET select_tag = 'rare' WHERE id IN (:a, :b, :c)"),
+            dict(zip("abc", (newest[1], newest[5], newest[15]), strict=True)),
+        )
+    first = found(kernel, select_tag="rare")
+    assert (ids(first), first.looked_at) == ([newest[1], newest[5]], 12)
+    second = found(kernel, Cursor(before=first.older), select_tag="rare")
+    assert (ids(second), second.looked_at) == ([newest[15]], None)
+    back = found(kernel, Cursor(after=newest[13]), select_tag="rare")
+    assert ids(back) == [newest[1], newest[5]]
+
+
+def test_search_stops_early_when_the_page_is_full(kernel: Kernel, few_rows: None) -> None:
+    newest = make_orders(kernel, 20)
+    first = found(kernel, limit=2, select_tag="create_project")
+    assert (ids(first), first.looked_at, first.older) == (newest[:2], None, newest[1])
+
+
+def test_search_ends_after_its_time_when_rows_are_slow(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finding, "WINDOWS", (2,))
+    monkeypatch.setattr(finding, "SECONDS", -1.0)
+    make_orders(kernel, 5)
+    assert found(kernel, select_tag="rare").looked_at == 2
+
+
+def test_states_are_counted_up_to_a_limit(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_orders(kernel, 3, state="success")
+    make_orders(kernel, 2, state="failed")
+    with kernel.asking() as connection:
+        counts = finding.count_states(connection)
+    assert {state: n for state, n in counts.items() if n} == {"success": 3, "failed": 2}
+    assert set(counts) == set(OrderState)
+
+
+def statements(kernel: Kernel) -> list[str]:
+    """Every statement from now on, as the driver gets it."""
+    said: list[str] = []
+
+    def say(_conn: Any, _cursor: Any, statement: str, parameters: Any, *_more: Any) -> None:
+        named = isinstance(parameters, dict) and parameters
+        said.append(statement % _quoted(parameters) if named else statement)
+
+    event.listen(kernel.engines.single, "before_cursor_execute", say)
+    return said
+
+
+def _quoted(parameters: dict[str, Any]) -> dict[str, str]:
+    return {name: _literal(value) for name, value in parameters.items()}
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return f"({', '.join(map(_literal, value))})"
+    return str(value) if isinstance(value, int) else "'" + str(value).replace("'", "''") + "'"
+
+
+NARROW: Iterable[dict[str, Any]] = [
+    {},
+    {"state": OrderState.FAILED},
+    {"caller_id": 2},
+    {"state": OrderState.SUCCESS, "caller_id": 2},
+    {"select_tag": "rare"},
+    {"host": "receiver.net", "state": OrderState.FAILED},
+    {"text": "word"},
+]
+
+
+@pytest.fixture
+def mariadb_kernel(make_kernel: Any, mariadb_rows_url: str) -> Kernel:
+    kernel: Kernel = make_kernel(mariadb_rows_url)
+    return kernel
+
+
+@pytest.mark.parametrize("wanted", NARROW)
+@pytest.mark.parametrize("edge", ["before", "after", None])
+def test_every_statement_goes_along_an_index_when_explained(
+    mariadb_kernel: Kernel, wanted: dict[str, Any], edge: str | None
+) -> None:
+    kernel = mariadb_kernel
+    for state in ("success", "failed", "pending"):
+        made = make_orders(kernel, 30, state=state)
+    cursor = None if edge is None else Cursor(**{edge: made[10]})
+    said = statements(kernel)
+    found(kernel, cursor, 2, **wanted)
+    assert said
+    for statement in list(said):
+        with kernel.asking() as connection:
+            plan = connection.exec_driver_sql(f"EXPLAIN {statement.replace('%', '%%')}").all()
+        used = [(row.table, row.type, row.Extra or "") for row in plan if row.table == "orders"]
+        assert all(kind != "ALL" for _, kind, _ in used), (statement, plan)
+        assert not any("filesort" in extra for *_, extra in used), (statement, plan)
+
+
+def test_forced_indexes_are_there(mariadb_kernel: Kernel) -> None:
+    said = statements(mariadb_kernel)
+    for wanted in NARROW:
+        found(mariadb_kernel, **wanted)
+    forced = {name for one in said for name in re.findall(r"FORCE INDEX \((\w+)\)", one)}
+    assert forced == {"PRIMARY", "ix_orders_state_id", "ix_orders_caller_id_id"}

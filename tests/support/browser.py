@@ -1,0 +1,215 @@
+"""Debian's Chromium in front of a real installation: what a person sees, clicks and reads.
+
+A window notes every error of its console and every host it asks; a test that leaves one of either
+fails. Waiting is Playwright's own: `expect` and `wait_for_*`, never for a time to pass.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.support.servers import MariaDB, Redis, require
+from tests.support.stack import PATIENCE, Stack
+from tests.support.visitors import operator_key
+from tests.support.waiting import wait_until
+from tests.support.watched import STEPS, Leader
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page, Playwright
+
+ROOT = Path(__file__).resolve().parents[2]
+SCREENSHOTS = ROOT / "var" / "screenshots"
+AXE = ROOT / "tests" / "vendor" / "axe-core-4.14.1.min.js"
+FLAGS = [
+    *("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+]
+# Two cores, a database and a browser: nothing waits longer than it must.
+PATIENCE_MS = 30_000
+# A receiver that says so is not asked again.
+GONE = 410
+# What axe-core calls its findings, from the worst on; the lesser ones are advice.
+GRAVE = ("critical", "serious")
+# Lets a test say whether anybody looks at the page: a window without a screen is always seen.
+LOOK_AWAY = """
+Object.defineProperty(document, "hidden", {get: () => window.lookedAway === true});
+Object.defineProperty(document, "visibilityState",
+  {get: () => window.lookedAway === true ? "hidden" : "visible"});
+"""
+
+
+class Window:
+    """One visitor's window: cookies of its own, and a note of all that went wrong or outside."""
+
+    def __init__(self, browser: "Browser", base: str, **options: Any) -> None:
+        self.host = urlsplit(base).netloc
+        self.context = browser.new_context(base_url=base, **options)
+        self.context.set_default_timeout(PATIENCE_MS)
+        self.errors: list[str] = []
+        self.asked: list[str] = []
+        self.context.on("request", lambda request: self.asked.append(request.url))
+        self.context.on("console", self._note)
+        self.context.on("weberror", lambda found: self.errors.append(str(found.error)))
+        self.page: Page = self.context.new_page()
+
+    def _note(self, message: Any) -> None:
+        if message.type in ("error", "warning"):
+            self.errors.append(f"{message.text} ({message.location.get('url')})")
+
+    def forgive(self, pattern: str) -> None:
+        """Drop the errors a test has caused on purpose; there must be some."""
+        kept = [one for one in self.errors if not re.search(pattern, one)]
+        assert len(kept) < len(self.errors), f"no {pattern} in {self.errors}"
+        self.errors[:] = kept
+
+    def outside(self) -> list[str]:
+        """What was asked of another host."""
+        urls = [one for one in self.asked if not one.startswith(("data:", "blob:"))]
+        return [one for one in urls if urlsplit(one).netloc != self.host]
+
+    def shot(self, name: str, **options: Any) -> Path:
+        """Keep a picture of the page in var/screenshots."""
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        path = SCREENSHOTS / f"{name}.png"
+        path.write_bytes(self.page.screenshot(**{"full_page": True, **options}))
+        return path
+
+    def barriers(self) -> list[str]:
+        """What keeps people out who see or point differently: axe-core's grave findings."""
+        self.page.evaluate(AXE.read_text())
+        found = self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        return [
+            f"{one['id']} ({one['impact']}): {node['html'][:200]} {node['failureSummary']}"
+            for one in found["violations"]
+            if one["impact"] in GRAVE
+            for node in one["nodes"]
+        ]
+
+    def quiet_for(self, milliseconds: int) -> bool:
+        """Let the page's time pass; tell whether it asked for nothing. Its clock is installed."""
+        asked = len(self.asked)
+        self.page.clock.run_for(milliseconds)
+        return len(self.asked) == asked
+
+    def look_away(self) -> None:
+        """Put the window into the background; needs `LOOK_AWAY` in the page."""
+        self._look("true")
+
+    def look_back(self) -> None:
+        """Bring it back."""
+        self._look("false")
+
+    def _look(self, away: str) -> None:
+        self.page.evaluate(
+            f"window.lookedAway = {away}; document.dispatchEvent(new Event('visibilitychange'))"
+        )
+
+
+@contextmanager
+def launched(playwright: "Playwright") -> Iterator["Browser"]:
+    """Run Debian's Chromium."""
+    as_root = ["--no-sandbox"] if os.geteuid() == 0 else []
+    path = require("chromium", "chromium-browser")
+    browser = playwright.chromium.launch(executable_path=path, args=[*FLAGS, *as_root])
+    try:
+        yield browser
+    finally:
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator["Browser"]:
+    """The browser, for one file of tests: its loop would be in the way of others."""
+    from playwright.sync_api import expect, sync_playwright
+
+    expect.set_options(timeout=PATIENCE_MS)
+    require("chromium", "chromium-browser")
+    with sync_playwright() as playwright, launched(playwright) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def site(
+    tmp_path_factory: pytest.TempPathFactory, mariadb: MariaDB, redis: Redis
+) -> Iterator[Stack]:
+    """One installation for a file of tests: API and worker, with handlers fit to be watched."""
+    url = mariadb.create_database()
+    folder = tmp_path_factory.mktemp("site")
+    more = {"handlers": "tests.support.watched:handlers", "worker_processes": 2}
+    with Stack(folder, url, redis, **more) as stack:
+        stack.api()
+        stack.worker()
+        yield stack
+    mariadb.drop(url)
+
+
+@pytest.fixture
+def window(chromium: "Browser", site: Stack) -> Iterator[Callable[..., Window]]:
+    """Open windows on the installation; each test ends without an error and without a stranger."""
+    opened: list[Window] = []
+
+    def open_window(**options: Any) -> Window:
+        base = f"http://127.0.0.1:{site.port}"
+        opened.append(Window(chromium, base, **options))
+        return opened[-1]
+
+    yield open_window
+    for one in opened:
+        one.context.close()
+    wrong = [error for one in opened for error in one.errors]
+    assert not wrong, f"errors in the console: {wrong}"
+    outside = [url for one in opened for url in one.outside()]
+    assert not outside, f"asked of another host: {outside}"
+
+
+@pytest.fixture(scope="module")
+def operators_key(site: Stack) -> str:
+    """A key that opens the dashboard of the installation."""
+    return operator_key(site.kernel)
+
+
+@pytest.fixture
+def operator(window: Callable[..., Window], operators_key: str) -> Callable[..., Window]:
+    """Open windows in which an operator is signed in, at the overview."""
+
+    def sign_in(**options: Any) -> Window:
+        visitor = window(**{"locale": "en-GB", **options})
+        visitor.page.goto("/dashboard/sign-in")
+        visitor.page.locator("input[name=key]").fill(operators_key)
+        visitor.page.locator("main button").click()
+        visitor.page.wait_for_url("**/dashboard/")
+        return visitor
+
+    return sign_in
+
+
+@pytest.fixture
+def leader(tmp_path: Path) -> Iterator[Leader]:
+    """Somebody who sets the pace of an order, and lets it end in the end."""
+    found = Leader(tmp_path / "pace")
+    yield found
+    found.go(STEPS)
+
+
+def ordered(site: Stack, select_tag: str, path: str = "", **args: Any) -> str:
+    """Submit an order whose callback goes to this path of the receiver; return its id."""
+    order = {"select_tag": select_tag, "callback_url": f"{site.receiver.url}{path}", **args}
+    return str(site.post("/v1/orders", order).json()["data"]["order_id"])
+
+
+def given_up(site: Stack, path: str) -> str:
+    """An order whose callback is dead: its receiver said that it is gone. Its id."""
+    site.receiver.script(GONE, path=f"/{path}")
+    order_id = ordered(site, "create_project", path, projname="x")
+
+    def states() -> list[str]:
+        return [one["state"] for one in site.show(order_id)["deliveries"]]
+
+    wait_until(lambda: states() == ["dead"], PATIENCE, "a dead callback")
+    return order_id

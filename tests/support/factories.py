@@ -1,0 +1,89 @@
+"""Rows in any state, so that a test begins at the state it is about."""
+
+import hashlib
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import insert
+
+from kernel.callers.identity import Identity
+from kernel.db.columns import new_id
+from kernel.db.states import OrderState
+from kernel.db.tables.orders import ATTEMPTS, DELIVERIES, ORDERS, Delivery, Order
+from kernel.formats.order_request import OrderRequest, encode
+from kernel.runtime.kernel import Kernel
+
+ANYBODY = Identity(1, "anonymous")
+CALLBACK = "https://receiver.example/callback"
+
+
+def request(select_tag: str = "create_project", **args: Any) -> OrderRequest:
+    """An order as the API would have read it from a body."""
+    args = args or {"projname": "Bridge", "prodesc": "over the river"}
+    url = args.pop("callback_url", CALLBACK)
+    fingerprint = hashlib.sha256(encode([select_tag, url, args])).hexdigest()
+    return OrderRequest(select_tag, url, encode(args).decode(), fingerprint)
+
+
+def make_order(kernel: Kernel, **values: Any) -> str:
+    """Insert an order (pending, due, create_project) with ``values`` changed; return its id."""
+    now = kernel.clock.now()
+    row = {
+        "id": new_id(now),
+        "caller_id": 1,
+        "select_tag": "create_project",
+        "args": '{"projname":"Bridge"}',
+        "callback_url": CALLBACK,
+        "fingerprint": "0" * 64,
+        "created_at": now,
+        "run_after": now,
+    }
+    if values.get("state") == OrderState.RUNNING:
+        row |= {"run": 1, "started_at": now, "lease_until": now + kernel.lease}
+    row |= values
+    with kernel.transaction() as session:
+        session.execute(insert(ORDERS).values(row))
+    return str(row["id"])
+
+
+def make_delivery(kernel: Kernel, order_id: str | None = None, **values: Any) -> str:
+    """Insert a delivery (pending, due) of a finished order; return its id."""
+    now = kernel.clock.now()
+    if order_id is None:
+        order_id = make_order(kernel, state="success", finished_at=now, message="success")
+    row = {
+        "id": new_id(now),
+        "order_id": order_id,
+        "caller_id": 1,
+        "origin": "https://receiver.example:443",
+        "url": CALLBACK,
+        "body": b'{"status":0}',
+        "created_at": now,
+        "next_attempt_at": now - timedelta(milliseconds=1),
+    } | values
+    with kernel.transaction() as session:
+        session.execute(insert(DELIVERIES).values(row))
+    return str(row["id"])
+
+
+def make_attempt(kernel: Kernel, delivery_id: str, at: datetime, reason: str | None = None) -> None:
+    """Insert an attempt that began at a moment."""
+    row = {"delivery_id": delivery_id, "number": 1, "started_at": at, "duration_ms": 5}
+    with kernel.transaction() as session:
+        session.execute(insert(ATTEMPTS).values(**row, reason=reason, phases="{}"))
+
+
+def order(kernel: Kernel, order_id: str) -> Order:
+    """Read an order back."""
+    with kernel.reading() as session:
+        found = session.get_one(Order, order_id)
+        session.expunge(found)
+    return found
+
+
+def delivery(kernel: Kernel, delivery_id: str) -> Delivery:
+    """Read a delivery back."""
+    with kernel.reading() as session:
+        found = session.get_one(Delivery, delivery_id)
+        session.expunge(found)
+    return found

@@ -1,0 +1,150 @@
+"""What kernel asks of its database, heard as it is said, and how MariaDB goes about it."""
+
+import ast
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from sqlalchemy import create_engine, event
+from sqlalchemy.pool import NullPool
+
+import kernel as package
+from kernel.runtime.kernel import Kernel
+
+PACKAGE = Path(package.__file__).parent
+ASKING = {"execute", "execute_many", "rows", "scalar", "scalars"}
+# Runs what others say.
+RUNS = PACKAGE / "db/prepared.py"
+# What grows without an end.
+LARGE = ("orders", "deliveries", "attempts")
+# Commands are for people and run once; a demo and tests' own tools are not the service. What the
+# dashboard asks is held by test_insight.py, test_finding.py and test_minutes.py.
+NOT_STAGES = (
+    *("cli", "testing.py", "views/dashboard", "views/order_page.py"),
+    *("insight/counts", "insight/delivery_search", "insight/hosts", "insight/minutes"),
+    *("insight/order_search", "insight/processes", "insight/trends"),
+)
+NAMES = frozenset({"ORDERS", "DELIVERIES", "ATTEMPTS", "Order", "Delivery", "Attempt"})
+MORE = (
+    *("callers/profile.py", "delivery/first_attempt.py"),
+    *("insight/readiness.py", "insight/workers.py"),
+)
+# A scan along an index is no harm when a LIMIT ends it after so many rows.
+FEW = 300
+EXPLAINED = ("SELECT", "INSERT", "UPDATE", "DELETE")
+
+
+@dataclass(frozen=True)
+class Said:
+    """A statement, which line of kernel said it, and how the server goes about it."""
+
+    module: str
+    line: int
+    statement: str
+    plan: Sequence[Mapping[str, Any]]
+
+
+@contextmanager
+def listening(kernel: Kernel) -> Iterator[list[Said]]:
+    """Collect every statement of a kernel, and have each explained before it is run."""
+    found: list[Said] = []
+    asking = create_engine(kernel.engine.url, poolclass=NullPool).connect()
+
+    def hear(_: Any, __: Any, statement: str, parameters: Any, ___: Any, many: bool) -> None:
+        module, line = _speaker(sys._getframe())
+        if module and statement.startswith(EXPLAINED):
+            given = parameters[0] if many else parameters
+            plan = asking.exec_driver_sql(f"EXPLAIN {statement}", given).mappings().all()
+            found.append(Said(module, line, statement, plan))
+        else:
+            found.append(Said(module, line, statement, ()))
+
+    engines = set(kernel.engines[1:])
+    for engine in engines:
+        event.listen(engine, "before_cursor_execute", hear)
+    yield found
+    for engine in engines:
+        event.remove(engine, "before_cursor_execute", hear)
+    asking.close()
+
+
+def _speaker(frame: FrameType | None) -> tuple[str, int]:
+    """Return the innermost line of the package that is on the stack."""
+    while frame is not None:
+        path = Path(frame.f_code.co_filename)
+        if path.is_relative_to(PACKAGE) and path != RUNS:
+            return str(path.relative_to(PACKAGE)), frame.f_lineno
+        frame = frame.f_back
+    return "", 0
+
+
+def places() -> dict[str, range]:
+    """Return every place in the modules of the stages that asks the database, with its lines."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        module = str(path.relative_to(PACKAGE))
+        tree = ast.parse(path.read_text())
+        if module.startswith(NOT_STAGES) or not (module in MORE or _knows_rows(tree)):
+            continue
+        for call in ast.walk(tree):
+            if isinstance(call, ast.Call) and _asks(call.func):
+                lines = range(call.lineno, (call.end_lineno or call.lineno) + 1)
+                found[f"{module}:{call.lineno}"] = lines
+    return found
+
+
+def _knows_rows(tree: ast.Module) -> bool:
+    """Whether a module has anything to do with the large tables."""
+    imported = {
+        name.name
+        for one in ast.walk(tree)
+        if isinstance(one, ast.ImportFrom) and one.module == "kernel.db.tables.orders"
+        for name in one.names
+    }
+    defined = {one.name for one in tree.body if isinstance(one, ast.ClassDef)}
+    return bool(NAMES & (imported | defined))
+
+
+def _asks(function: ast.expr) -> bool:
+    if not isinstance(function, ast.Attribute):
+        return False
+    asked = function.value.id if isinstance(function.value, ast.Name) else ""
+    if asked == "session" and function.attr in {"get", "get_one"}:
+        return True
+    return asked != "cursor" and function.attr in ASKING
+
+
+def silent(said: list[Said]) -> list[str]:
+    """Return the places that have not said anything."""
+    heard = {(one.module, one.line) for one in said}
+    return [
+        place
+        for place, lines in places().items()
+        if not any((place.partition(":")[0], line) in heard for line in lines)
+    ]
+
+
+def complaints(said: Said) -> list[str]:
+    """Return what is wrong with a statement's plan: large tables that are read from end to end."""
+    return [
+        f"{said.module}:{said.line}: {row['table']} by {row['type']} of {row['key']},"
+        f" {row['rows']} rows: {said.statement}"
+        for row in said.plan
+        if _is_large(row["table"], said.statement) and _is_scan(row)
+    ]
+
+
+def _is_large(table: str | None, statement: str) -> bool:
+    """Whether a name in a plan is that of a large table, or of an alias of one."""
+    names = {table, *(large for large in LARGE if f"{large} AS {table}" in statement)}
+    return bool(names & set(LARGE))
+
+
+def _is_scan(row: Mapping[str, Any]) -> bool:
+    if row["rows"] is None:  # an INSERT reads nothing
+        return False
+    return row["type"] == "ALL" or (row["type"] == "index" and int(row["rows"]) > FEW)

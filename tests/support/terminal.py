@@ -1,0 +1,44 @@
+"""The command line as a person uses it, in this process: fast, and easy to look into."""
+
+import json
+from functools import cached_property
+from typing import Any
+
+from click.testing import CliRunner, Result
+
+from kernel.builtin import handlers
+from kernel.cli.main import main
+from kernel.config.settings import load
+from kernel.runtime.kernel import Kernel
+from kernel.testing import FakeTransport
+
+# Nobody listens there.
+NOBODY = "redis://127.0.0.1:1/1"
+
+
+class Terminal:
+    """Runs commands with these settings (by field name), and nobody to take hints."""
+
+    def __init__(self, database_url: str) -> None:
+        self.settings = {"database_url": database_url, "broker_url": NOBODY, "result_backend": ""}
+
+    @cached_property
+    def kernel(self) -> Kernel:
+        """A kernel on the same database, as it is set at the first use."""
+        return Kernel(load(**self.settings), handlers, FakeTransport())
+
+    def run(self, *command: str, exit_code: int = 0, stdin: str | None = None) -> Result:
+        """Run a command; AssertionError when its exit code is not ``exit_code``."""
+        env = {f"KERNEL_{name.upper()}": value for name, value in self.settings.items()}
+        done = CliRunner().invoke(main, command, input=stdin, env=env)
+        assert done.exit_code == exit_code, f"{done.output}\n{done.exception!r}"
+        return done
+
+    def json(self, *command: str, **options: Any) -> Any:
+        """Run a command with --json and return what it printed."""
+        return json.loads(self.run(*command, "--json", **options).stdout)
+
+    def close(self) -> None:
+        """Close the kernel, if there is one."""
+        if "kernel" in self.__dict__:
+            self.kernel.close()

@@ -1,0 +1,135 @@
+"""A host as deploy/ sets it up: nginx in front, and the programs of the systemd units behind."""
+
+import json
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+import requests
+from standardwebhooks.webhooks import Webhook
+
+from tests.support.deployment import PARTS, unit
+from tests.support.frontdoor import Host, Nginx, SlowUpload, answers_in_time
+from tests.support.stack import Stack
+from tests.support.waiting import wait_until
+
+SLOW_CLIENTS = 10
+ONE_PROCESS = pytest.mark.parametrize("stack", [{"api_processes": 1}], indirect=True)
+IMPORT = {"select_tag": "import_projects", "callback_url": "https://receiver.example/"}
+
+
+@pytest.fixture
+def host(stack: Stack) -> Host:
+    return Host(stack)
+
+
+@pytest.fixture
+def nginx(stack: Stack) -> Iterator[Nginx]:
+    with closing(Nginx(stack.port)) as server:
+        server.start()
+        yield server
+
+
+def bearer(stack: Stack) -> dict[str, str]:
+    return {"Authorization": f"Bearer {stack.key}"}
+
+
+def test_order_comes_back_as_callback_when_the_units_run_behind_the_proxy(
+    host: Host, stack: Stack, nginx: Nginx
+) -> None:
+    host.api()
+    host.start("worker", host.says("worker", "ready."))
+    host.start("dispatcher", host.says("dispatcher", "dispatcher started"))
+    stack.port = nginx.port
+    order_id = stack.submit("create_project", key="ticket-1", projname="Brücke 桥 🌉")
+    received = stack.callback(order_id)
+    assert Webhook(stack.secret).verify(received.body, dict(received.headers))["status"] == 0
+    assert stack.submit("create_project", key="ticket-2", projname="next") != order_id
+
+
+def test_unit_of_the_api_tells_systemd_that_it_is_ready_when_started(
+    host: Host, tmp_path: Path
+) -> None:
+    path = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
+        notified.bind(str(path))
+        notified.settimeout(30)
+        host.api({"NOTIFY_SOCKET": str(path)})
+        assert b"READY=1" in notified.recv(4096)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_unit_ends_by_itself_within_its_time_when_stopped(host: Host, part: str) -> None:
+    words = {"api": "Booting worker", "worker": "ready.", "dispatcher": "dispatcher started"}
+    child = host.start(part, host.says(part, words[part]))
+    os.kill(child.pid, signal.SIGTERM)
+    wait_until(lambda: child.returncode is not None, float(unit(part)["TimeoutStopSec"]))
+    assert child.returncode == 0
+
+
+@ONE_PROCESS
+def test_proxy_answers_at_once_when_ten_others_upload_slowly(
+    host: Host, stack: Stack, nginx: Nginx
+) -> None:
+    host.api()
+    body = json.dumps(IMPORT | {"projects": [{"projname": "x"}] * 200}).encode()
+    with ExitStack() as open_:
+        slow = [SlowUpload(nginx.port, stack.key, body) for _ in range(SLOW_CLIENTS)]
+        for client in slow:
+            open_.callback(client.close)
+            client.send(1000)
+        assert answers_in_time(nginx.port, 5)
+        assert [client.finish() for client in slow] == [202] * SLOW_CLIENTS
+
+
+@ONE_PROCESS
+def test_api_alone_does_not_answer_when_ten_others_upload_slowly(host: Host, stack: Stack) -> None:
+    """Why the proxy is there. When this fails, gunicorn has learnt to do without."""
+    host.api()
+    with ExitStack() as open_:
+        for _ in range(SLOW_CLIENTS):
+            open_.callback(SlowUpload(stack.port, stack.key, b"{" * 2000).close)
+        wait_until(lambda: not answers_in_time(stack.port, 1), 10, "all threads busy")
+
+
+@pytest.mark.parametrize("size", [1_060_000, 3_000_000])
+def test_proxy_refuses_bodies_that_are_too_large_in_the_envelope(
+    host: Host, stack: Stack, nginx: Nginx, size: int
+) -> None:
+    """The smaller one is refused by the API, the larger one by nginx."""
+    host.api()
+    headers = bearer(stack) | {"Content-Type": "application/json"}
+    answer = requests.post(nginx.url("/v1/orders"), b"x" * size, headers=headers, timeout=10)
+    assert answer.status_code == 413
+    assert answer.json()["data"]["code"] == "body_too_large"
+
+
+def test_proxy_says_when_to_come_back_when_the_api_is_away(stack: Stack, nginx: Nginx) -> None:
+    answer = requests.get(nginx.url("/v1/orders"), headers=bearer(stack), timeout=10)
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"] == "2"
+    assert (answer.json()["status"], answer.json()["data"]["code"]) == (-1, "unavailable")
+
+
+@pytest.mark.parametrize("stack", [{"auth": "off"}], indirect=True)
+def test_proxy_makes_nobody_local_when_credentials_are_not_required(
+    host: Host, stack: Stack, nginx: Nginx
+) -> None:
+    host.api()
+    forged = {"Host": "127.0.0.1", "X-Forwarded-For": "127.0.0.1"}
+    assert requests.get(nginx.url("/v1/orders"), headers=forged, timeout=10).status_code == 401
+    assert stack.get("/v1/orders", headers={}).status_code == 200
+
+
+def test_proxy_keeps_measurements_to_itself_when_asked_from_outside(
+    host: Host, nginx: Nginx
+) -> None:
+    host.api()
+    assert requests.get(nginx.url("/metrics"), timeout=10).status_code == 404
+    answer = requests.get(nginx.url("/healthz"), timeout=10)
+    assert answer.status_code == 200
+    assert "nginx/" not in answer.headers.get("Server", "")

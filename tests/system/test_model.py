@@ -1,0 +1,299 @@
+"""Interleavings nobody thought of: the stages in any order, crashes between any two of them.
+
+Hypothesis calls the stages as workers, dispatchers, callers and operators would, lets processes
+die and answers get lost, and after every step compares rows with what may be there.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import pytest
+from hypothesis import Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from sqlalchemy import delete, select
+from sqlalchemy.exc import DBAPIError
+
+from kernel.builtin import projects
+from kernel.db.states import FINAL
+from kernel.db.tables.orders import ATTEMPTS, DELIVERIES, ORDERS
+from kernel.delivery.attempt import FinishedAttempt, attempt, claim_due, due_lanes, record
+from kernel.delivery.redeliver import redeliver
+from kernel.errors import Conflict, RunInterrupted
+from kernel.orders.submit import cancel, submit
+from kernel.runs.claim import Batch
+from kernel.runs.fence import commit_outcome, hand_back, renew_leases, undo
+from kernel.runtime.kernel import Kernel, no_claim
+from kernel.testing import FakeTransport, drain
+from kernel.worker.maintenance.sweep import due_orders, sweep
+from tests.support.factories import ANYBODY, request
+from tests.support.interleaving import ALIVE, DONE, STEPS, Running, handlers, run_next, write
+
+pytestmark = pytest.mark.slow
+TABLES = (ATTEMPTS, DELIVERIES, ORDERS, projects)
+
+
+class Model(RuleBasedStateMachine):
+    """One installation, seen from everywhere at once."""
+
+    def __init__(self, kernel: Kernel, transport: FakeTransport) -> None:
+        super().__init__()
+        self.kernel, self.transport = kernel, transport
+        transport.sent.clear()
+        transport.answers[:] = [200]
+        self.by_key: dict[str, str] = {}
+        self.runs: list[Running] = []
+        self.heard: set[str] = set()
+        self.sent: list[FinishedAttempt] = []
+        self.ended: dict[str, str] = {}
+        with kernel.transaction() as session:
+            for table in TABLES:
+                session.execute(delete(table))
+
+    @initialize()
+    def begin_in_the_middle(self) -> None:
+        """Two orders are running already: what is interesting begins there."""
+        for key in "ab":
+            self.submit_order(key)
+            self._claim(self.by_key[key])
+
+    # ---- callers
+
+    @rule(key=st.sampled_from("abcdef"))
+    def submit_order(self, key: str) -> None:
+        """The same key is the same order, however often it comes."""
+        accepted = submit(self.kernel, ANYBODY, request("steps"), key)
+        assert self.by_key.setdefault(key, accepted.order_id) == accepted.order_id
+
+    @precondition(lambda self: "f" in self.by_key)
+    @rule(data=st.data())
+    def cancel_order(self, data: st.DataObject) -> None:
+        order_id = data.draw(
+            st.sampled_from([self.by_key[key] for key in "af" if key in self.by_key])
+        )
+        with suppress(Conflict):
+            cancel(self.kernel, 1, order_id)
+
+    # ---- workers
+
+    @precondition(lambda self: self.by_key and len(self.runs) < ALIVE)
+    @rule(data=st.data())
+    def claim_order(self, data: st.DataObject) -> None:
+        due = due_orders(self.kernel, 1000) or sorted(self.by_key.values())
+        self._claim(*data.draw(st.lists(st.sampled_from(due), min_size=1, max_size=3)))
+
+    def _claim(self, *order_ids: str) -> None:
+        batch = Batch(self.kernel, self.kernel.engine.connect(), order_ids)
+        if not (begun := run_next(batch)):
+            batch.connection.close()
+        self.runs += begun
+
+    @precondition(lambda self: self.runs)
+    @rule(data=st.data())
+    def save_step(self, data: st.DataObject) -> None:
+        running = self._any_run(data)
+        if running.done < STEPS - 1:
+            with self._ending_when_refused(running):
+                write(running.run, running.done)
+                running.run.checkpoint(running.done + 1, STEPS)
+
+    @precondition(lambda self: self.runs)
+    @rule(data=st.data(), heard=st.booleans())
+    def finish_run(self, data: st.DataObject, heard: bool) -> None:
+        """Commit, and the claim of the next order with it; then that one runs.
+
+        When the answer to COMMIT is not heard, both are handed back.
+        """
+        running = self._any_run(data)
+        held, batch = running.claimed.held, running.batch
+        with self._ending_when_refused(running):
+            for step in range(running.done, STEPS):
+                write(running.run, step)
+            commit_outcome(self.kernel, held, running.run, DONE, no_claim, batch.claim_along)
+            if not heard:
+                batch.hand_back()
+                hand_back(self.kernel, held.id, held.run, 0.0)
+            elif following := run_next(batch):
+                self.runs += following
+                self._forget(running)
+                return
+            self._end(running)
+
+    @precondition(lambda self: self.runs)
+    @rule(data=st.data(), told=st.booleans())
+    def end_run(self, data: st.DataObject, told: bool) -> None:
+        """A process dies in mid-write; or the run breaks, and its order is handed back."""
+        running = self._any_run(data)
+        with suppress(DBAPIError):
+            write(running.run, running.done)
+        undo(running.run)
+        if told:
+            hand_back(self.kernel, running.run.order_id, running.run.number, 0.0)
+        self._end(running)
+
+    @rule()
+    def keep_leases(self) -> None:
+        renew_leases(self.kernel, [one.run for one in self.runs], self.kernel.clock.now())
+
+    def _any_run(self, data: st.DataObject) -> Running:
+        return self.runs[data.draw(st.integers(0, len(self.runs) - 1))]
+
+    def _end(self, running: Running) -> None:
+        self._forget(running)
+        running.end()
+
+    def _forget(self, running: Running) -> None:
+        self.runs.remove(running)
+        self.kernel.running.pop(running.run.order_id, None)
+
+    @contextmanager
+    def _ending_when_refused(self, running: Running) -> Iterator[None]:
+        try:
+            yield
+        except (RunInterrupted, DBAPIError):
+            undo(running.run)
+            self._end(running)
+
+    # ---- dispatchers
+
+    @rule(seconds=st.sampled_from([1, 40, 100]))
+    def wait(self, seconds: float) -> None:
+        """Leases last 30 seconds, claims of deliveries 45."""
+        self.kernel.clock.shift(seconds)
+
+    @rule(finish=st.booleans())
+    def take_over(self, finish: bool) -> None:
+        """Every worker is silent for longer than a lease; others may do all there is to do.
+
+        The runs still stand where they stood, and may go on.
+        """
+        self.kernel.clock.shift(40)
+        self.sweep_once()
+        if finish:
+            self.work_all_off()
+
+    def work_all_off(self) -> None:
+        """Do whatever is due, with receivers that say 200."""
+        self.transport.answers[:] = [200]
+        before = len(self.transport.sent)
+        drain(self.kernel)
+        self.heard |= {one.headers["webhook-id"] for one in self.transport.sent[before:]}
+
+    @rule()
+    def sweep_once(self) -> None:
+        swept = sweep(self.kernel, rescue=True)
+        assert set(swept.rescued) <= set(due_orders(self.kernel, 1000))
+        assert not swept.failed
+
+    @rule(status=st.sampled_from([200, 200, 500, "timeout", None]))
+    def send_callbacks(self, status: int | str | None) -> None:
+        """What was answered is written by another rule, later, never, or twice.
+
+        Without a status the dispatcher dies before it sends what it has claimed.
+        """
+        shares = dict.fromkeys(due_lanes(self.kernel), 2)
+        claimed = claim_due(self.kernel, shares).deliveries
+        if status is not None:
+            self.transport.answers[:] = [status]
+            self.sent += [attempt(self.kernel, due) for due in claimed]
+            self.heard |= {due.id for due in claimed if status == 200}
+
+    @precondition(lambda self: self.sent)
+    @rule(data=st.data(), forget=st.booleans())
+    def record_callbacks(self, data: st.DataObject, forget: bool) -> None:
+        chosen = data.draw(st.lists(st.sampled_from(self.sent), unique_by=id, min_size=1))
+        record(self.kernel, chosen)
+        if forget:  # else: the answer to COMMIT was lost, and it will be recorded again
+            self.sent = [one for one in self.sent if one not in chosen]
+
+    @rule()
+    def lose_dispatcher(self) -> None:
+        self.sent = []
+
+    @rule(data=st.data())
+    def redeliver_callback(self, data: st.DataObject) -> None:
+        ids = [row.id for row in self._rows(DELIVERIES)]
+        if ids:
+            redeliver(self.kernel, 1, data.draw(st.sampled_from(sorted(ids))))
+
+    # ---- what may be there
+
+    def _rows(self, table: Any) -> list[Any]:
+        with self.kernel.reading() as session:
+            return list(session.execute(select(table)).all())
+
+    @invariant()
+    def work_is_there_exactly_once(self) -> None:
+        wanted = Counter(
+            f"{row.id}:{step}"
+            for row in self._rows(ORDERS)
+            for step in range(STEPS if row.state == "success" else row.progress_current or 0)
+        )
+        assert Counter(row.projname for row in self._rows(projects)) == wanted
+
+    @invariant()
+    def end_is_the_end(self) -> None:
+        orders = {row.id: row for row in self._rows(ORDERS)}
+        assert set(orders) == set(self.by_key.values())
+        for order_id, state in self.ended.items():
+            assert orders[order_id].state == state
+        self.ended = {one.id: one.state for one in orders.values() if one.state in FINAL}
+
+    @invariant()
+    def lease_belongs_to_a_run(self) -> None:
+        for row in self._rows(ORDERS):
+            assert (row.lease_until is not None) == (row.state == "running")
+            assert row.connection_id is None or row.state == "running"
+
+    @invariant()
+    def whoever_waits_is_told_once_and_for_all(self) -> None:
+        deliveries = self._rows(DELIVERIES)
+        assert Counter(row.order_id for row in deliveries) == Counter(list(self.ended))
+        for row in deliveries:
+            assert json.loads(row.body)["data"]["state"] == self.ended[row.order_id]
+            assert row.state != "delivered" or row.id in self.heard
+        sent = {one.headers["webhook-id"] for one in self.transport.sent}
+        assert sent <= {row.id for row in deliveries}
+
+    def teardown(self) -> None:
+        """Let everybody go, and the next ones come: everything ends well."""
+        for running in list(self.runs):
+            self._end(running)
+        self.kernel.clock.shift(100)
+        for _ in range(3):
+            sweep(self.kernel, rescue=True)
+            self.work_all_off()
+            self.kernel.clock.shift(100_000)
+        self.end_is_the_end()
+        self.work_is_there_exactly_once()
+        self.whoever_waits_is_told_once_and_for_all()
+        assert set(self.ended) == set(self.by_key.values())
+        assert {row.state for row in self._rows(DELIVERIES)} <= {"delivered"}
+
+
+def test_rows_agree_when_stages_and_crashes_come_in_any_order(
+    make_kernel: Callable[..., Kernel], database_url: str
+) -> None:
+    transport = FakeTransport()
+    kernel = make_kernel(database_url, handlers, transport=transport)
+    run_state_machine_as_test(
+        lambda: Model(kernel, transport),
+        settings=settings(
+            max_examples=30,
+            stateful_step_count=30,
+            deadline=None,
+            database=None,
+            # A failure is shown as it was found: to make it small takes minutes. Add Phase.shrink.
+            phases=[Phase.generate],
+        ),
+    )

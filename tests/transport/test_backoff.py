@@ -1,0 +1,170 @@
+"""When a callback is tried again, as tables."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kernel.transport.backoff import (
+    DAY,
+    SCHEDULE,
+    Answer,
+    Dead,
+    Delivered,
+    RetryAt,
+    RetryPolicy,
+    retry_after_seconds,
+    verdict,
+)
+
+NOW = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)
+POLICY = RetryPolicy()
+
+
+def answer(status: int | None = None, **changes: Any) -> Answer:
+    values: dict[str, Any] = {
+        "attempt": 1,
+        "client_errors": 0,
+        "reason": None if status else "timeout",
+        "retry_after": None,
+        "now": NOW,
+        "created_at": NOW,
+    }
+    return Answer(status=status, **values | changes)
+
+
+def pause(given: Answer, policy: RetryPolicy = POLICY, rand: float = 0.0) -> float:
+    result = verdict(policy, given, lambda: rand)
+    assert isinstance(result, RetryAt), result
+    return (result.at - given.now).total_seconds()
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
+def test_verdict_is_delivered_when_2xx(status: int) -> None:
+    assert verdict(POLICY, answer(status)) == Delivered()
+
+
+def test_verdict_is_not_delivered_when_the_attempt_failed_whatever_its_status() -> None:
+    assert pause(answer(200, reason="protocol")) == 5
+
+
+@pytest.mark.parametrize(("attempt", "seconds"), list(enumerate(SCHEDULE, start=1)))
+def test_pause_follows_the_schedule(attempt: int, seconds: float) -> None:
+    assert pause(answer(500, attempt=attempt)) == seconds
+
+
+def test_schedule_is_the_documented_one() -> None:
+    hours = [seconds / 3600 for seconds in SCHEDULE[4:]]
+    assert SCHEDULE[:4] == (5, 60, 300, 1800)
+    assert hours == [2, 5, 10, 14, 20, 24]
+
+
+def test_pause_repeats_the_last_one_after_the_schedule_ends() -> None:
+    assert pause(answer(500, attempt=99), RetryPolicy(schedule=(1, 7))) == 7
+
+
+@pytest.mark.parametrize("reason", ["dns", "connect", "tls", "timeout", "redirect", "refused"])
+def test_verdict_retries_when_there_was_no_answer(reason: str) -> None:
+    assert pause(answer(None, reason=reason)) == 5
+
+
+def test_verdict_is_dead_when_410() -> None:
+    assert verdict(POLICY, answer(410)) == Dead("gone")
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 422, 451, 499])
+@pytest.mark.parametrize(("count", "dead"), [(1, False), (3, False), (4, True)])
+def test_client_errors_are_retried_three_times(status: int, count: int, dead: bool) -> None:
+    result = verdict(POLICY, answer(status, client_errors=count))
+    assert (result == Dead("client_errors")) is dead
+
+
+@pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 503])
+def test_passing_errors_are_retried_however_many_client_errors_there_were(status: int) -> None:
+    assert pause(answer(status, client_errors=50)) > 0
+
+
+@pytest.mark.parametrize(("status", "seconds"), [(429, 60), (503, 60), (500, 5), (502, 5)])
+def test_pause_is_at_least_a_minute_when_told_to_slow_down(status: int, seconds: float) -> None:
+    assert pause(answer(status)) == seconds
+
+
+def test_slowing_down_shortens_no_pause() -> None:
+    assert pause(answer(503, attempt=3)) == 300
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("120", 120),
+        (" 120 ", 120),
+        ("3", 5),
+        ("Fri, 20 Nov 2026 12:02:00 GMT", 120),
+        ("Friday, 20-Nov-26 12:02:00 GMT", 120),
+        ("Fri Nov 20 12:02:00 2026", 120),
+        ("Fri, 20 Nov 2026 11:00:00 GMT", 5),
+        ("31536000", DAY),
+        ("9" * 18, DAY),
+        ("Fri, 20 Nov 2099 12:00:00 GMT", DAY),
+        ("", 5),
+        ("-5", 5),
+        ("1.5", 5),
+        ("soon", 5),
+        ("Fri, 20 Nov 2026 12:02:00 +99999999999999", 5),
+        ("Fri, 20 Nov 99999 12:02:00 GMT", 5),
+        ("Mon, 01 Jan 0001 00:00:00 +2300", 5),
+        ("Fri, 31 Dec 9999 23:59:59 -2300", DAY),
+        ("٣٠٠", 5),
+        ("9" * 5000, 5),
+    ],
+)
+def test_retry_after_is_the_least_pause_and_a_day_at_most(header: str, seconds: float) -> None:
+    assert pause(answer(500, retry_after=header)) == seconds
+
+
+@given(st.text(), st.integers(-840, 840))
+def test_retry_after_is_within_a_day_whatever_it_says(header: str, minutes: int) -> None:
+    now = NOW.astimezone(timezone(timedelta(minutes=minutes)))
+    assert 0 <= retry_after_seconds(header, now) <= DAY
+
+
+@given(st.floats(0, 1), st.integers(1, 30))
+def test_jitter_only_adds_and_a_tenth_at_most(rand: float, attempt: int) -> None:
+    given_answer = answer(500, attempt=attempt)
+    planned = pause(given_answer)
+    assert planned <= pause(given_answer, rand=rand) <= planned * 1.1 + 0.001
+
+
+def test_jitter_is_random_by_default() -> None:
+    assert len({str(verdict(POLICY, answer(500, attempt=9))) for _ in range(20)}) > 10
+
+
+@pytest.mark.parametrize(("age", "dead"), [(4 * DAY - 5, False), (4 * DAY - 4, True)])
+def test_verdict_is_dead_when_the_next_attempt_would_be_past_the_deadline(
+    age: float, dead: bool
+) -> None:
+    result = verdict(POLICY, answer(500, created_at=NOW - timedelta(seconds=age)), lambda: 0.0)
+    assert (result == Dead("deadline")) is dead
+
+
+def test_verdict_is_delivered_past_the_deadline_too() -> None:
+    assert verdict(POLICY, answer(200, created_at=NOW - timedelta(days=9))) == Delivered()
+
+
+def test_default_schedule_makes_eleven_attempts_within_the_deadline() -> None:
+    now, attempts = NOW, 1
+    while isinstance(result := verdict(POLICY, answer(500, attempt=attempts, now=now)), RetryAt):
+        now, attempts = result.at, attempts + 1
+    assert attempts == 11
+    assert now <= NOW + timedelta(seconds=POLICY.give_up_after)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"schedule": ()}, {"schedule": (0.0,)}, {"give_up_after": 0}, {"max_client_errors": -1}],
+)
+def test_policy_is_refused_when_it_cannot_work(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"schedule|negative"):
+        RetryPolicy(**wrong)

@@ -1,0 +1,166 @@
+"""Celery as a carrier of hints: what is configured, what is published, what is mirrored."""
+
+import base64
+import json
+import ssl
+import time
+from collections.abc import Callable
+
+import pytest
+from celery import Celery
+from celery.result import AsyncResult
+
+from kernel.db.states import OrderState, Outcome
+from kernel.handlers import Handlers
+from kernel.runtime.kernel import Kernel
+from kernel.worker.celery_app import LONG_QUEUE, TOGETHER, Broker, make_celery, make_worker
+from tests.support.servers import Redis
+from tests.support.stack import stopped
+from tests.support.waiting import wait_until
+
+MakeKernel = Callable[..., Kernel]
+
+
+@pytest.fixture
+def kernel(make_kernel: MakeKernel, sqlite_url: str, redis: Redis) -> Kernel:
+    """A kernel with a broker in Redis database 1 and results in database 2."""
+    redis.client(1).flushdb()
+    redis.client(2).flushdb()
+    return make_kernel(sqlite_url, broker_url=redis.url(1), result_backend=redis.url(2))
+
+
+def queued(redis: Redis) -> list[list[str]]:
+    """The arguments of the messages in the queue, the oldest first."""
+    raw = redis.client(1).lrange("orders", 0, -1)
+    bodies = [json.loads(one)["body"] for one in reversed(raw)]
+    return [json.loads(base64.b64decode(body))[0] for body in bodies]
+
+
+def test_message_carries_an_id_and_nothing_else_when_hinted(kernel: Kernel, redis: Redis) -> None:
+    Broker(kernel).hint(["one", "two"])
+    assert wait_until(lambda: len(queued(redis)) == 2 and queued(redis)) == [["one"], ["two"]]
+
+
+def sizes(redis: Redis) -> set[int]:
+    """How many orders the messages in the queue hint."""
+    return {len(one) for one in queued(redis)}
+
+
+def burst(broker: Broker, name: str = "") -> list[str]:
+    """Hint many orders at once; return them."""
+    order_ids = [f"{name}{number}" for number in range(LONG_QUEUE + TOGETHER)]
+    broker.hint(order_ids)
+    assert broker.flush(5)
+    return order_ids
+
+
+def test_orders_share_messages_when_they_come_thick_and_the_queue_is_long(
+    kernel: Kernel, redis: Redis
+) -> None:
+    broker = Broker(kernel, together=TOGETHER)
+    hinted = burst(broker, "a")
+    assert sizes(redis) == {1}
+    hinted += burst(broker, "b")
+    assert max(sizes(redis)) == TOGETHER
+    assert [one for message in queued(redis) for one in message] == hinted
+
+
+def test_orders_have_messages_of_their_own_again_when_the_queue_is_short(
+    kernel: Kernel, redis: Redis
+) -> None:
+    broker = Broker(kernel, together=TOGETHER)
+    burst(broker)
+    burst(broker)
+    redis.client(1).flushdb()
+    burst(broker)
+    assert sizes(redis) == {1}
+
+
+@pytest.mark.parametrize("together", [1, TOGETHER])
+def test_orders_have_messages_of_their_own_when_they_come_alone_or_from_a_worker(
+    kernel: Kernel, redis: Redis, together: int
+) -> None:
+    broker = Broker(kernel, together)
+    burst(broker)
+    if together == 1:
+        burst(broker)
+    for n in range(3):
+        broker.hint([str(n)])
+        assert broker.flush(5)
+    assert sizes(redis) == {1}
+
+
+def test_backlog_counts_the_queue_when_the_broker_answers(kernel: Kernel, redis: Redis) -> None:
+    broker = Broker(kernel)
+    assert broker.backlog() == 0
+    broker.hint([str(n) for n in range(7)])
+    wait_until(lambda: broker.backlog() == 7)
+
+
+def test_backlog_is_unknown_and_soon_when_the_broker_is_frozen(
+    kernel: Kernel, redis: Redis
+) -> None:
+    broker = Broker(kernel)
+    with stopped(redis.pid):
+        started = time.monotonic()
+        assert broker.backlog() is None
+        assert time.monotonic() - started < 3
+
+
+def test_hints_arrive_later_when_the_broker_was_down(kernel: Kernel, redis: Redis) -> None:
+    broker = Broker(kernel)
+    redis.kill()
+    try:
+        broker.hint(["later"])
+    finally:
+        redis.start()
+    wait_until(lambda: queued(redis) == [["later"]])
+
+
+def test_certificate_is_asked_for_when_the_broker_speaks_tls(
+    make_kernel: MakeKernel, sqlite_url: str
+) -> None:
+    celery = make_celery(make_kernel(sqlite_url, broker_url="rediss://127.0.0.1:1/1"))
+    for connection in (celery.connection_for_read(), celery.connection_for_write()):
+        assert connection.ssl == {"ssl_cert_reqs": ssl.CERT_REQUIRED}
+
+
+def test_two_kernels_keep_their_tasks_apart_when_in_one_process(
+    make_kernel: MakeKernel, sqlite_url: str
+) -> None:
+    first = make_worker(make_kernel(sqlite_url))
+    second = make_worker(make_kernel(sqlite_url, Handlers()))
+    assert first.tasks["kernel.execute"] is not second.tasks["kernel.execute"]
+
+
+def test_worker_takes_json_alone_and_no_orders_from_afar_when_configured(kernel: Kernel) -> None:
+    conf = make_celery(kernel).conf
+    assert conf.accept_content == ["json"]
+    assert not conf.worker_enable_remote_control
+    assert conf.task_ignore_result
+    assert not conf.task_acks_late
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state", "shown"),
+    [
+        (Outcome(OrderState.SUCCESS, "success", '{"a": 1}'), "SUCCESS", {"a": 1}),
+        (Outcome(OrderState.WARNING, "partly", '{"b": 2}'), "SUCCESS", {"b": 2}),
+    ],
+)
+def test_result_is_read_by_celery_clients_when_mirrored(
+    kernel: Kernel, redis: Redis, outcome: Outcome, state: str, shown: dict[str, int]
+) -> None:
+    Broker(kernel).finished("id", outcome)
+    with Celery(backend=redis.url(2), set_as_current=False) as client:
+        result = AsyncResult("id", app=client)
+        wait_until(lambda: result.state == state)
+        assert result.result == shown
+
+
+def test_mirror_expires_when_nobody_reads_it(kernel: Kernel, redis: Redis) -> None:
+    Broker(kernel).finished("id", Outcome(OrderState.FAILED, "no", error_code="no"))
+    key = "celery-task-meta-id"
+    assert (
+        0 < wait_until(lambda: redis.client(2).ttl(key) > 0 and redis.client(2).ttl(key)) <= 86_400
+    )

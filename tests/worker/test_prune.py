@@ -1,0 +1,124 @@
+"""Pruning in short transactions: how many rows each deletes, and how it goes on."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import event, func, insert, select
+
+from kernel.db.tables.orders import ATTEMPTS, Attempt, Delivery, Order
+from kernel.runtime.kernel import Kernel
+from kernel.worker.dispatcher import Dispatcher
+from kernel.worker.maintenance.prune import (
+    BEGINNING,
+    LOOKED_AT,
+    PRUNE,
+    ROWS,
+    Pruning,
+    _delete_orders,
+    prune,
+)
+from tests.support.clients import FakeHints
+from tests.support.factories import make_delivery, make_order, order
+from tests.support.waiting import wait_until
+
+
+def old(kernel: Kernel, attempts: int = 1, **delivery: Any) -> str:
+    """Make an order that ended long ago, with a delivery and so many attempts; return its id."""
+    ago = kernel.clock.now() - timedelta(days=40)
+    order_id = make_order(kernel, state="success", created_at=ago, finished_at=ago)
+    ended = {"state": "delivered", "finished_at": ago, **delivery}
+    delivery_id = make_delivery(kernel, order_id, **ended)
+    attempt = {"delivery_id": delivery_id, "number": 1, "started_at": ago, "duration_ms": 1}
+    with kernel.transaction() as session:
+        session.execute(insert(ATTEMPTS), [attempt | {"phases": "{}"}] * attempts)
+    return order_id
+
+
+def rows(kernel: Kernel) -> list[int]:
+    """How many orders, deliveries and attempts there are."""
+    with kernel.reading() as session:
+        counts = [select(func.count()).select_from(one) for one in (Order, Delivery, Attempt)]
+        return [session.scalar(one) or 0 for one in counts]
+
+
+@contextmanager
+def deleting(kernel: Kernel) -> Iterator[list[int]]:
+    """Count the rows that each transaction deletes."""
+    found = [0]
+
+    def add(_: Any, cursor: Any, statement: str, *__: Any) -> None:
+        found[-1] += cursor.rowcount if statement.startswith("DELETE") else 0
+
+    def begin(_: Any) -> None:
+        found.append(0)
+
+    event.listen(kernel.engine, "after_cursor_execute", add)
+    event.listen(kernel.engine, "commit", begin)
+    yield found
+    event.remove(kernel.engine, "after_cursor_execute", add)
+    event.remove(kernel.engine, "commit", begin)
+
+
+def prune_all(kernel: Kernel) -> int:
+    """Prune until there is no more; return how many orders there were."""
+    total, after = 0, BEGINNING
+    while after is not None:
+        deleted, after = prune(kernel, after)
+        total += deleted
+    return total
+
+
+@pytest.mark.parametrize(
+    "attempts",
+    [[1] * (PRUNE + 20), [40] * 30, [2 * ROWS + 10, 1, 1], [ROWS - 1, 3, ROWS - 2, ROWS - 3]],
+    ids=["many orders", "many attempts", "one with very many", "at the edge"],
+)
+def test_transaction_deletes_few_rows_whatever_hangs_on_orders(
+    kernel: Kernel, attempts: list[int]
+) -> None:
+    for count in attempts:
+        old(kernel, count)
+    with deleting(kernel) as deleted:
+        assert prune_all(kernel) == len(attempts)
+    assert rows(kernel) == [0, 0, 0]
+    assert max(deleted) <= ROWS
+
+
+def test_order_stays_when_its_callback_is_asked_for_again_meanwhile(kernel: Kernel) -> None:
+    gone, asked = old(kernel), old(kernel, state="pending", finished_at=None)
+    assert _delete_orders(kernel, [gone, asked]) == 1
+    assert (order(kernel, asked).state, rows(kernel)) == ("success", [1, 1, 1])
+
+
+def test_pruning_passes_by_orders_whose_callbacks_are_held(kernel: Kernel) -> None:
+    for _ in range(LOOKED_AT + 1):
+        old(kernel, state="held", finished_at=None)
+    old(kernel)
+    assert prune_all(kernel) == 1
+
+
+def test_pruning_goes_on_after_a_sweep_when_there_is_more(kernel: Kernel) -> None:
+    for _ in range(PRUNE + 1):
+        old(kernel)
+    pruning = Pruning(kernel)
+    pruning.begin()
+    pruning.go_on()
+    pruning.go_on()
+    assert rows(kernel)[0] == 1, "it pauses in between"
+    wait_until(lambda: (pruning.go_on(), pruning.due_at is None)[1], 5, "the end")
+    assert rows(kernel)[0] == 0
+
+
+def test_dispatcher_prunes_everything_that_is_old_when_it_sweeps(
+    make_kernel: Callable[..., Kernel], mariadb_rows_url: str
+) -> None:
+    kernel = make_kernel(mariadb_rows_url, sweep_seconds=60)
+    for _ in range(3 * PRUNE):
+        old(kernel)
+    dispatcher = Dispatcher(kernel, FakeHints(), threads=1)
+    dispatcher.start()
+    wait_until(lambda: rows(kernel) == [0, 0, 0], 20, "the end of what is old")
+    assert dispatcher.stop(10)
