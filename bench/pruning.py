@@ -25,7 +25,7 @@ from bench.stages import timed
 from kernel.builtin import handlers
 from kernel.cli.local.processes import tethered
 from kernel.config.settings import load
-from kernel.db.columns import new_id
+from kernel.db.ids import new_id
 from kernel.runtime.kernel import Kernel
 from kernel.worker.maintenance.prune import BEGINNING, prune
 
@@ -115,7 +115,7 @@ def _disturb(kernel: Kernel, stop: threading.Event) -> dict[str, float]:
     updates: list[float] = []
     inserts: list[float] = []
     while not stop.is_set():
-        with kernel.reading() as session:
+        with kernel.read_session() as session:
             oldest = session.scalars(OLDEST).all()
         for delivery_id in random.sample(oldest, min(20, len(oldest))):
             updates.append(_write(kernel, TOUCH, delivery_id))
@@ -128,7 +128,7 @@ def _disturb(kernel: Kernel, stop: threading.Event) -> dict[str, float]:
 
 
 def _write(kernel: Kernel, statement: TextClause, row_id: str) -> float:
-    with kernel.statements() as connection:
+    with kernel.write() as connection:
         return timed(lambda: connection.execute(statement, {"id": row_id}))
 
 

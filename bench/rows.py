@@ -133,7 +133,7 @@ def _moment(ms: str) -> str:
 
 
 def _id(ms: str, kind: int) -> str:
-    """A UUIDv7 as `kernel.db.columns.new_id` makes them."""
+    """A UUIDv7 as `kernel.db.ids.new_id` makes them."""
     digits = f"LPAD(HEX({ms}), 12, '0')"
     return (
         f"LOWER(CONCAT(LEFT({digits}, 8), '-', RIGHT({digits}, 4), '-7000-8{kind:03}-',"

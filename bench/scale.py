@@ -33,8 +33,9 @@ from bench.wire import make_request
 from kernel.cli.local.processes import Child, Program
 from kernel.config.settings import load
 from kernel.db import migrate
-from kernel.db.columns import new_id
-from kernel.db.tables.orders import DELIVERIES, ORDERS
+from kernel.db.ids import new_id
+from kernel.db.tables.deliveries import DELIVERIES
+from kernel.db.tables.orders import ORDERS
 from kernel.db.tables.service import Worker
 from kernel.runtime.kernel import Kernel
 
@@ -118,7 +119,7 @@ class Backlog:
     def owe(self, name: str, count: int) -> None:
         """Insert finished orders whose callbacks are due in an hour, at eight receivers."""
         now = self.kernel.clock.now()
-        with self.kernel.statements() as connection:
+        with self.kernel.write() as connection:
             for number in range(count):
                 url = self.receiver.url(name, number, RECEIVER_MS)
                 order = {"id": new_id(now), "caller_id": 1, "created_at": now, "run_after": now}
@@ -137,7 +138,7 @@ class Backlog:
     def release(self) -> None:
         """Make them due."""
         due = update(DELIVERIES).where(DELIVERIES.c.state == "pending")
-        with self.kernel.statements() as connection:
+        with self.kernel.write() as connection:
             connection.execute(due.values(next_attempt_at=self.kernel.clock.now()))
 
     def start(self, name: str, senders: int) -> Child:
@@ -150,7 +151,7 @@ class Backlog:
 
     def at_work(self) -> int:
         """How many dispatchers have noted themselves."""
-        with self.kernel.reading() as session:
+        with self.kernel.read_session() as session:
             return session.scalar(select(func.count()).select_from(Worker)) or 0
 
 

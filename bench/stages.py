@@ -11,23 +11,27 @@ from urllib.parse import urlencode
 from sqlalchemy import delete, insert, select
 
 from bench.rows import RARE_TAG
-from kernel.callers import identity as auth
-from kernel.db.columns import new_id
+from kernel.callers import identity, keys
+from kernel.db.ids import new_id
 from kernel.db.states import OrderState, Outcome
-from kernel.db.tables.orders import HELD, ORDERS, HeldOrder
-from kernel.delivery.attempt import BATCH, FinishedAttempt, claim_due, due_lanes, record
-from kernel.delivery.breakers import Origins, share
-from kernel.delivery.first_attempt import DueDelivery
-from kernel.delivery.redeliver import hold_paused
+from kernel.db.tables.orders import ORDERS, SNAPSHOT, OrderSnapshot
+from kernel.delivery.attempt import FinishedAttempt
+from kernel.delivery.breakers import Origins
+from kernel.delivery.claim import BATCH, DueDelivery, claim_due, due_lanes
+from kernel.delivery.lanes import share
+from kernel.delivery.pauses import hold_paused
+from kernel.delivery.record import record
 from kernel.errors import TooManyPending
 from kernel.insight.backlog import backlog
 from kernel.orders.backpressure import Pressure
+from kernel.orders.due import HINTS, due_orders
 from kernel.orders.submit import submit
 from kernel.runs.claim import Batch
 from kernel.runs.execute import execute
 from kernel.runtime.kernel import Kernel
 from kernel.transport.backoff import Delivered, RetryAt
-from kernel.worker.maintenance.sweep import HINTS, due_orders, note_tags, sweep
+from kernel.worker.maintenance.known_tags import note_tags
+from kernel.worker.maintenance.sweep import sweep
 from tests.support.clients import Client, serve
 from tests.support.factories import CALLBACK, request
 
@@ -42,11 +46,11 @@ class Stages:
         self.kernel = kernel
         self.claimed: list[DueDelivery] = []
         now = kernel.clock.now()
-        with kernel.transaction() as session:
-            self.identity = auth.identity_of(session, CALLER)
-            caller = auth.add_key(session, CALLER, now, None)
-            terms = auth.KeyTerms(frozenset({auth.Scope.OPERATOR}))
-            operator = auth.add(session, "operator", now, terms=terms)
+        with kernel.write_session() as session:
+            self.identity = identity.identity_of(session, CALLER)
+            caller = keys.add_key(session, CALLER, now, None)
+            terms = keys.KeyTerms(frozenset({identity.Scope.OPERATOR}))
+            operator = keys.add(session, "operator", now, terms=terms)
         app = serve(kernel)
         self.clients = {
             "caller": Client(app, _key(caller)),
@@ -63,9 +67,9 @@ class Stages:
     def claim(self) -> float:
         """T2."""
         order_id = self._order()
-        with self.kernel.connection() as connection:
+        with self.kernel.run_connection() as connection:
             took = timed(Batch(self.kernel, connection, [order_id]).claim)
-        with self.kernel.statements() as statements:  # nobody runs it: a sweep would rescue it
+        with self.kernel.write() as statements:  # nobody runs it: a sweep would rescue it
             statements.execute(delete(ORDERS).where(ORDERS.c.id == order_id))
         return took
 
@@ -73,12 +77,12 @@ class Stages:
         """T3 without a handler: the outcome and the callback it owes."""
         now = self.kernel.clock.now()
         order_id = self._order(state="running", run=1, lease_until=now + self.kernel.lease)
-        with self.kernel.reading() as session:
-            row = session.execute(select(*HELD).where(ORDERS.c.id == order_id)).one()
+        with self.kernel.read_session() as session:
+            row = session.execute(select(*SNAPSHOT).where(ORDERS.c.id == order_id)).one()
 
         def finish() -> None:
-            with self.kernel.transaction() as session:
-                assert self.kernel.finish(session, HeldOrder(*row), SUCCESS)
+            with self.kernel.write_session() as session:
+                assert self.kernel.finish(session, OrderSnapshot(*row), SUCCESS)
 
         return timed(finish)
 
@@ -162,13 +166,13 @@ class Stages:
         row = {"id": new_id(now), "caller_id": self.identity.caller_id, "created_at": now}
         row |= {"select_tag": "create_project", "args": '{"projname":"Bridge"}'}
         row |= {"callback_url": CALLBACK, "fingerprint": "0" * 64, "run_after": now, **values}
-        with self.kernel.transaction() as session:
+        with self.kernel.write_session() as session:
             session.execute(insert(ORDERS).values(row))
         return str(row["id"])
 
     def _some_finished(self) -> list[str]:
         """Ids of finished orders from the whole table."""
-        with self.kernel.reading() as session:
+        with self.kernel.read_session() as session:
             ids = session.scalars(
                 select(ORDERS.c.id).where(ORDERS.c.finished_at.is_not(None))
             ).all()
@@ -198,7 +202,7 @@ def _query(**moments: datetime) -> str:
     return urlencode({name: moment.isoformat() for name, moment in moments.items()})
 
 
-def _key(made: auth.Credentials) -> str:
+def _key(made: keys.Credentials) -> str:
     assert made.api_key is not None
     return made.api_key.get_secret_value()
 

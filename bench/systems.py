@@ -11,7 +11,7 @@ from typing import ClassVar, Self
 
 from bench.wire import make_request
 from kernel.builtin import handlers
-from kernel.callers import identity as auth
+from kernel.callers import keys
 from kernel.cli.local.processes import Child, Program
 from kernel.cli.local.programs import broker_program, is_taken
 from kernel.cli.local.supervisor import free_port
@@ -159,8 +159,8 @@ class Ours(System):
         url = settings["database_url"]
         migrate.upgrade(url)
         kernel = Kernel(load(database_url=url, result_backend=""), handlers)
-        with kernel.transaction() as session:
-            made = auth.add(session, "bench", kernel.clock.now())
+        with kernel.write_session() as session:
+            made = keys.add(session, "bench", kernel.clock.now())
         kernel.close()
         assert made.api_key is not None
         self.headers = {"Authorization": f"Bearer {made.api_key.get_secret_value()}"}

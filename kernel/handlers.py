@@ -22,7 +22,7 @@ from pydantic import BaseModel, ValidationError
 from sqlalchemy import MetaData
 from sqlalchemy.orm import Session, SessionTransaction
 
-from kernel.db.engine import Guard
+from kernel.db.guard import Guard
 from kernel.errors import ConfigurationError
 
 TAG = re.compile(r"[a-z0-9][a-z0-9_.:-]{0,99}")

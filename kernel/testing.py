@@ -18,17 +18,19 @@ from sqlalchemy import select, text
 
 from kernel.callers.identity import identity_of
 from kernel.db.columns import Base
-from kernel.db.tables.orders import ANONYMOUS, Caller, SigningSecret
-from kernel.delivery.attempt import BATCH, attempt, claim_due, due_lanes, record
+from kernel.db.tables.callers import ANONYMOUS, Caller, SigningSecret
+from kernel.delivery.attempt import attempt
+from kernel.delivery.claim import BATCH, claim_due, due_lanes
+from kernel.delivery.record import record
 from kernel.errors import TransportError
 from kernel.formats.order_request import order_request
 from kernel.formats.signing import new_secret
+from kernel.orders.due import HINTS, due_orders
 from kernel.orders.submit import submit
 from kernel.runs.execute import execute
 from kernel.runtime.kernel import SCHEMA, Kernel
 from kernel.transport.addresses import CallbackPolicy
 from kernel.transport.client import Response
-from kernel.worker.maintenance.sweep import HINTS, due_orders
 
 RECEIVER = "https://receiver.example/callback"
 
@@ -81,7 +83,7 @@ def create_tables(kernel: Kernel) -> None:
     """
     Base.metadata.create_all(kernel.engine)
     now = kernel.clock.now()
-    with kernel.transaction() as session:
+    with kernel.write_session() as session:
         version = "alembic_version"
         session.execute(text(f"CREATE TABLE IF NOT EXISTS {version} (version_num VARCHAR(32))"))
         session.execute(text(f"DELETE FROM {version}"))  # noqa: S608 - a constant
@@ -98,7 +100,7 @@ def order(kernel: Kernel, select_tag: str, callback_url: str = RECEIVER, **args:
     Raises InvalidOrder as the API would answer 422, addresses of callbacks excepted.
     """
     members = {"select_tag": select_tag, "callback_url": callback_url, **args}
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         who = identity_of(session)
     return submit(kernel, who, order_request(members, kernel.handlers)).order_id
 

@@ -21,7 +21,7 @@ TREES = {path: ast.parse(path.read_text()) for path in SOURCES}
 
 MAX_FILE, MAX_FUNCTION, MAX_PARAMETERS = 300, 50, 6
 
-# Where a transaction may end: a claim, a run's checkpoint and outcome; `Kernel.transaction`
+# Where a transaction may end: a claim, a run's checkpoint and outcome; `Kernel.write_session`
 # commits by its own block.
 COMMITS = {"kernel/runs/fence.py"}
 OUTBOUND = {"requests", "urllib3", "socket"}
@@ -36,6 +36,7 @@ MAY_LISTEN = {"kernel/cli/local/supervisor.py", "kernel/cli/local/programs.py"}
 MAY_ASK = {"kernel/runtime/broker_probe.py"}
 QUEUEING = {"celery", "kombu", "billiard"}
 MAY_QUEUE = {
+    "kernel/worker/broker.py",
     "kernel/worker/celery_app.py",
     "kernel/worker/untrusted_messages.py",
     "kernel/config/celeryconfig.py",

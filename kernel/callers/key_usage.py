@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, or_, update
 
-from kernel.db.tables.orders import ApiKey
+from kernel.db.tables.callers import ApiKey
 
 MINUTE = timedelta(minutes=1)
 

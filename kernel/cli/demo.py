@@ -23,8 +23,8 @@ import click
 from sqlalchemy import func, select
 
 from kernel.builtin import projects
-from kernel.callers import identity as auth
-from kernel.callers.profile import CallerRules
+from kernel.callers import keys
+from kernel.callers.callback_rules import CallerRules
 from kernel.cli.local.programs import (
     api_program,
     configured,
@@ -37,7 +37,8 @@ from kernel.cli.local.supervisor import Supervisor, free_port
 from kernel.cli.opening import migrated, opened
 from kernel.cli.terminal.output import cell
 from kernel.config.settings import CONFIG_FILE, PREFIX, load
-from kernel.db.tables.orders import DELIVERIES, ORDERS
+from kernel.db.tables.deliveries import DELIVERIES
+from kernel.db.tables.orders import ORDERS
 from kernel.errors import KernelError
 from kernel.runtime.kernel import Kernel
 
@@ -123,8 +124,8 @@ def run(folder: Path) -> None:
 
 def _add_caller(kernel: Kernel) -> tuple[str, list[str]]:
     """Add the ticketing system; return its API key and signing secrets."""
-    with kernel.transaction() as session:
-        made = auth.add(session, CALLER, kernel.clock.now(), CallerRules(nets=["127.0.0.1/32"]))
+    with kernel.write_session() as session:
+        made = keys.add(session, CALLER, kernel.clock.now(), CallerRules(nets=["127.0.0.1/32"]))
     assert made.api_key is not None  # noqa: S101 - a new caller has both
     assert made.signing_secret is not None  # noqa: S101
     return made.api_key.get_secret_value(), [made.signing_secret.get_secret_value()]
@@ -269,7 +270,7 @@ def _count(kernel: Kernel) -> dict[str, Any]:
         query = select(table.c.state, func.count()).group_by(table.c.state)
         return {row[0]: row[1] for row in session.execute(query)}
 
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         return {
             "projects": session.scalar(select(func.count()).select_from(projects)),
             "orders": by_state(ORDERS),

@@ -10,7 +10,7 @@ import click
 from kernel.config.settings import Settings, load
 from kernel.handlers import Handlers
 from kernel.runtime.kernel import Kernel
-from kernel.worker.celery_app import Broker
+from kernel.worker.broker import Broker
 
 # What a command waits at the most for a broker to take its hints.
 HINT_SECONDS = 1.0

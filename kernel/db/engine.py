@@ -5,99 +5,30 @@ MariaDB/MySQL, WAL with explicit transactions on SQLite; a handler's connection 
 ROLLBACK and DDL; a transaction the server dropped is never mistaken for one that goes on.
 """
 
-import re
-import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
-import pymysql
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import DisconnectionError, InvalidRequestError
-from sqlalchemy.orm import Session
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import PoolResetState
+
+from kernel.db.guard import (
+    GUARD,
+    _note_passing_error,
+    _note_rollback,
+    _refuse_commit,
+    _refuse_committing,
+    unsealed,
+)
 
 LOCK_WAIT_SECONDS = 5
 # A frozen process keeps its row locks; MariaDB ends a transaction after so much silence.
 IDLE_TRANSACTION_SECONDS = 2 * LOCK_WAIT_SECONDS
 SQLITE_BUSY_SECONDS = 1.5
 IDLE_PING_SECONDS = 1.0
-GUARD = "kernel_guard"
 OPEN = "kernel_open"
 READ_ONLY = "kernel_read_only"
-
-# Errors after which the transaction, or the whole connection, is gone while the work itself may
-# be fine: lock wait timeout, deadlock, too many connections, shutdown, killed, disk or table
-# full, network errors, server gone, idle too long, "record has changed since last read".
-MYSQL_PASSING = frozenset(
-    {1020, 1021, 1040, 1053, 1077, 1078, 1079, 1080, 1114, 1129, 1158, 1159, 1160, 1161, 1180}
-    | {1184, 1203, 1205, 1213, 1226, 1290, 1317, 1927, 2002, 2003, 2006, 2013, 2014, 2055, 4031}
-)
-# Of these, the ones that say that somebody else was first.
-MYSQL_CONTENTION = frozenset({1020, 1205, 1213})
-DRIVER_ERRORS = (pymysql.err.MySQLError, sqlite3.Error)
-SQLITE_PASSING = frozenset(
-    {
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_INTERRUPT,
-        sqlite3.SQLITE_CANTOPEN,
-    }
-)
-# Statements that end the transaction, openly or behind the handler's back.
-COMMITTING = re.compile(
-    r"\s*(?:/\*.*?\*/\s*)*(?:ALTER|ANALYZE|BEGIN|COMMIT|CREATE(?!\s+TEMPORARY)|DROP(?!\s+TEMPORARY)"
-    r"|END|FLUSH|GRANT|LOCK|OPTIMIZE|RENAME|REPAIR|REVOKE|ROLLBACK(?!\s+TO)|SET\s+.*AUTOCOMMIT"
-    r"|START|TRUNCATE|UNLOCK|VACUUM|XA)\b",
-    re.IGNORECASE | re.DOTALL,
-)
-
-
-@dataclass(slots=True)
-class Guard:
-    """What happened to a handler's transaction, noted by the engine's events.
-
-    ``broken`` is the passing database error that cost the transaction; ``spoiled`` says that
-    the handler (or the ORM for it) rolled back. ``sealed`` is lifted while the kernel commits.
-    """
-
-    sealed: bool = True
-    broken: BaseException | None = None
-    spoiled: bool = False
-
-
-@contextmanager
-def unsealed(guard: Guard | None) -> Iterator[None]:
-    """Let the kernel itself begin, commit or roll back on a handler's connection."""
-    if guard is None:
-        yield
-        return
-    before, guard.sealed = guard.sealed, False
-    try:
-        yield
-    finally:
-        guard.sealed = before
-
-
-class RunSession(Session):
-    """The session a handler works in. Its end belongs to the kernel."""
-
-    def commit(self) -> None:
-        """Refuse: the outcome and the callback commit together with the work."""
-        raise InvalidRequestError("a handler may not commit; run.checkpoint() saves what is done")
-
-    def rollback(self) -> None:
-        """Refuse: raise Reject or Retry, or use run.savepoint()."""
-        raise InvalidRequestError("a handler may not roll back; use run.savepoint(), or raise")
-
-    def close(self) -> None:
-        """Refuse: the session closes when the run ends."""
-        raise InvalidRequestError("a handler may not close the run's session")
 
 
 def make_engine(
@@ -153,27 +84,6 @@ def _mysql_options(timeout: int, *, autocommit: bool) -> dict[str, Any]:
         "pool_reset_on_return": None,
         "connect_args": timeouts,
     }
-
-
-def is_passing(error: BaseException | None) -> bool:
-    """Tell whether a DBAPI error is the database's trouble of the moment, not the statement's."""
-    if isinstance(error, sqlite3.OperationalError):
-        return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in SQLITE_PASSING
-    if isinstance(error, pymysql.err.InterfaceError):
-        return True
-    if isinstance(error, pymysql.err.MySQLError) and error.args:
-        return error.args[0] in MYSQL_PASSING
-    return False
-
-
-def is_contention(error: BaseException | None) -> bool:
-    """Tell whether a passing error came from a database that is there: somebody else was first.
-
-    On SQLite every one does: while its file is locked, nobody else could have written.
-    """
-    if isinstance(error, pymysql.err.MySQLError):
-        return bool(error.args) and error.args[0] in MYSQL_CONTENTION
-    return is_passing(error)
 
 
 def _connect_sqlite(connection: Any, _record: Any) -> None:
@@ -242,31 +152,3 @@ def _roll_back_what_is_open(connection: Any, record: Any, state: PoolResetState)
     # The pool's own reset sends a ROLLBACK after each COMMIT, a round trip for nothing.
     if record.info.get(OPEN, True) and not (state.transaction_was_reset or state.terminate_only):
         connection.rollback()
-
-
-def _refuse_committing(connection: Connection, _cursor: Any, statement: str, *_more: Any) -> None:
-    guard = connection.info.get(GUARD)
-    if guard is not None and guard.sealed and COMMITTING.match(statement):
-        word = statement.split(None, 1)[0].upper()
-        raise InvalidRequestError(f"a handler may not say {word}: it would end the transaction")
-
-
-def _refuse_commit(connection: Connection) -> None:
-    guard = connection.info.get(GUARD)
-    if guard is not None and guard.sealed:
-        raise InvalidRequestError("a handler may not commit; run.checkpoint() saves what is done")
-
-
-def _note_rollback(connection: Connection) -> None:
-    guard = None if connection.invalidated else connection.info.get(GUARD)
-    if guard is not None and guard.sealed:
-        guard.spoiled = True
-
-
-def _note_passing_error(context: ExceptionContext) -> None:
-    connection = context.connection
-    if connection is None or connection.invalidated:
-        return
-    guard = connection.info.get(GUARD)
-    if guard is not None and (context.is_disconnect or is_passing(context.original_exception)):
-        guard.broken = context.original_exception

@@ -4,26 +4,15 @@ Pure: no I/O, no clock of its own. An origin is scheme://host:port. What is held
 due in its row and loses no attempt.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain, zip_longest
 from typing import NamedTuple
 
 # So many failures in a row open the breaker; answers that are merely unwelcome (4xx) do not count.
 BREAK_AFTER = 5
 FIRST_PAUSE_SECONDS = 10.0
 LONGEST_PAUSE_SECONDS = 300.0
-# First attempts go first, but never all the way: an eighth of a batch is kept for retries.
-RETRY_SHARE = 8
 HOST_FAILURES = frozenset({"dns", "connect", "tls", "timeout", "protocol", "http_5xx", "too_large"})
-
-
-class Lane(NamedTuple):
-    """Deliveries that queue up behind each other: of one age, one caller, to one origin."""
-
-    late: bool
-    caller_id: int
-    origin: str
 
 
 class Breakers(NamedTuple):
@@ -113,59 +102,3 @@ class Origins:
             return
         known.open_until = now + known.pause
         known.pause = min(LONGEST_PAUSE_SECONDS, known.pause * 2)
-
-
-@dataclass(frozen=True, slots=True)
-class Pauses:
-    """What people have paused: hosts, and callers."""
-
-    hosts: frozenset[str] = frozenset()
-    callers: frozenset[int] = frozenset()
-
-    def hold(self, caller_id: int, origin: str) -> bool:
-        """Tell whether nothing of this caller may go to ``origin``."""
-        return caller_id in self.callers or bool(self.hosts & hosts_of(origin))
-
-
-def hosts_of(origin: str) -> set[str]:
-    """Return what a person may call the host of an origin: its name, and name:port."""
-    authority = origin.partition("://")[2]
-    return {authority, authority.rpartition(":")[0]}
-
-
-def in_turn(lanes: Iterable[Lane]) -> list[Lane]:
-    """Order lanes: first attempts before retries, and in each of the two the callers in turn."""
-    ordered: list[Lane] = []
-    lanes = list(lanes)
-    for late in (False, True):
-        by_caller: dict[int, list[Lane]] = {}
-        for lane in lanes:
-            if lane.late == late:
-                by_caller.setdefault(lane.caller_id, []).append(lane)
-        turns = chain.from_iterable(zip_longest(*by_caller.values()))
-        ordered += [lane for lane in turns if lane is not None]
-    return ordered
-
-
-def share(lanes: Iterable[Lane], origins: Origins, limit: int, now: float) -> dict[Lane, int]:
-    """Decide how many deliveries to claim from each lane, ``limit`` together, as room allows."""
-    ordered = in_turn(lanes)
-    first = [lane for lane in ordered if not lane.late]
-    retries = ordered[len(first) :]
-    limit = min(limit, origins.free)
-    kept = min(limit, max(1, limit // RETRY_SHARE)) if retries else 0
-    room = {lane.origin: origins.room(lane.origin, now) for lane in ordered}
-    shares = _deal(first, limit - kept, room)
-    return shares | _deal(retries, limit - sum(shares.values()), room)
-
-
-def _deal(lanes: Sequence[Lane], count: int, room: dict[str, int]) -> dict[Lane, int]:
-    """Deal ``count`` evenly to lanes; what one cannot take goes to the next. Uses up ``room``."""
-    shares: dict[Lane, int] = {}
-    for position, lane in enumerate(lanes):
-        fair = -(-count // (len(lanes) - position))
-        if (taken := min(fair, room[lane.origin])) > 0:
-            shares[lane] = taken
-            room[lane.origin] -= taken
-            count -= taken
-    return shares

@@ -9,20 +9,21 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 
-from kernel.callers.profile import Sender, senders_of
-from kernel.db.columns import new_id
+from kernel.callers.profile import CallbackProfile, profiles_of
+from kernel.db.ids import new_id
 from kernel.db.states import Claim, OwedDelivery
-from kernel.db.tables.orders import PAUSES, HeldOrder
-from kernel.delivery.breakers import Breakers, Lane, Origins, Pauses, share
+from kernel.db.tables.orders import OrderSnapshot
+from kernel.delivery.breakers import Breakers, Origins
+from kernel.delivery.claim import ClaimedDeliveries, DueDelivery, claim_end
+from kernel.delivery.lanes import Lane, share
+from kernel.delivery.pauses import Pauses, paused
 from kernel.formats.tracecontext import Trace
 from kernel.runtime.kernel import Kernel
 
@@ -31,54 +32,6 @@ KNOWN_SECONDS = 1.0
 # After somebody else claimed the same deliveries, how long a dispatcher looks up to so many batches
 # ahead: those that claim at the same moments would see the same first ones again and again.
 RIVAL_SECONDS, AHEAD = 10.0, 4
-# Beyond the callback's own timeout: waiting for a sender thread and writing the result.
-LEASE_MARGIN_SECONDS = 30.0
-
-
-def claim_end(kernel: Kernel, now: datetime) -> datetime:
-    """Return until when a claim made now holds."""
-    return now + timedelta(seconds=kernel.settings.callback_timeout + LEASE_MARGIN_SECONDS)
-
-
-@dataclass(frozen=True, slots=True)
-class DueDelivery:
-    """A claimed delivery: one attempt is ours to make, with everything it needs."""
-
-    id: str
-    order_id: str
-    caller_id: int
-    origin: str
-    url: str
-    body: bytes
-    created_at: datetime
-    attempt: int
-    tries: int
-    client_errors: int
-    request_id: str | None
-    traceparent: str | None
-    token: str
-    sender: Sender
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimedDeliveries:
-    """What T4 came to: the attempts that are ours to make, and how many were seen due by origin.
-
-    What was seen and is not ours was claimed by somebody else at the same moment.
-    """
-
-    deliveries: Sequence[DueDelivery] = ()
-    seen: Counter[str] = field(default_factory=Counter)
-
-
-def paused(connection: Connection) -> Pauses:
-    """Return what is paused now."""
-    rows = connection.execute(_PAUSES).all()
-    hosts = frozenset(row.host for row in rows if row.host is not None)
-    return Pauses(hosts, frozenset(row.caller_id for row in rows if row.caller_id is not None))
-
-
-_PAUSES = select(PAUSES.c.host, PAUSES.c.caller_id)
 
 
 @dataclass(slots=True)
@@ -87,7 +40,7 @@ class _Known:
 
     until: float
     pauses: Pauses
-    senders: dict[int, Sender] = field(default_factory=dict)
+    senders: dict[int, CallbackProfile] = field(default_factory=dict)
 
 
 class Desk:
@@ -197,7 +150,7 @@ class Desk:
         """Return a place for callbacks of runs, one after another."""
         return Reservation(self)
 
-    def sender(self, held: HeldOrder, origin: str) -> Sender | None:
+    def sender(self, held: OrderSnapshot, origin: str) -> CallbackProfile | None:
         """Return on whose behalf to send; None when that is paused, or cannot be known now."""
         try:
             known = self._learn(held.caller_id)
@@ -210,16 +163,18 @@ class Desk:
     def _learn(self, caller_id: int) -> "_Known":
         known = self._known
         if time.monotonic() >= known.until:
-            with self.kernel.asking() as connection:
+            with self.kernel.read() as connection:
                 known = _Known(time.monotonic() + KNOWN_SECONDS, paused(connection))
             self._known = known
         if caller_id not in known.senders:
-            with self.kernel.asking() as connection:
-                known.senders |= senders_of(connection, {caller_id}, self.kernel.clock.now())
+            with self.kernel.read() as connection:
+                known.senders |= profiles_of(connection, {caller_id}, self.kernel.clock.now())
         return known
 
 
-def _first_attempt(owed: OwedDelivery, claim: Claim, trace: Trace, sender: Sender) -> DueDelivery:
+def _first_attempt(
+    owed: OwedDelivery, claim: Claim, trace: Trace, sender: CallbackProfile
+) -> DueDelivery:
     return DueDelivery(
         id=owed.id,
         order_id=owed.order_id,
@@ -246,7 +201,7 @@ class Reservation:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._sender: Sender | None = None
+        self._sender: CallbackProfile | None = None
         self._origin: str | None = None
 
     def __enter__(self) -> Self:
@@ -257,7 +212,7 @@ class Reservation:
     ) -> None:
         self.release()
 
-    def take(self, held: HeldOrder, origin: str) -> Claim | None:
+    def take(self, held: OrderSnapshot, origin: str) -> Claim | None:
         """Keep a sender for this order's callback; None when it has to wait for its turn."""
         self.release()
         self._sender = self._desk.sender(held, origin)

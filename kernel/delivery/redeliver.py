@@ -5,20 +5,17 @@ for a receiver: it only changes what is due.
 """
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, delete, func, insert, or_, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import ColumnElement, Select, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from kernel.db.columns import ID, first_id
+from kernel.db.ids import ID, first_id
 from kernel.db.states import DeliveryState
-from kernel.db.tables.orders import DELIVERIES, Attempt, Delivery, Pause, rowcount
-from kernel.delivery.breakers import Pauses
-from kernel.delivery.first_attempt import paused
+from kernel.db.tables.deliveries import DELIVERIES, Attempt, Delivery
+from kernel.db.transactions import rowcount
 from kernel.errors import NotFound
 from kernel.runtime.kernel import Kernel
 
@@ -96,7 +93,7 @@ def redeliver(kernel: Kernel, caller_id: int | None, delivery_id: str) -> bool:
 
     Raises NotFound.
     """
-    with kernel.transaction() as session:
+    with kernel.write_session() as session:
         get_delivery(session, caller_id, delivery_id)
         return _make_due(kernel, session, [delivery_id]) == 1
 
@@ -149,13 +146,13 @@ def replay_step(kernel: Kernel, wanted: DeliveryFilter, place: Place) -> tuple[i
         .order_by(window.c.id)
         .limit(BATCH)
     )
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         ids = list(session.scalars(page))
         full = len(ids) == BATCH
         after = ids[-1] if full else session.scalar(near.offset(LOOKED_AT - 1).limit(1))
     if not ids:
         return 0, Place(after, place.until)
-    with kernel.transaction() as session:
+    with kernel.write_session() as session:
         return _make_due(kernel, session, ids), Place(after, place.until)
 
 
@@ -181,80 +178,3 @@ def _make_due(kernel: Kernel, session: Session, ids: list[str]) -> int:
         )
     )
     return rowcount(changed)
-
-
-def pause(kernel: Kernel, *, host: str | None = None, caller_id: int | None = None) -> int:
-    """Hold what is owed to ``host`` (a name, or name:port) or for a caller, from now on.
-
-    Returns how many deliveries were held at once; later ones are held by the sweep, and none is
-    sent meanwhile. Pausing twice changes nothing. Attempts in flight go on.
-    """
-    row = {"host": host, "caller_id": caller_id, "created_at": kernel.clock.now()}
-    # A pause that is in force already stays as it is.
-    with suppress(IntegrityError), kernel.transaction() as session:
-        session.execute(insert(Pause).values(**row))
-    return hold_paused(kernel)
-
-
-def resume(kernel: Kernel, *, host: str | None = None, caller_id: int | None = None) -> int:
-    """Let deliveries go again; return how many were released, due now with a fresh schedule.
-
-    Raises NotFound when there is no such pause.
-    """
-    with kernel.transaction() as session:
-        removed = session.execute(
-            delete(Pause).where(Pause.host == host if host else Pause.caller_id == caller_id)
-        )
-    if rowcount(removed) == 0:
-        raise NotFound("that is not paused")
-    done = 0
-    resumed = Pauses(frozenset(filter(None, [host])), frozenset(filter(None, [caller_id])))
-    for lane in _lanes(kernel, DeliveryState.HELD, resumed):
-        while ids := _batch(kernel, *lane):
-            with kernel.transaction() as session:
-                done += _make_due(kernel, session, ids)
-    hold_paused(kernel)  # what another pause still holds
-    return done
-
-
-def list_pauses(session: Session) -> list[Pause]:
-    """Return every pause in force, the oldest first."""
-    return list(session.scalars(select(Pause).order_by(Pause.id)))
-
-
-def hold_paused(kernel: Kernel) -> int:
-    """Mark pending deliveries of paused hosts and callers as held; return how many."""
-    with kernel.reading() as session:
-        pauses = paused(session.connection())
-    if pauses == Pauses():
-        return 0
-    done, idle = 0, DELIVERIES.c.claim_token.is_(None)
-    for lane in _lanes(kernel, DeliveryState.PENDING, pauses):
-        while ids := _batch(kernel, *lane, idle):
-            with kernel.transaction() as session:
-                held = update(DELIVERIES).where(DELIVERIES.c.id.in_(ids), *lane, idle)
-                done += rowcount(session.execute(held.values(state=DeliveryState.HELD)))
-    return done
-
-
-def _lanes(kernel: Kernel, state: DeliveryState, pauses: Pauses) -> list[list[ColumnElement[bool]]]:
-    """Return the conditions of each lane of that state which these pauses hold.
-
-    Lanes are found by jumps through the index, so what else waits costs nothing.
-    """
-    columns = [DELIVERIES.c[name] for name in ("state", "late", "caller_id", "origin")]
-    with kernel.reading() as session:
-        # By the constant too: without it MariaDB reads the whole index instead of jumping.
-        found = session.execute(
-            select(*columns).where(DELIVERIES.c.state == state).group_by(*columns)
-        ).all()
-    return [
-        [column == value for column, value in zip(columns, row, strict=True)]
-        for row in found
-        if pauses.hold(row.caller_id, row.origin)
-    ]
-
-
-def _batch(kernel: Kernel, *conditions: ColumnElement[bool]) -> list[str]:
-    with kernel.reading() as session:
-        return list(session.scalars(select(DELIVERIES.c.id).where(*conditions).limit(BATCH)))

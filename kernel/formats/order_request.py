@@ -7,29 +7,15 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import Row
 
-from kernel.db.states import OrderState, Outcome
-from kernel.db.tables.orders import Attempt, Delivery, HeldOrder, Order
 from kernel.errors import InvalidOrder
+from kernel.formats.envelope import encode
 from kernel.formats.strictjson import escape_pointer
-from kernel.formats.texts import Language, text
 from kernel.handlers import Handler
 
-STATUS = {
-    OrderState.PENDING: 2,
-    OrderState.RUNNING: 2,
-    OrderState.SUCCESS: 0,
-    OrderState.WARNING: 1,
-    OrderState.FAILED: -1,
-    OrderState.CANCELLED: -1,
-}
-MAX_RESULT_BYTES = 262_144
-MAX_MESSAGE = 1000
 MAX_WORD = 2048
 # A body may hold a hundred thousand mistakes; nobody reads more than these.
 SHOWN_PROBLEMS = 100
@@ -43,13 +29,6 @@ class OrderRequest:
     callback_url: str
     args: str
     fingerprint: str
-
-
-def encode(value: Any) -> bytes:
-    """Encode as compact UTF-8 JSON (RFC 8259). Raises ValueError for NaN and lone surrogates."""
-    return json.dumps(
-        value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), check_circular=True
-    ).encode()
 
 
 def order_request(members: Mapping[str, Any], handlers: Mapping[str, Handler]) -> OrderRequest:
@@ -135,120 +114,3 @@ def _has(value: Any, part: int | str) -> bool:
     if isinstance(value, list):
         return isinstance(part, int) and part < len(value)
     return isinstance(value, dict) and part in value
-
-
-def encode_result(result: Any) -> str:
-    """Encode what a handler returned, as JSON text of at most 256 KiB.
-
-    Raises ValueError (or TypeError) that tells the handler's author what is wrong with it.
-    """
-    if not isinstance(result, dict):
-        raise TypeError(f"a handler returns a dict or Partial, not {type(result).__name__}")
-    encoded = encode(result)
-    if len(encoded) > MAX_RESULT_BYTES:
-        raise ValueError(f"a result is at most {MAX_RESULT_BYTES} bytes, this has {len(encoded)}")
-    return encoded.decode()
-
-
-def cut(message: str) -> str:
-    """Cut a message to what its column holds, and make it encodable."""
-    return message.encode("utf-8", "replace").decode()[:MAX_MESSAGE]
-
-
-def rfc3339(moment: datetime | None) -> str | None:
-    """Write a time as RFC 3339 in UTC with microseconds."""
-    if moment is None:
-        return None
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def envelope(status: int, msg: str, data: Any) -> dict[str, Any]:
-    """The shape of every answer and callback."""
-    return {"status": status, "msg": msg, "data": data}
-
-
-def callback_body(order: HeldOrder, outcome: Outcome, now: datetime) -> bytes:
-    """Encode the callback for an outcome: the bytes that every attempt will carry."""
-    data = {
-        "order_id": order.id,
-        "select_tag": order.select_tag,
-        "state": outcome.state,
-        **_conclusion(outcome.result, outcome.error_code, outcome.message),
-        "created_at": rfc3339(order.created_at),
-        "finished_at": rfc3339(now),
-    }
-    return encode(envelope(STATUS[outcome.state], outcome.message, data))
-
-
-def _conclusion(result: str | None, error_code: str | None, message: str | None) -> dict[str, Any]:
-    if error_code is not None:
-        return {"error": {"code": error_code, "message": message}}
-    return {"result": json.loads(result or "{}")}
-
-
-def order_envelope(
-    order: Order, language: Language, deliveries: Iterable[Delivery] | None = None
-) -> dict[str, Any]:
-    """Describe an order as `GET /v1/orders/{id}` does; with its deliveries when given."""
-    state = OrderState(order.state)
-    msg = order.message if order.message is not None else text(state, language)
-    data = order_data(order)
-    if deliveries is not None:
-        data["deliveries"] = [delivery_data(delivery) for delivery in deliveries]
-    return envelope(STATUS[state], msg, data)
-
-
-def order_data(order: Order) -> dict[str, Any]:
-    """Describe an order: what was submitted, where it is, and how it ended."""
-    data = order_summary(order) | {"args": json.loads(order.args)}
-    if order.error_code is None and order.finished_at is not None:
-        data["result"] = json.loads(order.result or "{}")
-    return data
-
-
-def order_summary(order: Order | Row[Any]) -> dict[str, Any]:
-    """Describe an order without what may be large: its arguments and its result."""
-    data: dict[str, Any] = {
-        "order_id": order.id,
-        "select_tag": order.select_tag,
-        "state": order.state,
-        "callback_url": order.callback_url,
-        "created_at": rfc3339(order.created_at),
-        "started_at": rfc3339(order.started_at),
-        "finished_at": rfc3339(order.finished_at),
-    }
-    if order.progress_current is not None or order.finished_at is None:
-        data["progress"] = {
-            "current": order.progress_current or 0,
-            "total": order.progress_total,
-            "note": order.progress_note,
-        }
-    if order.error_code is not None:
-        data["error"] = {"code": order.error_code, "message": order.message}
-    return data
-
-
-def delivery_data(delivery: Delivery) -> dict[str, Any]:
-    """Describe a delivery without its body."""
-    return {
-        "delivery_id": delivery.id,
-        "state": delivery.state,
-        "attempt_count": delivery.attempt,
-        "next_attempt_at": rfc3339(delivery.next_attempt_at)
-        if delivery.finished_at is None
-        else None,
-        "finished_at": rfc3339(delivery.finished_at),
-    }
-
-
-def attempt_data(attempt: Attempt) -> dict[str, Any]:
-    """Describe an attempt. The excerpt is hostile text: escape it where it is shown."""
-    return {
-        "number": attempt.number,
-        "started_at": rfc3339(attempt.started_at),
-        "duration_ms": attempt.duration_ms,
-        "status": attempt.status,
-        "reason": attempt.reason,
-        "phases": json.loads(attempt.phases),
-        "excerpt": attempt.excerpt,
-    }

@@ -11,7 +11,8 @@ from sqlalchemy import Select, case, func, select
 from sqlalchemy.orm import Session
 
 from kernel.db.states import DeliveryState, OrderState
-from kernel.db.tables.orders import DELIVERIES, ORDERS
+from kernel.db.tables.deliveries import DELIVERIES
+from kernel.db.tables.orders import ORDERS
 from kernel.runtime.kernel import Kernel
 
 LIMIT = 50_000
@@ -36,7 +37,7 @@ class Backlog:
 def backlog(kernel: Kernel) -> Backlog:
     """Count what waits, by seven short queries."""
     now = kernel.clock.now()
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         due, oldest_due = _due_orders(session, now)
         pending, callbacks, oldest_callback = _pending_deliveries(session, now)
         return Backlog(

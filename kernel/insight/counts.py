@@ -6,7 +6,8 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from kernel.db.columns import by_index, time_of
+from kernel.db.columns import by_index
+from kernel.db.ids import time_of
 from kernel.db.states import OrderState
 from kernel.db.tables.orders import ORDERS
 from kernel.insight.backlog import Backlog, backlog
@@ -34,7 +35,7 @@ class Counts:
 def counts(kernel: Kernel) -> Counts:
     """Count orders by state, and what waits."""
     waiting = backlog(kernel)
-    with kernel.asking() as connection:
+    with kernel.read() as connection:
         states = count_states(connection)
         oldest = connection.scalar(_OLDEST)
     return Counts(states, waiting, oldest)

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from kernel.db.columns import by_index
 from kernel.db.states import OVER, DeliveryState
-from kernel.db.tables.orders import ATTEMPTS, DELIVERIES
+from kernel.db.tables.deliveries import ATTEMPTS, DELIVERIES
 from kernel.delivery.redeliver import DeliveryFilter
 from kernel.runtime.kernel import Kernel
 
@@ -200,7 +200,7 @@ def reach(kernel: Kernel, wanted: DeliveryFilter, seconds: float = COUNT_SECONDS
     found: Counter[str] = Counter()
     looked = _Looked(None, seconds)
     by_host = select(DELIVERIES.c.origin, func.count()).group_by(DELIVERIES.c.origin)
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         while looked.more:
             near = _near(way, looked.below)
             query = _joined(by_host, near.limit(looked.size).subquery(), wanted)

@@ -10,9 +10,8 @@ from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from kernel.db.states import DeliveryState
-from kernel.db.tables.orders import DELIVERIES
-from kernel.delivery.breakers import hosts_of
-from kernel.delivery.redeliver import list_pauses
+from kernel.db.tables.deliveries import DELIVERIES
+from kernel.delivery.pauses import hosts_of, list_pauses
 from kernel.insight.backlog import RECENT
 from kernel.insight.processes import Process
 from kernel.runtime.kernel import Kernel
@@ -70,7 +69,7 @@ def hosts(kernel: Kernel, processes: Iterable[Process]) -> tuple[list[Host], int
     ``processes``: those whose breakers count.
     """
     now = kernel.clock.now()
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         found = _owed(session, now)
         _note_breakers(found, processes)
         _note_pauses(found, [one.host for one in list_pauses(session) if one.host is not None])

@@ -16,9 +16,11 @@ from sqlalchemy import ColumnElement, delete, func, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from kernel.db.columns import by_index, first_id, time_of
+from kernel.db.columns import by_index
+from kernel.db.ids import first_id, time_of
 from kernel.db.states import OrderState
-from kernel.db.tables.orders import ATTEMPTS, ORDERS
+from kernel.db.tables.deliveries import ATTEMPTS
+from kernel.db.tables.orders import ORDERS
 from kernel.db.tables.service import Minute
 from kernel.runtime.kernel import Kernel
 
@@ -150,14 +152,14 @@ def write(kernel: Kernel) -> int:
     At most `BATCH` of them, the oldest first: call again while it returns so many.
     """
     now = kernel.clock.now()
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         first = max(_next(session, now), floor(now - REACH))
         missing = [first + n * MINUTE for n in range(BATCH) if first + n * MINUTE < settled(now)]
         found = [_row(tally(session, one, one + MINUTE)) for one in missing]
     if not found:
         return 0
     try:
-        with kernel.transaction() as session:
+        with kernel.write_session() as session:
             session.execute(insert(MINUTES), found)
             session.execute(delete(MINUTES).where(MINUTES.c.began_at < now - KEEP))
     except IntegrityError:  # another process swept in between

@@ -15,9 +15,12 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, func, literal, or_, select, union_all
 
-from kernel.db.columns import ID, by_index, first_id
+from kernel.db.columns import by_index
+from kernel.db.ids import ID, first_id
 from kernel.db.states import OrderState
-from kernel.db.tables.orders import DELIVERIES, ORDERS, Caller
+from kernel.db.tables.callers import Caller
+from kernel.db.tables.deliveries import DELIVERIES
+from kernel.db.tables.orders import ORDERS
 
 PAGE = 25
 ROWS = 20_000

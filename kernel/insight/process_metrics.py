@@ -17,9 +17,9 @@ from typing import Any
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
-from kernel.db.columns import new_id
-from kernel.db.tables.orders import rowcount
+from kernel.db.ids import new_id
 from kernel.db.tables.service import ProcessMetrics
+from kernel.db.transactions import rowcount
 from kernel.runtime.kernel import Kernel
 from kernel.runtime.metrics import Ledger, Series, add, since
 
@@ -48,7 +48,7 @@ def write(kernel: Kernel) -> None:
 def _store(kernel: Kernel, ledger: Ledger, counted: Series) -> None:
     """Update the row, or begin another where there is none: it is in ``past`` by now."""
     now = kernel.clock.now()
-    with kernel.transaction() as session:
+    with kernel.write_session() as session:
         values = {"written_at": now, "series": encode(since(counted, ledger.folded))}
         same_row = update(ROWS).where(ROWS.c.id == ledger.row).values(values)
         if ledger.row and rowcount(session.execute(same_row)) == 1:
@@ -95,7 +95,7 @@ class LateWriter:
         try:
             write(self._kernel)
             if self._kernel.key_uses.waiting:
-                with self._kernel.statements() as connection:
+                with self._kernel.write() as connection:
                     self._kernel.key_uses.write(connection)
         except Exception as error:  # noqa: BLE001 - the next request asks for the next try
             log.info("counts not written: %s", error)
@@ -104,7 +104,7 @@ class LateWriter:
 def totals(kernel: Kernel) -> Series:
     """Return the counts of all processes, those that ended included."""
     total: Series = {}
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         for series in session.scalars(select(ROWS.c.series)):
             add(total, decode(series))
     return total
@@ -114,11 +114,11 @@ def fold(kernel: Kernel) -> int:
     """Add the rows of processes that ended to ``past``; return how many there were."""
     now = kernel.clock.now()
     ended = (ROWS.c.id != PAST, ROWS.c.written_at < now - FOLD_AFTER)
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         ids = session.scalars(select(ROWS.c.id).where(*ended).limit(FOLD)).all()
     if not ids:
         return 0
-    with kernel.transaction() as session:
+    with kernel.write_session() as session:
         total = _locked_past(session, now)
         # One by one: what is folded is what was deleted, whoever wrote to it meanwhile.
         gone = [id for id in ids if _take(session, id, ended, total)]

@@ -28,7 +28,7 @@ class Process:
 def processes(kernel: Kernel) -> list[Process]:
     """Return every process that was there in the last ten minutes, the oldest first."""
     since = kernel.clock.now() - timedelta(seconds=MISSED * kernel.settings.sweep_seconds)
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         return [
             Process(
                 host=one.host,

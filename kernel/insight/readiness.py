@@ -32,5 +32,5 @@ def workers_alive(kernel: Kernel) -> int:
     """Return how many processes that run handlers were seen lately. Raises database errors."""
     since = kernel.clock.now() - timedelta(seconds=MISSED * kernel.settings.sweep_seconds)
     seen = select(func.count()).where(Worker.kind == "worker", Worker.seen_at >= since)
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         return session.scalar(seen) or 0

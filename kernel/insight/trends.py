@@ -91,7 +91,7 @@ class Trends:
 
     def _ask(self, span: Span) -> Trend:
         now = self._kernel.clock.now()
-        with self._lock, self._kernel.reading() as session:
+        with self._lock, self._kernel.read_session() as session:
             self._read_rows(session, now)
             minutes = [*self._read.values(), *self._counted(session, now)]
         return _trend(span, _first_bin(span, now), now, minutes)

@@ -10,9 +10,9 @@ from typing import Any
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
-from kernel.db.columns import new_id
-from kernel.db.tables.orders import rowcount
+from kernel.db.ids import new_id
 from kernel.db.tables.service import Worker
+from kernel.db.transactions import rowcount
 
 FORGET_AFTER = timedelta(minutes=10)
 # What a row holds at the most: ids of running orders, open breakers.

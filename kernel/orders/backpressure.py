@@ -74,7 +74,7 @@ class Pressure:
             .limit(self._limit)
             .subquery()
         )
-        with self._kernel.reading() as session:
+        with self._kernel.read_session() as session:
             found = session.scalar(select(func.count()).select_from(waiting)) or 0
         now = self._clock()
         fresh_for = max(COUNT_SECONDS, COUNT_SHARE * (now - started))

@@ -14,9 +14,13 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Row, select, union_all
 from sqlalchemy.orm import Session
 
-from kernel.db.columns import Query, by_index, first_id
+from kernel.db.columns import Query, by_index
+from kernel.db.ids import ID, first_id
 from kernel.db.states import OrderState
-from kernel.db.tables.orders import ORDERS
+from kernel.db.tables.orders import ORDERS, Order
+from kernel.errors import (
+    NotFound,
+)
 
 PAGE = 50
 MAX_PAGE = 200
@@ -109,3 +113,14 @@ def _tags(session: Session, owned: list[ColumnElement[bool]], state: str | None)
     key = (ORDERS.c.caller_id, ORDERS.c.state, ORDERS.c.select_tag)
     kinds = select(ORDERS.c.select_tag).where(*owned, ORDERS.c.state == state).group_by(*key)
     return session.scalars(kinds).all()
+
+
+def get_order(session: Session, caller_id: int | None, order_id: str) -> Order:
+    """Return the caller's order (anybody's when ``caller_id`` is None).
+
+    Raises NotFound for an unknown id and for another caller's, alike.
+    """
+    order = session.get(Order, order_id) if ID.fullmatch(order_id) else None
+    if order is None or caller_id not in (None, order.caller_id):
+        raise NotFound(f"there is no order {order_id[:64]}")
+    return order

@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from kernel.db.columns import UTCDateTime
 from kernel.db.prepared import Prepared
 from kernel.db.states import OrderState
-from kernel.db.tables.orders import FENCE, HELD, ORDERS, HeldOrder
+from kernel.db.tables.orders import FENCE, ORDERS, SNAPSHOT, OrderSnapshot
 from kernel.errors import RunBroken
 from kernel.formats.tracecontext import Trace
 from kernel.handlers import Handler, Progress
@@ -39,7 +39,7 @@ _MORE = tuple(ORDERS.c[name] for name in ("args", "request_id", "traceparent"))
 def _looking(tags: tuple[str, ...], count: int) -> Prepared:
     """Make the statement that finds what is due of ``count`` orders, ``id_0`` and so on."""
     return Prepared(
-        select(*HELD, *_MORE).where(
+        select(*SNAPSHOT, *_MORE).where(
             ORDERS.c.id.in_([bindparam(f"id_{n}") for n in range(count)]),
             ORDERS.c.state == literal_column(f"'{OrderState.PENDING}'"),
             ORDERS.c.run_after <= bindparam("due"),
@@ -73,7 +73,7 @@ _TAKING = Prepared(
 class Claimed:
     """An order this process owns; its handler has not begun."""
 
-    held: HeldOrder
+    held: OrderSnapshot
     handler: Handler
     args: str
     progress: Progress | None
@@ -153,8 +153,8 @@ class Batch:
         self._until = monotonic() + BATCH_SECONDS
 
     def _read(self, row: Sequence[Any]) -> Claimed:
-        held = HeldOrder(*row[: len(HELD)])
-        args, *trace = row[len(HELD) :]
+        held = OrderSnapshot(*row[: len(SNAPSHOT)])
+        args, *trace = row[len(SNAPSHOT) :]
         handler = self.kernel.handlers[held.select_tag]
         return Claimed(held, handler, args, None, None, Trace(*trace))
 

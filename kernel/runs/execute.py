@@ -15,10 +15,11 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from kernel.config.logging import binding
-from kernel.db.engine import DRIVER_ERRORS, GUARD, RunSession
+from kernel.db.errors import DRIVER_ERRORS
+from kernel.db.guard import GUARD, RunSession
 from kernel.db.states import OrderState, Outcome, OwedDelivery
 from kernel.errors import LeaseLost, OrderCancelled, Reject, Retry, RunBroken, WorkerStopping
-from kernel.formats.order_request import cut, encode_result
+from kernel.formats.envelope import cut, encode_result
 from kernel.formats.texts import text
 from kernel.formats.tracecontext import UNTRACED, Trace
 from kernel.handlers import Partial, Run
@@ -71,7 +72,7 @@ def execute_each(
     """
     if kernel.stopping.is_set():
         return
-    with kernel.connection() as connection:
+    with kernel.run_connection() as connection:
         batch = Batch(kernel, connection, order_ids)
         try:
             while (claimed := _claim(batch)) is not None:

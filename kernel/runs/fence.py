@@ -15,9 +15,11 @@ from sqlalchemy import ColumnElement, Connection, and_, select, update
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from kernel.db.engine import DRIVER_ERRORS, is_passing, unsealed
+from kernel.db.errors import DRIVER_ERRORS, is_passing
+from kernel.db.guard import unsealed
 from kernel.db.states import OrderState, Outcome, OwedDelivery
-from kernel.db.tables.orders import ORDERS, HeldOrder, rowcount
+from kernel.db.tables.orders import ORDERS, OrderSnapshot
+from kernel.db.transactions import rowcount
 from kernel.errors import LeaseLost, OrderCancelled, RunBroken, RunInterrupted, WorkerStopping
 from kernel.handlers import Progress, Run
 from kernel.runtime.kernel import Kernel, Reserve
@@ -71,7 +73,7 @@ def save_checkpoint(kernel: Kernel, run: Run, progress: Progress, state: str | N
 
 def commit_outcome(
     kernel: Kernel,
-    held: HeldOrder,
+    held: OrderSnapshot,
     run: Run,
     outcome: Outcome,
     reserve: Reserve,
@@ -124,7 +126,7 @@ def hand_back(kernel: Kernel, order_id: str, run: int, after: float) -> bool:
     ``kernel.owed`` for the dispatcher to try again, when the database cannot be reached.
     """
     try:
-        with kernel.transaction() as session:
+        with kernel.write_session() as session:
             session.execute(
                 update(ORDERS)
                 .where(_owned(order_id, run))
@@ -149,7 +151,7 @@ def renew_leases(kernel: Kernel, runs: Sequence[Run], now: datetime) -> None:
     A run that no longer owns its order is marked lost. Database errors pass to the caller: a
     heartbeat that cannot be written is not a lost lease.
     """
-    with kernel.transaction() as session:
+    with kernel.write_session() as session:
         renewed = {
             run.order_id: rowcount(
                 session.execute(

@@ -21,9 +21,9 @@ from kernel.config.settings import Settings, load
 from kernel.db.clock import Clock, read_clock
 from kernel.db.engine import READ_ONLY, make_engine
 from kernel.db.states import Callback, Claim, Outcome, OwedDelivery
-from kernel.db.tables.orders import HeldOrder, Order
+from kernel.db.tables.orders import Order, OrderSnapshot
 from kernel.errors import ConfigurationError, Unavailable
-from kernel.formats.order_request import callback_body
+from kernel.formats.envelope import callback_body
 from kernel.handlers import Handlers, Run, load_handlers
 from kernel.runtime.metrics import Metrics
 from kernel.runtime.tracing import Tracer, make_tracer
@@ -39,10 +39,10 @@ NO_SUCH_TABLE = 1146
 
 
 # Takes an order and its callback's origin, and claims the first attempt if it can be made at once.
-Reserve = Callable[[HeldOrder, str], Claim | None]
+Reserve = Callable[[OrderSnapshot, str], Claim | None]
 
 
-def no_claim(_held: HeldOrder, _origin: str) -> None:
+def no_claim(_held: OrderSnapshot, _origin: str) -> None:
     """Leave the callback to whoever claims it first."""
 
 
@@ -179,7 +179,7 @@ class Kernel:
         return timedelta(seconds=self.settings.lease_seconds)
 
     @contextmanager
-    def transaction(self) -> Iterator[Session]:
+    def write_session(self) -> Iterator[Session]:
         """Open a session, commit when the block ends well, roll back when it raises.
 
         Keep it short, and never open across network I/O.
@@ -188,42 +188,42 @@ class Kernel:
             yield session
 
     @contextmanager
-    def statements(self) -> Iterator[Connection]:
-        """Open a transaction like `transaction`, for hot paths: Core alone, no ORM session."""
+    def write(self) -> Iterator[Connection]:
+        """Open a transaction like `write_session`, for hot paths: Core alone, no ORM session."""
         with self.engine.begin() as connection:
             yield connection
 
     @contextmanager
-    def single(self) -> Iterator[Connection]:
+    def write_one(self) -> Iterator[Connection]:
         """Open a connection for one writing statement: its own transaction, without a COMMIT."""
         if self.engines.single is self.engine:
-            with self.statements() as connection:
+            with self.write() as connection:
                 yield connection
         else:
             with self.engines.single.connect() as connection:
                 yield connection
 
     @contextmanager
-    def asking(self) -> Iterator[Connection]:
-        """Open a connection that only reads, like `reading`, without an ORM session."""
+    def read(self) -> Iterator[Connection]:
+        """Open a connection that only reads, like `read_session`, without an ORM session."""
         with self.engines.single.connect() as connection:
             yield connection.execution_options(**{READ_ONLY: True})
 
     @contextmanager
-    def reading(self) -> Iterator[Session]:
+    def read_session(self) -> Iterator[Session]:
         """Open a session that only reads. On SQLite it does not wait for a writer."""
         with Session(self.engines.single) as session:
             session.connection(execution_options={READ_ONLY: True})
             yield session
 
     @contextmanager
-    def connection(self) -> Iterator[Connection]:
+    def run_connection(self) -> Iterator[Connection]:
         """Hold one database connection, for a run whose row names the connection it uses."""
         with self.engines.running.connect() as connection:
             yield connection
 
     def finish(
-        self, session: Session, held: HeldOrder, outcome: Outcome, reserve: Reserve = no_claim
+        self, session: Session, held: OrderSnapshot, outcome: Outcome, reserve: Reserve = no_claim
     ) -> OwedDelivery | None:
         """Finish an order in ``session``'s transaction; see `Order.finish` for what it returns.
 
@@ -243,7 +243,7 @@ class Kernel:
         if url.get_backend_name() == "sqlite" and not Path(url.database or ".").exists():
             raise ConfigurationError(f"there is no database {url.database}: run `kernel migrate`")
         try:
-            with self.reading() as session:
+            with self.read_session() as session:
                 found = session.scalar(text("SELECT version_num FROM alembic_version"))
         except DBAPIError as error:
             number = getattr(error.orig, "args", (None,))[0]

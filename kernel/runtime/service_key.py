@@ -63,17 +63,17 @@ class ServiceKeys:
 
 def _stored(kernel: Kernel) -> str:
     """Return the secret in the database; put one there if there is none."""
-    with kernel.asking() as connection:
+    with kernel.read() as connection:
         found = _look(connection)
     if found is not None:
         return found
     row = {"id": ROW, "secret": secrets.token_hex(32), "created_at": kernel.clock.now()}
     try:
-        with kernel.statements() as connection:
+        with kernel.write() as connection:
             connection.execute(insert(ServiceKey).values(row))
     except IntegrityError:  # another process was faster: its secret is everybody's
         pass
-    with kernel.asking() as connection:
+    with kernel.read() as connection:
         stored = _look(connection)
     assert stored is not None  # noqa: S101 - one of us has committed it
     return stored

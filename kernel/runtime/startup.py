@@ -48,7 +48,7 @@ def check_database(kernel: Kernel) -> list[str]:
     kernel.check_schema()
     if kernel.engine.dialect.name == "sqlite":
         return []
-    with kernel.transaction() as session:  # the kind of session that will write
+    with kernel.write_session() as session:  # the kind of session that will write
         return [*_check_session(session), *_check_tables(session, _known_tables(kernel))]
 
 

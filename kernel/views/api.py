@@ -13,30 +13,29 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, Validation
 from werkzeug.exceptions import MethodNotAllowed
 
 from kernel.callers.identity import Scope
-from kernel.db.columns import ID
+from kernel.db.ids import ID
 from kernel.db.states import FINAL, OrderState, Outcome
 from kernel.delivery.redeliver import get_delivery, list_attempts, list_deliveries, redeliver
 from kernel.errors import InvalidQuery, NotFound
-from kernel.formats.order_request import (
-    STATUS,
+from kernel.formats.envelope import STATUS, envelope
+from kernel.formats.order_request import problem
+from kernel.formats.representations import (
     attempt_data,
     delivery_data,
-    envelope,
     order_envelope,
     order_summary,
-    problem,
 )
 from kernel.formats.strictjson import escape_pointer
 from kernel.formats.texts import text
-from kernel.orders.pages import MAX_PAGE, PAGE, OrderFilter, list_orders
-from kernel.orders.submit import cancel, get_order
+from kernel.orders.cancel import cancel
+from kernel.orders.pages import MAX_PAGE, PAGE, OrderFilter, get_order, list_orders
+from kernel.runtime.hints import Hints
 from kernel.runtime.kernel import Kernel
 from kernel.views.http.errors import json_response
 from kernel.views.http.requests import accept, identity, orderer, read_members
 from kernel.views.order_page import Ordered
 from kernel.views.pauses import Holding
 from kernel.worker.celery_app import make_worker
-from kernel.worker.publisher import Hints
 
 RETRY_AFTER = {"Retry-After": "1"}
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
@@ -104,7 +103,7 @@ class Api:
         """GET /v1/orders: the caller's own, newest first, in pages."""
         who = identity(self.kernel, Scope.READ)
         wanted = _query().filter()
-        with self.kernel.reading() as session:
+        with self.kernel.read_session() as session:
             orders = list_orders(session, who.sees, wanted)
             items = [order_summary(order) for order in orders]
         more = len(orders) == wanted.limit
@@ -122,7 +121,7 @@ class Api:
     def show_deliveries(self, order_id: str) -> Response:
         """GET /v1/orders/{id}/deliveries: with every attempt inside."""
         who = identity(self.kernel, Scope.READ)
-        with self.kernel.reading() as session:
+        with self.kernel.read_session() as session:
             get_order(session, who.sees, order_id)
             deliveries = list_deliveries(session, order_id)
             attempts = list_attempts(session, [one.id for one in deliveries])
@@ -136,7 +135,7 @@ class Api:
         """POST /v1/deliveries/{id}/redeliver: due now, unless an attempt is in flight."""
         who = identity(self.kernel, Scope.WRITE)
         changed = redeliver(self.kernel, who.sees, delivery_id)
-        with self.kernel.reading() as session:
+        with self.kernel.read_session() as session:
             delivery = get_delivery(session, who.sees, delivery_id)
             data = delivery_data(delivery) | {"redelivered": changed}
         return self._success(data, status=202)
@@ -147,7 +146,7 @@ class Api:
         raise NotFound
 
     def _order(self, caller_id: int | None, order_id: str) -> Response:
-        with self.kernel.reading() as session:
+        with self.kernel.read_session() as session:
             order = get_order(session, caller_id, order_id)
             body = order_envelope(order, self.language, list_deliveries(session, order_id))
         body["data"]["page"] = self.pages.link(order_id)

@@ -7,6 +7,7 @@ from flask import Blueprint, Flask, redirect, url_for
 
 from kernel.errors import Unavailable
 from kernel.runtime import startup
+from kernel.runtime.hints import Hints
 from kernel.runtime.kernel import Kernel
 from kernel.views.api import api_blueprint
 from kernel.views.dashboard.blueprint import dashboard_blueprint
@@ -19,8 +20,7 @@ from kernel.views.openapi.document import document
 from kernel.views.openapi.routes import docs_blueprint, document_blueprint
 from kernel.views.order_page import Ordered
 from kernel.views.original import original_blueprint
-from kernel.worker.celery_app import TOGETHER, Broker
-from kernel.worker.publisher import Hints
+from kernel.worker.broker import TOGETHER, Broker
 
 log = logging.getLogger(__name__)
 

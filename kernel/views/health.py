@@ -7,9 +7,9 @@ from flask import Blueprint, Response
 from sqlalchemy.exc import DBAPIError
 
 from kernel.insight.readiness import check_database, workers_alive
+from kernel.runtime.hints import Hints
 from kernel.runtime.kernel import Kernel
 from kernel.views.http.errors import json_response
-from kernel.worker.publisher import Hints
 
 # Anybody may ask, so a flood of questions is not passed on.
 CACHE_SECONDS = 1.0

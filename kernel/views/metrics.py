@@ -25,11 +25,11 @@ from kernel.callers.identity import Scope
 from kernel.insight import process_metrics as metering
 from kernel.insight.backlog import Backlog, backlog
 from kernel.insight.readiness import workers_alive
+from kernel.runtime.hints import Hints
 from kernel.runtime.kernel import Kernel
 from kernel.runtime.metrics import BUCKETS, COUNTED, Counter, Histogram, Series
 from kernel.views.http.errors import HEADERS
 from kernel.views.http.requests import identity
-from kernel.worker.publisher import Hints
 
 log = logging.getLogger(__name__)
 

@@ -81,7 +81,7 @@ class Ordered:
         return answer
 
     def _find(self, order_id: str) -> Row[Any] | None:
-        with self._kernel.asking() as connection:
+        with self._kernel.read() as connection:
             return connection.execute(_LOOK, {"id": order_id}).one_or_none()
 
     def _answer(self, template: str, status: int, **shown: Any) -> Response:

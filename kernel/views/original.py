@@ -16,13 +16,13 @@ from flask import Blueprint, Response, request
 from kernel.callers.identity import Scope
 from kernel.db.states import OrderState
 from kernel.errors import InvalidJson, RequestRefused
-from kernel.formats.order_request import STATUS, envelope
+from kernel.formats.envelope import STATUS, envelope
 from kernel.formats.strictjson import parse_json
 from kernel.formats.texts import text
+from kernel.runtime.hints import Hints
 from kernel.runtime.kernel import Kernel
 from kernel.views.http.errors import json_response, refusal_body
 from kernel.views.http.requests import accept, identity, read_body
-from kernel.worker.publisher import Hints
 
 log = logging.getLogger(__name__)
 

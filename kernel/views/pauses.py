@@ -8,10 +8,12 @@ from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
 from kernel.callers.identity import Scope, find
 from kernel.db.states import DeliveryState
-from kernel.db.tables.orders import Pause
-from kernel.delivery.redeliver import DeliveryFilter, count, list_pauses, pause, replay, resume
+from kernel.db.tables.deliveries import Pause
+from kernel.delivery.pauses import list_pauses, pause, resume
+from kernel.delivery.redeliver import DeliveryFilter, count, replay
 from kernel.errors import InvalidOrder, NotFound
-from kernel.formats.order_request import encode, envelope, problem, rfc3339
+from kernel.formats.envelope import encode, envelope, rfc3339
+from kernel.formats.order_request import problem
 from kernel.formats.strictjson import escape_pointer
 from kernel.formats.texts import text
 from kernel.runtime.kernel import Kernel
@@ -50,7 +52,7 @@ class Holding:
         who = identity(self.kernel, Scope.WRITE)
         asked = self._read(ReplayRequest)
         wanted = DeliveryFilter(who.sees, asked.status, asked.host, asked.since, asked.until)
-        with self.kernel.reading() as session:
+        with self.kernel.read_session() as session:
             total = count(session, wanted)
         done = 0 if asked.dry_run else replay(self.kernel, wanted)
         return self._success({"count": total, "replayed": done}, 200 if asked.dry_run else 202)
@@ -58,7 +60,7 @@ class Holding:
     def show_pauses(self) -> Response:
         """GET /v1/pauses: what is paused now."""
         identity(self.kernel, Scope.OPERATOR)
-        with self.kernel.reading() as session:
+        with self.kernel.read_session() as session:
             return self._success({"pauses": [_pause_data(one) for one in list_pauses(session)]})
 
     def pause(self) -> Response:
@@ -70,7 +72,7 @@ class Holding:
             raise InvalidOrder(errors=[problem("", "one_of", detail)])
         caller_id = None
         if asked.caller is not None:
-            with self.kernel.reading() as session:
+            with self.kernel.read_session() as session:
                 caller_id = find(session, asked.caller).id
         held = pause(self.kernel, host=asked.host, caller_id=caller_id)
         return self._success({"held": held}, 201)
@@ -78,7 +80,7 @@ class Holding:
     def resume(self, pause_id: str) -> Response:
         """DELETE /v1/pauses/{id}: let go what it held."""
         identity(self.kernel, Scope.OPERATOR)
-        with self.kernel.reading() as session:
+        with self.kernel.read_session() as session:
             found = session.get(Pause, int(pause_id)) if NUMBER.fullmatch(pause_id) else None
             if found is None:
                 raise NotFound

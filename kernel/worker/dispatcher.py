@@ -15,20 +15,25 @@ from typing import TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
-from kernel.db.engine import is_contention, is_passing
-from kernel.delivery.attempt import BATCH, FinishedAttempt, attempt, claim_due, due_lanes, record
+from kernel.db.errors import is_contention, is_passing
+from kernel.delivery.attempt import FinishedAttempt, attempt
 from kernel.delivery.breakers import Origins
-from kernel.delivery.first_attempt import Desk, DueDelivery
-from kernel.delivery.redeliver import hold_paused
+from kernel.delivery.claim import BATCH, DueDelivery, claim_due, due_lanes
+from kernel.delivery.first_attempt import Desk
+from kernel.delivery.pauses import hold_paused
+from kernel.delivery.record import record
 from kernel.handlers import Run
 from kernel.insight import minutes
 from kernel.insight import process_metrics as metering
 from kernel.insight.workers import Presence
+from kernel.orders.due import HINTS, due_orders
 from kernel.runs.fence import hand_back, renew_leases
+from kernel.runtime.hints import Hints
 from kernel.runtime.kernel import Kernel
+from kernel.worker.maintenance.job import Swept
+from kernel.worker.maintenance.known_tags import note_tags
 from kernel.worker.maintenance.prune import Pruning
-from kernel.worker.maintenance.sweep import HINTS, Swept, due_orders, next_turn, note_tags, sweep
-from kernel.worker.publisher import Hints
+from kernel.worker.maintenance.sweep import next_turn, sweep
 
 log = logging.getLogger(__name__)
 
@@ -237,7 +242,7 @@ class Dispatcher:
         if self._presence is None:
             self._presence = Presence("worker" if self._works else "dispatcher", moment)
         running, breakers = list(self.kernel.running), self.desk.breakers()
-        with self.kernel.transaction() as session:
+        with self.kernel.write_session() as session:
             self._presence.note(session, moment, running, *breakers)
 
     def _meter(self) -> None:
@@ -252,7 +257,7 @@ class Dispatcher:
             return
         try:
             metering.write(self.kernel)
-            with self.kernel.transaction() as session:
+            with self.kernel.write_session() as session:
                 self._presence.leave(session)
         except DBAPIError as error:  # the sweep forgets it
             log.debug("left without saying so: %s", error.orig)

@@ -17,12 +17,12 @@ from sqlalchemy.exc import DBAPIError
 
 from kernel.delivery.first_attempt import Reservation
 from kernel.handlers import Run
+from kernel.orders.due import waiting_longest
 from kernel.runs.execute import Executed, execute_each
 from kernel.runs.fence import hand_back
+from kernel.runtime.hints import Hints
 from kernel.runtime.kernel import Kernel
 from kernel.worker.dispatcher import Dispatcher
-from kernel.worker.maintenance.sweep import waiting_longest
-from kernel.worker.publisher import Hints
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ NEIGHBOUR_SECONDS = 0.5
 
 
 class Mirror(Hints, Protocol):
-    """Hints, and where progress is shown; see `kernel.worker.celery_app.Broker`."""
+    """Hints, and where progress is shown; see `kernel.worker.broker.Broker`."""
 
     def running(self, runs: list[Run]) -> None:
         """Show how far running orders are."""

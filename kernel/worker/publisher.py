@@ -9,10 +9,8 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import Generic, Protocol, TypeVar
-
-from kernel.db.states import Outcome
+from collections.abc import Callable, Iterable
+from typing import Generic, TypeVar
 
 log = logging.getLogger(__name__)
 
@@ -20,22 +18,6 @@ T = TypeVar("T")
 CAPACITY = 10_000
 BATCH = 100
 PAUSE_SECONDS = 1.0
-
-
-class Hints(Protocol):
-    """Where hints go; see `kernel.worker.celery_app.Broker`."""
-
-    def hint(self, order_ids: Sequence[str]) -> None:
-        """Hint that these orders are due. Never waits."""
-        ...
-
-    def backlog(self) -> int | None:
-        """Return how many hints wait in the broker, or None when it cannot be asked."""
-        ...
-
-    def finished(self, order_id: str, outcome: Outcome) -> None:
-        """Show how an order ended, to whoever follows results in the broker."""
-        ...
 
 
 class BackgroundSender(Generic[T]):

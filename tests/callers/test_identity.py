@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from kernel.callers import identity as auth
-from kernel.callers.profile import senders_of
-from kernel.db.tables.orders import ANONYMOUS, ApiKey, Order
+from kernel.callers import identity, keys
+from kernel.callers.profile import profiles_of
+from kernel.db.tables.callers import ANONYMOUS, ApiKey
+from kernel.db.tables.orders import Order
 from kernel.errors import Conflict, NotFound, Unauthenticated
 from kernel.runtime.kernel import Kernel
 from tests.support.clients import ORDER, Client, client, is_refusal, new_key, serve
@@ -75,8 +76,8 @@ def test_answer_is_401_everywhere_when_there_are_no_credentials(kernel: Kernel) 
 
 def test_answer_is_401_when_the_key_is_revoked(kernel: Kernel) -> None:
     zammad = client(kernel)
-    with kernel.transaction() as session:
-        assert auth.revoke(session, "zammad", kernel.clock.now()) == 1
+    with kernel.write_session() as session:
+        assert keys.revoke(session, "zammad", kernel.clock.now()) == 1
     assert zammad.get("/v1/orders").status_code == 401
 
 
@@ -88,71 +89,71 @@ def test_submit_is_401_at_once_when_the_key_was_good_a_moment_ago(
 ) -> None:
     zammad = client(kernel)
     assert zammad.submit(key="once").status_code == 202
-    with kernel.transaction() as session:
-        auth.revoke(session, "zammad", kernel.clock.now())
+    with kernel.write_session() as session:
+        keys.revoke(session, "zammad", kernel.clock.now())
     assert zammad.submit(key=key, **members).status_code == 401
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         assert session.scalar(select(func.count()).select_from(Order)) == 1
 
 
 def test_old_key_stops_and_new_one_works_when_rotated(kernel: Kernel) -> None:
     zammad = client(kernel)
-    with kernel.transaction() as session:
-        fresh = auth.rotate_key(session, "zammad", kernel.clock.now()).api_key
+    with kernel.write_session() as session:
+        fresh = keys.rotate_key(session, "zammad", kernel.clock.now()).api_key
     assert zammad.get("/v1/orders").status_code == 401
     assert Client(zammad.app, fresh.get_secret_value()).get("/v1/orders").status_code == 200
 
 
 def test_old_secret_signs_along_for_a_day_when_rotated(kernel: Kernel) -> None:
     now = kernel.clock.now()
-    with kernel.transaction() as session:
-        first = auth.add(session, "zammad", now).signing_secret
-        second = auth.rotate_secret(session, "zammad", now).signing_secret
-        owner = auth.find(session, "zammad").id
-        both = senders_of(session.connection(), [owner], now)[owner].secrets
-        later = senders_of(session.connection(), [owner], now + auth.OVERLAP)[owner].secrets
+    with kernel.write_session() as session:
+        first = keys.add(session, "zammad", now).signing_secret
+        second = keys.rotate_secret(session, "zammad", now).signing_secret
+        owner = identity.find(session, "zammad").id
+        both = profiles_of(session.connection(), [owner], now)[owner].secrets
+        later = profiles_of(session.connection(), [owner], now + keys.OVERLAP)[owner].secrets
     assert both == (second.get_secret_value(), first.get_secret_value())
     assert later == (second.get_secret_value(),)
 
 
 def test_key_is_not_in_the_database_when_a_caller_is_added(kernel: Kernel) -> None:
     key = new_key(kernel, "zammad")
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         (row,) = session.query(ApiKey).all()
         assert key not in str(vars(row))
         assert key.startswith(row.prefix)
 
 
 def test_keys_are_hidden_when_credentials_are_printed(kernel: Kernel) -> None:
-    with kernel.transaction() as session:
-        handed = auth.add(session, "zammad", kernel.clock.now())
+    with kernel.write_session() as session:
+        handed = keys.add(session, "zammad", kernel.clock.now())
     assert handed.api_key.get_secret_value() not in repr(handed)
     assert handed.signing_secret.get_secret_value() not in repr(handed)
 
 
 @pytest.mark.parametrize("name", ["", "a b", "é", "-x", "x" * 101, "a\n", "../x"])
 def test_caller_is_refused_when_its_name_is_malformed(kernel: Kernel, name: str) -> None:
-    with kernel.transaction() as session, pytest.raises(Conflict):
-        auth.add(session, name, kernel.clock.now())
+    with kernel.write_session() as session, pytest.raises(Conflict):
+        keys.add(session, name, kernel.clock.now())
 
 
 def test_caller_is_refused_when_its_name_is_taken(kernel: Kernel) -> None:
     new_key(kernel, "zammad")
-    with kernel.transaction() as session, pytest.raises(Conflict, match="already"):
-        auth.add(session, "zammad", kernel.clock.now())
+    with kernel.write_session() as session, pytest.raises(Conflict, match="already"):
+        keys.add(session, "zammad", kernel.clock.now())
 
 
 @pytest.mark.parametrize("name", ["nobody", "😀", "zammad ", ""])
 def test_caller_is_not_found_when_there_is_none(kernel: Kernel, name: str) -> None:
     new_key(kernel, "zammad")
-    with kernel.reading() as session, pytest.raises(NotFound):
-        auth.find(session, name)
+    with kernel.read_session() as session, pytest.raises(NotFound):
+        identity.find(session, name)
 
 
 def test_identity_is_refused_when_the_key_is_anothers_prefix(kernel: Kernel) -> None:
     key = new_key(kernel, "zammad")
-    with kernel.reading() as session, pytest.raises(Unauthenticated):
-        auth.identify(session, key[:12], kernel.clock.now())
+    with kernel.read_session() as session, pytest.raises(Unauthenticated):
+        identity.identify(session, key[:12], kernel.clock.now())
 
 
 @pytest.fixture
@@ -209,7 +210,7 @@ def test_nobody_needs_a_key_when_auth_is_off_and_the_request_is_of_this_host(
 
 
 def test_answer_is_500_when_the_anonymous_caller_is_missing(open_kernel: Kernel) -> None:
-    with open_kernel.transaction() as session:
-        auth.find(session, ANONYMOUS).name = "gone"
+    with open_kernel.write_session() as session:
+        identity.find(session, ANONYMOUS).name = "gone"
     answer = Client(serve(open_kernel), None).get("/v1/orders")
     assert is_refusal(answer, 500, "internal_error")

@@ -16,15 +16,15 @@ from sqlalchemy import bindparam, or_, update
 from sqlalchemy.orm import Session
 
 from kernel.cli.local.supervisor import Supervisor
-from kernel.db import clock
-from kernel.db import engine as database
-from kernel.db.engine import unsealed
+from kernel.db import clock, errors, guard
+from kernel.db.guard import unsealed
 from kernel.db.prepared import Prepared
 from kernel.db.states import DeliveryState
 from kernel.db.tables import orders as models
-from kernel.db.tables.orders import DELIVERIES, ORDERS
+from kernel.db.tables.deliveries import DELIVERIES
+from kernel.db.tables.orders import ORDERS
 from kernel.delivery import attempt as deliver
-from kernel.delivery import first_attempt as handover
+from kernel.delivery import claim
 from kernel.orders import submit
 from kernel.runs import execute, fence
 from kernel.runtime.kernel import Kernel
@@ -32,7 +32,7 @@ from kernel.transport.backoff import Answer, Dead, Delivered, RetryPolicy
 from kernel.views.http import requests
 from kernel.worker import dispatcher
 from kernel.worker import publisher as background
-from kernel.worker.maintenance import sweep
+from kernel.worker.maintenance import rescue, sweep
 
 
 @dataclass(frozen=True)
@@ -69,11 +69,11 @@ def hints_only() -> None:
 
 
 def no_rescue() -> None:
-    sweep._rescue = lambda kernel, swept: None
+    sweep.rescue_orders = lambda kernel, swept: None
 
 
 def no_kill() -> None:
-    sweep._kill_connection = lambda kernel, connection_id: None
+    rescue._kill_connection = lambda kernel, connection_id: None
 
 
 def no_fence() -> None:
@@ -85,11 +85,11 @@ def no_fence() -> None:
 
 
 def no_guard() -> None:
-    database._note_passing_error = lambda context: None
+    guard._note_passing_error = lambda context: None
 
 
 def errors_are_final() -> None:
-    database.MYSQL_PASSING = database.SQLITE_PASSING = frozenset()
+    errors.MYSQL_PASSING = errors.SQLITE_PASSING = frozenset()
 
 
 def split_commit() -> None:
@@ -124,8 +124,8 @@ def no_idempotency() -> None:
 
 
 def no_worker_lost() -> None:
-    take_over = sweep._take_over
-    sweep._take_over = lambda kernel, session, held, crashes, now: take_over(
+    take_over = rescue._take_over
+    rescue._take_over = lambda kernel, session, held, crashes, now: take_over(
         kernel, session, held, 0, now
     )
 
@@ -141,8 +141,8 @@ def wall_clock() -> None:
 def delivered_first() -> None:
     attempt = deliver.attempt
 
-    def trusting(kernel: Kernel, due: deliver.DueDelivery) -> deliver.FinishedAttempt:
-        with kernel.transaction() as session:
+    def trusting(kernel: Kernel, due: claim.DueDelivery) -> deliver.FinishedAttempt:
+        with kernel.write_session() as session:
             session.execute(
                 update(DELIVERIES)
                 .where(DELIVERIES.c.id == due.id)
@@ -161,13 +161,13 @@ def no_retry() -> None:
 
 
 def claim_forever() -> None:
-    handover.LEASE_MARGIN_SECONDS = 86_400.0
+    claim.LEASE_MARGIN_SECONDS = 86_400.0
 
 
 def new_webhook_id() -> None:
     headers = deliver._headers
 
-    def renamed(due: deliver.DueDelivery, *more: Any) -> dict[str, str]:
+    def renamed(due: claim.DueDelivery, *more: Any) -> dict[str, str]:
         return headers(replace(due, id=f"{due.id}-{due.attempt}"), *more)
 
     deliver._headers = renamed

@@ -18,7 +18,7 @@ import pymysql
 from sqlalchemy import make_url
 
 from kernel.builtin import handlers as builtin_handlers
-from kernel.callers import identity as auth
+from kernel.callers import keys
 from kernel.cli.local.processes import Child, Program
 from kernel.cli.local.programs import answers
 from kernel.cli.local.supervisor import free_port
@@ -76,8 +76,8 @@ class System:
         kernel = Kernel(
             load_settings(database_url=self.database_url, result_backend=""), builtin_handlers
         )
-        with kernel.transaction() as session:
-            made = auth.add(session, "chaos", kernel.clock.now())
+        with kernel.write_session() as session:
+            made = keys.add(session, "chaos", kernel.clock.now())
         kernel.close()
         assert made.api_key is not None
         assert made.signing_secret is not None

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from kernel.callers import identity as auth
-from kernel.callers.profile import senders_of
+from kernel.callers import identity
+from kernel.callers.profile import profiles_of
 from kernel.db import migrate
 from kernel.errors import Unauthenticated
 from kernel.runtime.kernel import SCHEMA
@@ -17,8 +17,8 @@ from tests.support.terminal import NOBODY, Terminal
 
 def name_of(terminal: Terminal, key: str) -> str:
     """Whose key it is."""
-    with terminal.kernel.reading() as session:
-        return auth.identify(session, key, terminal.kernel.clock.now()).name
+    with terminal.kernel.read_session() as session:
+        return identity.identify(session, key, terminal.kernel.clock.now()).name
 
 
 # ---- How errors look --------------------------------------------------------------------------
@@ -72,7 +72,7 @@ def test_migrate_makes_folder_and_tables_when_there_are_none(
 def test_migrate_changes_nothing_when_a_newer_release_was_here(
     terminal: Terminal,
 ) -> None:
-    with terminal.kernel.transaction() as session:
+    with terminal.kernel.write_session() as session:
         session.connection().exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     terminal.run("migrate")
     assert migrate.current(terminal.settings["database_url"]) == "9999"
@@ -182,9 +182,9 @@ def test_callers_rotate_secret_lets_the_old_one_sign_along(
 ) -> None:
     old = terminal.json("callers", "add", "jira")["signing_secret"]
     new = terminal.json("callers", "rotate-secret", "jira")["signing_secret"]
-    with terminal.kernel.reading() as session:
-        found = auth.find(session, "jira").id
-        sender = senders_of(session.connection(), [found], terminal.kernel.clock.now())[found]
+    with terminal.kernel.read_session() as session:
+        found = identity.find(session, "jira").id
+        sender = profiles_of(session.connection(), [found], terminal.kernel.clock.now())[found]
     assert sender.secrets == (new, old)
 
 

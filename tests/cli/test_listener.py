@@ -15,7 +15,7 @@ import requests
 from kernel.cli.commands import listen as shown
 from kernel.cli.local.listener import Heard, Listener, Manner, Signature, envelope_of, judge
 from kernel.cli.local.receiver import MAX_BODY_BYTES, Post, Postbox, Reply
-from kernel.formats.order_request import encode
+from kernel.formats.envelope import encode
 from kernel.formats.signing import headers, new_secret
 from tests.support.programs import Command
 from tests.support.terminal import Terminal

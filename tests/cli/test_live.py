@@ -13,7 +13,8 @@ from sqlalchemy import insert, update
 from kernel.cli.terminal import screen
 from kernel.cli.terminal.output import columns, cut
 from kernel.cli.terminal.screen import Part, bar, drawn
-from kernel.db.tables.orders import ATTEMPTS, DELIVERIES, ORDERS
+from kernel.db.tables.deliveries import ATTEMPTS, DELIVERIES
+from kernel.db.tables.orders import ORDERS
 from kernel.db.tables.service import Worker
 from kernel.runtime.kernel import Kernel
 from kernel.testing import drain
@@ -48,20 +49,20 @@ Run = Callable[..., Person]
 
 def change(kernel: Kernel, order_id: str, **values: Any) -> None:
     """Change an order's row, as a worker would."""
-    with kernel.transaction() as session:
+    with kernel.write_session() as session:
         session.execute(update(ORDERS).where(ORDERS.c.id == order_id).values(values))
 
 
 def deliver(kernel: Kernel, delivery_id: str, **values: Any) -> None:
     """Change a delivery's row."""
-    with kernel.transaction() as session:
+    with kernel.write_session() as session:
         session.execute(update(DELIVERIES).where(DELIVERIES.c.id == delivery_id).values(values))
 
 
 def attempted(kernel: Kernel, delivery_id: str, **values: Any) -> None:
     """Insert an attempt."""
     row = {"delivery_id": delivery_id, "number": 1, "started_at": kernel.clock.now()}
-    with kernel.transaction() as session:
+    with kernel.write_session() as session:
         session.execute(insert(ATTEMPTS).values(row | {"duration_ms": 35, "phases": "{}"} | values))
 
 
@@ -162,7 +163,7 @@ def at_work(kernel: Kernel, **values: Any) -> None:
     """Insert a worker that is alive."""
     now = kernel.clock.now()
     row = {"id": "w1", "host": "build-桥", "pid": 4242, "kind": "worker", "started_at": now}
-    with kernel.transaction() as session:
+    with kernel.write_session() as session:
         session.execute(
             insert(Worker).values(row | {"seen_at": now, "running": "", "broken": ""} | values)
         )

@@ -9,7 +9,7 @@ import pytest
 
 from kernel.cli import opening
 from kernel.testing import drain
-from kernel.worker.celery_app import Broker
+from kernel.worker.broker import Broker
 from kernel.worker.maintenance.prune import PRUNE
 from tests.support.factories import make_delivery, make_order, order
 from tests.support.servers import Redis

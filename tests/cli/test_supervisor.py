@@ -11,16 +11,9 @@ from pathlib import Path
 import pytest
 
 from kernel.cli.local import processes
+from kernel.cli.local.embedded_broker import broker_program, find_broker
 from kernel.cli.local.processes import restart_delay
-from kernel.cli.local.supervisor import (
-    Child,
-    Program,
-    Supervisor,
-    broker_program,
-    find_broker,
-    free_port,
-    tethered,
-)
+from kernel.cli.local.supervisor import Child, Program, Supervisor, free_port, tethered
 from kernel.errors import ConfigurationError
 from tests.support.waiting import is_running, wait_until
 

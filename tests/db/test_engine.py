@@ -11,8 +11,9 @@ from sqlalchemy.exc import DataError, OperationalError
 
 from kernel.db import engine as database
 from kernel.db.clock import Clock, read_clock
-from kernel.db.columns import new_id
-from kernel.db.engine import COMMITTING, is_passing
+from kernel.db.errors import is_passing
+from kernel.db.guard import COMMITTING
+from kernel.db.ids import new_id
 from kernel.runtime.kernel import Kernel
 from tests.support.factories import make_order, order
 from tests.support.servers import MariaDB
@@ -117,7 +118,7 @@ def test_sessions_are_strict_utf8_and_read_committed_when_opened(
 ) -> None:
     kernel = make_kernel(mariadb_rows_url)
     query = "SELECT @@tx_isolation, @@sql_mode, @@character_set_client, @@innodb_lock_wait_timeout"
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         isolation, mode, charset, wait = session.execute(text(query)).one()
     assert (isolation, charset, wait) == ("READ-COMMITTED", "utf8mb4", 5)
     assert "STRICT_ALL_TABLES" in mode
@@ -131,10 +132,10 @@ def test_connection_is_replaced_when_the_server_dropped_it_while_idle(
 ) -> None:
     monkeypatch.setattr(database, "IDLE_PING_SECONDS", 0.0)
     kernel = make_kernel(mariadb_rows_url)
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         thread_id = session.scalar(text("SELECT CONNECTION_ID()"))
     mariadb.execute(f"KILL {thread_id}")
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         assert session.scalar(text("SELECT CONNECTION_ID()")) != thread_id
 
 
@@ -142,9 +143,9 @@ def test_reading_does_not_wait_when_a_writer_holds_the_file(
     make_kernel: MakeKernel, sqlite_url: str
 ) -> None:
     kernel = make_kernel(sqlite_url)
-    with kernel.transaction() as writer:
+    with kernel.write_session() as writer:
         writer.execute(text("UPDATE callers SET name = 'x'"))
-        with kernel.reading() as reader:
+        with kernel.read_session() as reader:
             assert reader.scalar(text("SELECT name FROM callers")) == "anonymous"
 
 
@@ -152,8 +153,8 @@ def test_second_writer_gives_up_when_the_file_stays_locked(
     make_kernel: MakeKernel, sqlite_url: str
 ) -> None:
     kernel = make_kernel(sqlite_url)
-    with kernel.transaction() as first:
+    with kernel.write_session() as first:
         first.execute(text("UPDATE callers SET name = 'x'"))
-        with pytest.raises(OperationalError) as refused, kernel.transaction() as second:
+        with pytest.raises(OperationalError) as refused, kernel.write_session() as second:
             second.execute(text("UPDATE callers SET name = 'y'"))
     assert is_passing(refused.value.orig)

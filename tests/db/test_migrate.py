@@ -54,7 +54,7 @@ def test_start_is_refused_when_the_database_is_behind(
 def test_start_is_accepted_when_the_database_is_ahead(new_database_url: str) -> None:
     migrate.upgrade(new_database_url)
     kernel = kernel_on(new_database_url)
-    with kernel.transaction() as session:
+    with kernel.write_session() as session:
         session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     kernel.check_schema()
     kernel.close()
@@ -73,7 +73,7 @@ def test_projects_are_kept_when_the_original_made_their_table(mariadb_url: str) 
         connection.commit()
     migrate.upgrade(mariadb_url)
     migrate.downgrade(mariadb_url, "base")
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         assert session.scalar(text("SELECT projname FROM project_tb_project")) == "old"
     kernel.close()
 
@@ -85,6 +85,6 @@ def test_tables_are_utf8mb4_and_innodb_when_made(mariadb_url: str) -> None:
         "SELECT engine, table_collation FROM information_schema.tables"
         " WHERE table_schema = DATABASE() AND table_name <> 'alembic_version'"
     )
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         assert set(session.execute(text(query)).all()) == {("InnoDB", "utf8mb4_bin")}
     kernel.close()

@@ -12,7 +12,9 @@ from sqlalchemy.exc import OperationalError
 
 from kernel.config.settings import load
 from kernel.db import migrate
-from kernel.delivery.attempt import attempt, claim_due, due_lanes, record
+from kernel.delivery.attempt import attempt
+from kernel.delivery.claim import claim_due, due_lanes
+from kernel.delivery.record import record
 from kernel.handlers import Handlers
 from kernel.runtime.kernel import Kernel
 from tests.support.factories import delivery, make_delivery
@@ -76,7 +78,7 @@ def test_older_code_works_on_and_starts_when_a_newer_release_has_migrated(stack:
 def test_older_code_starts_on_a_file_when_a_newer_release_has_migrated(sqlite_url: str) -> None:
     migrate.upgrade(sqlite_url)
     kernel = Kernel(load(database_url=sqlite_url), Handlers())
-    with kernel.transaction() as session:
+    with kernel.write_session() as session:
         for statement in NEXT[:3] + NEXT[4:]:
             session.execute(text(statement))
     kernel.check_schema()
@@ -102,7 +104,7 @@ def test_migration_does_not_wait_for_what_waits_for_it_when_callbacks_are_record
     record(kernel, finished)
     migrating.join()
     assert delivery(newer, delivery_id).state == "delivered"
-    with newer.reading() as session:
+    with newer.read_session() as session:
         session.execute(text("SELECT region FROM deliveries"))
 
 

@@ -15,16 +15,17 @@ from sqlalchemy import text
 
 from bench.rows import Size, fill, make_due
 from kernel.config.settings import load
-from kernel.delivery.attempt import claim_due, due_lanes
-from kernel.delivery.breakers import Lane
-from kernel.delivery.redeliver import hold_paused, pause
+from kernel.delivery.claim import claim_due, due_lanes
+from kernel.delivery.lanes import Lane
+from kernel.delivery.pauses import hold_paused, pause
 from kernel.handlers import Handlers
 from kernel.orders.backpressure import Pressure
+from kernel.orders.due import due_orders, waiting_longest
 from kernel.orders.pages import OrderFilter, list_orders
 from kernel.runtime.kernel import Kernel
 from kernel.testing import FakeTransport, create_tables
 from kernel.worker.maintenance.prune import prune
-from kernel.worker.maintenance.sweep import due_orders, sweep, waiting_longest
+from kernel.worker.maintenance.sweep import sweep
 from tests.support.plans import FEW, Said, complaints, listening, silent
 from tests.support.servers import MariaDB
 from tests.support.statements import (
@@ -74,7 +75,7 @@ def rows_read(kernel: Kernel, work: Callable[[], object]) -> int:
     """How many rows and index entries the server looks at meanwhile."""
 
     def count() -> int:
-        with kernel.reading() as session:
+        with kernel.read_session() as session:
             read = session.execute(text("SHOW GLOBAL STATUS LIKE 'Handler_read%'"))
             return sum(int(value) for _, value in read)
 
@@ -87,7 +88,7 @@ def rows_read(kernel: Kernel, work: Callable[[], object]) -> int:
 
 def test_page_reads_few_rows_whatever_its_filter_is(kernel: Kernel, said: list[Said]) -> None:
     def page(caller_id: int | None, wanted: OrderFilter) -> None:
-        with kernel.reading() as session:
+        with kernel.read_session() as session:
             list_orders(session, caller_id, wanted)
 
     read = {str(one): rows_read(kernel, partial(page, *one)) for one in filters(kernel)}
@@ -111,7 +112,7 @@ QUESTIONS: dict[str, tuple[Callable[[Kernel], object], int]] = {
 def test_stage_reads_few_rows_when_many_wait(
     kernel: Kernel, said: list[Said], question: str, ahead: int
 ) -> None:
-    with kernel.statements() as connection:
+    with kernel.write() as connection:
         make_due(connection, timedelta(seconds=ahead))
     if question.endswith("paused"):
         pause(kernel, host="elsewhere.example")
@@ -136,7 +137,7 @@ def test_scan_is_noticed_when_an_index_is_missing(
 
 
 def test_reading_is_noticed_when_an_index_is_missing(kernel: Kernel, said: list[Said]) -> None:
-    with kernel.statements() as connection:
+    with kernel.write() as connection:
         make_due(connection, timedelta(days=1))
     with without(kernel, "orders", "ix_orders_state_run_after"):
         assert rows_read(kernel, lambda: due_orders(kernel, 50)) > FEW

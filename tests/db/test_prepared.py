@@ -8,11 +8,12 @@ import pytest
 from sqlalchemy import bindparam, event, insert, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, InvalidRequestError
 
-from kernel.db.columns import new_id
-from kernel.db.engine import GUARD, Guard
+from kernel.db.guard import GUARD, Guard
+from kernel.db.ids import new_id
 from kernel.db.prepared import Prepared
 from kernel.db.states import OrderState
-from kernel.db.tables.orders import ATTEMPTS, FENCE, ORDERS
+from kernel.db.tables.deliveries import ATTEMPTS
+from kernel.db.tables.orders import FENCE, ORDERS
 from kernel.runtime.kernel import Kernel
 from tests.support.factories import make_delivery, make_order, order
 from tests.support.servers import MariaDB
@@ -45,7 +46,7 @@ def fence(order_id: str, run: int = 0) -> dict[str, Any]:
 
 def stored(kernel: Kernel, **values: Any) -> str:
     given = row(**values)
-    with kernel.statements() as connection:
+    with kernel.write() as connection:
         assert INSERT.execute(connection, given) == 1
     return str(given["id"])
 
@@ -68,7 +69,7 @@ def test_nothing_is_said_when_a_time_has_no_zone(kernel: Kernel) -> None:
 
 def test_statement_tells_how_many_rows_it_matched(kernel: Kernel) -> None:
     order_id = make_order(kernel)
-    with kernel.statements() as connection:
+    with kernel.write() as connection:
         assert END.execute(connection, fence(order_id, run=7)) == 0
         assert END.execute(connection, fence(order_id)) == 1
     assert (order(kernel, order_id).state, order(kernel, order_id).finished_at) == ("failed", NOW)
@@ -77,16 +78,16 @@ def test_statement_tells_how_many_rows_it_matched(kernel: Kernel) -> None:
 def test_every_row_is_inserted_when_there_are_many(kernel: Kernel) -> None:
     delivery_id = make_delivery(kernel)
     given = {"delivery_id": delivery_id, "started_at": NOW, "duration_ms": 1, "phases": "{}"}
-    with kernel.statements() as connection:
+    with kernel.write() as connection:
         assert ATTEMPT.execute_many(connection, [given | {"number": n} for n in range(3)]) == 3
-    with kernel.asking() as connection:
+    with kernel.read() as connection:
         numbers = connection.execute(select(ATTEMPTS.c.number)).scalars().all()
     assert sorted(numbers) == [0, 1, 2]
 
 
 def test_rows_are_read_with_times_in_utc_when_a_select_is_run(kernel: Kernel) -> None:
     order_id = stored(kernel)
-    with kernel.statements() as connection:
+    with kernel.write() as connection:
         found = LOOK.rows(connection, {"first": order_id, "second": new_id(NOW)})
     assert found == [[order_id, NOW, None]]
 
@@ -94,7 +95,7 @@ def test_rows_are_read_with_times_in_utc_when_a_select_is_run(kernel: Kernel) ->
 def test_nothing_stays_when_the_transaction_is_rolled_back(kernel: Kernel) -> None:
     with kernel.engine.connect() as connection:
         INSERT.execute(connection, given := row())
-    with kernel.asking() as connection:
+    with kernel.read() as connection:
         assert not connection.execute(select(ORDERS).where(ORDERS.c.id == given["id"])).all()
 
 
@@ -124,7 +125,7 @@ def test_run_is_broken_and_the_connection_dropped_when_the_server_has_closed_it(
     make_kernel: Callable[..., Kernel], mariadb: MariaDB, mariadb_rows_url: str
 ) -> None:
     kernel = make_kernel(mariadb_rows_url)
-    with kernel.connection() as connection:
+    with kernel.run_connection() as connection:
         connection.begin()
         connection.info[GUARD] = guard = Guard()
         number = connection.execute(text("SELECT CONNECTION_ID()")).scalar()
@@ -137,7 +138,7 @@ def test_run_is_broken_and_the_connection_dropped_when_the_server_has_closed_it(
 
 
 def test_statement_is_refused_when_the_transaction_is_gone(kernel: Kernel) -> None:
-    with kernel.connection() as connection:
+    with kernel.run_connection() as connection:
         connection.begin()
         connection.invalidate()
         with pytest.raises(InvalidRequestError):

@@ -8,8 +8,11 @@ import pytest
 from sqlalchemy import event, select
 from standardwebhooks.webhooks import Webhook
 
-from kernel.db.tables.orders import Attempt, Caller, Pause, SigningSecret
-from kernel.delivery.attempt import DueDelivery, attempt, claim_due, due_lanes, record
+from kernel.db.tables.callers import Caller, SigningSecret
+from kernel.db.tables.deliveries import Attempt, Pause
+from kernel.delivery.attempt import DueDelivery, attempt
+from kernel.delivery.claim import claim_due, due_lanes
+from kernel.delivery.record import record
 from kernel.delivery.redeliver import redeliver
 from kernel.runtime.kernel import Kernel
 from kernel.testing import FakeTransport, drain
@@ -40,7 +43,7 @@ def deliver_due(kernel: Kernel) -> int:
 
 def attempts(kernel: Kernel) -> list[tuple[int, int | None, str | None]]:
     """Number, status and reason of every attempt."""
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         rows = session.scalars(select(Attempt).order_by(Attempt.id))
         return [(row.number, row.status, row.reason) for row in rows]
 
@@ -56,7 +59,7 @@ def test_delivery_is_delivered_when_the_receiver_answers_2xx(kernel: Kernel) -> 
 def test_callback_is_verified_by_the_reference_library_when_sent(kernel: Kernel) -> None:
     delivery_id = make_delivery(kernel)
     deliver_due(kernel)
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         secret = session.scalars(select(SigningSecret.secret)).one()
     sent = answer(kernel, 200).sent[0]
     assert Webhook(secret).verify(sent.body, dict(sent.headers)) == {"status": 0}
@@ -217,13 +220,13 @@ def test_nothing_is_sent_when_an_origin_or_a_caller_is_paused(
     kernel: Kernel, paused: dict[str, object]
 ) -> None:
     make_delivery(kernel)
-    with kernel.transaction() as session:
+    with kernel.write_session() as session:
         session.add(Pause(created_at=kernel.clock.now(), **paused))
     assert due_lanes(kernel) == []
 
 
 def test_callback_carries_the_callers_headers_when_it_has_some(kernel: Kernel) -> None:
-    with kernel.transaction() as session:
+    with kernel.write_session() as session:
         session.get_one(Caller, 1).headers = '{"X-Api-Key": "hidden"}'
     make_delivery(kernel)
     due = claim(kernel)[0]
@@ -233,7 +236,7 @@ def test_callback_carries_the_callers_headers_when_it_has_some(kernel: Kernel) -
 
 
 def test_retry_follows_the_callers_schedule_when_it_has_one(kernel: Kernel) -> None:
-    with kernel.transaction() as session:
+    with kernel.write_session() as session:
         session.get_one(Caller, 1).schedule = "[1000]"
     answer(kernel, 500)
     delivery_id = make_delivery(kernel)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from kernel.delivery.breakers import BREAK_AFTER, Lane, Origins, in_turn, share
+from kernel.delivery.breakers import BREAK_AFTER, Origins
+from kernel.delivery.lanes import Lane, in_turn, share
 
 A, B, C = "https://a.example:443", "https://b.example:443", "https://c.example:443"
 

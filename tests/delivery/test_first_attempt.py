@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import select
 
-from kernel.db.tables.orders import Delivery
-from kernel.delivery.breakers import Lane
-from kernel.delivery.first_attempt import ClaimedDeliveries, Desk, DueDelivery
-from kernel.delivery.redeliver import pause
+from kernel.db.tables.deliveries import Delivery
+from kernel.delivery.claim import ClaimedDeliveries, DueDelivery
+from kernel.delivery.first_attempt import Desk
+from kernel.delivery.lanes import Lane
+from kernel.delivery.pauses import pause
 from kernel.runs.execute import Executed, execute
 from kernel.runtime.kernel import Kernel
 from kernel.worker.dispatcher import Dispatcher
@@ -44,7 +45,7 @@ def run(desk: Desk) -> tuple[Executed, Delivery]:
         assert executed is not None
         assert executed.owed is not None
         reservation.send(executed.owed, executed.trace)
-    with desk.kernel.reading() as session:
+    with desk.kernel.read_session() as session:
         found = session.scalars(select(Delivery).where(Delivery.order_id == order_id)).one()
         session.expunge(found)
     return executed, found

@@ -4,18 +4,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from kernel.db.columns import first_id, new_id
+from kernel.db.ids import first_id, new_id
 from kernel.db.states import DeliveryState
-from kernel.delivery.redeliver import (
-    BATCH,
-    DeliveryFilter,
-    count,
-    hold_paused,
-    pause,
-    redeliver,
-    replay,
-    resume,
-)
+from kernel.delivery.pauses import hold_paused, pause, resume
+from kernel.delivery.redeliver import BATCH, DeliveryFilter, count, redeliver, replay
 from kernel.errors import NotFound
 from kernel.runtime.kernel import Kernel
 from kernel.testing import drain
@@ -34,7 +26,7 @@ def over(kernel: Kernel, state: str = "dead", age: timedelta = HOUR, **values: o
 
 def counted(kernel: Kernel, **wanted: object) -> int:
     """How many a replay would send."""
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         return count(session, DeliveryFilter(**wanted))  # type: ignore[arg-type]
 
 

@@ -18,7 +18,8 @@ from sqlalchemy import select
 from kernel.builtin import projects
 from kernel.cli.main import main
 from kernel.db.states import DeliveryState, OrderState
-from kernel.db.tables.orders import Delivery, SigningSecret
+from kernel.db.tables.callers import SigningSecret
+from kernel.db.tables.deliveries import Delivery
 from kernel.formats.order_request import order_request
 from kernel.handlers import load_handlers
 from kernel.orders.submit import submit
@@ -99,7 +100,7 @@ def test_handler_of_the_handlers_page_goes_on_after_its_checkpoint_when_a_run_di
     order_id = make_order(kernel, select_tag="open_rollout", args=args, **left)
     drain(kernel)
     assert json.loads(order(kernel, order_id).result or "") == {"opened": 3, "skipped": 2}
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         assert set(session.scalars(select(projects.c.projname))) == {"ACME: b", "ACME: c"}
 
 
@@ -111,7 +112,7 @@ def test_verification_of_the_api_page_takes_genuine_callbacks_only(
     kernel = make_kernel(sqlite_url, transport=(transport := FakeTransport()))
     submit(kernel, ANYBODY, request())
     drain(kernel)
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         secret = session.scalars(select(SigningSecret.secret)).one()
     sent = transport.sent[0]
     assert names["envelope_of"](dict(sent.headers), sent.body, secret)["status"] == 0
@@ -145,7 +146,7 @@ def test_curl_lines_of_the_api_page_are_answered_as_it_says(
     submitted, *others = curls(ROOT / "docs/api.md")
     assert ask(client, submitted, names) == 202
     drain(kernel)
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         delivery = session.scalars(select(Delivery)).one()
     names |= {"ORDER": delivery.order_id, "DELIVERY": delivery.id}
     statuses = [ask(client, line, names) for line in others]

@@ -15,10 +15,11 @@ import pytest
 import requests
 from sqlalchemy import select
 
-from kernel.callers import identity as auth
+from kernel.callers import keys
 from kernel.cli.local.processes import tethered
 from kernel.cli.local.supervisor import free_port
-from kernel.db.tables.orders import Delivery, SigningSecret
+from kernel.db.tables.callers import SigningSecret
+from kernel.db.tables.deliveries import Delivery
 from kernel.delivery.redeliver import list_attempts, redeliver
 from kernel.formats.signing import headers, new_secret
 from kernel.orders.submit import submit
@@ -99,7 +100,7 @@ def kernel(make_kernel: Callable[..., Kernel], sqlite_url: str) -> Kernel:
 
 def secret_of(kernel: Kernel) -> str:
     """The newest signing secret of the caller."""
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         return session.scalars(select(SigningSecret.secret).order_by(SigningSecret.id)).all()[-1]
 
 
@@ -119,7 +120,7 @@ def deliver(kernel: Kernel, url: str) -> str:
 
 def delivery_of(kernel: Kernel, order_id: str) -> tuple[str, str, list[Any]]:
     """The id and state of an order's delivery, and the status of each attempt."""
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         found = session.scalars(select(Delivery).where(Delivery.order_id == order_id)).one()
         attempts = list_attempts(session, [found.id])[found.id]
         return found.id, found.state, [one.status for one in attempts]
@@ -179,8 +180,8 @@ def test_receiver_accepts_either_secret_when_they_are_rotated(
     script: str, kernel: Kernel, tmp_path: Path, knows: str
 ) -> None:
     secrets = {"old": secret_of(kernel)}
-    with kernel.transaction() as session:
-        auth.rotate_secret(session, "anonymous", kernel.clock.now())
+    with kernel.write_session() as session:
+        keys.rotate_secret(session, "anonymous", kernel.clock.now())
     secrets["new"] = secret_of(kernel)
     with Example(tmp_path, script, secrets[knows]) as example:
         order_id = deliver(kernel, example.url)
@@ -192,8 +193,8 @@ def test_receiver_refuses_the_old_secret_when_its_time_is_over(
     script: str, kernel: Kernel, tmp_path: Path
 ) -> None:
     old = secret_of(kernel)
-    with kernel.transaction() as session:
-        auth.rotate_secret(session, "anonymous", kernel.clock.now() - auth.OVERLAP)
+    with kernel.write_session() as session:
+        keys.rotate_secret(session, "anonymous", kernel.clock.now() - keys.OVERLAP)
     with Example(tmp_path, script, old) as example:
         assert delivery_of(kernel, deliver(kernel, example.url))[1:] == ("pending", [401])
 

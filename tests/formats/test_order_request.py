@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernel.errors import InvalidJson, InvalidOrder
-from kernel.formats.order_request import encode, fingerprint, order_request
+from kernel.formats.envelope import encode
+from kernel.formats.order_request import fingerprint, order_request
 from kernel.formats.strictjson import MAX_DEPTH, parse_json
 from tests.support.clients import ORDER, handlers
 

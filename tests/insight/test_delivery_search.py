@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kernel.db.columns import new_id
+from kernel.db.ids import new_id
 from kernel.db.states import DeliveryState
 from kernel.delivery.redeliver import DeliveryFilter, replay
 from kernel.insight import delivery_search as listing
@@ -29,7 +29,7 @@ def pages(kernel: Kernel, wanted: DeliveryFilter, limit: int = 2) -> Iterator[Pa
     """Go through all pages."""
     below: Cursor | None = None
     while True:
-        with kernel.reading() as session:
+        with kernel.read_session() as session:
             found = page(session, wanted, below, limit)
         yield found
         below = found.next
@@ -92,7 +92,7 @@ def test_page_shows_the_latest_attempt_when_there_are_several(kernel: Kernel) ->
     delivery_id = make_delivery(kernel)
     make_attempt(kernel, delivery_id, kernel.clock.now(), "timeout")
     make_attempt(kernel, delivery_id, kernel.clock.now(), "dns")
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         found = page(session, DeliveryFilter(), None, 10)
     assert found.latest[delivery_id].reason == "dns"
 

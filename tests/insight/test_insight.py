@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 from sqlalchemy import event, insert, text
 
-from kernel.db.columns import new_id, time_of
+from kernel.db.ids import new_id, time_of
 from kernel.db.states import DeliveryState
-from kernel.db.tables.orders import ATTEMPTS, DELIVERIES, ORDERS
+from kernel.db.tables.deliveries import ATTEMPTS, DELIVERIES
+from kernel.db.tables.orders import ORDERS
 from kernel.delivery import redeliver as redelivery
 from kernel.delivery.breakers import BREAK_AFTER, Origins
-from kernel.delivery.redeliver import DeliveryFilter, pause, replay_from, replay_step
+from kernel.delivery.pauses import pause
+from kernel.delivery.redeliver import DeliveryFilter, replay_from, replay_step
 from kernel.insight import delivery_search as listing
 from kernel.insight import minutes
 from kernel.insight.counts import counts
@@ -41,7 +43,7 @@ def test_counts_name_the_order_that_waits_longest_when_orders_wait(kernel: Kerne
 
 
 def test_process_is_not_counted_on_when_it_has_been_silent(kernel: Kernel) -> None:
-    with kernel.transaction() as session:
+    with kernel.write_session() as session:
         now = kernel.clock.now()
         Presence("worker", now).note(session, now, ["b", "a"], [A], ["https://half.example:443"])
         Presence("dispatcher", now + SECOND).note(session, now - timedelta(minutes=5), [], [])
@@ -91,7 +93,7 @@ def test_host_is_shown_as_paused_when_its_name_or_port_is(kernel: Kernel) -> Non
 
 def test_breaker_is_open_or_half_when_a_living_process_says_so(kernel: Kernel) -> None:
     half = "https://half.example:443"
-    with kernel.transaction() as session:
+    with kernel.write_session() as session:
         now = kernel.clock.now()
         Presence("worker", now).note(session, now, [], [A], [half])
         Presence("worker", now).note(session, now, [], [], [A])
@@ -141,7 +143,7 @@ def fill(kernel: Kernel, rows: int = 3000) -> None:
         reason = None if number % 3 else "timeout"
         post = {"delivery_id": delivery_id, "number": 1, "started_at": then, "duration_ms": 9}
         posts.append(post | {"reason": reason, "phases": "{}"})
-    with kernel.transaction() as session:
+    with kernel.write_session() as session:
         for table, found in ((ORDERS, orders), (DELIVERIES, owed), (ATTEMPTS, posts)):
             session.execute(insert(table), found)
     with kernel.engine.connect() as connection:
@@ -159,7 +161,7 @@ def asked(kernel: Kernel) -> list[tuple[str, Any]]:
     now = kernel.clock.now()
     counts(kernel)
     hosts(kernel, processes(kernel))
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         minutes.tally(session, now - HOUR, now - HOUR + MINUTE)
     ranges: list[dict[str, Any]] = [{}, {"since": now - HOUR}, {"until": now - HOUR}]
     for state in (None, *DeliveryState):
@@ -167,7 +169,7 @@ def asked(kernel: Kernel) -> list[tuple[str, Any]]:
             for caller_id in (None, 1):
                 for when in ranges:
                     wanted = DeliveryFilter(caller_id, state, host, **when)
-                    with kernel.reading() as session:
+                    with kernel.read_session() as session:
                         first = page(session, wanted, None, 20)
                         page(session, wanted, first.next, 20)
     reach(kernel, DeliveryFilter(state=DeliveryState.DEAD))

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import event
 
-from kernel.db.columns import first_id, new_id, time_of
+from kernel.db.ids import first_id, new_id, time_of
 from kernel.insight import minutes
 from kernel.insight.cached import Fresh
 from kernel.insight.minutes import MINUTE, Durations, floor
@@ -47,7 +47,7 @@ def test_minute_is_counted_from_the_rows_when_it_is_over(kernel: Kernel) -> None
     delivery_id = make_delivery(kernel, order_id)
     make_attempt(kernel, delivery_id, at, "timeout")
     make_attempt(kernel, delivery_id, at + SECOND)
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         found = minutes.tally(session, at, at + MINUTE)
     # The one that ended a second into the next minute began at the end of this one.
     assert (found.accepted, found.finished, found.attempts, found.delivered) == (4, 3, 2, 1)
@@ -63,7 +63,7 @@ def test_minutes_are_written_back_to_the_reach_when_nobody_had_before(kernel: Ke
         assert made <= minutes.BATCH
         written += made
     assert written in (238, 239)
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         found = minutes.read(session, kernel.clock.now() - minutes.REACH - MINUTE)
     assert [one.began_at for one in found] == [
         found[0].began_at + n * MINUTE for n in range(written)
@@ -85,7 +85,7 @@ def test_minutes_go_on_where_they_ended_when_time_has_passed(kernel: Kernel) -> 
 
 def test_minutes_are_written_when_a_dispatcher_sweeps(kernel: Kernel) -> None:
     Dispatcher(kernel, FakeHints()).sweep_once()
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         found = minutes.read(session, kernel.clock.now() - minutes.REACH - MINUTE)
     assert [one.began_at for one in found] == [last_minute(kernel)]
 
@@ -94,7 +94,7 @@ def test_old_minutes_are_forgotten_when_new_ones_are_written(kernel: Kernel) -> 
     minutes.write(kernel)
     kernel.clock.shift(minutes.KEEP.total_seconds() + 86_400)
     minutes.write(kernel)
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         found = minutes.read(session, datetime.fromisoformat("2000-01-01T00:00:00Z"))
     assert len(found) == minutes.BATCH, "none of eight days ago"
 
@@ -106,7 +106,7 @@ def test_durations_of_many_orders_are_a_fair_sample_when_a_minute_has_too_many(
     at = last_minute(kernel)
     for number in range(200):  # the first half of the minute is slow
         ended(kernel, at + number * SECOND / 4, 2.0 if number < 100 else 0.1)
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         found = minutes.tally(session, at, at + MINUTE)
     assert found.finished == 200
     assert len(found.took.counts) == 2

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import event, text
 
-from kernel.callers import identity as auth
-from kernel.db.columns import new_id
+from kernel.callers import identity, keys
+from kernel.db.ids import new_id
 from kernel.db.states import OrderState
 from kernel.insight import order_search as finding
 from kernel.insight.order_search import Cursor, Found, Wanted, find
@@ -27,7 +27,7 @@ def make_orders(kernel: Kernel, number: int, **values: Any) -> list[str]:
 
 
 def found(kernel: Kernel, cursor: Cursor | None = None, limit: int = 10, **wanted: Any) -> Found:
-    with kernel.asking() as connection:
+    with kernel.read() as connection:
         return find(connection, Wanted(**wanted), cursor, limit)
 
 
@@ -36,9 +36,9 @@ def ids(result: Found) -> list[str]:
 
 
 def caller(kernel: Kernel, name: str) -> int:
-    with kernel.transaction() as session:
-        auth.add(session, name, kernel.clock.now())
-        return auth.find(session, name).id
+    with kernel.write_session() as session:
+        keys.add(session, name, kernel.clock.now())
+        return identity.find(session, name).id
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_nothing_is_found_when_the_text_is_hostile(kernel: Kernel, word: str) ->
 
 def test_orders_are_found_by_time_to_the_millisecond(kernel: Kernel) -> None:
     newest = make_orders(kernel, 5)
-    with kernel.asking() as connection:
+    with kernel.read() as connection:
         times = [row.created_at for row in find(connection, Wanted()).orders]
     assert ids(found(kernel, since=times[3], until=times[0])) == newest[1:4]
 
@@ -151,7 +151,7 @@ def test_search_stops_and_goes_on_where_it_stopped_when_little_fits(
 
 def test_search_takes_what_fits_when_it_stops(kernel: Kernel, few_rows: None) -> None:
     newest = make_orders(kernel, 20)
-    with kernel.transaction() as session:
+    with kernel.write_session() as session:
         session.execute(
             text("UPDATE orders SET select_tag = 'rare' WHERE id IN (:a, :b, :c)"),
             dict(zip("abc", (newest[1], newest[5], newest[15]), strict=True)),
@@ -182,7 +182,7 @@ def test_search_ends_after_its_time_when_rows_are_slow(
 def test_states_are_counted_up_to_a_limit(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
     make_orders(kernel, 3, state="success")
     make_orders(kernel, 2, state="failed")
-    with kernel.asking() as connection:
+    with kernel.read() as connection:
         counts = finding.count_states(connection)
     assert {state: n for state, n in counts.items() if n} == {"success": 3, "failed": 2}
     assert set(counts) == set(OrderState)
@@ -240,7 +240,7 @@ def test_every_statement_goes_along_an_index_when_explained(
     found(kernel, cursor, 2, **wanted)
     assert said
     for statement in list(said):
-        with kernel.asking() as connection:
+        with kernel.read() as connection:
             plan = connection.exec_driver_sql(f"EXPLAIN {statement.replace('%', '%%')}").all()
         used = [(row.table, row.type, row.Extra or "") for row in plan if row.table == "orders"]
         assert all(kind != "ALL" for _, kind, _ in used), (statement, plan)

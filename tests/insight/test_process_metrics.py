@@ -19,13 +19,13 @@ from tests.support.waiting import wait_until
 
 
 def rows(kernel: Kernel) -> set[str]:
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         return set(session.scalars(select(ProcessMetrics.id)))
 
 
 def age(kernel: Kernel, minutes: float) -> None:
     """Have every row be written so many minutes ago."""
-    with kernel.transaction() as session:
+    with kernel.write_session() as session:
         then = kernel.clock.now() - timedelta(minutes=minutes)
         session.execute(update(ProcessMetrics).values(written_at=then))
 

@@ -6,8 +6,9 @@ from itertools import product
 import pytest
 from sqlalchemy import insert
 
-from kernel.db.columns import first_id, new_id
-from kernel.db.tables.orders import ORDERS, Caller
+from kernel.db.ids import first_id, new_id
+from kernel.db.tables.callers import Caller
+from kernel.db.tables.orders import ORDERS
 from kernel.orders.pages import MAX_PAGE, OrderFilter, list_orders
 from kernel.runtime.kernel import Kernel
 from tests.support.factories import CALLBACK
@@ -21,7 +22,7 @@ TAGS = ("create_project", "create_project", "import_projects")
 @pytest.fixture
 def everything(kernel: Kernel) -> list[dict[str, object]]:
     """Sixty orders of two callers, an hour from one to the next."""
-    with kernel.transaction() as session:
+    with kernel.write_session() as session:
         session.add(Caller(id=2, name="second", created_at=START))
     rows = [
         {
@@ -37,7 +38,7 @@ def everything(kernel: Kernel) -> list[dict[str, object]]:
         }
         for number in range(60)
     ]
-    with kernel.transaction() as session:
+    with kernel.write_session() as session:
         session.execute(insert(ORDERS), rows)
     return rows[::-1]
 
@@ -57,7 +58,7 @@ def fulfils(row: dict[str, object], caller_id: int | None, wanted: OrderFilter) 
 
 
 def listed(kernel: Kernel, caller_id: int | None, wanted: OrderFilter) -> list[str]:
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         orders = list_orders(session, caller_id, wanted)
         return [order.id for order in orders]
 

@@ -10,9 +10,10 @@ import pytest
 from sqlalchemy import event, func, select
 from sqlalchemy.exc import OperationalError
 
-from kernel.callers import identity as auth
+from kernel.callers import identity, keys
 from kernel.callers.identity import Identity
 from kernel.db.tables.orders import ORDERS
+from kernel.db.transactions import retrying
 from kernel.delivery.redeliver import list_deliveries, redeliver
 from kernel.errors import (
     Conflict,
@@ -21,7 +22,8 @@ from kernel.errors import (
     NotFound,
     Unavailable,
 )
-from kernel.orders.submit import cancel, retrying, submit
+from kernel.orders.cancel import cancel
+from kernel.orders.submit import submit
 from kernel.runtime.kernel import Kernel
 from kernel.testing import drain
 from tests.support.clients import Client, client, is_refusal
@@ -29,7 +31,7 @@ from tests.support.factories import ANYBODY, delivery, make_delivery, make_order
 
 
 def count(kernel: Kernel) -> int:
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         return session.scalar(select(func.count()).select_from(ORDERS)) or 0
 
 
@@ -54,9 +56,9 @@ def test_keys_are_apart_when_the_callers_are(kernel: Kernel) -> None:
 
 
 def client_id(kernel: Kernel) -> int:
-    with kernel.transaction() as session:
-        auth.add(session, "other", kernel.clock.now())
-        return auth.find(session, "other").id
+    with kernel.write_session() as session:
+        keys.add(session, "other", kernel.clock.now())
+        return identity.find(session, "other").id
 
 
 def test_keys_are_apart_when_only_case_differs(kernel: Kernel) -> None:
@@ -185,7 +187,7 @@ def test_cancel_is_noted_when_the_order_runs(kernel: Kernel) -> None:
 def test_cancel_changes_nothing_when_the_order_is_cancelled(kernel: Kernel) -> None:
     order_id = make_order(kernel)
     assert cancel(kernel, 1, order_id) == cancel(kernel, 1, order_id) == "cancelled"
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         assert len(list_deliveries(session, order_id)) == 1
 
 

@@ -15,12 +15,13 @@ from sqlalchemy import event
 
 from kernel.db.states import OrderState, Outcome
 from kernel.delivery import first_attempt as handover
-from kernel.delivery.attempt import attempt, record
-from kernel.delivery.first_attempt import DueDelivery
+from kernel.delivery.attempt import attempt
+from kernel.delivery.claim import DueDelivery
+from kernel.delivery.record import record
 from kernel.runs.execute import execute_each
 from kernel.runtime.kernel import Kernel
 from kernel.views.http import gate
-from kernel.worker.celery_app import Broker
+from kernel.worker.broker import Broker
 from kernel.worker.dispatcher import Dispatcher
 from tests.support.clients import Client, FakeHints, client
 from tests.support.factories import CALLBACK

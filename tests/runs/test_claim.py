@@ -57,7 +57,7 @@ class Together:
     @property
     def written(self) -> list[str]:
         """What handlers have written, the oldest first."""
-        with self.kernel.reading() as session:
+        with self.kernel.read_session() as session:
             return list(session.scalars(select(projects.c.projname).order_by(projects.c.id)))
 
 
@@ -116,7 +116,7 @@ def test_order_is_passed_over_when_it_changed_after_the_look(
     together = make(make_kernel, database_url, nothing)
     executing = execute_each(together.kernel, together.order_ids)
     next(executing)
-    with together.kernel.transaction() as session:
+    with together.kernel.write_session() as session:
         last = update(ORDERS).where(ORDERS.c.id == together.order_ids[2])
         session.execute(last.values(**values))
     assert [one.order_id for one in executing] == together.order_ids[1:2]
@@ -203,7 +203,7 @@ def test_rest_is_left_to_others_when_it_cannot_be_claimed(
     together = make(make_kernel, mariadb_rows_url, leave)
     executing = execute_each(together.kernel, together.order_ids)
     next(executing)
-    with together.kernel.transaction() as session:
+    with together.kernel.write_session() as session:
         second = ORDERS.c.id == together.order_ids[1]
         session.execute(update(ORDERS).where(second).values(message="held by somebody else"))
         rest = list(executing)  # waits innodb_lock_wait_timeout, then error 1205
@@ -236,7 +236,7 @@ def test_first_order_is_handed_back_when_the_answer_to_its_claim_is_lost(
     with LossyProxy(mariadb.port) as proxy:
         url = mariadb_rows_url.replace(str(mariadb.port), str(proxy.port))
         together = make(make_kernel, url, nothing)
-        with together.kernel.connection():  # a new one says AUTOCOMMIT
+        with together.kernel.run_connection():  # a new one says AUTOCOMMIT
             proxy.lose = b"COMMIT"
         together.execute()
         proxy.lose = None
@@ -288,7 +288,7 @@ def test_order_is_run_again_and_not_failed_when_the_next_is_locked(
 ) -> None:
     together = make(make_kernel, mariadb_rows_url, nothing)
     executing = execute_each(together.kernel, together.order_ids[:2])
-    with together.kernel.transaction() as session:
+    with together.kernel.write_session() as session:
         second = ORDERS.c.id == together.order_ids[1]
         session.execute(update(ORDERS).where(second).values(message="held by somebody else"))
         first = next(executing)  # waits innodb_lock_wait_timeout, then error 1205

@@ -43,5 +43,5 @@ def save(together: Together, order_id: str) -> None:
     """Have an order look as if a run had reached its third checkpoint and died."""
     progress = {"progress_current": 3, "progress_total": 9, "progress_note": "on it"}
     saved = progress | {"checkpoint": 3, "run_state": '{"at": 3}'}
-    with together.kernel.transaction() as session:
+    with together.kernel.write_session() as session:
         session.execute(update(ORDERS).where(ORDERS.c.id == order_id).values(**saved))

@@ -8,8 +8,10 @@ import pytest
 from sqlalchemy import event, func, select
 
 from kernel.builtin import projects
-from kernel.db.tables.orders import Delivery, Order
-from kernel.orders.submit import cancel, submit
+from kernel.db.tables.deliveries import Delivery
+from kernel.db.tables.orders import Order
+from kernel.orders.cancel import cancel
+from kernel.orders.submit import submit
 from kernel.runs.execute import execute
 from kernel.runtime.kernel import Kernel
 from kernel.testing import drain
@@ -32,13 +34,13 @@ def run(kernel: Kernel, tag: str, name: str = "row", **values: object) -> Order:
 
 def written(kernel: Kernel) -> list[str]:
     """The names of all rows that were committed."""
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         return names(session)
 
 
 def deliveries(kernel: Kernel) -> int:
     """How many callbacks are owed."""
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         return session.scalar(select(func.count()).select_from(Delivery)) or 0
 
 
@@ -160,7 +162,7 @@ def test_order_gives_projects_their_time_when_created(
     kernel = make_kernel(database_url)
     submit(kernel, ANYBODY, request())
     drain(kernel)
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         created = session.scalars(select(projects.c.projctime)).one()
     assert abs((kernel.clock.now() - created).total_seconds()) < 60
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from kernel.builtin import projects
 from kernel.db.tables.orders import ORDERS
 from kernel.handlers import Handlers, Run
-from kernel.orders.submit import cancel
+from kernel.orders.cancel import cancel
 from kernel.runs.execute import execute
 from kernel.runs.fence import renew_leases
 from kernel.runtime.kernel import Kernel
@@ -28,13 +28,13 @@ MakeKernel = Callable[..., Kernel]
 
 def written(kernel: Kernel) -> list[str]:
     """The names of all rows that were committed."""
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         return names(session)
 
 
 def change(kernel: Kernel, order_id: str, **values: Any) -> None:
     """Change the order's row as somebody else would."""
-    with kernel.transaction() as session:
+    with kernel.write_session() as session:
         session.execute(update(ORDERS).where(ORDERS.c.id == order_id).values(**values))
 
 
@@ -162,12 +162,12 @@ def test_order_runs_again_when_its_handler_swallows_a_lock_wait(
     make_kernel: MakeKernel, mariadb_rows_url: str
 ) -> None:
     kernel = make_kernel(mariadb_rows_url, handlers)
-    with kernel.transaction() as session:
+    with kernel.write_session() as session:
         session.execute(
             insert(projects).values(projname="wanted", prodesc="", projctime=kernel.clock.now())
         )
     order_id = make_order(kernel, select_tag="lock", args="{}")
-    with kernel.transaction() as session:
+    with kernel.write_session() as session:
         session.execute(update(projects).values(prodesc="held by somebody else"))
         execute(kernel, order_id)  # waits innodb_lock_wait_timeout, then error 1205
     assert (order(kernel, order_id).state, written(kernel)) == ("pending", ["wanted"])
@@ -208,7 +208,7 @@ class Rival:
     def __init__(self, kernel: Kernel) -> None:
         self.session = Session(kernel.engine)
         values = {"prodesc": "", "projctime": kernel.clock.now()}
-        with kernel.transaction() as session:
+        with kernel.write_session() as session:
             for name in ("first", "second"):
                 session.execute(insert(projects).values(projname=name, **values))
         rows = [{"projname": f"ballast {n}", **values} for n in range(200)]

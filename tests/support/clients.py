@@ -9,8 +9,8 @@ from pydantic import BaseModel, Field
 from werkzeug.test import TestResponse
 
 from kernel.builtin import CreateProject, ImportProjects, create_project, import_projects
-from kernel.callers import identity as auth
-from kernel.callers.profile import CallerRules
+from kernel.callers import keys
+from kernel.callers.callback_rules import CallerRules
 from kernel.db.states import Outcome
 from kernel.handlers import Handlers, Run
 from kernel.runtime.kernel import Kernel
@@ -112,8 +112,8 @@ def serve(kernel: Kernel, hints: FakeHints | None = None) -> Flask:
 
 def new_key(kernel: Kernel, name: str, **rules: Any) -> str:
     """Make a caller and return its key."""
-    with kernel.transaction() as session:
-        key = auth.add(session, name, kernel.clock.now(), CallerRules(**rules)).api_key
+    with kernel.write_session() as session:
+        key = keys.add(session, name, kernel.clock.now(), CallerRules(**rules)).api_key
     assert key is not None
     return key.get_secret_value()
 

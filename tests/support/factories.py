@@ -7,10 +7,12 @@ from typing import Any
 from sqlalchemy import insert
 
 from kernel.callers.identity import Identity
-from kernel.db.columns import new_id
+from kernel.db.ids import new_id
 from kernel.db.states import OrderState
-from kernel.db.tables.orders import ATTEMPTS, DELIVERIES, ORDERS, Delivery, Order
-from kernel.formats.order_request import OrderRequest, encode
+from kernel.db.tables.deliveries import ATTEMPTS, DELIVERIES, Delivery
+from kernel.db.tables.orders import ORDERS, Order
+from kernel.formats.envelope import encode
+from kernel.formats.order_request import OrderRequest
 from kernel.runtime.kernel import Kernel
 
 ANYBODY = Identity(1, "anonymous")
@@ -41,7 +43,7 @@ def make_order(kernel: Kernel, **values: Any) -> str:
     if values.get("state") == OrderState.RUNNING:
         row |= {"run": 1, "started_at": now, "lease_until": now + kernel.lease}
     row |= values
-    with kernel.transaction() as session:
+    with kernel.write_session() as session:
         session.execute(insert(ORDERS).values(row))
     return str(row["id"])
 
@@ -61,7 +63,7 @@ def make_delivery(kernel: Kernel, order_id: str | None = None, **values: Any) ->
         "created_at": now,
         "next_attempt_at": now - timedelta(milliseconds=1),
     } | values
-    with kernel.transaction() as session:
+    with kernel.write_session() as session:
         session.execute(insert(DELIVERIES).values(row))
     return str(row["id"])
 
@@ -69,13 +71,13 @@ def make_delivery(kernel: Kernel, order_id: str | None = None, **values: Any) ->
 def make_attempt(kernel: Kernel, delivery_id: str, at: datetime, reason: str | None = None) -> None:
     """Insert an attempt that began at a moment."""
     row = {"delivery_id": delivery_id, "number": 1, "started_at": at, "duration_ms": 5}
-    with kernel.transaction() as session:
+    with kernel.write_session() as session:
         session.execute(insert(ATTEMPTS).values(**row, reason=reason, phases="{}"))
 
 
 def order(kernel: Kernel, order_id: str) -> Order:
     """Read an order back."""
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         found = session.get_one(Order, order_id)
         session.expunge(found)
     return found
@@ -83,7 +85,7 @@ def order(kernel: Kernel, order_id: str) -> Order:
 
 def delivery(kernel: Kernel, delivery_id: str) -> Delivery:
     """Read a delivery back."""
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         found = session.get_one(Delivery, delivery_id)
         session.expunge(found)
     return found

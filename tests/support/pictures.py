@@ -16,10 +16,11 @@ from playwright.sync_api import expect, sync_playwright
 from sqlalchemy import insert, select, update
 
 from kernel.builtin import CreateProject, create_project
-from kernel.callers import identity as auth
-from kernel.db.columns import new_id
+from kernel.callers import identity
+from kernel.db.ids import new_id
 from kernel.db.states import OrderState
-from kernel.db.tables.orders import ATTEMPTS, DELIVERIES, ORDERS, PAUSES
+from kernel.db.tables.deliveries import ATTEMPTS, DELIVERIES, PAUSES
+from kernel.db.tables.orders import ORDERS
 from kernel.db.tables.service import Worker
 from kernel.handlers import Handlers, Run
 from kernel.runtime.kernel import Kernel
@@ -65,7 +66,7 @@ def fill(kernel: Kernel, caller_id: int) -> None:
             deliveries.append(delivery)
             attempts.append(_attempt(chance, delivery))
     paused = {"host": "relay.example.org", "created_at": now - timedelta(minutes=PAUSED)}
-    with kernel.transaction() as session:
+    with kernel.write_session() as session:
         for table, rows in ((ORDERS, orders), (DELIVERIES, deliveries), (ATTEMPTS, attempts)):
             session.execute(insert(table), rows)
         session.execute(insert(PAUSES).values(paused))
@@ -153,7 +154,7 @@ def work(stack: Stack, folder: Path) -> None:
 
 def disguise(kernel: Kernel) -> None:
     """Give the processes names that say nothing of this machine."""
-    with kernel.transaction() as session:
+    with kernel.write_session() as session:
         found = session.scalars(select(Worker.id).order_by(Worker.id)).all()
         for number, one in enumerate(found, 1):
             name = {"host": "worker-1", "pid": 4200 + number}
@@ -162,7 +163,7 @@ def disguise(kernel: Kernel) -> None:
 
 def at_work(kernel: Kernel) -> int:
     """How many processes have noted themselves, and what they run."""
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         return sum(len(one.split()) for one in session.scalars(select(Worker.running)))
 
 
@@ -195,8 +196,8 @@ def main() -> None:
         folder = Path(name)
         more = {"handlers": "tests.support.pictures:handlers", "worker_processes": 2}
         with Stack(folder, mariadb.create_database(), redis, **more) as stack:
-            with stack.kernel.reading() as session:
-                owner = auth.find(session, "tests").id
+            with stack.kernel.read_session() as session:
+                owner = identity.find(session, "tests").id
             fill(stack.kernel, owner)
             stack.api()
             stack.worker()

@@ -12,7 +12,7 @@ from typing import Any, Self
 import requests
 
 from kernel.builtin import handlers as builtin_handlers
-from kernel.callers import identity as auth
+from kernel.callers import keys
 from kernel.cli.local.processes import Child, Program
 from kernel.cli.local.supervisor import free_port
 from kernel.config.settings import load
@@ -60,8 +60,8 @@ class Stack:
         url = self.settings["database_url"]
         migrate.upgrade(url)
         self.kernel = Kernel(load(database_url=url, result_backend=""), builtin_handlers)
-        with self.kernel.transaction() as session:
-            made = auth.add(session, "tests", self.kernel.clock.now())
+        with self.kernel.write_session() as session:
+            made = keys.add(session, "tests", self.kernel.clock.now())
         assert made.api_key is not None
         assert made.signing_secret is not None
         self.key = made.api_key.get_secret_value()

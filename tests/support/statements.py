@@ -9,23 +9,22 @@ from sqlalchemy import text
 
 from bench.rows import FIRST_CALLER, RARE_TAG
 from kernel.builtin import CreateProject, create_project
-from kernel.callers import identity as auth
-from kernel.db.columns import new_id
+from kernel.callers import identity, keys
+from kernel.db.ids import new_id
 from kernel.db.states import DeliveryState
-from kernel.delivery.attempt import BATCH, attempt, claim_due, due_lanes, record
+from kernel.delivery.attempt import attempt
 from kernel.delivery.breakers import Origins
+from kernel.delivery.claim import BATCH, claim_due, due_lanes
 from kernel.delivery.first_attempt import Desk
+from kernel.delivery.pauses import hold_paused, list_pauses, pause, resume
+from kernel.delivery.record import record
 from kernel.delivery.redeliver import (
     DeliveryFilter,
     count,
-    hold_paused,
     list_attempts,
     list_deliveries,
-    list_pauses,
-    pause,
     redeliver,
     replay,
-    resume,
 )
 from kernel.errors import Retry
 from kernel.handlers import Run
@@ -33,13 +32,16 @@ from kernel.insight.backlog import backlog
 from kernel.insight.readiness import check_database, workers_alive
 from kernel.insight.workers import Presence, forget_silent, list_workers
 from kernel.orders.backpressure import Pressure
-from kernel.orders.pages import OrderFilter, list_orders
-from kernel.orders.submit import cancel, get_order, submit
+from kernel.orders.cancel import cancel
+from kernel.orders.due import due_orders, waiting_longest
+from kernel.orders.pages import OrderFilter, get_order, list_orders
+from kernel.orders.submit import submit
 from kernel.runs.execute import execute
 from kernel.runs.fence import renew_leases
 from kernel.runtime.kernel import Kernel
+from kernel.worker.maintenance.known_tags import note_tags
 from kernel.worker.maintenance.prune import BEGINNING, ROWS, prune
-from kernel.worker.maintenance.sweep import due_orders, next_turn, note_tags, sweep, waiting_longest
+from kernel.worker.maintenance.sweep import next_turn, sweep
 from tests.support.factories import ANYBODY, make_delivery, make_order, order, request
 
 HOST = "receiver-3.example"
@@ -66,13 +68,13 @@ def orders_are_taken(kernel: Kernel) -> None:
     """Submit, repeat, look up, cancel."""
     for _ in range(2):
         accepted = submit(kernel, ANYBODY, request(), "a-key")
-    with kernel.transaction() as session:
-        key = auth.add(session, "by-key", kernel.clock.now()).api_key
+    with kernel.write_session() as session:
+        key = keys.add(session, "by-key", kernel.clock.now()).api_key
         assert key is not None
-    with kernel.asking() as connection:
-        who = auth.identify(connection, key.get_secret_value(), kernel.clock.now())
+    with kernel.read() as connection:
+        who = identity.identify(connection, key.get_secret_value(), kernel.clock.now())
     submit(kernel, who, request())
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         get_order(session, 1, accepted.order_id)
     cancel(kernel, 1, accepted.order_id)
     Pressure(kernel).check(CALLER)
@@ -100,7 +102,7 @@ def callbacks_go_out(kernel: Kernel) -> None:
 
 def people_look(kernel: Kernel) -> None:
     """Pages by every filter, an order's deliveries and their attempts, the gauges."""
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         for caller_id, wanted in filters(kernel):
             list_orders(session, caller_id, wanted)
         order_id = list_orders(session, CALLER, OrderFilter("success"))[-1].id
@@ -136,13 +138,13 @@ def people_change(kernel: Kernel) -> None:
         DeliveryFilter(caller_id=CALLER, since=since),
         DeliveryFilter(state=DeliveryState.DEAD, host=HOST),
     ):
-        with kernel.reading() as session:
+        with kernel.read_session() as session:
             count(session, wanted)
         replay(kernel, wanted)
     for paused in ({"host": HOST}, {"caller_id": CALLER}):
         pause(kernel, **paused)  # type: ignore[arg-type]
         hold_paused(kernel)
-        with kernel.reading() as session:
+        with kernel.read_session() as session:
             list_pauses(session)
         resume(kernel, **paused)  # type: ignore[arg-type]
 
@@ -151,9 +153,9 @@ def workers_come_and_go(kernel: Kernel) -> None:
     """Presence, and a sweep after some of them died."""
     presence, now = Presence("worker", kernel.clock.now()), kernel.clock.now()
     for work in (presence.note, presence.note):
-        with kernel.transaction() as session:
+        with kernel.write_session() as session:
             work(session, now, [], [])
-    with kernel.transaction() as session:
+    with kernel.write_session() as session:
         list_workers(session)
         presence.leave(session)
         forget_silent(session, now)
@@ -176,7 +178,7 @@ def time_goes_by(kernel: Kernel) -> None:
     order_id = make_order(kernel, id=new_id(ago), state="success", finished_at=ago)
     delivery_id = make_delivery(kernel, order_id, state="dead", finished_at=ago)
     columns = "(delivery_id, number, started_at, duration_ms, phases)"
-    with kernel.transaction() as session:
+    with kernel.write_session() as session:
         session.execute(
             text(
                 f"INSERT INTO attempts {columns} SELECT :id, seq, UTC_TIMESTAMP(6), 1, '{{}}'"

@@ -7,8 +7,9 @@ from typing import Any
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from kernel.callers import identity as auth
-from kernel.callers.identity import KeyTerms, Scope
+from kernel.callers import keys
+from kernel.callers.identity import Scope
+from kernel.callers.keys import KeyTerms
 from kernel.runtime.kernel import Kernel
 from tests.support.clients import FakeHints, serve
 
@@ -25,8 +26,8 @@ TAG = re.compile(r"<[^>]*>")
 def operator_key(kernel: Kernel, name: str = "ops", scope: str = Scope.OPERATOR) -> str:
     """Make a caller and return its key, an operator's unless told otherwise."""
     terms = KeyTerms(frozenset({scope}))
-    with kernel.transaction() as session:
-        key = auth.add(session, name, kernel.clock.now(), terms=terms).api_key
+    with kernel.write_session() as session:
+        key = keys.add(session, name, kernel.clock.now(), terms=terms).api_key
     assert key is not None
     return key.get_secret_value()
 

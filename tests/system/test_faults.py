@@ -25,14 +25,14 @@ def with_settings(**settings: object) -> pytest.MarkDecorator:
 
 def written(stack: Stack) -> list[str]:
     """The names of all rows that were committed."""
-    with stack.kernel.reading() as session:
+    with stack.kernel.read_session() as session:
         return names(session)
 
 
 def make_wanted(stack: Stack) -> None:
     """Insert the row that some handlers lock."""
     now = stack.kernel.clock.now()
-    with stack.kernel.transaction() as session:
+    with stack.kernel.write_session() as session:
         session.execute(insert(projects).values(projname="wanted", prodesc="", projctime=now))
 
 
@@ -125,7 +125,7 @@ def test_next_run_gets_through_when_a_frozen_one_holds_a_row_lock(stack: Stack) 
     assert stack.finished(order_id)["result"] == {"run": 2}
     os.kill(process, signal.SIGCONT)
     wait_until(lambda: "lost" in stack.log() or "broken" in stack.log() or not is_running(process))
-    with stack.kernel.reading() as session:
+    with stack.kernel.read_session() as session:
         assert session.scalars(projects.select().with_only_columns(projects.c.prodesc)).all() == [
             "run 2"
         ]

@@ -86,13 +86,13 @@ NONE_AT_ALL = [b"", b"garbage", b"{}", b"[]", b"null", b"7", b"\xff\xfe\x00", b'
 
 def everything(stack: Stack) -> dict[str, Any]:
     """Every row of the tables that matter."""
-    with stack.kernel.reading() as session:
+    with stack.kernel.read_session() as session:
         return {name: session.execute(text(f"SELECT * FROM {name}")).all() for name in TABLES}
 
 
 def key_use_is_written(stack: Stack) -> bool:
     """Whether the API has noted, behind its answers, that a key was used."""
-    with stack.kernel.reading() as session:
+    with stack.kernel.read_session() as session:
         return bool(session.scalar(text("SELECT COUNT(used_at) FROM api_keys")))
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import func, select
 
-from kernel.db.tables.orders import DELIVERIES
+from kernel.db.tables.deliveries import DELIVERIES
 from tests.support.factories import make_delivery, make_order
 from tests.support.receiver import Answer, Exchange, Receiver, hang
 from tests.support.stack import Stack
@@ -27,7 +27,7 @@ def hanging() -> Iterator[Receiver]:
 
 def states(stack: Stack) -> Counter[str]:
     """How many deliveries are in each state."""
-    with stack.kernel.reading() as session:
+    with stack.kernel.read_session() as session:
         query = select(DELIVERIES.c.state, func.count()).group_by(DELIVERIES.c.state)
         return Counter(dict(session.execute(query).all()))
 

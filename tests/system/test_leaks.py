@@ -13,11 +13,12 @@ from sqlalchemy import make_url, text
 from sqlalchemy.exc import OperationalError
 
 from kernel.builtin import handlers as builtin_handlers
-from kernel.callers import identity as auth
+from kernel.callers import identity, keys
+from kernel.callers.callback_rules import CallerRules
 from kernel.callers.identity import Scope
-from kernel.callers.profile import CallerRules, Sender
+from kernel.callers.profile import CallbackProfile
 from kernel.config.settings import load
-from kernel.delivery.first_attempt import DueDelivery
+from kernel.delivery.claim import DueDelivery
 from kernel.runtime.kernel import Kernel
 from tests.support.clients import client
 from tests.support.receiver import Answer
@@ -56,11 +57,11 @@ def guarded(tmp_path: Path, mariadb: MariaDB, mariadb_url: str, redis: Redis) ->
 def mint(stack: Stack) -> list[str]:
     """Give the caller a header, a second key and a second secret; return all there are."""
     header = minted()
-    with stack.kernel.transaction() as session:
+    with stack.kernel.write_session() as session:
         now = stack.kernel.clock.now()
-        auth.change(session, "tests", CallerRules(headers={"X-Token": header}))
-        second = auth.add_key(session, "tests", now, auth.KeyTerms(frozenset({Scope.READ})))
-        fresh = auth.rotate_secret(session, "tests", now)
+        keys.change(session, "tests", CallerRules(headers={"X-Token": header}))
+        second = keys.add_key(session, "tests", now, keys.KeyTerms(frozenset({Scope.READ})))
+        fresh = keys.rotate_secret(session, "tests", now)
     found = [second.api_key, fresh.signing_secret]
     return [stack.key, stack.secret, header, *(one.get_secret_value() for one in found)]
 
@@ -126,7 +127,7 @@ def test_log_is_one_json_object_per_line_when_there_are_tracebacks(stack: Stack)
 def test_parameters_are_hidden_when_a_statement_fails(make_kernel: Any, sqlite_url: str) -> None:
     kernel = make_kernel(sqlite_url)
     word = minted()
-    with pytest.raises(OperationalError) as failed, kernel.transaction() as session:
+    with pytest.raises(OperationalError) as failed, kernel.write_session() as session:
         session.execute(text("SELECT * FROM nowhere WHERE x = :word"), {"word": word})
     assert word not in str(failed.value)
 
@@ -139,7 +140,7 @@ def test_nothing_secret_is_shown_when_objects_are_printed() -> None:
         "result_backend": f"redis://:{word}@127.0.0.1/2",
     }
     kernel = Kernel(load(**urls), builtin_handlers)
-    sender = Sender((word,), {"X-Token": word})
+    sender = CallbackProfile((word,), {"X-Token": word})
     rules = CallerRules(headers={"X-Token": word})
     shown = [kernel.settings, kernel, kernel.engine, kernel.engine.url, sender, rules]
     assert word not in repr(shown) + str(kernel.settings) + str(kernel.engine)
@@ -151,12 +152,12 @@ def test_nothing_secret_is_shown_when_a_delivery_is_printed(
     kernel = make_kernel(sqlite_url)
     zammad = client(kernel)
     word = zammad.headers["Authorization"].split()[1]
-    with kernel.reading() as session:
-        who = auth.identify(session, word, kernel.clock.now())
+    with kernel.read_session() as session:
+        who = identity.identify(session, word, kernel.clock.now())
         secret = session.scalar(text("SELECT secret FROM signing_secrets WHERE caller_id = 2"))
     assert secret
     assert word not in repr(who)
     fields = dict.fromkeys(DueDelivery.__dataclass_fields__) | {
-        "sender": Sender((secret,)),
+        "sender": CallbackProfile((secret,)),
     }
     assert secret not in repr(DueDelivery(**fields))

@@ -26,16 +26,21 @@ from sqlalchemy.exc import DBAPIError
 
 from kernel.builtin import projects
 from kernel.db.states import FINAL
-from kernel.db.tables.orders import ATTEMPTS, DELIVERIES, ORDERS
-from kernel.delivery.attempt import FinishedAttempt, attempt, claim_due, due_lanes, record
+from kernel.db.tables.deliveries import ATTEMPTS, DELIVERIES
+from kernel.db.tables.orders import ORDERS
+from kernel.delivery.attempt import FinishedAttempt, attempt
+from kernel.delivery.claim import claim_due, due_lanes
+from kernel.delivery.record import record
 from kernel.delivery.redeliver import redeliver
 from kernel.errors import Conflict, RunInterrupted
-from kernel.orders.submit import cancel, submit
+from kernel.orders.cancel import cancel
+from kernel.orders.due import due_orders
+from kernel.orders.submit import submit
 from kernel.runs.claim import Batch
 from kernel.runs.fence import commit_outcome, hand_back, renew_leases, undo
 from kernel.runtime.kernel import Kernel, no_claim
 from kernel.testing import FakeTransport, drain
-from kernel.worker.maintenance.sweep import due_orders, sweep
+from kernel.worker.maintenance.sweep import sweep
 from tests.support.factories import ANYBODY, request
 from tests.support.interleaving import ALIVE, DONE, STEPS, Running, handlers, run_next, write
 
@@ -56,7 +61,7 @@ class Model(RuleBasedStateMachine):
         self.heard: set[str] = set()
         self.sent: list[FinishedAttempt] = []
         self.ended: dict[str, str] = {}
-        with kernel.transaction() as session:
+        with kernel.write_session() as session:
             for table in TABLES:
                 session.execute(delete(table))
 
@@ -229,7 +234,7 @@ class Model(RuleBasedStateMachine):
     # ---- what may be there
 
     def _rows(self, table: Any) -> list[Any]:
-        with self.kernel.reading() as session:
+        with self.kernel.read_session() as session:
             return list(session.execute(select(table)).all())
 
     @invariant()

@@ -36,7 +36,7 @@ def submit(stack: Stack, numbers: range) -> None:
 
 def in_state(stack: Stack, *states: str) -> int:
     """How many orders are in one of these states."""
-    with stack.kernel.reading() as session:
+    with stack.kernel.read_session() as session:
         query = select(func.count()).select_from(ORDERS).where(ORDERS.c.state.in_(states))
         return session.scalar(query) or 0
 
@@ -58,7 +58,7 @@ def test_every_order_ends_once_when_they_share_messages_and_a_process_is_killed(
     wait_until(lambda: in_state(stack, "success") > 10)
     os.kill(pool_process(worker), signal.SIGKILL)
     wait_until(lambda: in_state(stack, "success") == ORDERS_SENT, 60, "all orders")
-    with stack.kernel.reading() as session:
+    with stack.kernel.read_session() as session:
         names = sorted(session.scalars(select(projects.c.projname)))
         assert names == sorted(f"p{number}" for number in range(ORDERS_SENT))
         runs = session.execute(select(ORDERS.c.run, ORDERS.c.crashes)).all()

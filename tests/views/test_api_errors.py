@@ -9,7 +9,7 @@ import pytest
 from gunicorn.http.errors import InvalidChunkSize
 from sqlalchemy import insert
 
-from kernel.db.tables.orders import SelectTag
+from kernel.db.tables.service import SelectTag
 from kernel.delivery.redeliver import redeliver
 from kernel.runtime.kernel import Kernel
 from tests.support.clients import ORDER, Client, client, codes, handlers, is_refusal
@@ -260,7 +260,7 @@ def test_answer_is_503_when_another_writer_holds_the_database(
 ) -> None:
     zammad = client(make_kernel(sqlite_url, handlers))
     other = make_kernel(sqlite_url, handlers)
-    with other.transaction() as session:
+    with other.write_session() as session:
         session.execute(insert(SelectTag).values(tag="x", seen_at=other.clock.now()))
         answer = zammad.submit()
     assert is_refusal(answer, 503, "unavailable")

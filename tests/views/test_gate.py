@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from kernel.callers import identity as auth
+from kernel.callers import keys
 from kernel.errors import ConfigurationError, TooManyPending
 from kernel.orders.backpressure import COUNT_SECONDS, Pressure
 from kernel.runtime.kernel import Kernel
@@ -50,8 +50,8 @@ def test_request_is_refused_with_429_when_its_key_has_asked_too_often(limited: K
 
 def test_limit_is_the_keys_own_when_a_caller_has_two(limited: Kernel) -> None:
     zammad = client(limited)
-    with limited.transaction() as session:
-        second = auth.add_key(session, "zammad", limited.clock.now(), None).api_key
+    with limited.write_session() as session:
+        second = keys.add_key(session, "zammad", limited.clock.now(), None).api_key
     assert statuses(zammad, 11)[-1] == 429
     assert statuses(Client(zammad.app, second.get_secret_value()), 1) == [200]
 

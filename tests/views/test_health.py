@@ -25,7 +25,7 @@ class SilentHints(FakeHints):
 def note_worker(kernel: Kernel, kind: str = "worker", age: float = 0.0) -> None:
     """Leave the row of a process that was seen so many seconds ago."""
     now = kernel.clock.now()
-    with kernel.transaction() as session:
+    with kernel.write_session() as session:
         Presence(kind, now).note(session, now, [], [])
     kernel.clock.shift(age)
 
@@ -69,7 +69,7 @@ def test_readiness_is_degraded_when_the_broker_is_away(kernel: Kernel) -> None:
 
 def test_readiness_answers_503_when_the_database_is_behind(kernel: Kernel) -> None:
     nobody = Client(serve(kernel), None)
-    with kernel.transaction() as session:
+    with kernel.write_session() as session:
         session.execute(text("UPDATE alembic_version SET version_num = '0001'"))
     answer = nobody.get("/readyz")
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
@@ -95,7 +95,7 @@ def test_readiness_answers_503_and_tells_no_secret_when_the_database_is_away(
 def test_readiness_asks_the_database_once_when_many_ask(kernel: Kernel) -> None:
     nobody = Client(serve(kernel), None)
     first = nobody.get("/readyz").json
-    with kernel.transaction() as session:
+    with kernel.write_session() as session:
         session.add(Worker(**_row(kernel)))
     assert nobody.get("/readyz").json == first
 

@@ -60,7 +60,7 @@ def test_key_is_one_for_everybody_when_many_need_it_first(kernel: Kernel) -> Non
     with ThreadPoolExecutor(8) as pool:
         made = set(pool.map(lambda _: ServiceKeys(kernel).for_purpose("sessions"), range(8)))
     assert len(made) == 1
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         assert session.scalar(select(func.count()).select_from(ServiceKey)) == 1
 
 
@@ -75,7 +75,7 @@ def test_links_end_within_a_minute_when_the_row_is_deleted(
 ) -> None:
     found = links(kernel)
     token = found.token(ORDER)
-    with kernel.transaction() as session:
+    with kernel.write_session() as session:
         session.execute(delete(ServiceKey))
     assert found.order_id(token) == ORDER
     monkeypatch.setattr(servicekey.time, "monotonic", lambda: 1e12)
@@ -88,7 +88,7 @@ def test_key_is_kept_when_the_database_goes_away(
     kernel = make_kernel(sqlite_url)
     keys = ServiceKeys(kernel)
     before = keys.for_purpose("links")
-    with kernel.transaction() as session:
+    with kernel.write_session() as session:
         session.execute(delete(ServiceKey))
         ServiceKey.__table__.drop(session.connection())
     monkeypatch.setattr(servicekey.time, "monotonic", lambda: 1e12)

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from kernel.callers import identity as auth
-from kernel.callers.identity import KeyTerms
+from kernel.callers import keys
+from kernel.callers.keys import KeyTerms
 from kernel.insight import process_metrics as metering
 from kernel.runs.execute import execute
 from kernel.runtime.kernel import Kernel
@@ -26,9 +26,9 @@ from tests.support.waiting import wait_until
 
 def holder(kernel: Kernel, *scopes: str) -> Client:
     """A client whose key has just these scopes."""
-    with kernel.transaction() as session:
+    with kernel.write_session() as session:
         terms = KeyTerms(frozenset(scopes))
-        made = auth.add(session, "somebody", kernel.clock.now(), terms=terms).api_key
+        made = keys.add(session, "somebody", kernel.clock.now(), terms=terms).api_key
     assert made is not None
     return Client(serve(kernel), made.get_secret_value())
 

@@ -16,7 +16,7 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
 
 from kernel.builtin import handlers as builtin_handlers
-from kernel.callers import identity as auth
+from kernel.callers import keys
 from kernel.callers.identity import Scope
 from kernel.handlers import Handlers
 from kernel.runtime.kernel import Kernel
@@ -59,9 +59,9 @@ def kernel(make_kernel: Callable[..., Kernel], sqlite_url: str) -> Kernel:
 
 def operator(kernel: Kernel) -> Client:
     """A client whose key may do everything."""
-    with kernel.transaction() as session:
-        terms = auth.KeyTerms(frozenset({Scope.OPERATOR}))
-        made = auth.add(session, "operator", kernel.clock.now(), terms=terms)
+    with kernel.write_session() as session:
+        terms = keys.KeyTerms(frozenset({Scope.OPERATOR}))
+        made = keys.add(session, "operator", kernel.clock.now(), terms=terms)
     return Client(serve(kernel), made.api_key.get_secret_value())
 
 

@@ -78,7 +78,7 @@ def test_add_answers_503_when_another_writer_holds_the_database(
 ) -> None:
     nobody = Client(serve(make_kernel(sqlite_url, handlers, auth="off")), None)
     other = make_kernel(sqlite_url)
-    with other.transaction() as session:
+    with other.write_session() as session:
         session.connection()
         answer = add(nobody)
     assert is_refusal(answer, 503, "unavailable")

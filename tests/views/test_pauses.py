@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from kernel.callers import identity as auth
-from kernel.callers.profile import CallerRules, check_header, senders_of
+from kernel.callers import identity, keys
+from kernel.callers.callback_rules import CallerRules, check_header
+from kernel.callers.profile import profiles_of
 from kernel.runtime.kernel import Kernel
 from kernel.testing import FakeTransport, drain
 from kernel.transport.client import Response
@@ -17,9 +18,9 @@ from tests.support.terminal import Terminal
 def operator(kernel: Kernel) -> Client:
     """A client with an operator's key."""
     new_key(kernel, "boss")
-    with kernel.transaction() as session:
-        terms = auth.KeyTerms(frozenset({auth.Scope.OPERATOR}))
-        key = auth.add_key(session, "boss", kernel.clock.now(), terms).api_key
+    with kernel.write_session() as session:
+        terms = keys.KeyTerms(frozenset({identity.Scope.OPERATOR}))
+        key = keys.add_key(session, "boss", kernel.clock.now(), terms).api_key
     return Client(serve(kernel), key.get_secret_value())
 
 
@@ -148,8 +149,8 @@ def test_header_is_refused_when_it_could_forge_a_request(name: str, value: str) 
 
 def test_rules_are_kept_when_others_are_changed(kernel: Kernel) -> None:
     new_key(kernel, "zammad", nets=["10.0.0.0/8"], schedule=[1, 2])
-    with kernel.transaction() as session:
-        found = auth.change(session, "zammad", CallerRules(headers={"X-A": "a"}))
+    with kernel.write_session() as session:
+        found = keys.change(session, "zammad", CallerRules(headers={"X-A": "a"}))
         assert json.loads(found.allow_nets) == ["10.0.0.0/8"]
         assert json.loads(found.schedule or "") == [1, 2]
 
@@ -157,8 +158,8 @@ def test_rules_are_kept_when_others_are_changed(kernel: Kernel) -> None:
 def test_key_stops_when_it_expires(kernel: Kernel) -> None:
     new_key(kernel, "zammad")
     soon = kernel.clock.now()
-    with kernel.transaction() as session:
-        key = auth.add_key(session, "zammad", soon, auth.KeyTerms(expires_at=soon)).api_key
+    with kernel.write_session() as session:
+        key = keys.add_key(session, "zammad", soon, keys.KeyTerms(expires_at=soon)).api_key
     assert Client(serve(kernel), key.get_secret_value()).get("/v1/orders").status_code == 401
 
 
@@ -170,9 +171,9 @@ def test_key_does_what_its_scope_says_when_it_has_one(
     kernel: Kernel, scope: str, read: int, write: int
 ) -> None:
     new_key(kernel, "zammad")
-    with kernel.transaction() as session:
-        terms = auth.KeyTerms(frozenset({scope}))
-        key = auth.add_key(session, "zammad", kernel.clock.now(), terms).api_key
+    with kernel.write_session() as session:
+        terms = keys.KeyTerms(frozenset({scope}))
+        key = keys.add_key(session, "zammad", kernel.clock.now(), terms).api_key
     asks = Client(serve(kernel), key.get_secret_value())
     unknown = "/v1/orders/01a1fbb0-1aff-72dd-a8c6-10c7d75700bc/cancel"
     assert (asks.get("/v1/orders").status_code, asks.post(unknown).status_code) == (read, write)
@@ -187,9 +188,9 @@ def test_operator_sees_every_callers_orders_when_listing(kernel: Kernel) -> None
 def test_old_secret_stops_at_once_when_rotated_without_overlap(terminal: Terminal) -> None:
     terminal.run("callers", "add", "jira")
     new = terminal.json("callers", "rotate-secret", "jira", "--overlap-hours", "0")
-    with terminal.kernel.reading() as session:
-        found = auth.find(session, "jira").id
-        sender = senders_of(session.connection(), [found], terminal.kernel.clock.now())[found]
+    with terminal.kernel.read_session() as session:
+        found = identity.find(session, "jira").id
+        sender = profiles_of(session.connection(), [found], terminal.kernel.clock.now())[found]
     assert sender.secrets == (new["signing_secret"],)
 
 

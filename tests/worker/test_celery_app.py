@@ -13,7 +13,8 @@ from celery.result import AsyncResult
 from kernel.db.states import OrderState, Outcome
 from kernel.handlers import Handlers
 from kernel.runtime.kernel import Kernel
-from kernel.worker.celery_app import LONG_QUEUE, TOGETHER, Broker, make_celery, make_worker
+from kernel.worker.broker import LONG_QUEUE, TOGETHER, Broker, make_celery
+from kernel.worker.celery_app import make_worker
 from tests.support.servers import Redis
 from tests.support.stack import stopped
 from tests.support.waiting import wait_until

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from kernel.db.states import Outcome
-from kernel.db.tables.orders import SelectTag
+from kernel.db.tables.service import SelectTag
 from kernel.handlers import Run
 from kernel.runs.execute import execute
 from kernel.runtime.kernel import Kernel
@@ -100,7 +100,7 @@ def test_dispatcher_vouches_for_tags_when_its_process_runs_handlers(
     kernel: Kernel, works: bool
 ) -> None:
     Dispatcher(kernel, HintList(), works=works).sweep_once()
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         assert (session.scalars(select(SelectTag.tag)).all() != []) == works
 
 

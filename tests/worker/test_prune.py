@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from sqlalchemy import event, func, insert, select
 
-from kernel.db.tables.orders import ATTEMPTS, Attempt, Delivery, Order
+from kernel.db.tables.deliveries import ATTEMPTS, Attempt, Delivery
+from kernel.db.tables.orders import Order
 from kernel.runtime.kernel import Kernel
 from kernel.worker.dispatcher import Dispatcher
 from kernel.worker.maintenance.prune import (
@@ -32,14 +33,14 @@ def old(kernel: Kernel, attempts: int = 1, **delivery: Any) -> str:
     ended = {"state": "delivered", "finished_at": ago, **delivery}
     delivery_id = make_delivery(kernel, order_id, **ended)
     attempt = {"delivery_id": delivery_id, "number": 1, "started_at": ago, "duration_ms": 1}
-    with kernel.transaction() as session:
+    with kernel.write_session() as session:
         session.execute(insert(ATTEMPTS), [attempt | {"phases": "{}"}] * attempts)
     return order_id
 
 
 def rows(kernel: Kernel) -> list[int]:
     """How many orders, deliveries and attempts there are."""
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         counts = [select(func.count()).select_from(one) for one in (Order, Delivery, Attempt)]
         return [session.scalar(one) or 0 for one in counts]
 

@@ -8,12 +8,16 @@ from sqlalchemy import func, select, text, update
 from sqlalchemy.exc import OperationalError
 
 from kernel.db.engine import IDLE_TRANSACTION_SECONDS, LOCK_WAIT_SECONDS
-from kernel.db.tables.orders import Caller, Delivery, Order, Sweep
+from kernel.db.tables.callers import Caller
+from kernel.db.tables.deliveries import Delivery
+from kernel.db.tables.orders import Order
+from kernel.db.tables.service import Sweep
+from kernel.orders.due import due_orders, waiting_longest
 from kernel.runs.execute import execute
 from kernel.runtime.kernel import Kernel
 from kernel.testing import drain
 from kernel.worker.maintenance.prune import prune
-from kernel.worker.maintenance.sweep import due_orders, next_turn, sweep, waiting_longest
+from kernel.worker.maintenance.sweep import next_turn, sweep
 from tests.support.factories import make_delivery, make_order, order
 from tests.support.waiting import wait_until
 
@@ -30,7 +34,7 @@ def running(kernel: Kernel, **values: object) -> str:
 
 def count(kernel: Kernel, model: type) -> int:
     """How many rows there are."""
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         return session.scalar(select(func.count()).select_from(model)) or 0
 
 
@@ -73,7 +77,7 @@ def test_order_is_found_when_its_hint_was_lost(kernel: Kernel) -> None:
 
 
 def test_callers_take_turns_when_one_has_many_orders(kernel: Kernel) -> None:
-    with kernel.transaction() as session:
+    with kernel.write_session() as session:
         session.add(Caller(id=2, name="second", created_at=kernel.clock.now()))
     flood = [make_order(kernel) for _ in range(5)]
     small = make_order(kernel, caller_id=2)
@@ -119,7 +123,7 @@ def test_order_fails_when_no_worker_knew_its_tag_for_an_hour(kernel: Kernel) -> 
 def test_order_waits_when_another_worker_knows_its_tag(kernel: Kernel) -> None:
     order_id = make_order(kernel, select_tag="elsewhere")
     kernel.clock.shift(3700)
-    with kernel.transaction() as session:
+    with kernel.write_session() as session:
         session.execute(
             text("INSERT INTO select_tags (tag, seen_at) VALUES ('elsewhere', :now)"),
             {"now": kernel.clock.now().replace(tzinfo=None)},
@@ -164,7 +168,7 @@ def test_frozen_connection_is_killed_when_its_order_is_rescued(
         thread_id = frozen.connection.dbapi_connection.thread_id()
         running(kernel, connection_id=thread_id)
         sweep(kernel, rescue=True)
-        with kernel.reading() as session:
+        with kernel.read_session() as session:
             query = text("SELECT COUNT(*) FROM information_schema.processlist WHERE id = :id")
             assert session.scalar(query, {"id": thread_id}) == 0
         frozen.invalidate()

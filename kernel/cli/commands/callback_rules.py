@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import click
 
-from kernel.callers import identity as auth
-from kernel.callers.profile import CallerRules
+from kernel.callers import identity, keys
+from kernel.callers.callback_rules import CallerRules
 from kernel.cli.commands.callers import callers, print_once
 from kernel.cli.opening import opened
 from kernel.cli.terminal.output import as_json
@@ -48,8 +48,8 @@ def set_rules(
             schedule=None if schedule is None else [float(s) for s in schedule.split(",") if s],
             headers=values,
         )
-        with opened() as kernel, kernel.transaction() as session:
-            auth.change(session, name, rules)
+        with opened() as kernel, kernel.write_session() as session:
+            keys.change(session, name, rules)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     click.echo(f"{name}: changed; callbacks follow within a second")
@@ -66,16 +66,16 @@ def _ask(header: str) -> str:
     "--scope",
     "scopes",
     multiple=True,
-    type=click.Choice([scope.value for scope in auth.Scope]),
+    type=click.Choice([scope.value for scope in identity.Scope]),
     help="What it may do; orders:write and orders:read unless given.  [repeatable]",
 )
 @click.option("--expires-days", type=click.FloatRange(min=0, min_open=True), metavar="DAYS")
 @as_json
 def add_key(name: str, scopes: Sequence[str], expires_days: float | None, machine: bool) -> None:
     """Give a caller one more API key; print it, this once. Its other keys go on."""
-    with opened() as kernel, kernel.transaction() as session:
+    with opened() as kernel, kernel.write_session() as session:
         now = kernel.clock.now()
         expires = None if expires_days is None else now + timedelta(days=expires_days)
-        terms = auth.KeyTerms(frozenset(scopes) or auth.CALLERS_OWN, expires)
-        made = auth.add_key(session, name, now, terms)
+        terms = keys.KeyTerms(frozenset(scopes) or identity.CALLERS_OWN, expires)
+        made = keys.add_key(session, name, now, terms)
     print_once(made, machine)

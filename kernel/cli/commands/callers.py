@@ -8,12 +8,12 @@ from typing import Any
 import click
 from sqlalchemy import func, select
 
-from kernel.callers import identity as auth
-from kernel.callers.profile import CallerRules
+from kernel.callers import keys
+from kernel.callers.callback_rules import CallerRules
 from kernel.cli.opening import opened
 from kernel.cli.terminal.output import as_json, print_fields, print_json, print_table
-from kernel.db.tables.orders import ApiKey, Caller
-from kernel.formats.order_request import rfc3339
+from kernel.db.tables.callers import ApiKey, Caller
+from kernel.formats.envelope import rfc3339
 
 
 @click.group()
@@ -40,9 +40,9 @@ def callers() -> None:
 @as_json
 def add(name: str, nets: Sequence[str], hosts: Sequence[str], machine: bool) -> None:
     """Add a caller; print its API key and signing secret, this once."""
-    with opened() as kernel, kernel.transaction() as session:
+    with opened() as kernel, kernel.write_session() as session:
         try:
-            made = auth.add(session, name, kernel.clock.now(), CallerRules(nets=nets, hosts=hosts))
+            made = keys.add(session, name, kernel.clock.now(), CallerRules(nets=nets, hosts=hosts))
         except ValueError as error:
             raise click.UsageError(str(error)) from None
     print_once(made, machine)
@@ -52,7 +52,7 @@ def add(name: str, nets: Sequence[str], hosts: Sequence[str], machine: bool) -> 
 @as_json
 def list_callers(machine: bool) -> None:
     """List the callers."""
-    with opened() as kernel, kernel.reading() as session:
+    with opened() as kernel, kernel.read_session() as session:
         keys = (
             select(ApiKey.caller_id, func.count().label("in_force"))
             .where(ApiKey.revoked_at.is_(None))
@@ -88,8 +88,8 @@ def _describe(caller: Caller, keys: int) -> dict[str, Any]:
 @as_json
 def rotate_key(name: str, machine: bool) -> None:
     """Give a caller a new API key; the old ones stop working at once."""
-    with opened() as kernel, kernel.transaction() as session:
-        made = auth.rotate_key(session, name, kernel.clock.now())
+    with opened() as kernel, kernel.write_session() as session:
+        made = keys.rotate_key(session, name, kernel.clock.now())
     print_once(made, machine)
 
 
@@ -98,16 +98,16 @@ def rotate_key(name: str, machine: bool) -> None:
 @click.option(
     "--overlap-hours",
     type=click.FloatRange(min=0),
-    default=auth.OVERLAP.total_seconds() / 3600,
+    default=keys.OVERLAP.total_seconds() / 3600,
     show_default=True,
     help="For how long the old secret signs along.",
 )
 @as_json
 def rotate_secret(name: str, overlap_hours: float, machine: bool) -> None:
     """Give a caller a new signing secret; the old one signs along for a while."""
-    with opened() as kernel, kernel.transaction() as session:
+    with opened() as kernel, kernel.write_session() as session:
         overlap = timedelta(hours=overlap_hours)
-        made = auth.rotate_secret(session, name, kernel.clock.now(), overlap)
+        made = keys.rotate_secret(session, name, kernel.clock.now(), overlap)
     print_once(made, machine)
 
 
@@ -116,15 +116,15 @@ def rotate_secret(name: str, overlap_hours: float, machine: bool) -> None:
 @as_json
 def revoke(name: str, machine: bool) -> None:
     """Revoke a caller's API keys at once; its orders and callbacks go on."""
-    with opened() as kernel, kernel.transaction() as session:
-        count = auth.revoke(session, name, kernel.clock.now())
+    with opened() as kernel, kernel.write_session() as session:
+        count = keys.revoke(session, name, kernel.clock.now())
     if machine:
         print_json({"name": name, "revoked": count})
     else:
         click.echo(f"{name}: {count} {'key' if count == 1 else 'keys'} revoked")
 
 
-def print_once(made: auth.Credentials, machine: bool) -> None:
+def print_once(made: keys.Credentials, machine: bool) -> None:
     """Print credentials after their commit; nothing prints them again."""
     shown = {"name": made.name}
     if made.api_key is not None:

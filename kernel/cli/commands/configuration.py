@@ -15,7 +15,7 @@ from kernel.errors import ConfigurationError, KernelError
 from kernel.handlers import Handlers, load_handlers
 from kernel.runtime import startup
 from kernel.runtime.kernel import Kernel
-from kernel.worker.celery_app import make_celery
+from kernel.worker.broker import make_celery
 
 Check = tuple[str, bool, str]
 

@@ -10,10 +10,11 @@ from kernel.cli.commands.configuration import visible
 from kernel.cli.opening import migrated, migrations, opened, say
 from kernel.cli.terminal.output import as_json, print_json
 from kernel.config.settings import load
+from kernel.orders.due import HINTS, due_orders
 from kernel.runtime.kernel import Kernel
-from kernel.worker.celery_app import Broker
+from kernel.worker.broker import Broker
+from kernel.worker.maintenance.job import Swept
 from kernel.worker.maintenance.prune import BEGINNING, prune
-from kernel.worker.maintenance.sweep import HINTS, Swept, due_orders
 from kernel.worker.maintenance.sweep import sweep as sweep_once
 
 

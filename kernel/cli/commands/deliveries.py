@@ -8,9 +8,9 @@ from sqlalchemy import select
 from kernel.cli.opening import opened
 from kernel.cli.terminal.output import as_json, print_fields, print_json, print_table
 from kernel.db.states import DeliveryState
-from kernel.db.tables.orders import Attempt, Delivery
+from kernel.db.tables.deliveries import Attempt, Delivery
 from kernel.delivery.redeliver import get_delivery, redeliver
-from kernel.formats.order_request import attempt_data, delivery_data
+from kernel.formats.representations import attempt_data, delivery_data
 from kernel.orders.pages import MAX_PAGE
 
 
@@ -31,7 +31,7 @@ def list_(order: str | None, state: str | None, limit: int, machine: bool) -> No
         query = query.where(Delivery.order_id == order)
     if state is not None:
         query = query.where(Delivery.state == state)
-    with opened() as kernel, kernel.reading() as session:
+    with opened() as kernel, kernel.read_session() as session:
         found = [_describe(delivery) for delivery in session.scalars(query)]
     if machine:
         print_json({"deliveries": found})
@@ -58,7 +58,7 @@ def _row(delivery: dict[str, Any]) -> dict[str, Any]:
 @as_json
 def show(delivery_id: str, machine: bool) -> None:
     """Show a delivery, what it carries and every attempt."""
-    with opened() as kernel, kernel.reading() as session:
+    with opened() as kernel, kernel.read_session() as session:
         delivery = get_delivery(session, None, delivery_id)
         data = _describe(delivery) | {"body": delivery.body.decode("utf-8", "replace")}
         query = select(Attempt).where(Attempt.delivery_id == delivery_id).order_by(Attempt.id)

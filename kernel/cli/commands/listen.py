@@ -17,7 +17,7 @@ from kernel.cli.local.listener import Heard, Listener, Manner, Signature
 from kernel.cli.local.receiver import HOST, Postbox
 from kernel.cli.terminal.output import as_json, cell
 from kernel.errors import AddressRefused
-from kernel.formats.order_request import rfc3339
+from kernel.formats.envelope import rfc3339
 from kernel.formats.signing import decode_secret
 from kernel.transport.addresses import CallbackPolicy, check_url
 

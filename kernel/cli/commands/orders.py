@@ -8,17 +8,19 @@ from typing import Any, BinaryIO
 import click
 from sqlalchemy.orm import Session
 
-from kernel.callers import identity as auth
+from kernel.callers import identity
 from kernel.cli.opening import opened, say
 from kernel.cli.terminal.output import as_json, cell, print_fields, print_json, print_table
 from kernel.db.states import FINAL, OrderState, Outcome
-from kernel.db.tables.orders import ANONYMOUS
+from kernel.db.tables.callers import ANONYMOUS
 from kernel.delivery.redeliver import list_deliveries
-from kernel.formats.order_request import delivery_data, encode, order_data, order_summary
+from kernel.formats.envelope import encode
+from kernel.formats.representations import delivery_data, order_data, order_summary
 from kernel.formats.strictjson import parse_json
 from kernel.formats.texts import text
-from kernel.orders.pages import MAX_PAGE, OrderFilter, list_orders
-from kernel.orders.submit import cancel, get_order, submit
+from kernel.orders.cancel import cancel
+from kernel.orders.pages import MAX_PAGE, OrderFilter, get_order, list_orders
+from kernel.orders.submit import submit
 from kernel.runtime.kernel import Kernel
 from kernel.views.http.requests import checked_order
 
@@ -40,8 +42,8 @@ def orders() -> None:
 def list_(caller: str | None, machine: bool, **given: Any) -> None:
     """List orders, the newest first."""
     wanted = OrderFilter(given["state"], given["tag"], None, None, given["before"], given["limit"])
-    with opened() as kernel, kernel.reading() as session:
-        owner = None if caller is None else auth.find(session, caller).id
+    with opened() as kernel, kernel.read_session() as session:
+        owner = None if caller is None else identity.find(session, caller).id
         found = [order_summary(order) for order in list_orders(session, owner, wanted)]
     if machine:
         cursor = found[-1]["order_id"] if len(found) == wanted.limit else None
@@ -72,7 +74,7 @@ def _progress(order: dict[str, Any]) -> str | None:
 @as_json
 def show(order_id: str, machine: bool) -> None:
     """Show an order and its deliveries."""
-    with opened() as kernel, kernel.reading() as session:
+    with opened() as kernel, kernel.read_session() as session:
         data = _described(session, order_id)
     _print_order(data, machine)
 
@@ -118,8 +120,8 @@ def submit_order(
     """
     members = parse_json(_body(file, given["tag"], given["callback_url"], given["arguments"]))
     with opened(handlers=True) as kernel:
-        with kernel.reading() as session:
-            owner = auth.identity_of(session, caller)
+        with kernel.read_session() as session:
+            owner = identity.identity_of(session, caller)
         request = checked_order(kernel, owner, members)
         accepted = submit(kernel, owner, request, idempotency_key)
         say(kernel, lambda broker: broker.hint([accepted.order_id]))
@@ -155,7 +157,7 @@ def _member(argument: str) -> tuple[str, Any]:
 
 
 def _now(kernel: Kernel, order_id: str) -> dict[str, Any]:
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         return _described(session, order_id)
 
 

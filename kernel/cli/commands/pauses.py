@@ -5,22 +5,16 @@ from typing import Any
 
 import click
 
-from kernel.callers import identity as auth
+from kernel.callers import identity
 from kernel.cli.commands.deliveries import deliveries
 from kernel.cli.opening import opened
 from kernel.cli.terminal.output import as_json, print_json, print_table
 from kernel.db.states import DeliveryState
-from kernel.db.tables.orders import Caller, Pause
-from kernel.delivery.redeliver import (
-    BATCH,
-    DeliveryFilter,
-    count,
-    list_pauses,
-    pause,
-    replay,
-    resume,
-)
-from kernel.formats.order_request import rfc3339
+from kernel.db.tables.callers import Caller
+from kernel.db.tables.deliveries import Pause
+from kernel.delivery.pauses import list_pauses, pause, resume
+from kernel.delivery.redeliver import BATCH, DeliveryFilter, count, replay
+from kernel.formats.envelope import rfc3339
 from kernel.runtime.kernel import Kernel
 
 OVER = [DeliveryState.DEAD.value, DeliveryState.DELIVERED.value]
@@ -63,7 +57,7 @@ def replay_deliveries(caller: str | None, dry_run: bool, machine: bool, **filter
     """
     with opened() as kernel:
         wanted = _filter(kernel, caller, **filters)
-        with kernel.reading() as session:
+        with kernel.read_session() as session:
             total = count(session, wanted)
         done = 0 if dry_run else _replay(kernel, wanted, total, quiet=machine)
     if machine:
@@ -82,8 +76,8 @@ def _filter(kernel: Kernel, caller: str | None, status: str | None, **rest: Any)
 def _caller_id(kernel: Kernel, name: str | None) -> int | None:
     if name is None:
         return None
-    with kernel.reading() as session:
-        return auth.find(session, name).id
+    with kernel.read_session() as session:
+        return identity.find(session, name).id
 
 
 def _replay(kernel: Kernel, wanted: DeliveryFilter, total: int, *, quiet: bool) -> int:
@@ -133,7 +127,7 @@ def _say(machine: bool, target: str | None, what: str, number: int) -> None:
 @as_json
 def show_pauses(machine: bool) -> None:
     """List what is paused."""
-    with opened() as kernel, kernel.reading() as session:
+    with opened() as kernel, kernel.read_session() as session:
         names = {one.id: one.name for one in session.query(Caller)}
         found = [_describe(one, names) for one in list_pauses(session)]
     if machine:

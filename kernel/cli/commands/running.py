@@ -14,9 +14,11 @@ from typing import Any
 
 import click
 
-from kernel.callers import identity as auth
-from kernel.callers.identity import KeyTerms, Scope
-from kernel.callers.profile import CallerRules, senders_of
+from kernel.callers import identity, keys
+from kernel.callers.callback_rules import CallerRules
+from kernel.callers.identity import Scope
+from kernel.callers.keys import KeyTerms
+from kernel.callers.profile import profiles_of
 from kernel.cli.local.programs import (
     MARGIN_SECONDS,
     api_program,
@@ -36,7 +38,7 @@ from kernel.handlers import Handlers
 from kernel.runtime import startup
 from kernel.runtime.kernel import Kernel
 from kernel.views.openapi.examples import example
-from kernel.worker.celery_app import Broker
+from kernel.worker.broker import Broker
 from kernel.worker.dispatcher import Dispatcher
 from kernel.worker.priority import step_back
 
@@ -179,13 +181,13 @@ def _start(supervisor: Supervisor, settings: Settings) -> None:
 def _credentials(kernel: Kernel) -> tuple[str, list[str]]:
     """Return a fresh API key, and the signing secrets, of the caller that is ours."""
     now = kernel.clock.now()
-    with kernel.transaction() as session:
+    with kernel.write_session() as session:
         try:
-            made = auth.rotate_key(session, CALLER, now)
+            made = keys.rotate_key(session, CALLER, now)
         except NotFound:
-            made = auth.add(session, CALLER, now, CallerRules(nets=[LOOPBACK]))
-        caller_id = auth.find(session, CALLER).id
-        secrets = list(senders_of(session.connection(), [caller_id], now)[caller_id].secrets)
+            made = keys.add(session, CALLER, now, CallerRules(nets=[LOOPBACK]))
+        caller_id = identity.find(session, CALLER).id
+        secrets = list(profiles_of(session.connection(), [caller_id], now)[caller_id].secrets)
     assert made.api_key is not None  # noqa: S101 - both ways make one
     return made.api_key.get_secret_value(), secrets
 
@@ -193,11 +195,11 @@ def _credentials(kernel: Kernel) -> tuple[str, list[str]]:
 def _operator_key(kernel: Kernel) -> str:
     """Return a fresh API key of an operator."""
     now, terms = kernel.clock.now(), KeyTerms(frozenset({Scope.OPERATOR}))
-    with kernel.transaction() as session:
+    with kernel.write_session() as session:
         try:
-            made = auth.rotate_key(session, OPERATOR, now, terms)
+            made = keys.rotate_key(session, OPERATOR, now, terms)
         except NotFound:
-            made = auth.add(session, OPERATOR, now, terms=terms)
+            made = keys.add(session, OPERATOR, now, terms=terms)
     assert made.api_key is not None  # noqa: S101 - both ways make one
     return made.api_key.get_secret_value()
 

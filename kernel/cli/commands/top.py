@@ -13,10 +13,10 @@ from kernel.cli.commands.watch import COLOURS, INTERRUPTED
 from kernel.cli.opening import opened
 from kernel.cli.terminal.output import as_json, columns, print_json
 from kernel.cli.terminal.screen import Line, Part, Screen, drawn, is_terminal
-from kernel.db.engine import is_passing
+from kernel.db.errors import is_passing
 from kernel.db.states import FINAL, OrderState
 from kernel.db.tables.orders import ORDERS
-from kernel.formats.order_request import rfc3339
+from kernel.formats.envelope import rfc3339
 from kernel.insight.backlog import LIMIT, Backlog
 from kernel.insight.counts import Counts, counts
 from kernel.insight.minutes import MINUTE
@@ -101,7 +101,7 @@ def _running(kernel: Kernel, ids: list[str]) -> dict[str, str]:
     """Say of each order what it is and how far."""
     far = (ORDERS.c.progress_current, ORDERS.c.progress_total)
     known = select(ORDERS.c.id, ORDERS.c.select_tag, *far).where(ORDERS.c.id.in_(ids))
-    with kernel.asking() as connection:
+    with kernel.read() as connection:
         rows = connection.execute(known).all() if ids else []
     return {
         one.id: f"{one.select_tag} {one.progress_current} of {one.progress_total}"

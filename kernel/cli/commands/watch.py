@@ -12,12 +12,13 @@ from kernel.cli.commands.orders import orders
 from kernel.cli.opening import opened
 from kernel.cli.terminal.output import as_json, cell
 from kernel.cli.terminal.screen import Line, Part, Screen, bar, is_terminal
-from kernel.db.engine import is_passing
+from kernel.db.errors import is_passing
 from kernel.db.states import FINAL, DeliveryState, OrderState
-from kernel.db.tables.orders import Attempt, Delivery, Order
+from kernel.db.tables.deliveries import Attempt, Delivery
+from kernel.db.tables.orders import Order
 from kernel.delivery.redeliver import list_attempts, list_deliveries
-from kernel.formats.order_request import attempt_data, delivery_data, order_data
-from kernel.orders.submit import get_order
+from kernel.formats.representations import attempt_data, delivery_data, order_data
+from kernel.orders.pages import get_order
 from kernel.runtime.kernel import Kernel
 from kernel.views.html.wording import Wording
 from kernel.views.order_page import progress
@@ -81,7 +82,7 @@ def watch(order_id: str, machine: bool) -> None:
 
 def look(kernel: Kernel, order_id: str) -> Seen:
     """Read an order and its callbacks. Raises NotFound."""
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         order = get_order(session, None, order_id)
         deliveries = list_deliveries(session, order_id)
         attempts = list_attempts(session, [one.id for one in deliveries])

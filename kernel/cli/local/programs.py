@@ -9,11 +9,12 @@ from pathlib import Path
 
 from sqlalchemy import select
 
+from kernel.cli.local.embedded_broker import broker_program
 from kernel.cli.local.processes import Program
-from kernel.cli.local.supervisor import broker_program, free_port
+from kernel.cli.local.supervisor import free_port
 from kernel.config.settings import PREFIX, Settings
 from kernel.config.shipped import shipped
-from kernel.db.tables.orders import Sweep
+from kernel.db.tables.service import Sweep
 from kernel.runtime.kernel import Kernel
 from kernel.worker.process import LAST_CALL_SECONDS
 
@@ -82,11 +83,11 @@ def reachable(bind: str) -> str:
 
 def has_swept(kernel: Kernel) -> Callable[[], bool]:
     """Return a condition: has a worker swept since now? It is what a worker does at first."""
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         before = session.scalar(select(Sweep.swept_at))
 
     def swept() -> bool:
-        with kernel.reading() as session:
+        with kernel.read_session() as session:
             return session.scalar(select(Sweep.swept_at)) != before
 
     return swept

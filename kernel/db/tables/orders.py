@@ -8,7 +8,6 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     String,
-    Text,
     UniqueConstraint,
     and_,
     bindparam,
@@ -18,61 +17,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from kernel.db.columns import Base, UTCDateTime, long_bytes, long_text, new_id, serial, table, token
+from kernel.db.columns import Base, UTCDateTime, long_text, table, token
+from kernel.db.ids import new_id
 from kernel.db.prepared import Prepared
-from kernel.db.states import Callback, DeliveryState, OrderState, Outcome, OwedDelivery
-from kernel.db.tables.service import Minute, ServiceKey  # noqa: F401 - whoever imports models knows all
-
-ANONYMOUS = "anonymous"
-
-
-class Caller(Base):
-    """A ticketing system. ``anonymous`` is a row too, so that every order has an owner."""
-
-    __tablename__ = "callers"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(token(100), unique=True)
-    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
-    # Callback rules added to the global ones: JSON lists of CIDRs and of host names.
-    allow_nets: Mapped[str] = mapped_column(Text, default="[]")
-    allow_hosts: Mapped[str] = mapped_column(Text, default="[]")
-    # Headers sent with every callback: a JSON object. Their values are secrets.
-    headers: Mapped[str] = mapped_column(Text, default="{}")
-    # The retry schedule in seconds, as a JSON list; null for the setting's.
-    schedule: Mapped[str | None] = mapped_column(Text)
-
-
-class ApiKey(Base):
-    """One key of a caller. Only its SHA-256 is stored: 256 random bits need no slow hash."""
-
-    __tablename__ = "api_keys"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    caller_id: Mapped[int] = mapped_column(ForeignKey("callers.id"), index=True)
-    # The first characters, to tell keys apart in listings and logs.
-    prefix: Mapped[str] = mapped_column(token(16))
-    key_hash: Mapped[str] = mapped_column(token(64), unique=True)
-    # What it may do, as words with a space between: orders:write orders:read operator.
-    scopes: Mapped[str] = mapped_column(token(100))
-    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
-    expires_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
-    revoked_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
-    # To the minute, so that a busy key does not cost a write per request.
-    used_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
-
-
-class SigningSecret(Base):
-    """A secret that signs a caller's callbacks; several are valid while one is rotated out."""
-
-    __tablename__ = "signing_secrets"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    caller_id: Mapped[int] = mapped_column(ForeignKey("callers.id"), index=True)
-    secret: Mapped[str] = mapped_column(token(128))
-    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
-    # Null: in force until rotated. Set: the end of the overlap after a rotation.
-    expires_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+from kernel.db.states import Callback, OrderState, Outcome, OwedDelivery
+from kernel.db.tables.deliveries import DELIVERIES
 
 
 class Order(Base):
@@ -137,7 +86,7 @@ class Order(Base):
 
     @staticmethod
     def finish(
-        session: Session, held: "HeldOrder", outcome: Outcome, callback: Callback, now: datetime
+        session: Session, held: "OrderSnapshot", outcome: Outcome, callback: Callback, now: datetime
     ) -> OwedDelivery | None:
         """Write the outcome and the callback it owes; return the delivery.
 
@@ -162,103 +111,11 @@ class Order(Base):
         return owed
 
 
-class Delivery(Base):
-    """The callback owed for an outcome: frozen URL and bytes. Its id is the webhook-id."""
-
-    __tablename__ = "deliveries"
-
-    id: Mapped[str] = mapped_column(token(36), primary_key=True)
-    order_id: Mapped[str] = mapped_column(ForeignKey("orders.id"), index=True)
-    caller_id: Mapped[int] = mapped_column(ForeignKey("callers.id"))
-    # scheme://host:port, what caps, breakers and pauses go by.
-    origin: Mapped[str] = mapped_column(token(300))
-    url: Mapped[str] = mapped_column(token(2048))
-    body: Mapped[bytes] = mapped_column(long_bytes())
-    # When it became owed, or was last asked for again: the deadline counts from here.
-    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
-
-    state: Mapped[str] = mapped_column(token(16), default=DeliveryState.PENDING)
-    # Pending: due then. A claim moves it past the attempt's deadline: no sender needs a rescue.
-    next_attempt_at: Mapped[datetime] = mapped_column(UTCDateTime)
-    # False until the first attempt was claimed: first attempts go before retries.
-    late: Mapped[bool] = mapped_column(default=False)
-    # Whose attempt is in flight; the fence of the result.
-    claim_token: Mapped[str | None] = mapped_column(token(36))
-    # Attempts begun, over the delivery's whole life; and since it last became owed.
-    attempt: Mapped[int] = mapped_column(default=0)
-    tries: Mapped[int] = mapped_column(default=0)
-    # 4xx answers since it became owed: a receiver under repair gets a few, not all.
-    client_errors: Mapped[int] = mapped_column(default=0)
-    finished_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
-
-    __table_args__ = table(
-        Index(None, "state", "late", "caller_id", "origin", "next_attempt_at"),
-        Index(None, "state", "finished_at"),
-        Index(None, "caller_id", "id"),
-    )
-
-
-class Attempt(Base):
-    """One POST of a delivery, and what came of it."""
-
-    __tablename__ = "attempts"
-
-    id: Mapped[int] = mapped_column(serial(), primary_key=True, autoincrement=True)
-    delivery_id: Mapped[str] = mapped_column(ForeignKey("deliveries.id"), index=True)
-    number: Mapped[int]
-    started_at: Mapped[datetime] = mapped_column(UTCDateTime)
-    duration_ms: Mapped[int]
-    # The HTTP status, when there was one.
-    status: Mapped[int | None]
-    # Why it failed, from the transport's closed set; null when it was delivered.
-    reason: Mapped[str | None] = mapped_column(token(16))
-    # Milliseconds spent in dns, connect, tls, send, wait and read: a JSON object.
-    phases: Mapped[str] = mapped_column(String(255), default="{}")
-    # The first bytes of the answer, for people. Hostile text.
-    excerpt: Mapped[str | None] = mapped_column(String(1000))
-
-    # For the counts of a minute, from the index alone.
-    __table_args__ = table(Index(None, "started_at", "reason"))
-
-
-class Pause(Base):
-    """A person's word that nothing is to be sent to a host, or for a caller, until resumed."""
-
-    __tablename__ = "pauses"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    # One of the two is set. A host is a name, or name:port.
-    host: Mapped[str | None] = mapped_column(token(300), unique=True)
-    caller_id: Mapped[int | None] = mapped_column(ForeignKey("callers.id"), unique=True)
-    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
-
-
-class SelectTag(Base):
-    """When a worker that knows this tag was last seen; a tag nobody knows fails after an hour."""
-
-    __tablename__ = "select_tags"
-
-    tag: Mapped[str] = mapped_column(token(100), primary_key=True)
-    seen_at: Mapped[datetime] = mapped_column(UTCDateTime)
-
-
-class Sweep(Base):
-    """One row: when anybody last swept. A conditional update decides whose turn it is."""
-
-    __tablename__ = "sweeps"
-
-    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    swept_at: Mapped[datetime] = mapped_column(UTCDateTime)
-
-
 # The bare tables: the hot paths speak SQL to them and leave the ORM's bookkeeping out.
 ORDERS: Any = Order.__table__
-DELIVERIES: Any = Delivery.__table__
-ATTEMPTS: Any = Attempt.__table__
-PAUSES: Any = Pause.__table__
 
 
-class HeldOrder(NamedTuple):
+class OrderSnapshot(NamedTuple):
     """An order as one transaction saw it: enough to finish it if nobody was faster."""
 
     id: str
@@ -291,10 +148,4 @@ _FINISH = Prepared(
 _OWED = ("id", "order_id", "caller_id", "origin", "url", "body", "created_at", "next_attempt_at")
 _INSERT_DELIVERY = Prepared(insert(DELIVERIES), (*_OWED, "claim_token", "attempt", "tries", "late"))
 
-HELD = tuple(ORDERS.c[name] for name in HeldOrder._fields)
-
-
-def rowcount(result: Any) -> int:
-    """How many rows a conditional statement matched: the answer to "was I the one?"."""
-    found: int = result.rowcount
-    return found
+SNAPSHOT = tuple(ORDERS.c[name] for name in OrderSnapshot._fields)

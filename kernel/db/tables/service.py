@@ -2,7 +2,10 @@
 
 from datetime import datetime
 
-from sqlalchemy import String, Text
+from sqlalchemy import (
+    String,
+    Text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from kernel.db.columns import Base, UTCDateTime, long_text, token
@@ -72,3 +75,21 @@ class Minute(Base):
     delivered: Mapped[int]
     # How long the orders that ended had taken, a sample: `kernel.insight.minutes.Durations`.
     took: Mapped[str] = mapped_column(Text)
+
+
+class SelectTag(Base):
+    """When a worker that knows this tag was last seen; a tag nobody knows fails after an hour."""
+
+    __tablename__ = "select_tags"
+
+    tag: Mapped[str] = mapped_column(token(100), primary_key=True)
+    seen_at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class Sweep(Base):
+    """One row: when anybody last swept. A conditional update decides whose turn it is."""
+
+    __tablename__ = "sweeps"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    swept_at: Mapped[datetime] = mapped_column(UTCDateTime)

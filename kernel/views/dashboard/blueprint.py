@@ -3,12 +3,12 @@
 from flask import Blueprint, Response
 from werkzeug.exceptions import NotFound
 
+from kernel.runtime.hints import Hints
 from kernel.runtime.kernel import Kernel
 from kernel.views.dashboard import callers, deliveries, order, orders, overview, problems
 from kernel.views.dashboard.entry import entry_pages
 from kernel.views.dashboard.frame import Frame
 from kernel.views.http.sessions import Visitor
-from kernel.worker.publisher import Hints
 
 PREFIX = "/dashboard"
 

@@ -11,10 +11,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import BadRequest
 
-from kernel.callers import identity as auth
-from kernel.callers.identity import Credentials, KeyTerms, Scope
-from kernel.db.tables.orders import ApiKey, Caller, SigningSecret
-from kernel.delivery.redeliver import list_pauses
+from kernel.callers import keys
+from kernel.callers.identity import Scope
+from kernel.callers.keys import Credentials, KeyTerms
+from kernel.db.tables.callers import ApiKey, Caller, SigningSecret
+from kernel.delivery.pauses import list_pauses
 from kernel.errors import Conflict, NotFound
 from kernel.views.dashboard.frame import Frame
 from kernel.views.http.sessions import Visitor
@@ -66,7 +67,7 @@ def caller_pages(frame: Frame) -> None:
 
     @frame.page("/callers")
     def callers(visitor: Visitor) -> Response:
-        with kernel.reading() as session:
+        with kernel.read_session() as session:
             known = known_callers(session, kernel.clock.now())
             session.expunge_all()
         return frame.render("callers.html", known=known, scopes=list(Scope), days=DAYS)
@@ -76,7 +77,7 @@ def caller_pages(frame: Frame) -> None:
 
         def made(visitor: Visitor, **values: Any) -> Response:
             try:
-                with kernel.transaction() as session:
+                with kernel.write_session() as session:
                     found: Credentials = make(session, kernel.clock.now(), **values)
             except ValueError as error:
                 raise Conflict(str(error)) from None
@@ -92,8 +93,8 @@ def caller_pages(frame: Frame) -> None:
 
     @frame.change("/keys/<int:key_id>/revoke")
     def revoke_key(visitor: Visitor, key_id: int) -> Response:
-        with kernel.transaction() as session:
-            auth.revoke_key(session, key_id, kernel.clock.now())
+        with kernel.write_session() as session:
+            keys.revoke_key(session, key_id, kernel.clock.now())
         return frame.back("callers", "done_revoked")
 
 
@@ -135,19 +136,19 @@ def _shown(keys: list[Key]) -> list[Key]:
 
 
 def _add(session: Session, now: datetime) -> Credentials:
-    return auth.add(session, request.form.get("name", "").strip(), now, terms=_terms(now))
+    return keys.add(session, request.form.get("name", "").strip(), now, terms=_terms(now))
 
 
 def _add_key(session: Session, now: datetime, caller_id: int) -> Credentials:
-    return auth.add_key(session, _name(session, caller_id), now, _terms(now))
+    return keys.add_key(session, _name(session, caller_id), now, _terms(now))
 
 
 def _rotate_key(session: Session, now: datetime, key_id: int) -> Credentials:
-    return auth.replace_key(session, key_id, now)
+    return keys.replace_key(session, key_id, now)
 
 
 def _rotate_secret(session: Session, now: datetime, caller_id: int) -> Credentials:
-    return auth.rotate_secret(session, _name(session, caller_id), now)
+    return keys.rotate_secret(session, _name(session, caller_id), now)
 
 
 def _name(session: Session, caller_id: int) -> str:

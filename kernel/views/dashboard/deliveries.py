@@ -7,20 +7,13 @@ from typing import Any
 from flask import Response, request
 from werkzeug.exceptions import BadRequest
 
-from kernel.db.columns import ID, time_of
+from kernel.db.ids import ID, time_of
 from kernel.db.states import OVER, DeliveryState
-from kernel.db.tables.orders import Caller
-from kernel.delivery.redeliver import (
-    DeliveryFilter,
-    Place,
-    pause,
-    redeliver,
-    replay_from,
-    replay_step,
-    resume,
-)
+from kernel.db.tables.callers import Caller
+from kernel.delivery.pauses import pause, resume
+from kernel.delivery.redeliver import DeliveryFilter, Place, redeliver, replay_from, replay_step
 from kernel.errors import NotFound
-from kernel.formats.order_request import rfc3339
+from kernel.formats.envelope import rfc3339
 from kernel.insight.delivery_search import PAGE, Cursor, page, reach
 from kernel.runtime.kernel import Kernel
 from kernel.views.dashboard.frame import Frame
@@ -56,7 +49,7 @@ class Asked:
 
 def read_query(kernel: Kernel) -> Asked:
     """Read the query string."""
-    with kernel.asking() as connection:
+    with kernel.read() as connection:
         callers = caller_ids(connection)
     readers = {
         "state": ("state", DeliveryState),
@@ -85,7 +78,7 @@ def _listing(frame: Frame) -> None:
         asked = read_query(kernel)
         found = None
         if not asked.wrong:
-            with kernel.reading() as session:
+            with kernel.read_session() as session:
                 found = page(session, asked.wanted, _cursor(), PAGE)
         looked_to = None
         if found and found.next and not found.complete:
@@ -185,7 +178,7 @@ def _pausing(frame: Frame) -> None:
 
     @frame.change("/pauses/caller/<int:caller_id>")
     def pause_caller(visitor: Visitor, caller_id: int) -> Response:
-        with kernel.reading() as session:
+        with kernel.read_session() as session:
             if session.get(Caller, caller_id) is None:
                 raise NotFound
         pause(kernel, caller_id=caller_id)

@@ -18,12 +18,12 @@ from typing import Any
 from flask import Blueprint, Response, g, request, url_for
 
 from kernel.errors import Forbidden
+from kernel.runtime.hints import Hints
 from kernel.runtime.kernel import Kernel
 from kernel.views.html.rendering import FORM_BYTES, Html, go_to
 from kernel.views.html.texts import TEXTS
 from kernel.views.http.origin import refuse_other_sites
 from kernel.views.http.sessions import Guard, Visitor
-from kernel.worker.publisher import Hints
 
 View = Callable[..., Response]
 Add = Callable[[View], View]

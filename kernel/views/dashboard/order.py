@@ -11,15 +11,18 @@ from flask import Response, request
 from sqlalchemy.orm import Session, defer
 
 from kernel.callers.identity import identity_of
-from kernel.db.columns import ID
+from kernel.db.ids import ID
 from kernel.db.states import FINAL, OVER, DeliveryState, OrderState, Outcome
-from kernel.db.tables.orders import Attempt, Caller, Delivery, Order
-from kernel.delivery.attempt import USER_AGENT
+from kernel.db.tables.callers import Caller
+from kernel.db.tables.deliveries import Attempt, Delivery
+from kernel.db.tables.orders import Order
+from kernel.delivery.headers import USER_AGENT
 from kernel.delivery.redeliver import list_attempts, list_deliveries, redeliver
 from kernel.errors import InvalidOrder, NotFound
-from kernel.formats.order_request import encode
+from kernel.formats.envelope import encode
 from kernel.formats.texts import text
-from kernel.orders.submit import cancel, get_order
+from kernel.orders.cancel import cancel
+from kernel.orders.pages import get_order
 from kernel.runtime.kernel import Kernel
 from kernel.views.dashboard.frame import Frame
 from kernel.views.html.rendering import beside, is_fragment
@@ -137,7 +140,7 @@ class OrderViews:
 
     def order(self, visitor: Visitor, order_id: str) -> Response:
         """GET an order: all of it, or its live part."""
-        with self._kernel.reading() as session:
+        with self._kernel.read_session() as session:
             page = OrderPage(session, order_id)
             args = "" if is_fragment() else page.order.args
             members = _members(page.order, args) if 0 < len(args) <= SHOWN else None
@@ -153,7 +156,7 @@ class OrderViews:
 
     def order_part(self, visitor: Visitor, order_id: str, part: str) -> Response:
         """GET a long part of an order, as plain text."""
-        with self._kernel.reading() as session:
+        with self._kernel.read_session() as session:
             found = getattr(get_order(session, None, order_id), PARTS[part].key)
         return Response(found or "", mimetype="text/plain")
 
@@ -168,7 +171,7 @@ class OrderViews:
 
     def submit_again(self, visitor: Visitor, order_id: str) -> Response:
         """POST: a new order with the same body, of the same caller."""
-        with self._kernel.reading() as session:
+        with self._kernel.read_session() as session:
             page = OrderPage(session, order_id)
             who = identity_of(session, page.caller.name)
             members = _members(page.order, page.order.args)

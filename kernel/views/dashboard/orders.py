@@ -7,9 +7,9 @@ from datetime import datetime
 from flask import Response, request
 from sqlalchemy import select
 
-from kernel.db.columns import ID, time_of
+from kernel.db.ids import ID, time_of
 from kernel.db.states import OrderState
-from kernel.db.tables.orders import SelectTag
+from kernel.db.tables.service import SelectTag
 from kernel.insight.cached import Fresh
 from kernel.insight.order_search import COUNTED, Cursor, Found, Wanted, count_states, find
 from kernel.views.dashboard import query
@@ -41,14 +41,14 @@ def order_pages(frame: Frame) -> None:
     """Add the list to ``frame``."""
 
     def count() -> Mapping[str, int]:
-        with frame.kernel.asking() as connection:
+        with frame.kernel.read() as connection:
             return count_states(connection)
 
     counts = Fresh(count)
 
     @frame.page("/orders")
     def orders(visitor: Visitor) -> Response:
-        with frame.kernel.asking() as connection:
+        with frame.kernel.read() as connection:
             callers = query.caller_ids(connection)
             asked = read_query(callers)
             found = Found([]) if asked.wrong else find(connection, asked.wanted, asked.cursor)

@@ -6,8 +6,8 @@ from flask import Response, request
 from sqlalchemy import select
 
 from kernel.db.states import OrderState
-from kernel.db.tables.orders import Caller
-from kernel.delivery.redeliver import list_pauses
+from kernel.db.tables.callers import Caller
+from kernel.delivery.pauses import list_pauses
 from kernel.insight import hosts as receivers
 from kernel.insight.backlog import LIMIT
 from kernel.insight.cached import Fresh
@@ -64,7 +64,7 @@ def look(kernel: Kernel) -> Now:
     """Look at everything, by two dozen short queries."""
     at_work = processes(kernel)
     found, more = hosts(kernel, [one for one in at_work if one.alive])
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         paused = {one.caller_id for one in list_pauses(session)} - {None}
         names = session.execute(select(Caller.id, Caller.name).where(Caller.id.in_(paused)))
         callers = {row.id: row.name for row in names} if paused else {}

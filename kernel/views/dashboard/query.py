@@ -8,7 +8,7 @@ from typing import Any
 from flask import request
 from sqlalchemy import Connection, select
 
-from kernel.db.tables.orders import Caller
+from kernel.db.tables.callers import Caller
 
 WORD = re.compile(r"[!-~]{1,300}")
 Readers = Mapping[str, tuple[str, Callable[[str], Any]]]

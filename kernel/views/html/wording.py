@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from kernel.formats.order_request import rfc3339
+from kernel.formats.envelope import rfc3339
 from kernel.formats.texts import Language
 from kernel.views.html.texts import TEXTS
 

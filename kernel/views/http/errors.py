@@ -10,8 +10,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
 from kernel import errors
-from kernel.db.engine import is_passing
-from kernel.formats.order_request import encode, envelope
+from kernel.db.errors import is_passing
+from kernel.formats.envelope import encode, envelope
 from kernel.formats.texts import Language, text
 
 log = logging.getLogger(__name__)

@@ -193,13 +193,13 @@ def orderer(kernel: Kernel) -> Identity:
 def _check(kernel: Kernel, who: Identity) -> None:
     """Raise Unauthenticated when the key behind ``who`` was revoked, or expired, meanwhile."""
     if who.key_id is not None:
-        with kernel.asking() as connection:
+        with kernel.read() as connection:
             identify_key(connection, who.key_id, kernel.clock.now())
 
 
 def _known(kernel: Kernel, key: str) -> Identity:
     now = kernel.clock.now()
-    with kernel.asking() as connection:
+    with kernel.read() as connection:
         who = identify(connection, key, now)
     kernel.key_uses.note(who.key_id, now)
     return who
@@ -207,7 +207,7 @@ def _known(kernel: Kernel, key: str) -> Identity:
 
 def anonymous(kernel: Kernel) -> Identity:
     """Return the caller that needs no credentials."""
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         return identity_of(session)
 
 

@@ -65,7 +65,7 @@ class Guard:
 
         Raises Unauthenticated for a key that is not valid, Forbidden for one that is no operator's.
         """
-        with self._kernel.asking() as connection:
+        with self._kernel.read() as connection:
             who = identify(connection, key, self._kernel.clock.now())
         if Scope.OPERATOR not in who.scopes:
             raise Forbidden("this key is not an operator's", scope=Scope.OPERATOR)
@@ -95,7 +95,7 @@ class Guard:
         now = self._kernel.clock.now()
         if now.timestamp() > began + LIFETIME.total_seconds():
             raise Unauthenticated
-        with self._kernel.asking() as connection:
+        with self._kernel.read() as connection:
             who = identify_key(connection, key_id, now)
         self._kernel.key_uses.note(who.key_id, now)
         if Scope.OPERATOR not in who.scopes:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, NotRequired
 from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
-from kernel.db.columns import ID
+from kernel.db.ids import ID
 from kernel.db.states import DeliveryState, OrderState
 
 Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]

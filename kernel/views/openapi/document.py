@@ -11,7 +11,8 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.json_schema import models_json_schema
 
-from kernel.formats.order_request import MAX_WORD, encode
+from kernel.formats.envelope import encode
+from kernel.formats.order_request import MAX_WORD
 from kernel.handlers import Handler
 from kernel.views.api import ListQuery
 from kernel.views.openapi.answers import ANSWERS

@@ -13,7 +13,9 @@ from sqlalchemy import bindparam, delete, distinct, func, select
 from sqlalchemy.orm import Session
 
 from kernel.db.states import OVER, DeliveryState
-from kernel.db.tables.orders import ATTEMPTS, DELIVERIES, ORDERS, rowcount
+from kernel.db.tables.deliveries import ATTEMPTS, DELIVERIES
+from kernel.db.tables.orders import ORDERS
+from kernel.db.transactions import rowcount
 from kernel.runtime.kernel import Kernel
 
 # What one transaction deletes at the most: orders, and rows in all.
@@ -45,7 +47,7 @@ def prune(kernel: Kernel, after: datetime = BEGINNING) -> Pruned:
     with what this returns.
     """
     before = kernel.clock.now() - timedelta(days=kernel.settings.retention_days)
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         window = session.execute(
             select(ORDERS.c.id, ORDERS.c.finished_at)
             .where(ORDERS.c.finished_at > after, ORDERS.c.finished_at < before)
@@ -94,7 +96,7 @@ def _that_fit(session: Session, ids: Sequence[str]) -> list[str]:
 
 def _thin_out(kernel: Kernel, order_id: str) -> int:
     """Delete attempts of an order that has too many for one transaction; return how many."""
-    with kernel.transaction() as session:
+    with kernel.write_session() as session:
         deliveries = select(DELIVERIES.c.id).where(DELIVERIES.c.order_id == order_id)
         ids = session.scalars(
             select(ATTEMPTS.c.id)
@@ -106,7 +108,7 @@ def _thin_out(kernel: Kernel, order_id: str) -> int:
 
 def _delete_orders(kernel: Kernel, ids: Sequence[str]) -> int:
     """Delete orders with all that hangs on them; one whose callback is owed again stays."""
-    with kernel.statements() as connection:
+    with kernel.write() as connection:
         # Locked: from here on nobody asks for one of them again, or writes an attempt.
         found = connection.execute(_LOCK, {"orders": ids}).all()
         kept = {row.order_id for row in found if row.state not in OVER}

@@ -10,9 +10,9 @@ from sqlalchemy import select, update
 
 from kernel.callers.identity import Scope
 from kernel.callers.key_usage import KeyUses
-from kernel.callers.profile import senders_of
-from kernel.db.tables.orders import ApiKey, Caller, SigningSecret
-from kernel.delivery.redeliver import pause
+from kernel.callers.profile import profiles_of
+from kernel.db.tables.callers import ApiKey, Caller, SigningSecret
+from kernel.delivery.pauses import pause
 from kernel.insight import process_metrics as metering
 from kernel.runtime.kernel import Kernel
 from tests.support.clients import Client, client, new_key, serve
@@ -26,7 +26,7 @@ NEW_SECRET = re.compile(r'<code id="new-secret">(whsec_[\w+/=]+)</code>')
 
 def key_of(kernel: Kernel, name: str) -> ApiKey:
     """The newest key of a caller."""
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         found = session.scalars(
             select(ApiKey).join(Caller).where(Caller.name == name).order_by(ApiKey.id.desc())
         ).first()
@@ -43,7 +43,7 @@ def is_let_in(kernel: Kernel, key: str) -> bool:
 def test_callers_are_shown_with_their_keys_and_rules_but_no_secret(kernel: Kernel) -> None:
     rules = {"nets": ["10.0.0.0/8"], "hosts": ["in.example"], "headers": {"X-Token": "s3cr3t"}}
     key = new_key(kernel, "zammad", **rules)
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         secrets = session.scalars(select(SigningSecret.secret)).all()
     page = operator(kernel).get(PATH)
     said = words(page)
@@ -90,7 +90,7 @@ def test_caller_is_not_added_when_the_form_makes_no_sense(
     answer = operator(kernel).post(PATH, **{"scope": "orders:read", "days": "0", **form})
     assert answer.status_code == status
     assert "<b>" not in answer.text
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         assert set(session.scalars(select(Caller.name))) == {"anonymous", "ops"}
 
 
@@ -141,8 +141,10 @@ def test_old_secret_signs_along_when_the_signing_secret_is_rotated(kernel: Kerne
     page = visitor.post(f"{PATH}/{caller_id}/secret")
     secret = NEW_SECRET.search(page.text)
     assert secret is not None
-    with kernel.reading() as session:
-        found = senders_of(session.connection(), {caller_id}, kernel.clock.now())[caller_id].secrets
+    with kernel.read_session() as session:
+        found = profiles_of(session.connection(), {caller_id}, kernel.clock.now())[
+            caller_id
+        ].secrets
     assert (len(found), found[0]) == (2, secret[1])
     said = words(visitor.get(PATH))
     assert re.search(r"in force since \S+ \S+ UTC; in force since \S+ \S+ UTC until", said)
@@ -203,7 +205,7 @@ def test_use_of_a_key_is_written_once_a_minute_when_it_is_busy(kernel: Kernel) -
     key_id, now, uses = key_of(kernel, "zammad").id, kernel.clock.now(), KeyUses()
 
     def write() -> None:
-        with kernel.statements() as connection:
+        with kernel.write() as connection:
             uses.write(connection)
 
     uses.note(key_id, now)
@@ -221,10 +223,10 @@ def test_use_of_a_key_is_written_once_a_minute_when_it_is_busy(kernel: Kernel) -
 def test_use_of_a_key_stays_when_another_process_wrote_it_just_now(kernel: Kernel) -> None:
     new_key(kernel, "zammad")
     key_id, now = key_of(kernel, "zammad").id, kernel.clock.now()
-    with kernel.transaction() as session:
+    with kernel.write_session() as session:
         session.execute(update(ApiKey).values(used_at=now))
     uses = KeyUses()
     uses.note(key_id, now + timedelta(seconds=30))
-    with kernel.statements() as connection:
+    with kernel.write() as connection:
         uses.write(connection)
     assert key_of(kernel, "zammad").used_at == now

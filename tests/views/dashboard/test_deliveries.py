@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from kernel.db.columns import new_id
+from kernel.db.ids import new_id
 from kernel.runtime.kernel import Kernel
 from kernel.views.dashboard import deliveries as page_of_deliveries
 from tests.support.factories import delivery, make_delivery, make_order

@@ -6,8 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from kernel.callers import identity as auth
-from kernel.callers.identity import KeyTerms, Scope
+from kernel.callers import keys
+from kernel.callers.identity import Scope
+from kernel.callers.keys import KeyTerms
 from kernel.runtime.kernel import Kernel
 from kernel.views.http.sessions import COOKIE, LIFETIME
 from tests.support.clients import new_key, serve
@@ -114,16 +115,16 @@ def test_operator_gets_in_when_the_proxy_in_front_has_tls(kernel: Kernel) -> Non
 def test_session_ends_at_once_when_the_key_is_revoked(kernel: Kernel) -> None:
     visitor = operator(kernel)
     assert visitor.get("/dashboard/orders").status_code == 200
-    with kernel.transaction() as session:
-        auth.revoke(session, "ops", kernel.clock.now())
+    with kernel.write_session() as session:
+        keys.revoke(session, "ops", kernel.clock.now())
     assert visitor.get("/dashboard/orders").status_code == 401
 
 
 def test_session_ends_at_once_when_the_key_expires(kernel: Kernel) -> None:
     until = kernel.clock.now() + timedelta(minutes=5)
     terms = KeyTerms(frozenset({Scope.OPERATOR}), until)
-    with kernel.transaction() as session:
-        key = auth.add(session, "ops", kernel.clock.now(), terms=terms).api_key
+    with kernel.write_session() as session:
+        key = keys.add(session, "ops", kernel.clock.now(), terms=terms).api_key
     visitor = stranger(kernel)
     visitor.sign_in(key.get_secret_value())
     assert visitor.get("/dashboard/orders").status_code == 200

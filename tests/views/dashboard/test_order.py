@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select
 
-from kernel.callers import identity as auth
-from kernel.callers.profile import CallerRules
+from kernel.callers import identity, keys
+from kernel.callers.callback_rules import CallerRules
 from kernel.db.states import OrderState
-from kernel.db.tables.orders import ATTEMPTS, ORDERS
+from kernel.db.tables.deliveries import ATTEMPTS
+from kernel.db.tables.orders import ORDERS
 from kernel.runtime.kernel import Kernel
 from tests.support.clients import FakeHints
 from tests.support.factories import delivery, make_delivery, make_order, order
@@ -44,7 +45,7 @@ def make_attempt(kernel: Kernel, delivery_id: str, **values: Any) -> None:
         "phases": '{"dns":1.5,"wait":31.0}',
         "excerpt": "busy",
     }
-    with kernel.transaction() as session:
+    with kernel.write_session() as session:
         session.execute(insert(ATTEMPTS).values(row | values))
 
 
@@ -70,9 +71,9 @@ def test_page_shows_what_happened_when_an_order_has_failed(
 
 def test_page_shows_no_secret_when_the_caller_has_headers(kernel: Kernel, visitor: Visitor) -> None:
     rules = CallerRules(headers={"X-Token": "hush-hush"})
-    with kernel.transaction() as session:
-        made = auth.add(session, "jira", kernel.clock.now(), rules)
-        caller_id = auth.find(session, "jira").id
+    with kernel.write_session() as session:
+        made = keys.add(session, "jira", kernel.clock.now(), rules)
+        caller_id = identity.find(session, "jira").id
     now = kernel.clock.now()
     order_id = make_order(kernel, caller_id=caller_id, state="success", finished_at=now)
     make_attempt(kernel, make_delivery(kernel, order_id, caller_id=caller_id))
@@ -199,9 +200,9 @@ def test_page_says_409_when_the_order_has_ended_meanwhile(kernel: Kernel, visito
 def test_new_order_of_the_same_caller_is_hinted_after_its_commit_when_submitted_again(
     kernel: Kernel, visitor: Visitor, hints: FakeHints
 ) -> None:
-    with kernel.transaction() as session:
-        auth.add(session, "jira", kernel.clock.now(), CallerRules(hosts=["receiver.example"]))
-        caller_id = auth.find(session, "jira").id
+    with kernel.write_session() as session:
+        keys.add(session, "jira", kernel.clock.now(), CallerRules(hosts=["receiver.example"]))
+        caller_id = identity.find(session, "jira").id
     args = '{"projname":"桥"}'
     first = make_order(
         kernel, caller_id=caller_id, state="failed", args=args, idempotency_key="once"
@@ -210,7 +211,7 @@ def test_new_order_of_the_same_caller_is_hinted_after_its_commit_when_submitted_
     assert answer.status_code == 303
     (second,) = hints.hinted
     assert answer.location.startswith(f"/dashboard/orders/{second}?")
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         row = session.execute(select(ORDERS).where(ORDERS.c.id == second)).one()
     assert (row.caller_id, row.state, row.idempotency_key) == (caller_id, "pending", None)
     assert json.loads(row.args) == json.loads(args)

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from kernel.callers import identity as auth
+from kernel.callers import identity, keys
 from kernel.runtime.kernel import Kernel
 from tests.support.factories import make_order
 from tests.support.visitors import Visitor, operator, words
@@ -31,9 +31,9 @@ def test_list_says_that_it_is_empty_when_it_is(visitor: Visitor) -> None:
 def test_list_shows_every_callers_orders_when_an_operator_looks(
     kernel: Kernel, visitor: Visitor
 ) -> None:
-    with kernel.transaction() as session:
-        auth.add(session, "jira", kernel.clock.now())
-        other = auth.find(session, "jira").id
+    with kernel.write_session() as session:
+        keys.add(session, "jira", kernel.clock.now())
+        other = identity.find(session, "jira").id
     mine, theirs = make_order(kernel), make_order(kernel, caller_id=other, state="failed")
     assert set(listed(visitor)) == {mine, theirs}
     assert listed(visitor, "?state=failed") == [theirs]

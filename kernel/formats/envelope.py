@@ -1,0 +1,77 @@
+"""The envelope of every answer and callback, and how its parts are encoded."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from kernel.db.states import OrderState, Outcome
+from kernel.db.tables.orders import OrderSnapshot
+
+STATUS = {
+    OrderState.PENDING: 2,
+    OrderState.RUNNING: 2,
+    OrderState.SUCCESS: 0,
+    OrderState.WARNING: 1,
+    OrderState.FAILED: -1,
+    OrderState.CANCELLED: -1,
+}
+
+
+MAX_RESULT_BYTES = 262_144
+MAX_MESSAGE = 1000
+
+
+def encode(value: Any) -> bytes:
+    """Encode as compact UTF-8 JSON (RFC 8259). Raises ValueError for NaN and lone surrogates."""
+    return json.dumps(
+        value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), check_circular=True
+    ).encode()
+
+
+def encode_result(result: Any) -> str:
+    """Encode what a handler returned, as JSON text of at most 256 KiB.
+
+    Raises ValueError (or TypeError) that tells the handler's author what is wrong with it.
+    """
+    if not isinstance(result, dict):
+        raise TypeError(f"a handler returns a dict or Partial, not {type(result).__name__}")
+    encoded = encode(result)
+    if len(encoded) > MAX_RESULT_BYTES:
+        raise ValueError(f"a result is at most {MAX_RESULT_BYTES} bytes, this has {len(encoded)}")
+    return encoded.decode()
+
+
+def cut(message: str) -> str:
+    """Cut a message to what its column holds, and make it encodable."""
+    return message.encode("utf-8", "replace").decode()[:MAX_MESSAGE]
+
+
+def rfc3339(moment: datetime | None) -> str | None:
+    """Write a time as RFC 3339 in UTC with microseconds."""
+    if moment is None:
+        return None
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def envelope(status: int, msg: str, data: Any) -> dict[str, Any]:
+    """The shape of every answer and callback."""
+    return {"status": status, "msg": msg, "data": data}
+
+
+def callback_body(order: OrderSnapshot, outcome: Outcome, now: datetime) -> bytes:
+    """Encode the callback for an outcome: the bytes that every attempt will carry."""
+    data = {
+        "order_id": order.id,
+        "select_tag": order.select_tag,
+        "state": outcome.state,
+        **_conclusion(outcome.result, outcome.error_code, outcome.message),
+        "created_at": rfc3339(order.created_at),
+        "finished_at": rfc3339(now),
+    }
+    return encode(envelope(STATUS[outcome.state], outcome.message, data))
+
+
+def _conclusion(result: str | None, error_code: str | None, message: str | None) -> dict[str, Any]:
+    if error_code is not None:
+        return {"error": {"code": error_code, "message": message}}
+    return {"result": json.loads(result or "{}")}

@@ -1,0 +1,22 @@
+"""Where hints go: the seam between the stages and a broker."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from kernel.db.states import Outcome
+
+
+class Hints(Protocol):
+    """Where hints go; see `kernel.worker.broker.Broker`."""
+
+    def hint(self, order_ids: Sequence[str]) -> None:
+        """Hint that these orders are due. Never waits."""
+        ...
+
+    def backlog(self) -> int | None:
+        """Return how many hints wait in the broker, or None when it cannot be asked."""
+        ...
+
+    def finished(self, order_id: str, outcome: Outcome) -> None:
+        """Show how an order ended, to whoever follows results in the broker."""
+        ...

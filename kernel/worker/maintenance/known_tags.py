@@ -1,0 +1,77 @@
+"""Which tags workers know; orders of tags that no worker knows fail."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from kernel.db.ids import first_id
+from kernel.db.states import OrderState
+from kernel.db.tables.orders import ORDERS, SNAPSHOT, OrderSnapshot
+from kernel.db.tables.service import SelectTag
+from kernel.db.transactions import rowcount
+from kernel.runtime.kernel import Kernel
+from kernel.worker.maintenance.job import Swept, failure
+from kernel.worker.maintenance.rescue import RESCUES
+
+UNKNOWN_AFTER = timedelta(hours=1)
+
+
+def note_tags(kernel: Kernel) -> None:
+    """Note that a worker knows the tags of this process; only one that runs handlers does."""
+    now = kernel.clock.now()
+    with kernel.read_session() as session:
+        seen = dict(session.execute(select(SelectTag.tag, SelectTag.seen_at)).all())
+    stale = [
+        tag for tag in kernel.handlers if tag not in seen or seen[tag] < now - UNKNOWN_AFTER / 6
+    ]
+    for tag in stale:
+        try:
+            with kernel.write_session() as session:
+                statement = update(SelectTag).where(SelectTag.tag == tag).values(seen_at=now)
+                if rowcount(session.execute(statement)) == 0:
+                    session.execute(insert(SelectTag).values(tag=tag, seen_at=now))
+        except IntegrityError:  # another dispatcher noted it first
+            continue
+
+
+def fail_unknown(kernel: Kernel, swept: Swept) -> None:
+    """Fail orders whose tag no worker has known for an hour; until then a rollout may be on."""
+    limit = kernel.clock.now() - UNKNOWN_AFTER
+    with kernel.read_session() as session:
+        unknown = _unknown_tags(session, kernel.handlers, limit)
+        rows = (
+            session.execute(
+                select(*SNAPSHOT)
+                .where(
+                    ORDERS.c.state == OrderState.PENDING,
+                    ORDERS.c.select_tag.in_(unknown),
+                    ORDERS.c.id < first_id(limit),
+                    ORDERS.c.run_after < limit,
+                )
+                .limit(RESCUES)
+            ).all()
+            if unknown
+            else []
+        )
+    for held in [OrderSnapshot(*row) for row in rows]:
+        with kernel.write_session() as session:
+            outcome = failure(kernel, "unknown_select_tag")
+            if kernel.finish(session, held, outcome):
+                swept.failed[held.id] = outcome
+
+
+def _unknown_tags(session: Session, known: Iterable[str], since: datetime) -> list[str]:
+    """Return the tags of waiting orders that no worker has known ``since`` then.
+
+    By the kinds there are, not by the orders: the index is jumped through from tag to tag.
+    """
+    waiting = session.scalars(
+        select(ORDERS.c.select_tag)
+        .where(ORDERS.c.state == OrderState.PENDING)
+        .group_by(ORDERS.c.state, ORDERS.c.select_tag)
+    )
+    seen = session.scalars(select(SelectTag.tag).where(SelectTag.seen_at >= since))
+    return sorted(set(waiting) - set(known) - set(seen))
