@@ -26,6 +26,7 @@ from kernel.insight.backlog import backlog
 from kernel.orders.backpressure import Pressure
 from kernel.orders.due import HINTS, due_orders
 from kernel.orders.submit import submit
+from kernel.orders.transitions import end_order
 from kernel.runs.claim import Batch
 from kernel.runs.execute import execute
 from kernel.runtime.kernel import Kernel
@@ -82,7 +83,7 @@ class Stages:
 
         def finish() -> None:
             with self.kernel.write_session() as session:
-                assert self.kernel.finish(session, OrderSnapshot(*row), SUCCESS)
+                assert end_order(self.kernel, session, OrderSnapshot(*row), SUCCESS)
 
         return timed(finish)
 

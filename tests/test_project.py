@@ -141,6 +141,7 @@ def test_every_refusal_has_a_code_and_an_http_status() -> None:
 def test_every_code_on_the_wire_has_a_text_in_both_languages() -> None:
     codes = {one.code for one in STATUS} | set(HTTP_CODES.values())
     codes |= {"bad_request", "internal_error", "worker_lost", "unknown_select_tag", "cancelled"}
+    codes |= {"timed_out", "keeps_breaking"}
     assert codes <= set(TEXTS)
     assert all(set(texts) == {"en", "zh"} and all(texts.values()) for texts in TEXTS.values())
 
@@ -193,6 +194,25 @@ def test_every_module_class_and_public_function_says_what_it_is() -> None:
 def test_transactions_are_committed_in_few_places() -> None:
     found = {name_of(path) for path in SOURCES if re.search(r"\.commit\(", path.read_text())}
     assert found == COMMITS
+
+
+def states_written(tree: ast.AST) -> list[int]:
+    """The lines on which an UPDATE of orders sets their state."""
+    return [
+        call.lineno
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and call.func.attr == "values"
+        and re.search(r"update\((ORDERS|Order)\)", ast.unparse(call.func))
+        and re.search(r"\bstate=|'state'|new_\{name\}", ast.unparse(call))
+    ]
+
+
+def test_states_of_orders_are_written_in_one_module() -> None:
+    assert states_written(ast.parse("update(ORDERS).where(x).values(state=1)")) == [1]
+    found = {name_of(path) for path, tree in TREES.items() if states_written(tree)}
+    assert found == {"kernel/orders/transitions.py"}
 
 
 def test_one_module_group_owns_outbound_connections() -> None:

@@ -52,7 +52,7 @@ def attempt(kernel: Kernel, due: DueDelivery) -> FinishedAttempt:
 
 def _attempt(kernel: Kernel, due: DueDelivery, traceparent: str | None) -> FinishedAttempt:
     started_at, started = kernel.clock.now(), time.monotonic()
-    policy = kernel.callback_policy.merge(due.sender.grants)
+    policy = kernel.callback_policy.merge(due.profile.grants)
     status, reason, excerpt, retry_after = None, None, None, None
     try:
         response = kernel.transport.post(
@@ -76,7 +76,7 @@ def _attempt(kernel: Kernel, due: DueDelivery, traceparent: str | None) -> Finis
         now=kernel.clock.now(),
         created_at=due.created_at,
     )
-    decision = verdict(due.sender.retry_policy(kernel.retry_policy), answer)
+    decision = verdict(due.profile.retry_policy(kernel.retry_policy), answer)
     return FinishedAttempt(due, started_at, duration_ms, status, reason, excerpt, phases, decision)
 
 

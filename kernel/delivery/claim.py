@@ -11,7 +11,7 @@ from sqlalchemy import CompoundSelect, func, select, union_all, update
 from kernel.callers.profile import CallbackProfile, profiles_of
 from kernel.db.ids import new_id
 from kernel.db.states import DeliveryState
-from kernel.db.tables.deliveries import DELIVERIES
+from kernel.db.tables.deliveries import DELIVERIES, OutboxRow
 from kernel.db.tables.orders import ORDERS
 from kernel.delivery.lanes import Lane
 from kernel.delivery.pauses import Pauses, paused
@@ -26,24 +26,12 @@ def claim_end(kernel: Kernel, now: datetime) -> datetime:
     return now + timedelta(seconds=kernel.settings.callback_timeout + LEASE_MARGIN_SECONDS)
 
 
-@dataclass(frozen=True, slots=True)
-class DueDelivery:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueDelivery(OutboxRow):
     """A claimed delivery: one attempt is ours to make, with everything it needs."""
 
-    id: str
-    order_id: str
-    caller_id: int
-    origin: str
-    url: str
-    body: bytes
-    created_at: datetime
-    attempt: int
-    tries: int
-    client_errors: int
-    request_id: str | None
-    traceparent: str | None
     token: str
-    sender: CallbackProfile
+    profile: CallbackProfile
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +86,7 @@ def claim_due(kernel: Kernel, shares: Mapping[Lane, int], ahead: int = 1) -> Cla
     with kernel.read() as connection:
         for delivery_id, *where in connection.execute(_first_due(shares, ahead, now)):
             due[Lane(*where)].append(delivery_id)
-        senders = profiles_of(connection, {lane.caller_id for lane in shares}, now)
+        profiles = profiles_of(connection, {lane.caller_id for lane in shares}, now)
     if not due:
         return ClaimedDeliveries()
     last = {lane: found[-shares[lane] :] for lane, found in due.items()}
@@ -126,7 +114,9 @@ def claim_due(kernel: Kernel, shares: Mapping[Lane, int], ahead: int = 1) -> Cla
             .join(ORDERS, ORDERS.c.id == DELIVERIES.c.order_id)
             .where(DELIVERIES.c.id.in_(ids), DELIVERIES.c.claim_token == token)
         ).all()
-    ours = [DueDelivery(**row._mapping, token=token, sender=senders[row.caller_id]) for row in rows]
+    ours = [
+        DueDelivery(**row._mapping, token=token, profile=profiles[row.caller_id]) for row in rows
+    ]
     return ClaimedDeliveries(
         ours, Counter(lane.origin for lane, found in last.items() for _ in found)
     )

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -18,14 +19,15 @@ from sqlalchemy.exc import DBAPIError
 
 from kernel.callers.profile import CallbackProfile, profiles_of
 from kernel.db.ids import new_id
-from kernel.db.states import Claim, OwedDelivery
+from kernel.db.states import Claim
+from kernel.db.tables.deliveries import OutboxRow
 from kernel.db.tables.orders import OrderSnapshot
 from kernel.delivery.breakers import Breakers, Origins
 from kernel.delivery.claim import ClaimedDeliveries, DueDelivery, claim_end
 from kernel.delivery.lanes import Lane, share
 from kernel.delivery.pauses import Pauses, paused
-from kernel.formats.tracecontext import Trace
 from kernel.runtime.kernel import Kernel
+from kernel.transport.addresses import origin_of
 
 # What a person changes (a pause, a header, a secret) is in force within this time.
 KNOWN_SECONDS = 1.0
@@ -40,7 +42,7 @@ class _Known:
 
     until: float
     pauses: Pauses
-    senders: dict[int, CallbackProfile] = field(default_factory=dict)
+    profiles: dict[int, CallbackProfile] = field(default_factory=dict)
 
 
 class Desk:
@@ -146,62 +148,44 @@ class Desk:
             self.origins.end(origin, reason, time.monotonic())
             return bool(self._waiting)
 
-    def reservation(self) -> "Reservation":
-        """Return a place for callbacks of runs, one after another."""
-        return Reservation(self)
+    def first_attempts(self) -> "FirstAttempts":
+        """Return what one thread of runs needs to send callbacks itself, one after another."""
+        return FirstAttempts(self)
 
-    def sender(self, held: OrderSnapshot, origin: str) -> CallbackProfile | None:
-        """Return on whose behalf to send; None when that is paused, or cannot be known now."""
-        try:
-            known = self._learn(held.caller_id)
-        except DBAPIError:
-            return None
-        if known.pauses.hold(held.caller_id, origin):
-            return None
-        return known.senders[held.caller_id]
+    def learn(self, caller_id: int) -> None:
+        """Read the pauses and the caller's profile, if what is known will soon be too old.
 
-    def _learn(self, caller_id: int) -> "_Known":
+        Called before a run's transaction begins, so that its end asks no second connection. What
+        cannot be read now stays unknown, and the callback is left to a claim.
+        """
+        known, now = self._known, time.monotonic()
+        with suppress(DBAPIError):
+            if now >= known.until - KNOWN_SECONDS / 2:
+                with self.kernel.read() as connection:
+                    known = _Known(now + KNOWN_SECONDS, paused(connection))
+                self._known = known
+            if caller_id not in known.profiles:
+                with self.kernel.read() as connection:
+                    known.profiles |= profiles_of(connection, {caller_id}, self.kernel.clock.now())
+
+    def profile(self, caller_id: int, origin: str) -> CallbackProfile | None:
+        """Return on whose behalf to send; None when that is paused, or not known well enough."""
         known = self._known
-        if time.monotonic() >= known.until:
-            with self.kernel.read() as connection:
-                known = _Known(time.monotonic() + KNOWN_SECONDS, paused(connection))
-            self._known = known
-        if caller_id not in known.senders:
-            with self.kernel.read() as connection:
-                known.senders |= profiles_of(connection, {caller_id}, self.kernel.clock.now())
-        return known
+        if time.monotonic() >= known.until or known.pauses.hold(caller_id, origin):
+            return None
+        return known.profiles.get(caller_id)
 
 
-def _first_attempt(
-    owed: OwedDelivery, claim: Claim, trace: Trace, sender: CallbackProfile
-) -> DueDelivery:
-    return DueDelivery(
-        id=owed.id,
-        order_id=owed.order_id,
-        caller_id=owed.caller_id,
-        origin=owed.origin,
-        url=owed.url,
-        body=owed.body,
-        created_at=owed.created_at,
-        attempt=1,
-        tries=1,
-        client_errors=0,
-        request_id=trace.request_id,
-        traceparent=trace.traceparent,
-        token=claim.token,
-        sender=sender,
-    )
+class FirstAttempts:
+    """At most one sender thread, kept free until a run's callback is committed, or is not.
 
-
-class Reservation:
-    """At most one sender thread, kept free until the callback is committed, or is not.
-
-    For one run after another.
+    For the runs of one thread, one after another. Without a desk every callback is left to a
+    claim by a dispatcher.
     """
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk | None = None) -> None:
         self._desk = desk
-        self._sender: CallbackProfile | None = None
+        self._profile: CallbackProfile | None = None
         self._origin: str | None = None
 
     def __enter__(self) -> Self:
@@ -212,25 +196,34 @@ class Reservation:
     ) -> None:
         self.release()
 
-    def take(self, held: OrderSnapshot, origin: str) -> Claim | None:
+    def prepare(self, caller_id: int) -> None:
+        """Learn what a callback of this caller needs; call it before the run's transaction."""
+        if self._desk is not None:
+            self._desk.learn(caller_id)
+
+    def claim_first_attempt(self, order: OrderSnapshot) -> Claim | None:
         """Keep a sender for this order's callback; None when it has to wait for its turn."""
         self.release()
-        self._sender = self._desk.sender(held, origin)
-        if self._sender is None or not self._desk.take(origin):
+        if self._desk is None:
+            return None
+        origin = origin_of(order.callback_url)
+        self._profile = self._desk.profile(order.caller_id, origin)
+        if self._profile is None or not self._desk.take(origin):
             return None
         self._origin = origin
         return self._desk.claim()
 
-    def send(self, owed: OwedDelivery, trace: Trace) -> bool:
+    def send(self, owed: OutboxRow) -> bool:
         """Send the callback if it was committed as claimed; False when it has to be claimed."""
-        if self._sender is None or owed.claim is None:
+        if self._desk is None or self._profile is None or owed.token is None:
             return False
         self._origin = None
-        self._desk.send(_first_attempt(owed, owed.claim, trace, self._sender))
+        given = {name: getattr(owed, name) for name in OutboxRow.__slots__}
+        self._desk.send(DueDelivery(**given, profile=self._profile))
         return True
 
     def release(self) -> None:
-        """Take it back: there is no callback."""
-        if self._origin is not None:
+        """Give the sender back: there is no callback."""
+        if self._desk is not None and self._origin is not None:
             self._desk.give_back(self._origin)
             self._origin = None

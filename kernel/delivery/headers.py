@@ -13,7 +13,7 @@ def _headers(due: DueDelivery, traceparent: str | None, now: datetime) -> dict[s
     return {
         "content-type": "application/json",
         "user-agent": USER_AGENT,
-        **due.sender.headers,
+        **due.profile.headers,
         **{name: value for name, value in follow.items() if value is not None},
-        **headers(due.sender.secrets, due.id, int(now.timestamp()), due.body),
+        **headers(due.profile.secrets, due.id, int(now.timestamp()), due.body),
     }

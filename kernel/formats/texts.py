@@ -19,6 +19,14 @@ TEXTS: dict[str, dict[Language, str]] = {
         "en": "the worker died again and again while running this order",
         "zh": "执行进程多次异常退出",
     },
+    "timed_out": {
+        "en": "the handler exceeded its time limit again and again",
+        "zh": "处理程序多次超过时限",
+    },
+    "keeps_breaking": {
+        "en": "the database kept ending this order's transaction",
+        "zh": "数据库多次中断该工单的事务",
+    },
     "unknown_select_tag": {
         "en": "no worker knows this select_tag",
         "zh": "没有可处理该 select_tag 的执行进程",

@@ -1,17 +1,13 @@
 """Cancel an order: a pending one at once, a running one at its next checkpoint."""
 
-from sqlalchemy import select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import select
 
-from kernel.db.states import FINAL, OrderState, Outcome
+from kernel.db.states import FINAL, OrderState
 from kernel.db.tables.orders import ORDERS, SNAPSHOT, OrderSnapshot
-from kernel.db.transactions import TRIES, retrying, rowcount
-from kernel.errors import (
-    Conflict,
-    Unavailable,
-)
-from kernel.formats.texts import text
+from kernel.db.transactions import TRIES, retrying
+from kernel.errors import Conflict, Unavailable
 from kernel.orders.pages import get_order
+from kernel.orders.transitions import end_order, ending, note_cancel
 from kernel.runtime.kernel import Kernel
 
 
@@ -42,16 +38,6 @@ def _cancel(kernel: Kernel, caller_id: int | None, order_id: str) -> OrderState 
         if state in FINAL:
             raise Conflict(f"the order has ended: {state}", state=state)
         if state is OrderState.RUNNING:
-            return state if _note_cancel(kernel, session, order_id) else None
-        message = text("cancelled", kernel.settings.language)
-        outcome = Outcome(OrderState.CANCELLED, message, error_code="cancelled")
-        return OrderState.CANCELLED if kernel.finish(session, held, outcome) else None
-
-
-def _note_cancel(kernel: Kernel, session: Session, order_id: str) -> bool:
-    noted = session.execute(
-        update(ORDERS)
-        .where(ORDERS.c.id == order_id, ORDERS.c.state == OrderState.RUNNING)
-        .values(cancel_requested_at=kernel.clock.now())
-    )
-    return rowcount(noted) == 1
+            return state if note_cancel(session, order_id, kernel.clock.now()) else None
+        ended = end_order(kernel, session, held, ending(kernel, "cancelled"))
+        return OrderState.CANCELLED if ended else None

@@ -14,23 +14,25 @@ from functools import cache
 from time import monotonic
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, literal_column, select, update
+from sqlalchemy import Connection, bindparam, literal_column, select
 from sqlalchemy.exc import DBAPIError
 
-from kernel.db.columns import UTCDateTime
 from kernel.db.prepared import Prepared
 from kernel.db.states import OrderState
-from kernel.db.tables.orders import FENCE, ORDERS, SNAPSHOT, OrderSnapshot
+from kernel.db.tables.orders import ORDERS, SNAPSHOT, OrderSnapshot
+from kernel.delivery.first_attempt import FirstAttempts
 from kernel.errors import RunBroken
 from kernel.formats.tracecontext import Trace
 from kernel.handlers import Handler, Progress
-from kernel.runs.fence import hand_back
+from kernel.orders.decide import Exit, Why
+from kernel.orders.transitions import TAKE, RunEnd
+from kernel.runs.leases import leave
 from kernel.runtime.kernel import Kernel
 
 # The clocks of two processes differ by what reading them took. A hint that is early by less is on
 # time: refused, its order would wait for the sweep.
 EARLY_SECONDS = 0.5
-# Whoever was hinted together does not begin here later than this.
+# Orders of one message are claimed here for this long; the rest is hinted again.
 BATCH_SECONDS = 0.25
 _MORE = tuple(ORDERS.c[name] for name in ("args", "request_id", "traceparent"))
 
@@ -55,25 +57,11 @@ _SAVED = Prepared(
 )
 
 
-# What else could have changed since the look changes with the run: when it is due, its progress.
-_TAKING = Prepared(
-    update(ORDERS)
-    .where(FENCE)
-    .values(
-        state=OrderState.RUNNING,
-        run=ORDERS.c.run + 1,
-        lease_until=bindparam("lease"),
-        started_at=func.coalesce(ORDERS.c.started_at, bindparam("now", type_=UTCDateTime())),
-        connection_id=bindparam("connection"),
-    )
-)
-
-
 @dataclass(frozen=True, slots=True)
 class Claimed:
     """An order this process owns; its handler has not begun."""
 
-    held: OrderSnapshot
+    order: OrderSnapshot
     handler: Handler
     args: str
     progress: Progress | None
@@ -84,21 +72,30 @@ class Claimed:
 class Batch:
     """Orders that were hinted together, and the connection on which they run in turn."""
 
-    def __init__(self, kernel: Kernel, connection: Connection, order_ids: Sequence[str]) -> None:
+    def __init__(
+        self,
+        kernel: Kernel,
+        connection: Connection,
+        order_ids: Sequence[str],
+        first_attempts: FirstAttempts | None = None,
+    ) -> None:
         self.kernel = kernel
         self.connection = connection
-        # Not looked at yet.
+        # Whether this process sends the callback of a run itself; by default no run's.
+        self.first_attempts = first_attempts or FirstAttempts()
+        # Orders that were not looked at yet.
         self.unseen = list(order_ids)
+        # What became of orders that were claimed here and whose handlers were not called.
+        self.ends: list[RunEnd] = []
         self._found: deque[Claimed] = deque()
         self._until = 0.0
         # Claimed, and not taken by `claim` yet.
         self._next: Claimed | None = None
-        self._handed_back: list[str] = []
 
     @property
     def left(self) -> list[str]:
         """The orders that are due and were not claimed here: they should be hinted again."""
-        return [*self._handed_back, *self.unseen, *(found.held.id for found in self._found)]
+        return [*self.unseen, *(found.order.id for found in self._found)]
 
     def claim(self) -> Claimed | None:
         """Claim the next order; None when there is none, or the rest should not wait any longer.
@@ -127,15 +124,15 @@ class Batch:
             raise RunBroken(str(error.orig)) from error
 
     def hand_back(self) -> None:
-        """Hand back what was claimed and will not run; or was not, if the COMMIT came to nothing.
+        """Give back the order that was claimed and will not run, if there is one.
 
-        Another process may have claimed it as the same run meanwhile. Then that one is told at
-        its end that it lost the order, and the order is run again.
+        It was not claimed if the COMMIT came to nothing, and another process may have claimed it
+        as the same run meanwhile. That one learns at its end that it lost the order, and the
+        order is run again.
         """
         if self._next is not None:
-            held, self._next = self._next.held, None
-            self._handed_back.append(held.id)
-            hand_back(self.kernel, held.id, held.run, 0.0)
+            order, self._next = self._next.order, None
+            self.ends.append(leave(self.kernel, order.id, order.run, Exit(Why.NOT_BEGUN)))
 
     def _goes_on(self) -> bool:
         waiting = self.unseen or (self._found and monotonic() < self._until)
@@ -153,17 +150,17 @@ class Batch:
         self._until = monotonic() + BATCH_SECONDS
 
     def _read(self, row: Sequence[Any]) -> Claimed:
-        held = OrderSnapshot(*row[: len(SNAPSHOT)])
+        order = OrderSnapshot(*row[: len(SNAPSHOT)])
         args, *trace = row[len(SNAPSHOT) :]
-        handler = self.kernel.handlers[held.select_tag]
-        return Claimed(held, handler, args, None, None, Trace(*trace))
+        handler = self.kernel.handlers[order.select_tag]
+        return Claimed(order, handler, args, None, None, Trace(*trace))
 
     def _take(self) -> Claimed | None:
         while self._found and self._goes_on():
             found = self._found[0]
             now = self.kernel.clock.now()
             mine = {"lease": now + self.kernel.lease, "connection": self._connection_id()}
-            taken = _TAKING.execute(self.connection, {**found.held.fenced(), "now": now, **mine})
+            taken = TAKE.execute(self.connection, {**found.order.fenced(), "now": now, **mine})
             claimed = self._claimed(found) if taken == 1 else None
             self._found.popleft()
             if claimed is not None:
@@ -172,13 +169,13 @@ class Batch:
 
     def _claimed(self, found: Claimed) -> Claimed:
         """Return what was found as the row has it now, with what earlier runs have saved."""
-        held = found.held._replace(state=OrderState.RUNNING, run=found.held.run + 1)
-        if not held.checkpoint:
-            return replace(found, held=held)
-        ((current, total, note, state),) = _SAVED.rows(self.connection, {"id": held.id})
+        order = found.order._replace(state=OrderState.RUNNING, run=found.order.run + 1)
+        if not order.checkpoint:
+            return replace(found, order=order)
+        ((current, total, note, state),) = _SAVED.rows(self.connection, {"id": order.id})
         progress = None if current is None else Progress(current, total, note)
         state = None if state is None else json.loads(state)
-        return replace(found, held=held, progress=progress, state=state)
+        return replace(found, order=order, progress=progress, state=state)
 
     def _connection_id(self) -> int | None:
         """Return the server's number of this connection: a rescue kills it by that."""

@@ -7,7 +7,6 @@ the run can commit nothing more: the order goes back to pending and the next cla
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
@@ -15,72 +14,64 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from kernel.config.logging import binding
-from kernel.db.errors import DRIVER_ERRORS
+from kernel.db.errors import DRIVER_ERRORS, is_contention
 from kernel.db.guard import GUARD, RunSession
-from kernel.db.states import OrderState, Outcome, OwedDelivery
-from kernel.errors import LeaseLost, OrderCancelled, Reject, Retry, RunBroken, WorkerStopping
+from kernel.db.states import OrderState, Outcome
+from kernel.delivery.first_attempt import FirstAttempts
+from kernel.errors import LeaseLost, Reject, Retry, RunBroken, RunInterrupted
 from kernel.formats.envelope import cut, encode_result
 from kernel.formats.texts import text
-from kernel.formats.tracecontext import UNTRACED, Trace
 from kernel.handlers import Partial, Run
+from kernel.orders.decide import Exit, Why
+from kernel.orders.transitions import RunEnd
 from kernel.runs.claim import Batch, Claimed
-from kernel.runs.fence import commit_outcome, end, hand_back, interruption, save_checkpoint, undo
-from kernel.runtime.kernel import Kernel, Reserve, no_claim
+from kernel.runs.fence import close_session, interruption, save_checkpoint, undo
+from kernel.runs.finish import finish
+from kernel.runs.leases import leave
+from kernel.runtime.kernel import Kernel
 from kernel.runtime.metrics import ORDER_SECONDS, RUN_SECONDS, RUNS
 
 log = logging.getLogger(__name__)
 
-SETBACK_SECONDS = 0.2
-MAX_SETBACK_SECONDS = 30.0
 # A worker's connection that is silent for longer than its handler may run is dropped by the
 # server: the row locks of a frozen worker do not outlive it by the usual eight hours.
 WAIT_MARGIN_SECONDS = 30
 
 
-@dataclass(frozen=True, slots=True)
-class Executed:
-    """What became of a run: an outcome and the callback it owes, or when the order is due again.
-
-    Neither when the order is somebody else's now, or the database cannot be told.
-    """
-
-    order_id: str
-    outcome: Outcome | None = None
-    again_in: float | None = None
-    owed: OwedDelivery | None = None
-    trace: Trace = UNTRACED
-
-
-def execute(kernel: Kernel, order_id: str, reserve: Reserve = no_claim) -> Executed | None:
-    """Run one order if it is due and nobody else has it; None when there was nothing to do.
+def execute(
+    kernel: Kernel, order_id: str, first_attempts: FirstAttempts | None = None
+) -> RunEnd | None:
+    """Run one order if it is due and no other process has it; None when there was nothing to do.
 
     As `execute_each`, for one.
     """
-    executed = list(execute_each(kernel, [order_id], reserve))
-    return executed[0] if executed else None
+    ends = list(execute_each(kernel, [order_id], first_attempts))
+    return ends[0] if ends else None
 
 
 def execute_each(
-    kernel: Kernel, order_ids: Sequence[str], reserve: Reserve = no_claim
-) -> Iterator[Executed]:
-    """Run orders one after the other, each if it is due and nobody else has it.
+    kernel: Kernel, order_ids: Sequence[str], first_attempts: FirstAttempts | None = None
+) -> Iterator[RunEnd]:
+    """Run orders one after the other, each if it is due and no other process has it.
 
-    Tells of each what became of it, before the next begins. Duplicate, early and unknown hints
-    change nothing and are not told of. When those before it have taken too long, an order is left
-    to whoever is free: it is due again at once. Raises SQLAlchemy's errors when the database
-    cannot be reached for a claim. Blocks for as long as the handlers take; one call per thread.
+    Yields what became of each before the next begins. Duplicate, early and unknown hints change
+    nothing and yield nothing. If earlier orders took too long, the remaining ones are yielded with
+    ``again_in=0`` so that another worker can take them. ``first_attempts`` says which callbacks
+    this process sends itself. Raises SQLAlchemy's errors when the database cannot be reached for a
+    claim. Blocks for as long as the handlers take; one call per thread.
     """
     if kernel.stopping.is_set():
         return
     with kernel.run_connection() as connection:
-        batch = Batch(kernel, connection, order_ids)
+        batch = Batch(kernel, connection, order_ids, first_attempts)
         try:
             while (claimed := _claim(batch)) is not None:
-                yield _execute(batch, claimed, reserve)
+                yield _execute(batch, claimed)
         finally:
             batch.hand_back()
+    yield from batch.ends
     for order_id in batch.left:
-        yield Executed(order_id, again_in=0.0)
+        yield RunEnd(order_id, again_in=0.0)
 
 
 def _claim(batch: Batch) -> Claimed | None:
@@ -93,43 +84,43 @@ def _claim(batch: Batch) -> Claimed | None:
         return None
 
 
-def _execute(batch: Batch, claimed: Claimed, reserve: Reserve) -> Executed:
-    kernel, connection, held = batch.kernel, batch.connection, claimed.held
+def _execute(batch: Batch, claimed: Claimed) -> RunEnd:
+    kernel, connection, order = batch.kernel, batch.connection, claimed.order
     try:
-        run = begin_run(kernel, connection, claimed)
+        run = begin_run(batch, claimed)
     except DRIVER_ERRORS as error:
-        log.warning("handed back before it began: %s", error, extra={"order_id": held.id})
+        log.warning("handed back before it began: %s", error, extra={"order_id": order.id})
         connection.invalidate()
-        hand_back(kernel, held.id, held.run, 0.0)
-        return Executed(held.id, again_in=0.0)
+        return leave(kernel, order.id, order.run, Exit(Why.NOT_BEGUN))
     try:
-        return _followed(batch, claimed, run, reserve)
+        return _followed(batch, claimed, run)
     finally:
-        kernel.running.pop(run.order_id, None)
-        end(run)
+        kernel.running.pop((run.order_id, run.number), None)
+        close_session(run)
         if not connection.invalidated:
             connection.info.pop(GUARD, None)
 
 
-def begin_run(kernel: Kernel, connection: Connection, claimed: Claimed) -> Run:
-    """Make the run of an order that ``connection`` has claimed, and have its lease renewed."""
+def begin_run(batch: Batch, claimed: Claimed) -> Run:
+    """Make the run of an order that ``batch`` has claimed, and have its lease renewed."""
+    kernel, connection, order = batch.kernel, batch.connection, claimed.order
     time_limit = claimed.handler.time_limit or kernel.settings.time_limit_seconds
     _limit_silence(connection, time_limit)
+    batch.first_attempts.prepare(order.caller_id)
     run = Run(
-        order_id=claimed.held.id,
-        number=claimed.held.run,
+        order_id=order.id,
+        number=order.run,
         now=kernel.clock.now(),
         session=RunSession(connection, close_resets_only=False),
         progress=claimed.progress,
         state=claimed.state,
         time_limit=time_limit,
-        checkpoints=claimed.held.checkpoint,
+        checkpoints=order.checkpoint,
         _save=lambda run, progress, state: save_checkpoint(kernel, run, progress, state),
         request_id=claimed.trace.request_id,
     )
     connection.info[GUARD] = run.guard
-    kernel.owed.pop(run.order_id, None)  # an earlier claim of this order, if it was one
-    kernel.running[run.order_id] = run
+    kernel.running[run.order_id, run.number] = run
     return run
 
 
@@ -143,82 +134,91 @@ def _limit_silence(connection: Connection, time_limit: float) -> None:
     connection.info["wait_timeout"] = seconds
 
 
-def _followed(batch: Batch, claimed: Claimed, run: Run, reserve: Reserve) -> Executed:
+def _followed(batch: Batch, claimed: Claimed, run: Run) -> RunEnd:
     """Conclude a run, with a span around it, its ids in every log line, and counted."""
-    kernel, held, trace = batch.kernel, claimed.held, claimed.trace
-    ids: dict[str, Any] = {"order_id": held.id, "select_tag": held.select_tag, "run": held.run}
+    kernel, order, trace = batch.kernel, claimed.order, claimed.trace
+    ids: dict[str, Any] = {"order_id": order.id, "select_tag": order.select_tag, "run": order.run}
     with (
         binding(**ids, request_id=trace.request_id),
         kernel.tracer.span("kernel.run", "consumer", trace.traceparent) as span,
     ):
         run.traceparent = span.traceparent
-        executed = _conclude(batch, claimed, run, reserve)
-        outcome = _word_for(executed)
-        span.note(outcome == OrderState.FAILED, outcome=outcome, **ids)
-    kernel.metrics.count(RUNS, held.select_tag, outcome)
-    kernel.metrics.observe(RUN_SECONDS, time.monotonic() - run.started, held.select_tag)
-    if executed.outcome is not None:
-        lasted = (kernel.clock.now() - held.created_at).total_seconds()
-        kernel.metrics.observe(ORDER_SECONDS, lasted, held.select_tag)
-    return executed
+        end = _conclude(batch, claimed, run)
+        word = _word_for(end)
+        span.note(word == OrderState.FAILED, outcome=word, **ids)
+    kernel.metrics.count(RUNS, order.select_tag, word)
+    kernel.metrics.observe(RUN_SECONDS, time.monotonic() - run.started, order.select_tag)
+    if end.outcome is not None:
+        lasted = (kernel.clock.now() - order.created_at).total_seconds()
+        kernel.metrics.observe(ORDER_SECONDS, lasted, order.select_tag)
+    return end
 
 
-def _word_for(executed: Executed) -> str:
-    if executed.outcome is not None:
-        return executed.outcome.state
-    return "lost" if executed.again_in is None else "again"
+def _word_for(end: RunEnd) -> str:
+    if end.outcome is not None:
+        return end.outcome.state
+    return "lost" if end.again_in is None else "again"
 
 
-def _conclude(batch: Batch, claimed: Claimed, run: Run, reserve: Reserve) -> Executed:
-    """Run the handler and commit what it came to; hand the order back when nothing can be."""
-    kernel = batch.kernel
+def _conclude(batch: Batch, claimed: Claimed, run: Run) -> RunEnd:
+    """Run the handler and commit its outcome; without one, write what `decide` says."""
     try:
-        return _finish(batch, claimed, run, reserve)
-    except Retry as verdict:
-        after = max(0.0, verdict.after)
-    except WorkerStopping:
-        log.info("handed back: the worker is stopping", extra={"order_id": run.order_id})
-        after = 0.0
-    except RunBroken as error:
-        log.warning("run broken: %s", error, extra={"order_id": run.order_id})
-        after = min(MAX_SETBACK_SECONDS, SETBACK_SECONDS * 2 ** min(run.number - 1, 10))
+        return finish(batch, claimed, run, run_handler(batch.kernel, claimed, run))
     except LeaseLost:
         log.warning("lost to another run", extra={"order_id": run.order_id, "run": run.number})
         undo(run)
-        return Executed(run.order_id)
+        return RunEnd(run.order_id)
+    except (Retry, RunInterrupted, HandlerBug, DBAPIError) as error:
+        exit_ = _exit(run, error)
     undo(run)
     batch.hand_back()
-    if hand_back(kernel, run.order_id, run.number, after):
-        return Executed(run.order_id, again_in=after)
-    return Executed(run.order_id)
+    return leave(batch.kernel, run.order_id, run.number, exit_)
+
+
+def _exit(run: Run, error: Exception) -> Exit:
+    """Return how a run ended that raised ``error``, and log it."""
+    extra = {"order_id": run.order_id}
+    if isinstance(error, Retry):
+        return Exit(Why.RETRY, after=error.after)
+    if isinstance(error, RunBroken):
+        log.warning("run broken: %s", error, extra=extra)
+        return Exit(Why.BROKEN, error=error.message, contention=is_contention(run.guard.broken))
+    if isinstance(error, RunInterrupted):  # stopping, or a cancel, which the row knows
+        log.info("handed back: %s", error.message, extra=extra)
+        return Exit(Why.STOPPING)
+    if isinstance(error, DBAPIError):
+        log.error("the outcome could not be written", exc_info=error, extra=extra)
+    return Exit(Why.BUG)
+
+
+class HandlerBug(Exception):
+    """The handler raised what no handler should, or rolled its transaction back."""
 
 
 def run_handler(kernel: Kernel, claimed: Claimed, run: Run) -> Outcome:
     """Call the handler and judge what it did; the writes of a success stay uncommitted.
 
-    Raises Retry, and RunInterrupted when the run may not finish. Any other exception is the
-    handler's bug: ``internal_error`` for the caller, the traceback for the log.
+    Returns success, warning, or the failure that the handler chose (`Reject`). Raises Retry,
+    RunInterrupted when the run may not finish, and HandlerBug for everything else that a handler
+    raises, whatever its class: the caller is told ``internal_error``, the log has the traceback.
     """
     outcome, failure = None, None
     try:
         outcome = _returned(kernel, run, claimed)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - it is a stranger's code
+    except BaseException as error:  # noqa: BLE001 - a handler's code; no class of error ends a worker
         failure = error
-    ended = interruption(run)
-    if ended is not None and not isinstance(ended, OrderCancelled):
+    if (ended := interruption(run)) is not None:
         raise ended
-    if outcome is not None and ended is None and not run.guard.spoiled:
+    if outcome is not None and not run.guard.spoiled:
         return outcome
     undo(run)
-    if ended is not None:
-        return _refused(kernel, "cancelled", state=OrderState.CANCELLED)
     if isinstance(failure, Retry):
         raise failure
     if isinstance(failure, Reject):
         code = failure.reject_code[:64].encode("ascii", "replace").decode()
         return Outcome(OrderState.FAILED, cut(failure.message), error_code=code)
     _log_bug(failure, claimed)
-    return _refused(kernel, "internal_error")
+    raise HandlerBug
 
 
 def _returned(kernel: Kernel, run: Run, claimed: Claimed) -> Outcome:
@@ -231,12 +231,8 @@ def _returned(kernel: Kernel, run: Run, claimed: Claimed) -> Outcome:
     return Outcome(OrderState.SUCCESS, message, encode_result(returned))
 
 
-def _refused(kernel: Kernel, code: str, state: OrderState = OrderState.FAILED) -> Outcome:
-    return Outcome(state, text(code, kernel.settings.language), error_code=code)
-
-
 def _log_bug(failure: BaseException | None, claimed: Claimed) -> None:
-    extra = {"order_id": claimed.held.id, "select_tag": claimed.held.select_tag}
+    extra = {"order_id": claimed.order.id, "select_tag": claimed.order.select_tag}
     if isinstance(failure, ValidationError):  # an older order, a newer model: say where, not what
         places = [".".join(map(str, found["loc"])) for found in failure.errors()]
         log.error("arguments no longer fit the handler's model: %s", places, extra=extra)
@@ -244,18 +240,3 @@ def _log_bug(failure: BaseException | None, claimed: Claimed) -> None:
         log.error("the handler's transaction was rolled back inside it", extra=extra)
     else:
         log.error("bug in a handler", exc_info=failure, extra=extra)
-
-
-def _finish(batch: Batch, claimed: Claimed, run: Run, reserve: Reserve) -> Executed:
-    kernel, held = batch.kernel, claimed.held
-    outcome = run_handler(kernel, claimed, run)
-    try:
-        owed = commit_outcome(kernel, held, run, outcome, reserve, batch.claim_along)
-    except DBAPIError:
-        log.exception("the outcome could not be written", extra={"order_id": run.order_id})
-        undo(run)
-        batch.hand_back()
-        outcome = _refused(kernel, "internal_error")
-        owed = commit_outcome(kernel, held, run, outcome, reserve)
-    trace = Trace(run.request_id, run.traceparent)
-    return Executed(run.order_id, outcome, owed=owed, trace=trace)

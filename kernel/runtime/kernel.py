@@ -20,14 +20,11 @@ from kernel.callers.key_usage import KeyUses
 from kernel.config.settings import Settings, load
 from kernel.db.clock import Clock, read_clock
 from kernel.db.engine import READ_ONLY, make_engine
-from kernel.db.states import Callback, Claim, Outcome, OwedDelivery
-from kernel.db.tables.orders import Order, OrderSnapshot
 from kernel.errors import ConfigurationError, Unavailable
-from kernel.formats.envelope import callback_body
 from kernel.handlers import Handlers, Run, load_handlers
 from kernel.runtime.metrics import Metrics
 from kernel.runtime.tracing import Tracer, make_tracer
-from kernel.transport.addresses import CallbackPolicy, origin_of
+from kernel.transport.addresses import CallbackPolicy
 from kernel.transport.backoff import RetryPolicy
 from kernel.transport.client import Response, Transport
 
@@ -36,14 +33,6 @@ SCHEMA = "0004"
 
 # MariaDB's and MySQL's error number.
 NO_SUCH_TABLE = 1146
-
-
-# Takes an order and its callback's origin, and claims the first attempt if it can be made at once.
-Reserve = Callable[[OrderSnapshot, str], Claim | None]
-
-
-def no_claim(_held: OrderSnapshot, _origin: str) -> None:
-    """Leave the callback to whoever claims it first."""
 
 
 class Engines(NamedTuple):
@@ -93,10 +82,10 @@ class Kernel:
         self._read_timeout = read_timeout
         self.handlers = load_handlers(settings.handlers) if handlers is None else handlers
         self.clock = Clock(lambda: read_clock(self.engine))
-        # The runs this process is executing, by order id; their leases are kept alive.
-        self.running: dict[str, Run] = {}
-        # Orders and runs that could not be handed back, for the database was away; tried again.
-        self.owed: dict[str, int] = {}
+        # The runs this process is executing, by order id and number; their leases are renewed.
+        self.running: dict[tuple[str, int], Run] = {}
+        # Ends of runs that could not be written, for the database was away: what to call again.
+        self.pending_handbacks: dict[tuple[str, int], Callable[[], object]] = {}
         # Set when the worker shuts down and the grace time is over: hand back, claim nothing.
         self.stopping = threading.Event()
         # What this process has counted.
@@ -221,18 +210,6 @@ class Kernel:
         """Hold one database connection, for a run whose row names the connection it uses."""
         with self.engines.running.connect() as connection:
             yield connection
-
-    def finish(
-        self, session: Session, held: OrderSnapshot, outcome: Outcome, reserve: Reserve = no_claim
-    ) -> OwedDelivery | None:
-        """Finish an order in ``session``'s transaction; see `Order.finish` for what it returns.
-
-        ``reserve`` says whether this process sends the callback itself, as soon as it is owed.
-        """
-        now = self.clock.now()
-        origin = origin_of(held.callback_url)
-        callback = Callback(origin, callback_body(held, outcome, now), reserve(held, origin))
-        return Order.finish(session, held, outcome, callback, now)
 
     def check_schema(self) -> None:
         """Refuse a database that cannot be reached or is behind this code's migrations.

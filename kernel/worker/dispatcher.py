@@ -26,8 +26,10 @@ from kernel.handlers import Run
 from kernel.insight import minutes
 from kernel.insight import process_metrics as metering
 from kernel.insight.workers import Presence
+from kernel.orders.decide import Exit, Why
 from kernel.orders.due import HINTS, due_orders
-from kernel.runs.fence import hand_back, renew_leases
+from kernel.orders.transitions import RunEnd
+from kernel.runs.leases import leave, renew_leases, retry_handbacks
 from kernel.runtime.hints import Hints
 from kernel.runtime.kernel import Kernel
 from kernel.worker.maintenance.job import Swept
@@ -215,15 +217,24 @@ class Dispatcher:
 
     def _renew(self) -> None:
         now = time.monotonic()
-        for order_id, number in list(self.kernel.owed.items()):
-            hand_back(self.kernel, order_id, number, 0.0)
+        for end in retry_handbacks(self.kernel):
+            self._tell(end)
         runs = list(self.kernel.running.values())
         for run in runs:
             if now - run.started > run.time_limit:
+                leave(self.kernel, run.order_id, run.number, Exit(Why.TIMED_OUT))
                 self._overdue(run)
         third = self.kernel.settings.lease_seconds / 3
         if old := [run for run in runs if now - run.renewed > third and not run.lost]:
             renew_leases(self.kernel, old, self.kernel.clock.now())
+
+    def _tell(self, end: RunEnd) -> None:
+        """Pass on what became of an order whose run was written late."""
+        if end.outcome is not None:
+            self.hints.finished(end.order_id, end.outcome)
+            self.wake()
+        elif end.again_in is not None:
+            self.hint_later(end.order_id, end.again_in)
 
     def _hint_timers(self) -> None:
         now = time.monotonic()
@@ -241,7 +252,10 @@ class Dispatcher:
         moment = self.kernel.clock.now()
         if self._presence is None:
             self._presence = Presence("worker" if self._works else "dispatcher", moment)
-        running, breakers = list(self.kernel.running), self.desk.breakers()
+        running, breakers = (
+            [order_id for order_id, _ in list(self.kernel.running)],
+            self.desk.breakers(),
+        )
         with self.kernel.write_session() as session:
             self._presence.note(session, moment, running, *breakers)
 

@@ -15,11 +15,13 @@ from typing import Protocol
 
 from sqlalchemy.exc import DBAPIError
 
-from kernel.delivery.first_attempt import Reservation
+from kernel.delivery.first_attempt import FirstAttempts
 from kernel.handlers import Run
+from kernel.orders.decide import Exit, Why
 from kernel.orders.due import waiting_longest
-from kernel.runs.execute import Executed, execute_each
-from kernel.runs.fence import hand_back
+from kernel.orders.transitions import RunEnd
+from kernel.runs.execute import execute_each
+from kernel.runs.leases import leave
 from kernel.runtime.hints import Hints
 from kernel.runtime.kernel import Kernel
 from kernel.worker.dispatcher import Dispatcher
@@ -106,31 +108,33 @@ class WorkerProcess:
         turn = _Turn(list(order_ids))
         self._turns.append(turn)
         try:
-            with self.dispatcher.desk.reservation() as reservation:
-                for executed in execute_each(self.kernel, order_ids, reservation.take):
-                    self._follow(executed, reservation, turn)
+            with self.dispatcher.desk.first_attempts() as first_attempts:
+                for end in execute_each(self.kernel, order_ids, first_attempts):
+                    self._follow(end, first_attempts, turn)
         except DBAPIError as error:  # nothing was claimed, or the lease will run out
             log.warning("left to the sweep: %s", error.orig, extra={"order_ids": turn.left})
         finally:
             self._turns.remove(turn)
             self._busy_at = time.monotonic()
 
-    def _follow(self, executed: Executed, reservation: Reservation, turn: "_Turn") -> None:
-        turn.left.remove(executed.order_id)
-        if executed.owed is None:
-            reservation.release()
-        elif not reservation.send(executed.owed, executed.trace):
+    def _follow(self, end: RunEnd, first_attempts: FirstAttempts, turn: "_Turn") -> None:
+        """Wake the dispatcher, hint or mirror, as the end of a run demands."""
+        turn.left.remove(end.order_id)
+        if end.owed is None:
+            first_attempts.release()
+        elif not first_attempts.send(end.owed):
             self.dispatcher.wake()
-        if executed.outcome is not None:
-            self.broker.finished(executed.order_id, executed.outcome)
-        elif executed.again_in is not None and executed.order_id not in turn.hinted:
-            self.dispatcher.hint_later(executed.order_id, executed.again_in)
+        if end.outcome is not None:
+            self.broker.finished(end.order_id, end.outcome)
+        elif end.again_in is not None and end.order_id not in turn.hinted:
+            self.dispatcher.hint_later(end.order_id, end.again_in)
 
     def _hint_the_rest(self) -> None:
         """Hint orders whose neighbour takes long: another process may be free."""
         for turn in list(self._turns):
             if not turn.hinted and time.monotonic() - turn.began > NEIGHBOUR_SECONDS:
-                turn.hinted = [one for one in turn.left if one not in self.kernel.running]
+                running = {order_id for order_id, _ in list(self.kernel.running)}
+                turn.hinted = [one for one in turn.left if one not in running]
                 self.broker.hint(turn.hinted)
 
     def stop(self) -> None:
@@ -163,7 +167,7 @@ class WorkerProcess:
         """Hand back what runs and end this process at once; the fence stops a late handler."""
         for run in list(self.kernel.running.values()):
             log.warning("handed back in mid-run", extra={"order_id": run.order_id})
-            hand_back(self.kernel, run.order_id, run.number, 0.0)
+            leave(self.kernel, run.order_id, run.number, Exit(Why.STOPPING))
         os.kill(os.getpid(), signal.SIGKILL)
 
     def _watch(self) -> None:

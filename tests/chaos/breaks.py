@@ -13,20 +13,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import bindparam, or_, update
-from sqlalchemy.orm import Session
 
 from kernel.cli.local.supervisor import Supervisor
 from kernel.db import clock, errors, guard
-from kernel.db.guard import unsealed
 from kernel.db.prepared import Prepared
 from kernel.db.states import DeliveryState
-from kernel.db.tables import orders as models
 from kernel.db.tables.deliveries import DELIVERIES
-from kernel.db.tables.orders import ORDERS
+from kernel.db.tables.orders import FENCE, ORDERS
 from kernel.delivery import attempt as deliver
 from kernel.delivery import claim
-from kernel.orders import submit
-from kernel.runs import execute, fence
+from kernel.orders import submit, transitions
+from kernel.runs import execute, fence, leases
 from kernel.runtime.kernel import Kernel
 from kernel.transport.backoff import Answer, Dead, Delivered, RetryPolicy
 from kernel.views.http import requests
@@ -78,10 +75,10 @@ def no_kill() -> None:
 
 def no_fence() -> None:
     no_kill()
-    anyhow = or_(models.FENCE, ORDERS.c.id == bindparam("held_id"))
-    ended = models._FINISH.statement._values
-    models._FINISH = Prepared(update(ORDERS).where(anyhow).values(ended))
-    fence._owned = lambda order_id, run: ORDERS.c.id == order_id
+    anyhow = or_(FENCE, ORDERS.c.id == bindparam("held_id"))
+    ended = transitions._END.statement._values
+    transitions._END = Prepared(update(ORDERS).where(anyhow).values(ended))
+    fence.owned_by = leases.owned_by = lambda run: ORDERS.c.id == run.order_id
 
 
 def no_guard() -> None:
@@ -93,15 +90,14 @@ def errors_are_final() -> None:
 
 
 def split_commit() -> None:
-    commit_outcome = fence.commit_outcome
+    finish = execute.finish
 
-    def in_two(kernel: Kernel, held: Any, run: Any, *more: Any) -> Any:
-        with unsealed(run.guard):
-            Session.commit(run.session)
+    def in_two(batch: Any, claimed: Any, run: Any, outcome: Any) -> Any:
+        fence.commit(run)
         time.sleep(0.3)
-        return commit_outcome(kernel, held, run, *more)
+        return finish(batch, claimed, run, outcome)
 
-    execute.commit_outcome = in_two
+    execute.finish = in_two
 
 
 def early_answer() -> None:
@@ -124,10 +120,8 @@ def no_idempotency() -> None:
 
 
 def no_worker_lost() -> None:
-    take_over = rescue._take_over
-    rescue._take_over = lambda kernel, session, held, crashes, now: take_over(
-        kernel, session, held, 0, now
-    )
+    decide = transitions.decide
+    transitions.decide = lambda exit_, row: decide(exit_, replace(row, crashes=0))
 
 
 def no_restart() -> None:

@@ -12,7 +12,8 @@ from kernel.delivery.claim import ClaimedDeliveries, DueDelivery
 from kernel.delivery.first_attempt import Desk
 from kernel.delivery.lanes import Lane
 from kernel.delivery.pauses import pause
-from kernel.runs.execute import Executed, execute
+from kernel.orders.transitions import RunEnd
+from kernel.runs.execute import execute
 from kernel.runtime.kernel import Kernel
 from kernel.worker.dispatcher import Dispatcher
 from tests.support.factories import make_order
@@ -37,18 +38,18 @@ def desk(kernel: Kernel, sent: list[DueDelivery]) -> Iterator[Desk]:
     assert desk.origins.in_flight == len(sent), "a place was not given back"
 
 
-def run(desk: Desk) -> tuple[Executed, Delivery]:
+def run(desk: Desk) -> tuple[RunEnd, Delivery]:
     """Run an order; return what became of it, and its delivery."""
     order_id = make_order(desk.kernel)
-    with desk.reservation() as reservation:
-        executed = execute(desk.kernel, order_id, reservation.take)
-        assert executed is not None
-        assert executed.owed is not None
-        reservation.send(executed.owed, executed.trace)
+    with desk.first_attempts() as first_attempts:
+        end = execute(desk.kernel, order_id, first_attempts)
+        assert end is not None
+        assert end.owed is not None
+        first_attempts.send(end.owed)
     with desk.kernel.read_session() as session:
         found = session.scalars(select(Delivery).where(Delivery.order_id == order_id)).one()
         session.expunge(found)
-    return executed, found
+    return end, found
 
 
 def test_callback_is_committed_as_claimed_when_there_is_room(

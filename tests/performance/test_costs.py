@@ -86,10 +86,10 @@ class Line:
 
     def run(self, *order_ids: str) -> None:
         """T2 and T3, for orders that were hinted together."""
-        with self.desk.reservation() as reservation:
-            for executed in execute_each(self.kernel, order_ids, reservation.take):
-                assert executed.owed is not None
-                assert reservation.send(executed.owed, executed.trace)
+        with self.desk.first_attempts() as first_attempts:
+            for end in execute_each(self.kernel, order_ids, first_attempts):
+                assert end.owed is not None
+                assert first_attempts.send(end.owed)
 
     def send(self) -> None:
         """T5: T4 does not happen."""

@@ -1,5 +1,6 @@
 """Orders that were hinted together: they share commits, and nothing else."""
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -11,8 +12,9 @@ from kernel.builtin import projects
 from kernel.db.tables.orders import ORDERS
 from kernel.errors import Reject, Retry
 from kernel.handlers import Handlers, Run
+from kernel.orders.transitions import RunEnd
 from kernel.runs import claim
-from kernel.runs.execute import Executed, execute_each
+from kernel.runs.execute import execute_each
 from kernel.runtime.kernel import Kernel
 from tests.support.factories import make_order, order
 from tests.support.handlers import Named, write
@@ -44,7 +46,7 @@ class Together:
     def __init__(self, kernel: Kernel, order_ids: list[str]) -> None:
         self.kernel, self.order_ids = kernel, order_ids
 
-    def execute(self) -> list[Executed]:
+    def execute(self) -> list[RunEnd]:
         """Run them as a worker does."""
         return list(execute_each(self.kernel, self.order_ids))
 
@@ -85,7 +87,7 @@ def test_one_order_runs_at_a_time_and_the_next_is_nobodys_when_hinted_together(
     seen: list[Any] = []
 
     def look(kernel: Kernel, run: Run) -> None:
-        assert list(kernel.running) == [run.order_id]
+        assert list(kernel.running) == [(run.order_id, run.number)]
         seen.append([state for state, _, _ in together.states])
 
     together = make(make_kernel, database_url, look)
@@ -100,12 +102,12 @@ def test_one_order_runs_at_a_time_and_the_next_is_nobodys_when_hinted_together(
 def test_others_are_untouched_when_the_process_dies_in_mid_run(
     make_kernel: MakeKernel, database_url: str
 ) -> None:
-    def die(kernel: Kernel, run: Run) -> None:
-        raise KeyboardInterrupt
-
-    together = make(make_kernel, database_url, die)
-    with pytest.raises(KeyboardInterrupt):
+    together = make(make_kernel, database_url, lambda kernel, run: os._exit(9))
+    child = os.fork()
+    if child == 0:
         together.execute()
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
     assert together.states == [("running", 1, 0), PENDING, PENDING]
 
 

@@ -15,7 +15,7 @@ from kernel.db.tables.orders import ORDERS
 from kernel.handlers import Handlers, Run
 from kernel.orders.cancel import cancel
 from kernel.runs.execute import execute
-from kernel.runs.fence import renew_leases
+from kernel.runs.leases import renew_leases
 from kernel.runtime.kernel import Kernel
 from tests.support.factories import make_order, order
 from tests.support.handlers import Named, handlers, names, write

@@ -68,4 +68,4 @@ def run_next(batch: Batch) -> list[Running]:
     claimed = batch.claim()
     if claimed is None:
         return []
-    return [Running(batch, claimed, begin_run(batch.kernel, batch.connection, claimed))]
+    return [Running(batch, claimed, begin_run(batch, claimed))]

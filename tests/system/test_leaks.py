@@ -158,6 +158,6 @@ def test_nothing_secret_is_shown_when_a_delivery_is_printed(
     assert secret
     assert word not in repr(who)
     fields = dict.fromkeys(DueDelivery.__dataclass_fields__) | {
-        "sender": CallbackProfile((secret,)),
+        "profile": CallbackProfile((secret,)),
     }
     assert secret not in repr(DueDelivery(**fields))

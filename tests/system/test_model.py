@@ -34,11 +34,14 @@ from kernel.delivery.record import record
 from kernel.delivery.redeliver import redeliver
 from kernel.errors import Conflict, RunInterrupted
 from kernel.orders.cancel import cancel
+from kernel.orders.decide import Exit, Why
 from kernel.orders.due import due_orders
 from kernel.orders.submit import submit
 from kernel.runs.claim import Batch
-from kernel.runs.fence import commit_outcome, hand_back, renew_leases, undo
-from kernel.runtime.kernel import Kernel, no_claim
+from kernel.runs.fence import undo
+from kernel.runs.finish import finish
+from kernel.runs.leases import leave, renew_leases
+from kernel.runtime.kernel import Kernel
 from kernel.testing import FakeTransport, drain
 from kernel.worker.maintenance.sweep import sweep
 from tests.support.factories import ANYBODY, request
@@ -120,14 +123,14 @@ class Model(RuleBasedStateMachine):
         When the answer to COMMIT is not heard, both are handed back.
         """
         running = self._any_run(data)
-        held, batch = running.claimed.held, running.batch
+        order, batch = running.claimed.order, running.batch
         with self._ending_when_refused(running):
             for step in range(running.done, STEPS):
                 write(running.run, step)
-            commit_outcome(self.kernel, held, running.run, DONE, no_claim, batch.claim_along)
+            finish(batch, running.claimed, running.run, DONE)
             if not heard:
                 batch.hand_back()
-                hand_back(self.kernel, held.id, held.run, 0.0)
+                leave(self.kernel, order.id, order.run, Exit(Why.BROKEN))
             elif following := run_next(batch):
                 self.runs += following
                 self._forget(running)
@@ -143,7 +146,7 @@ class Model(RuleBasedStateMachine):
             write(running.run, running.done)
         undo(running.run)
         if told:
-            hand_back(self.kernel, running.run.order_id, running.run.number, 0.0)
+            leave(self.kernel, running.run.order_id, running.run.number, Exit(Why.STOPPING))
         self._end(running)
 
     @rule()
@@ -159,7 +162,7 @@ class Model(RuleBasedStateMachine):
 
     def _forget(self, running: Running) -> None:
         self.runs.remove(running)
-        self.kernel.running.pop(running.run.order_id, None)
+        self.kernel.running.pop((running.run.order_id, running.run.number), None)
 
     @contextmanager
     def _ending_when_refused(self, running: Running) -> Iterator[None]:

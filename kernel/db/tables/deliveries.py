@@ -1,5 +1,6 @@
 """Deliveries (the outbox), their attempts, and pauses."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -92,3 +93,26 @@ ATTEMPTS: Any = Attempt.__table__
 
 
 PAUSES: Any = Pause.__table__
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxRow:
+    """A delivery as far as its next attempt needs it.
+
+    ``token`` is the claim of that attempt, None while none is claimed; ``attempt`` counts attempts
+    over the delivery's life, ``tries`` those since it last became owed.
+    """
+
+    id: str
+    order_id: str
+    caller_id: int
+    origin: str
+    url: str
+    body: bytes
+    created_at: datetime
+    attempt: int = 0
+    tries: int = 0
+    client_errors: int = 0
+    token: str | None = None
+    request_id: str | None = None
+    traceparent: str | None = None

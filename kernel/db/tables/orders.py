@@ -1,4 +1,4 @@
-"""The tables, and `Order.finish`, the only way an order ends. The states: `kernel.db.states`."""
+"""The table of orders, and an order as one transaction saw it. The states: `kernel.db.states`."""
 
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -7,21 +7,16 @@ from sqlalchemy import (
     BigInteger,
     ForeignKey,
     Index,
+    SmallInteger,
     String,
     UniqueConstraint,
     and_,
     bindparam,
-    insert,
-    null,
-    update,
 )
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
 from kernel.db.columns import Base, UTCDateTime, long_text, table, token
-from kernel.db.ids import new_id
-from kernel.db.prepared import Prepared
-from kernel.db.states import Callback, OrderState, Outcome, OwedDelivery
-from kernel.db.tables.deliveries import DELIVERIES
+from kernel.db.states import OrderState
 
 
 class Order(Base):
@@ -50,8 +45,12 @@ class Order(Base):
     run: Mapped[int] = mapped_column(default=0)
     # How many checkpoints were committed, over all runs.
     checkpoint: Mapped[int] = mapped_column(default=0)
-    # Runs whose worker died, since the last checkpoint.
+    # Runs that ended without an outcome, by why; see `kernel.orders.decide`. The first two are set
+    # to 0 by a checkpoint: workers that died, and broken runs in quarters.
     crashes: Mapped[int] = mapped_column(default=0)
+    broken: Mapped[int] = mapped_column(SmallInteger, default=0)
+    timeouts: Mapped[int] = mapped_column(SmallInteger, default=0)
+    retries: Mapped[int] = mapped_column(default=0)
     # Running: whoever owns it is taken for dead after this moment.
     lease_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
     # Running: the database connection of the run, to be killed by a rescue. It holds locks.
@@ -84,32 +83,6 @@ class Order(Base):
         Index(None, "finished_at"),
     )
 
-    @staticmethod
-    def finish(
-        session: Session, held: "OrderSnapshot", outcome: Outcome, callback: Callback, now: datetime
-    ) -> OwedDelivery | None:
-        """Write the outcome and the callback it owes; return the delivery.
-
-        The one way into a final state. Returns None, having written nothing, when ``held`` no
-        longer holds: somebody else was first. The caller commits, with the handler's writes.
-        """
-        connection = session.connection()
-        ended = {f"new_{name}": getattr(outcome, name) for name in _OUTCOME}
-        if _FINISH.execute(connection, {**held.fenced(), **ended, "now": now}) != 1:
-            return None
-        owed = OwedDelivery(
-            id=new_id(now),
-            order_id=held.id,
-            caller_id=held.caller_id,
-            origin=callback.origin,
-            url=held.callback_url,
-            body=callback.body,
-            created_at=now,
-            claim=callback.claim,
-        )
-        _INSERT_DELIVERY.execute(connection, owed.row())
-        return owed
-
 
 # The bare tables: the hot paths speak SQL to them and leave the ORM's bookkeeping out.
 ORDERS: Any = Order.__table__
@@ -136,16 +109,4 @@ class OrderSnapshot(NamedTuple):
 # made once: building one costs more than running it.
 _FENCED = ("id", "state", "run", "checkpoint")
 FENCE = and_(*(ORDERS.c[name] == bindparam(f"held_{name}") for name in _FENCED))
-_OUTCOME = ("state", "message", "result", "error_code")
-_FINISH = Prepared(
-    update(ORDERS)
-    .where(FENCE)
-    .values(
-        {name: bindparam(f"new_{name}") for name in _OUTCOME}
-        | {"finished_at": bindparam("now"), "lease_until": null(), "connection_id": null()}
-    )
-)
-_OWED = ("id", "order_id", "caller_id", "origin", "url", "body", "created_at", "next_attempt_at")
-_INSERT_DELIVERY = Prepared(insert(DELIVERIES), (*_OWED, "claim_token", "attempt", "tries", "late"))
-
 SNAPSHOT = tuple(ORDERS.c[name] for name in OrderSnapshot._fields)

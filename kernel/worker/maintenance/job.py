@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from kernel.db.states import OrderState, Outcome
-from kernel.formats.texts import text as message
-from kernel.runtime.kernel import Kernel
+from kernel.db.states import Outcome
+from kernel.orders.transitions import RunEnd
 
 
 @dataclass(slots=True)
@@ -14,7 +13,9 @@ class Swept:
     rescued: list[str] = field(default_factory=list)
     failed: dict[str, Outcome] = field(default_factory=dict)
 
-
-def failure(kernel: Kernel, code: str) -> Outcome:
-    """Return the outcome of an order that ends outside a run, with the text of ``code``."""
-    return Outcome(OrderState.FAILED, message(code, kernel.settings.language), error_code=code)
+    def add(self, end: RunEnd) -> None:
+        """Add what became of an order."""
+        if end.outcome is not None:
+            self.failed[end.order_id] = end.outcome
+        elif end.again_in is not None:
+            self.rescued.append(end.order_id)

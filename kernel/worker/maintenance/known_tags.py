@@ -12,8 +12,9 @@ from kernel.db.states import OrderState
 from kernel.db.tables.orders import ORDERS, SNAPSHOT, OrderSnapshot
 from kernel.db.tables.service import SelectTag
 from kernel.db.transactions import rowcount
+from kernel.orders.transitions import end_order, ending
 from kernel.runtime.kernel import Kernel
-from kernel.worker.maintenance.job import Swept, failure
+from kernel.worker.maintenance.job import Swept
 from kernel.worker.maintenance.rescue import RESCUES
 
 UNKNOWN_AFTER = timedelta(hours=1)
@@ -58,8 +59,8 @@ def fail_unknown(kernel: Kernel, swept: Swept) -> None:
         )
     for held in [OrderSnapshot(*row) for row in rows]:
         with kernel.write_session() as session:
-            outcome = failure(kernel, "unknown_select_tag")
-            if kernel.finish(session, held, outcome):
+            outcome = ending(kernel, "unknown_select_tag")
+            if end_order(kernel, session, held, outcome):
                 swept.failed[held.id] = outcome
 
 

@@ -1,78 +1,51 @@
 """Take orders from workers that stopped renewing their leases."""
 
 import logging
-from datetime import datetime
 
-from sqlalchemy import select, text, update
+from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Session
 
-from kernel.db.states import OrderState, Outcome
-from kernel.db.tables.orders import FENCE, ORDERS, SNAPSHOT, OrderSnapshot
-from kernel.db.transactions import rowcount
+from kernel.db.states import OrderState
+from kernel.db.tables.orders import ORDERS
+from kernel.orders.decide import Exit, Why
+from kernel.orders.transitions import leave_running
 from kernel.runtime.kernel import Kernel
 from kernel.runtime.metrics import RESCUED
-from kernel.worker.maintenance.job import Swept, failure
+from kernel.worker.maintenance.job import Swept
 
 log = logging.getLogger(__name__)
 
-
+# Orders that one sweep takes over at the most.
 RESCUES = 100
+_COLUMNS = (ORDERS.c.id, ORDERS.c.run, ORDERS.c.connection_id)
 
 
 def rescue_orders(kernel: Kernel, swept: Swept) -> None:
-    """Take orders from workers that stopped renewing their leases."""
+    """Take over running orders whose leases have run out, the oldest lease first.
+
+    Each goes back to pending, or ends, as `kernel.orders.decide` says of a worker that died. The
+    dead run's database connection is killed: a frozen worker still holds its row locks.
+    """
     now = kernel.clock.now()
     with kernel.read_session() as session:
         rows = session.execute(
-            select(*SNAPSHOT, ORDERS.c.crashes, ORDERS.c.connection_id)
+            select(*_COLUMNS)
             .where(ORDERS.c.state == OrderState.RUNNING, ORDERS.c.lease_until < now)
             .order_by(ORDERS.c.lease_until)
             .limit(RESCUES)
         ).all()
-    for row in rows:
-        held, crashes, connection_id = OrderSnapshot(*row[: len(SNAPSHOT)]), row[-2], row[-1]
+    for order_id, run, connection_id in rows:
         with kernel.write_session() as session:
-            rescued = _take_over(kernel, session, held, crashes + 1, now)
-        if rescued is None:
+            end = leave_running(kernel, session, (order_id, run), Exit(Why.DIED), now)
+        if end is None:  # its owner lives
             continue
         kernel.metrics.count(RESCUED)
-        log.warning("order rescued", extra={"order_id": held.id, "run": held.run})
-        if isinstance(rescued, Outcome):
-            swept.failed[held.id] = rescued
-        else:
-            swept.rescued.append(held.id)
+        log.warning("order rescued", extra={"order_id": order_id, "run": run})
+        swept.add(end)
         _kill_connection(kernel, connection_id)
 
 
-def _take_over(
-    kernel: Kernel, session: Session, held: OrderSnapshot, crashes: int, now: datetime
-) -> Outcome | OrderState | None:
-    """Return the order to pending, or fail it after too many crashes; None if its owner lives."""
-    taken = session.execute(
-        update(ORDERS)
-        .where(FENCE, ORDERS.c.lease_until < now)
-        .values(
-            state=OrderState.PENDING,
-            run_after=now,
-            crashes=crashes,
-            lease_until=None,
-            connection_id=None,
-        ),
-        held.fenced(),
-    )
-    if rowcount(taken) != 1:
-        return None
-    handler = kernel.handlers.get(held.select_tag)
-    if handler is None or crashes < handler.max_runs:
-        return OrderState.PENDING
-    outcome = failure(kernel, "worker_lost")
-    kernel.finish(session, held._replace(state=OrderState.PENDING), outcome)
-    return outcome
-
-
 def _kill_connection(kernel: Kernel, connection_id: int | None) -> None:
-    """Drop a dead run's connection: a frozen worker still holds its row locks."""
     if connection_id is None or kernel.engine.dialect.name == "sqlite":
         return
     try:

@@ -1,0 +1,133 @@
+"""What becomes of an order whose run ended without an outcome: one decision for every way out.
+
+A table in `tests/orders/test_decide.py` says what each row of inputs comes to. `decide` is asked by
+`kernel.orders.transitions.leave_running`, in the transaction that locks the order's row and writes
+the answer: what the row says is what holds. Pure: no database, no clock.
+"""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+# Broken runs are counted in quarters: a deadlock or a lock wait (another transaction was first)
+# counts one, every other passing error four. An order whose runs broke this often ends as failed.
+BROKEN_QUARTERS = 4
+MAX_BROKEN = 20 * BROKEN_QUARTERS
+# A broken order is due again after this many seconds, doubled with each run.
+SETBACK_SECONDS = 0.2
+MAX_SETBACK_SECONDS = 30.0
+
+
+class Why(StrEnum):
+    """Why a run ended without an outcome."""
+
+    # The handler asked to be run again (`Retry`).
+    RETRY = "retry"
+    # The database dropped the run's transaction or connection.
+    BROKEN = "broken"
+    # The order was claimed, and its handler was never called.
+    NOT_BEGUN = "not_begun"
+    # The worker is shutting down.
+    STOPPING = "stopping"
+    # The worker's process died, or stopped renewing its leases.
+    DIED = "died"
+    # The run exceeded its handler's time limit.
+    TIMED_OUT = "timed_out"
+    # The handler raised something unforeseen, or the outcome could not be written.
+    BUG = "bug"
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a run ended without an outcome. It keeps its reason when it has to be written later.
+
+    ``after``: seconds until the order is due again, for RETRY. ``error``: the last error of a
+    broken run, for the caller. ``contention``: the database refused because another transaction
+    was first. ``put_off``: the exit could not be written at once, so the database was away.
+    """
+
+    why: Why
+    after: float = 0.0
+    error: str = ""
+    contention: bool = False
+    put_off: bool = False
+
+    def later(self) -> "Exit":
+        """Return the same exit, marked as one that could not be written at once."""
+        return replace(self, put_off=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the order's row says when a run ends: the counters, and what was asked of it.
+
+    ``crashes`` and ``broken`` are set to 0 by a checkpoint; ``timeouts`` and ``retries`` never.
+    ``max_runs`` is the handler's limit of crashes and time-outs; None when this process does not
+    know the handler.
+    """
+
+    run: int
+    crashes: int = 0
+    broken: int = 0
+    timeouts: int = 0
+    retries: int = 0
+    cancel_requested: bool = False
+    max_runs: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """The order is pending again, due in ``after`` seconds, with these counters."""
+
+    after: float
+    crashes: int
+    broken: int
+    timeouts: int
+    retries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The order ends with this error code; ``detail`` follows the text of the code."""
+
+    code: str
+    detail: str = ""
+
+
+def decide(exit_: Exit, row: Standing) -> Again | Ended:
+    """Return what becomes of the order.
+
+    A cancel that was acknowledged is honoured by every exit. A broken run counts only if its exit
+    could be written at once: then the database takes writes, and the trouble is the run's own.
+    """
+    why, again = exit_.why, _counted(exit_, row)
+    verdicts = (
+        (row.cancel_requested, Ended("cancelled")),
+        (why is Why.BUG, Ended("internal_error")),
+        (why is Why.DIED and _reached(again.crashes, row), Ended("worker_lost")),
+        (why is Why.TIMED_OUT and _reached(again.timeouts, row), Ended("timed_out")),
+        (why is Why.BROKEN and again.broken >= MAX_BROKEN, Ended("keeps_breaking", exit_.error)),
+    )
+    return next((ended for holds, ended in verdicts if holds), again)
+
+
+def _counted(exit_: Exit, row: Standing) -> Again:
+    """Return when the order is due again, and its counters with this exit counted."""
+    why = exit_.why
+    after = {Why.RETRY: max(0.0, exit_.after), Why.BROKEN: setback(row.run)}.get(why, 0.0)
+    quarters = 1 if exit_.contention else BROKEN_QUARTERS
+    return Again(
+        after=after,
+        crashes=row.crashes + (why is Why.DIED),
+        broken=row.broken + (quarters if why is Why.BROKEN and not exit_.put_off else 0),
+        timeouts=row.timeouts + (why is Why.TIMED_OUT),
+        retries=row.retries + (why is Why.RETRY),
+    )
+
+
+def setback(run: int) -> float:
+    """Return after how many seconds a broken order is due again: 0.2, 0.4, 0.8 ... 30."""
+    return min(MAX_SETBACK_SECONDS, SETBACK_SECONDS * 2.0 ** min(run - 1, 10))
+
+
+def _reached(count: int, row: Standing) -> bool:
+    return row.max_runs is not None and count >= row.max_runs
