@@ -16,11 +16,11 @@ from kernel.db.ids import new_id
 from kernel.db.states import OrderState, Outcome
 from kernel.db.tables.orders import ORDERS, SNAPSHOT, OrderSnapshot
 from kernel.delivery.attempt import FinishedAttempt
-from kernel.delivery.breakers import Origins
 from kernel.delivery.claim import BATCH, DueDelivery, claim_due, due_lanes
 from kernel.delivery.lanes import share
 from kernel.delivery.pauses import hold_paused
 from kernel.delivery.record import record
+from kernel.delivery.slots import SenderSlots
 from kernel.errors import TooManyPending
 from kernel.insight.backlog import backlog
 from kernel.orders.backpressure import Pressure
@@ -99,7 +99,7 @@ class Stages:
     def deliver(self) -> float:
         """T4: claim a batch of retries, from every lane its share."""
         lanes = [lane for lane in due_lanes(self.kernel) if lane.late]
-        shares = share(lanes, Origins(2 * BATCH), BATCH, time.monotonic())
+        shares = share(lanes, SenderSlots(2 * BATCH), BATCH, time.monotonic())
         took = timed(lambda: self.claimed.extend(claim_due(self.kernel, shares).deliveries))
         assert len(self.claimed) == BATCH, "not enough is due"
         return took

@@ -22,10 +22,11 @@ from kernel.db.ids import new_id
 from kernel.db.states import Claim
 from kernel.db.tables.deliveries import OutboxRow
 from kernel.db.tables.orders import OrderSnapshot
-from kernel.delivery.breakers import Breakers, Origins
+from kernel.delivery.breakers import Breakers
 from kernel.delivery.claim import ClaimedDeliveries, DueDelivery, claim_end
 from kernel.delivery.lanes import Lane, share
 from kernel.delivery.pauses import Pauses, paused
+from kernel.delivery.slots import SenderSlots
 from kernel.runtime.kernel import Kernel
 from kernel.transport.addresses import origin_of
 
@@ -49,7 +50,7 @@ class Desk:
     """What a dispatcher's thread and the threads that run handlers share: who sends where."""
 
     def __init__(
-        self, kernel: Kernel, origins: Origins, send: Callable[[DueDelivery], object]
+        self, kernel: Kernel, origins: SenderSlots, send: Callable[[DueDelivery], object]
     ) -> None:
         self.kernel = kernel
         self.origins = origins
@@ -88,7 +89,7 @@ class Desk:
                 return False
             if self.origins.room(origin, time.monotonic()) <= 0:
                 return False
-            self.origins.begin(origin)
+            self.origins.acquire(origin)
             return True
 
     def claim(self) -> Claim:
@@ -103,7 +104,7 @@ class Desk:
     def give_back(self, origin: str) -> None:
         """Take `take` back: there is no callback."""
         with self._lock:
-            self.origins.withdraw(origin)
+            self.origins.release(origin)
 
     def share(self, lanes: Iterable[Lane], limit: int) -> dict[Lane, int]:
         """Decide how many deliveries to claim from each lane, ``limit`` together."""
@@ -119,7 +120,7 @@ class Desk:
         """
         with self._lock:
             for due in found.deliveries:
-                self.origins.begin(due.origin)
+                self.origins.acquire(due.origin)
             left = Counter({lane.origin: 0 for lane in lanes})
             for lane, count in shares.items():
                 left[lane.origin] += count
@@ -139,13 +140,13 @@ class Desk:
     def breakers(self) -> Breakers:
         """Return the origins whose breakers are not closed."""
         with self._lock:
-            now = time.monotonic()
-            return Breakers(self.origins.broken(now), self.origins.probing(now))
+            return self.origins.breakers(time.monotonic())
 
     def end(self, origin: str, reason: str | None) -> bool:
         """Count an attempt that has ended; True when others wait for its place."""
         with self._lock:
-            self.origins.end(origin, reason, time.monotonic())
+            self.origins.record(origin, reason, time.monotonic())
+            self.origins.release(origin)
             return bool(self._waiting)
 
     def first_attempts(self) -> "FirstAttempts":

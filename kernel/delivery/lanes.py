@@ -1,17 +1,17 @@
-"""Which lanes get how many of the free senders. Pure."""
+"""How many of the free sender slots each lane gets. Pure."""
 
 from collections.abc import Iterable, Sequence
 from itertools import chain, zip_longest
 from typing import NamedTuple
 
-from kernel.delivery.breakers import Origins
+from kernel.delivery.slots import SenderSlots
 
-# First attempts go first, but never all the way: an eighth of a batch is kept for retries.
+# First attempts go first, except that an eighth of a batch is kept for retries.
 RETRY_SHARE = 8
 
 
 class Lane(NamedTuple):
-    """Deliveries that queue up behind each other: of one age, one caller, to one origin."""
+    """Deliveries that queue together: first attempts or retries of one caller to one origin."""
 
     late: bool
     caller_id: int
@@ -32,14 +32,17 @@ def in_turn(lanes: Iterable[Lane]) -> list[Lane]:
     return ordered
 
 
-def share(lanes: Iterable[Lane], origins: Origins, limit: int, now: float) -> dict[Lane, int]:
-    """Decide how many deliveries to claim from each lane, ``limit`` together, as room allows."""
+def share(lanes: Iterable[Lane], slots: SenderSlots, limit: int, now: float) -> dict[Lane, int]:
+    """Decide how many deliveries to claim from each lane, ``limit`` together, as room allows.
+
+    ``now`` is in monotonic seconds. Lanes that get none are left out.
+    """
     ordered = in_turn(lanes)
     first = [lane for lane in ordered if not lane.late]
     retries = ordered[len(first) :]
-    limit = min(limit, origins.free)
+    limit = min(limit, slots.free)
     kept = min(limit, max(1, limit // RETRY_SHARE)) if retries else 0
-    room = {lane.origin: origins.room(lane.origin, now) for lane in ordered}
+    room = {lane.origin: slots.room(lane.origin, now) for lane in ordered}
     shares = _deal(first, limit - kept, room)
     return shares | _deal(retries, limit - sum(shares.values()), room)
 

@@ -17,11 +17,11 @@ from sqlalchemy.exc import DBAPIError
 
 from kernel.db.errors import is_contention, is_passing
 from kernel.delivery.attempt import FinishedAttempt, attempt
-from kernel.delivery.breakers import Origins
 from kernel.delivery.claim import BATCH, DueDelivery, claim_due, due_lanes
 from kernel.delivery.first_attempt import Desk
 from kernel.delivery.pauses import hold_paused
 from kernel.delivery.record import record
+from kernel.delivery.slots import SenderSlots
 from kernel.handlers import Run
 from kernel.insight import minutes
 from kernel.insight import process_metrics as metering
@@ -80,7 +80,7 @@ class Dispatcher:
         self._later: queue.SimpleQueue[tuple[float, str]] = queue.SimpleQueue()
         self._senders = ThreadPoolExecutor(self.threads, thread_name_prefix="sender")
         self.desk = Desk(
-            kernel, Origins(self.threads), lambda due: self._senders.submit(self._send, due)
+            kernel, SenderSlots(self.threads), lambda due: self._senders.submit(self._send, due)
         )
         self._unclaimed = threading.Event()  # something may be due that nobody has claimed
         self._gathering = False  # a time is set for the next record: no need to wake for more

@@ -12,7 +12,6 @@ from kernel.db.states import DeliveryState
 from kernel.db.tables.deliveries import ATTEMPTS, DELIVERIES
 from kernel.db.tables.orders import ORDERS
 from kernel.delivery import redeliver as redelivery
-from kernel.delivery.breakers import BREAK_AFTER, Origins
 from kernel.delivery.pauses import pause
 from kernel.delivery.redeliver import DeliveryFilter, replay_from, replay_step
 from kernel.insight import delivery_search as listing
@@ -100,15 +99,6 @@ def test_breaker_is_open_or_half_when_a_living_process_says_so(kernel: Kernel) -
     found = listed(kernel)
     assert (found[A].breaker, found[A].open_in) == (Breaker.OPEN, 1)
     assert (found[half].breaker, found[half].open_in) == (Breaker.HALF, 0)
-
-
-def test_breaker_is_half_open_when_its_pause_is_over() -> None:
-    origins = Origins(8)
-    for _ in range(BREAK_AFTER):
-        origins.begin(A)
-        origins.end(A, "timeout", 0.0)
-    assert (origins.broken(1.0), origins.probing(1.0)) == ([A], [])
-    assert (origins.broken(11.0), origins.probing(11.0)) == ([], [A])
 
 
 BIG = {"orders", "deliveries", "attempts"}

@@ -13,7 +13,6 @@ from kernel.callers import identity, keys
 from kernel.db.ids import new_id
 from kernel.db.states import DeliveryState
 from kernel.delivery.attempt import attempt
-from kernel.delivery.breakers import Origins
 from kernel.delivery.claim import BATCH, claim_due, due_lanes
 from kernel.delivery.first_attempt import Desk
 from kernel.delivery.pauses import hold_paused, list_pauses, pause, resume
@@ -26,6 +25,7 @@ from kernel.delivery.redeliver import (
     redeliver,
     replay,
 )
+from kernel.delivery.slots import SenderSlots
 from kernel.errors import Retry
 from kernel.handlers import Run
 from kernel.insight.backlog import backlog
@@ -96,7 +96,7 @@ def callbacks_go_out(kernel: Kernel) -> None:
             make_delivery(kernel)
         claimed = claim_due(kernel, dict.fromkeys(due_lanes(kernel), 5)).deliveries
         record(kernel, [attempt(kernel, due) for due in claimed[:BATCH]])
-    desk = Desk(kernel, Origins(1), lambda _: None)
+    desk = Desk(kernel, SenderSlots(1), lambda _: None)
     desk.learn(1)
 
 
