@@ -10,8 +10,9 @@ from typing import Any
 from sqlalchemy import Select, case, func, select
 from sqlalchemy.orm import Session
 
+from kernel.db.skip_scan import skip_scan
 from kernel.db.states import DeliveryState, OrderState
-from kernel.db.tables.deliveries import DELIVERIES
+from kernel.db.tables.deliveries import DELIVERIES, STATE_AND_LANE
 from kernel.db.tables.orders import ORDERS
 from kernel.runtime.kernel import Kernel
 
@@ -80,10 +81,11 @@ def _pending_deliveries(session: Session, now: datetime) -> tuple[int, int, date
     some = pending.with_only_columns(moment).limit(LIMIT).subquery()
     is_due = case((some.c.next_attempt_at <= now, 1))
     count, due = session.execute(select(func.count(), func.count(is_due)).select_from(some)).one()
-    # By jumps from lane to lane, as `deliver.due_lanes` does: the first may be beyond the limit.
-    lane = (DELIVERIES.c.state, DELIVERIES.c.late, DELIVERIES.c.caller_id, DELIVERIES.c.origin)
-    firsts = session.scalars(pending.with_only_columns(func.min(moment)).group_by(*lane)).all()
-    return count, due, min(firsts, default=None)
+    # From the lanes: the first of all may be beyond the limit.
+    lanes = skip_scan(STATE_AND_LANE, func.min(moment)).where(
+        DELIVERIES.c.state == DeliveryState.PENDING
+    )
+    return count, due, min((row[-1] for row in session.execute(lanes)), default=None)
 
 
 def _age(moment: datetime | None, now: datetime) -> float:

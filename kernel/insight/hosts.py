@@ -9,8 +9,9 @@ from enum import StrEnum
 from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
+from kernel.db.skip_scan import skip_scan
 from kernel.db.states import DeliveryState
-from kernel.db.tables.deliveries import DELIVERIES
+from kernel.db.tables.deliveries import DELIVERIES, STATE_AND_LANE
 from kernel.delivery.pauses import hosts_of, list_pauses
 from kernel.insight.backlog import RECENT
 from kernel.insight.processes import Process
@@ -80,14 +81,13 @@ def hosts(kernel: Kernel, processes: Iterable[Process]) -> tuple[list[Host], int
 
 
 def _owed(session: Session, now: datetime) -> dict[str, Host]:
-    """Find who is owed what, by jumps through the index as `deliver.due_lanes` does."""
-    lane = (DELIVERIES.c.state, DELIVERIES.c.late, DELIVERIES.c.caller_id, DELIVERIES.c.origin)
+    """Find which origins are owed what, from the lanes."""
     moment = DELIVERIES.c.next_attempt_at
-    query = select(*lane, func.min(moment), func.max(moment))
+    lanes = skip_scan(STATE_AND_LANE, func.min(moment), func.max(moment)).where(
+        DELIVERIES.c.state.in_(UNSETTLED)
+    )
     found: dict[str, Host] = {}
-    for state, _, caller_id, origin, first, last in session.execute(
-        query.where(DELIVERIES.c.state.in_(UNSETTLED)).group_by(*lane)
-    ):
+    for state, _, caller_id, origin, first, last in session.execute(lanes):
         if state == DeliveryState.DEAD and last < now - RECENT:
             continue
         host = found.setdefault(origin, Host(origin))

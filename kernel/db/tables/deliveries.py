@@ -87,6 +87,8 @@ class Pause(Base):
 
 
 DELIVERIES: Any = Delivery.__table__
+# The state and the lane of a delivery: what the index that ends with next_attempt_at begins with.
+STATE_AND_LANE = tuple(DELIVERIES.c[name] for name in ("state", "late", "caller_id", "origin"))
 
 
 ATTEMPTS: Any = Attempt.__table__

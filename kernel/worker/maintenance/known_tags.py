@@ -8,6 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from kernel.db.ids import first_id
+from kernel.db.skip_scan import skip_scan
 from kernel.db.states import OrderState
 from kernel.db.tables.orders import ORDERS, SNAPSHOT, OrderSnapshot
 from kernel.db.tables.service import SelectTag
@@ -69,10 +70,8 @@ def _unknown_tags(session: Session, known: Iterable[str], since: datetime) -> li
 
     By the kinds there are, not by the orders: the index is jumped through from tag to tag.
     """
-    waiting = session.scalars(
-        select(ORDERS.c.select_tag)
-        .where(ORDERS.c.state == OrderState.PENDING)
-        .group_by(ORDERS.c.state, ORDERS.c.select_tag)
-    )
+    scan = skip_scan((ORDERS.c.state, ORDERS.c.select_tag))
+    pending = session.execute(scan.where(ORDERS.c.state == OrderState.PENDING))
+    waiting = [row.select_tag for row in pending]
     seen = session.scalars(select(SelectTag.tag).where(SelectTag.seen_at >= since))
     return sorted(set(waiting) - set(known) - set(seen))
