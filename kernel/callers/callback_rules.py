@@ -6,19 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kernel.db.tables.callers import Caller
+from kernel.formats.callback_headers import is_callback_header
 from kernel.transport.addresses import CallbackPolicy
 from kernel.transport.backoff import RetryPolicy
+from kernel.transport.headers import is_transport_header
 
 # RFC 9110, section 5.6.2 (token) and 5.5 (field values: visible characters and inner spaces).
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,4094}[\x21-\x7e])?")
-
-
-# What the transport and the signature say themselves.
-RESERVED = re.compile(
-    r"accept-encoding|connection|content-.*|expect|host|keep-alive|proxy-.*|te|trailer"
-    r"|traceparent|tracestate|transfer-encoding|upgrade|webhook-.*|x-request-id"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +40,10 @@ class CallerRules:
             caller.schedule = _checked_schedule(self.schedule)
         for name, value in self.headers.items():
             check_header(name, value)
-        kept = json.loads(caller.headers) | dict(self.headers)
-        caller.headers = json.dumps({name: value for name, value in kept.items() if value})
+        # Names are the same in any case: one that is given again replaces the one there was.
+        kept = {name.lower(): (name, value) for name, value in json.loads(caller.headers).items()}
+        kept |= {name.lower(): (name, value) for name, value in self.headers.items()}
+        caller.headers = json.dumps({name: value for name, value in kept.values() if value})
 
 
 def _checked_schedule(schedule: Sequence[float]) -> str | None:
@@ -57,10 +54,13 @@ def _checked_schedule(schedule: Sequence[float]) -> str | None:
 
 
 def check_header(name: str, value: str) -> None:
-    """Refuse a static header that could break or forge a request. Raises ValueError."""
+    """Refuse a static header that would not arrive, or could break or forge a request.
+
+    An empty ``value``, which removes the header, is allowed. Raises ValueError that says why.
+    """
     if not HEADER_NAME.fullmatch(name):
         raise ValueError(f"{name!r} is not a header name")
-    if RESERVED.fullmatch(name.lower()):
-        raise ValueError(f"{name} is set by kernel itself")
+    if is_transport_header(name) or is_callback_header(name):
+        raise ValueError(f"{name} is set by kernel itself, or never sent")
     if value and not HEADER_VALUE.fullmatch(value):
         raise ValueError(f"the value of {name} must be visible ASCII on one line")

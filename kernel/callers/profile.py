@@ -1,4 +1,4 @@
-"""On whose behalf a callback is sent: a caller's secrets, headers, callback rules and schedule."""
+"""What a caller's callbacks are sent with: secrets, static headers, callback rules, schedule."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -39,7 +39,7 @@ def granted(nets: str, hosts: str) -> CallbackPolicy:
 def profiles_of(
     connection: Connection, caller_ids: Collection[int], now: datetime
 ) -> dict[int, CallbackProfile]:
-    """Return the senders of these callers, each with the secrets in force, the newest first."""
+    """Return the profiles of these callers, each with the secrets in force, the newest first."""
     secrets: dict[int, list[str]] = {caller_id: [] for caller_id in caller_ids}
     for caller_id, secret in connection.execute(
         select(SigningSecret.caller_id, SigningSecret.secret)
@@ -51,13 +51,13 @@ def profiles_of(
     ):
         secrets[caller_id].append(secret)
     callers = connection.execute(select(Caller.id, *_RULES).where(Caller.id.in_(caller_ids)))
-    return {row.id: _sender(secrets[row.id], *row[1:]) for row in callers}
+    return {row.id: _profile(secrets[row.id], *row[1:]) for row in callers}
 
 
 _RULES = (Caller.headers, Caller.allow_nets, Caller.allow_hosts, Caller.schedule)
 
 
-def _sender(
+def _profile(
     secrets: list[str], headers: str, nets: str, hosts: str, plan: str | None
 ) -> CallbackProfile:
     schedule = None if plan is None else tuple(json.loads(plan))

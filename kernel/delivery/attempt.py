@@ -1,8 +1,7 @@
-"""T4 and T5: claim due deliveries in batches, POST each, write what came of them.
+"""One attempt: POST a claimed delivery, and judge the answer. Runs in a sender thread.
 
-A claim moves ``next_attempt_at`` past the end of the attempt, so a sender that dies leaves its
-deliveries due again and nothing has to rescue them. Delivery is at least once: the webhook-id is
-the same on every attempt.
+Delivery is at least once: webhook-id and body are the same on every attempt, timestamp and
+signature are the attempt's own.
 """
 
 import logging
@@ -13,19 +12,20 @@ from datetime import datetime
 
 from kernel.config.logging import binding
 from kernel.delivery.claim import DueDelivery
-from kernel.delivery.headers import _headers
+from kernel.delivery.headers import delivery_headers
 from kernel.errors import TransportError
 from kernel.runtime.kernel import Kernel
 from kernel.transport.backoff import Answer, Dead, Delivered, RetryAt, is_client_error, verdict
 
 log = logging.getLogger(__name__)
 
+# Characters of an answer that are stored, for people.
 EXCERPT = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class FinishedAttempt:
-    """What one POST came to; only `record` makes it count."""
+    """The result of one POST. It counts once `record` has written it."""
 
     due: DueDelivery
     started_at: datetime
@@ -55,13 +55,14 @@ def _attempt(kernel: Kernel, due: DueDelivery, traceparent: str | None) -> Finis
     policy = kernel.callback_policy.merge(due.profile.grants)
     status, reason, excerpt, retry_after = None, None, None, None
     try:
-        response = kernel.transport.post(
-            due.url, _headers(due, traceparent, started_at), due.body, policy
-        )
+        headers = delivery_headers(due, traceparent, started_at)
+        response = kernel.transport.post(due.url, headers, due.body, policy)
         status, phases = response.status, response.phases
         retry_after = response.headers.get("retry-after")
         reason = None if 200 <= status < 300 else f"http_{status // 100}xx"
         excerpt = response.excerpt.decode("utf-8", "replace").replace("\0", "\ufffd")[:EXCERPT]
+        if response.cut is not None:
+            _log_cut(due, response.cut)
     except TransportError as error:
         reason, status = error.reason, error.data.get("status")
         phases = error.data.get("phases", {})
@@ -81,6 +82,14 @@ def _attempt(kernel: Kernel, due: DueDelivery, traceparent: str | None) -> Finis
 
 
 def _log_failure(due: DueDelivery, error: TransportError) -> None:
-    """Tell the operator, who may know addresses, what the caller is told in one word."""
-    ids = {"delivery_id": due.id, "order_id": due.order_id, "origin": due.origin}
-    log.info("callback attempt failed: %s", error.detail or error.reason, extra=ids)
+    """Log the detail, which may name addresses: for the operator; callers see the reason alone."""
+    log.info("callback attempt failed: %s", error.detail or error.reason, extra=_ids(due))
+
+
+def _log_cut(due: DueDelivery, reason: str) -> None:
+    """Log why an answer's body was not read to its end: the connection could not be kept."""
+    log.info("callback answered, but not to its end: %s", reason, extra=_ids(due))
+
+
+def _ids(due: DueDelivery) -> dict[str, str]:
+    return {"delivery_id": due.id, "order_id": due.order_id, "origin": due.origin}

@@ -1,19 +1,13 @@
-"""The headers of a callback."""
+"""The headers of one attempt: the caller's static ones, and kernel's own with a fresh signature."""
 
 from datetime import datetime
 
 from kernel.delivery.claim import DueDelivery
-from kernel.formats.signing import headers
+from kernel.formats.callback_headers import HeaderFacts, callback_headers
+from kernel.formats.signing import headers as signed_headers
 
-USER_AGENT = "kernel-workorders"
 
-
-def _headers(due: DueDelivery, traceparent: str | None, now: datetime) -> dict[str, str]:
-    follow = {"x-request-id": due.request_id, "traceparent": traceparent}
-    return {
-        "content-type": "application/json",
-        "user-agent": USER_AGENT,
-        **due.profile.headers,
-        **{name: value for name, value in follow.items() if value is not None},
-        **headers(due.profile.secrets, due.id, int(now.timestamp()), due.body),
-    }
+def delivery_headers(due: DueDelivery, traceparent: str | None, now: datetime) -> dict[str, str]:
+    """Return the headers of an attempt that is made ``now``, in the trace of ``traceparent``."""
+    signed = signed_headers(due.profile.secrets, due.id, int(now.timestamp()), due.body)
+    return callback_headers(HeaderFacts(due.request_id, traceparent, signed), due.profile.headers)

@@ -23,6 +23,7 @@ from urllib3.exceptions import HTTPError
 from kernel.errors import AddressRefused, TransportError
 from kernel.transport.addresses import CallbackPolicy, check_url
 from kernel.transport.dialer import Dialer, Resolver, system_resolver
+from kernel.transport.headers import USER_AGENT, is_transport_header
 from kernel.transport.sockets import (
     Exchange,
     PlainPool,
@@ -34,12 +35,6 @@ from kernel.transport.sockets import (
 EXCERPT_BYTES = 1024
 # Origins whose connections are kept; times Limits.pool_size, the most idle connections there are.
 KEPT_ORIGINS = 64
-
-# Ours to say: a caller's static headers cannot change framing, target or what is negotiated.
-_OURS = frozenset({
-    "host", "content-length", "transfer-encoding", "connection", "keep-alive", "te", "trailer",
-    "upgrade", "expect", "accept-encoding", "proxy-authorization", "proxy-connection", "cookie",
-})  # fmt: skip
 
 # What requests, urllib3, http.client and the sockets raise when a conversation goes wrong.
 # ValueError: a header that cannot be sent.
@@ -189,8 +184,8 @@ def _prepare(url: str, headers: Mapping[str, str], body: bytes) -> requests.Prep
     # By hand: `prepare()` would rewrite the URL.
     request = requests.PreparedRequest()
     request.method, request.url, request.body = "POST", url, body
-    request.headers = CaseInsensitiveDict({"User-Agent": "kernel-workorders"})
-    request.headers.update({n: v for n, v in headers.items() if n.lower() not in _OURS})
+    request.headers = CaseInsensitiveDict({"User-Agent": USER_AGENT})
+    request.headers.update({n: v for n, v in headers.items() if not is_transport_header(n)})
     request.headers.update({"Accept-Encoding": "identity", "Content-Length": str(len(body))})
     return request
 

@@ -159,12 +159,12 @@ def claim_forever() -> None:
 
 
 def new_webhook_id() -> None:
-    headers = deliver._headers
+    headers = deliver.delivery_headers
 
     def renamed(due: claim.DueDelivery, *more: Any) -> dict[str, str]:
         return headers(replace(due, id=f"{due.id}-{due.attempt}"), *more)
 
-    deliver._headers = renamed
+    deliver.delivery_headers = renamed
 
 
 REDIS = ("redis-kill", "redis-flushall", "redis-flap", "redis-client-kill", "redis-stop")

@@ -184,8 +184,8 @@ def test_callers_rotate_secret_lets_the_old_one_sign_along(
     new = terminal.json("callers", "rotate-secret", "jira")["signing_secret"]
     with terminal.kernel.read_session() as session:
         found = identity.find(session, "jira").id
-        sender = profiles_of(session.connection(), [found], terminal.kernel.clock.now())[found]
-    assert sender.secrets == (new, old)
+        profile = profiles_of(session.connection(), [found], terminal.kernel.clock.now())[found]
+    assert profile.secrets == (new, old)
 
 
 def test_callers_revoke_ends_every_key(terminal: Terminal) -> None:

@@ -140,9 +140,9 @@ def test_nothing_secret_is_shown_when_objects_are_printed() -> None:
         "result_backend": f"redis://:{word}@127.0.0.1/2",
     }
     kernel = Kernel(load(**urls), builtin_handlers)
-    sender = CallbackProfile((word,), {"X-Token": word})
+    profile = CallbackProfile((word,), {"X-Token": word})
     rules = CallerRules(headers={"X-Token": word})
-    shown = [kernel.settings, kernel, kernel.engine, kernel.engine.url, sender, rules]
+    shown = [kernel.settings, kernel, kernel.engine, kernel.engine.url, profile, rules]
     assert word not in repr(shown) + str(kernel.settings) + str(kernel.engine)
 
 

@@ -18,6 +18,7 @@ from schemathesis.specs.openapi import checks
 from kernel.builtin import handlers as builtin_handlers
 from kernel.callers import keys
 from kernel.callers.identity import Scope
+from kernel.formats.callback_headers import CALLBACK_HEADERS
 from kernel.handlers import Handlers
 from kernel.runtime.kernel import Kernel
 from kernel.testing import drain
@@ -120,6 +121,13 @@ def test_callback_is_described_where_the_order_is_submitted() -> None:
     submit = DOCUMENT["paths"]["/v1/orders"]["post"]
     (described,) = submit["callbacks"]["finished"].items()
     assert described == ("{$request.body#/callback_url}", DOCUMENT["webhooks"]["orderFinished"])
+
+
+def test_every_header_of_a_callback_is_described() -> None:
+    described = DOCUMENT["webhooks"]["orderFinished"]["post"]["parameters"]
+    # OpenAPI 3.1: the content type is the request body's, a parameter of that name is ignored.
+    table = {row.name: row.always for row in CALLBACK_HEADERS if row.name != "content-type"}
+    assert {one["name"]: one["required"] for one in described} == table
 
 
 def test_callback_is_as_described_when_it_is_sent(kernel: Kernel) -> None:

@@ -190,8 +190,8 @@ def test_old_secret_stops_at_once_when_rotated_without_overlap(terminal: Termina
     new = terminal.json("callers", "rotate-secret", "jira", "--overlap-hours", "0")
     with terminal.kernel.read_session() as session:
         found = identity.find(session, "jira").id
-        sender = profiles_of(session.connection(), [found], terminal.kernel.clock.now())[found]
-    assert sender.secrets == (new["signing_secret"],)
+        profile = profiles_of(session.connection(), [found], terminal.kernel.clock.now())[found]
+    assert profile.secrets == (new["signing_secret"],)
 
 
 def test_attempts_show_reason_phases_and_excerpt_when_asked_for(kernel: Kernel) -> None:

@@ -16,10 +16,11 @@ from kernel.db.states import FINAL, OVER, DeliveryState, OrderState, Outcome
 from kernel.db.tables.callers import Caller
 from kernel.db.tables.deliveries import Attempt, Delivery
 from kernel.db.tables.orders import Order
-from kernel.delivery.headers import USER_AGENT
 from kernel.delivery.redeliver import list_attempts, list_deliveries, redeliver
 from kernel.errors import InvalidOrder, NotFound
+from kernel.formats.callback_headers import HeaderFacts, shown_headers
 from kernel.formats.envelope import encode
+from kernel.formats.signing import headers as signed_headers
 from kernel.formats.texts import text
 from kernel.orders.cancel import cancel
 from kernel.orders.pages import get_order
@@ -116,19 +117,10 @@ def _headers(order: Order, attempt: Attempt, names: list[str]) -> list[tuple[str
     """Return the headers an attempt was sent with; None for a value that is a secret.
 
     A caller's own headers are those it has now: their values were never stored with an attempt.
+    Nor was the attempt's place in its trace.
     """
-    stamp = str(int(attempt.started_at.timestamp()))
-    own: list[tuple[str, str | None]] = [(name.lower(), None) for name in names]
-    follow = [] if order.request_id is None else [("x-request-id", order.request_id)]
-    return [
-        ("content-type", "application/json"),
-        ("user-agent", USER_AGENT),
-        *own,
-        *follow,
-        ("webhook-id", attempt.delivery_id),
-        ("webhook-timestamp", stamp),
-        ("webhook-signature", None),
-    ]
+    signed = signed_headers((), attempt.delivery_id, int(attempt.started_at.timestamp()), b"")
+    return shown_headers(HeaderFacts(order.request_id, None, signed), names)
 
 
 class OrderViews:

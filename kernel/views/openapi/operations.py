@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from kernel.formats.callback_headers import CALLBACK_HEADERS
+
 SCHEMAS = "#/components/schemas/"
 RESPONSES = "#/components/responses/"
 UNSIGNED: list[dict[str, list[str]]] = []
@@ -265,9 +267,10 @@ def _unsigned(name: str, summary: str, answers: dict[str, Any]) -> dict[str, Any
 
 def outcome_post() -> dict[str, Any]:
     """The callback: what is POSTed when an order has ended."""
-    signed = [
-        {"name": name, "in": "header", "required": True, "schema": {"type": "string"}}
-        for name in ("webhook-id", "webhook-timestamp", "webhook-signature")
+    headers = [
+        {"name": row.name, "in": "header", "required": row.always, "schema": {"type": "string"}}
+        for row in CALLBACK_HEADERS
+        if row.name != "content-type"  # the requestBody's to say
     ]
     return {
         "post": {
@@ -275,7 +278,7 @@ def outcome_post() -> dict[str, Any]:
             "description": "At least once, signed by Standard Webhooks 1.0. Drop a webhook-id "
             "that you have seen.",
             "security": UNSIGNED,
-            "parameters": signed,
+            "parameters": headers,
             "requestBody": {
                 "required": True,
                 "content": content(envelope([0, 1, -1], ref("Outcome"))),
