@@ -1,4 +1,8 @@
-"""T4: claim due deliveries in batches."""
+"""T4: claim due deliveries in batches.
+
+A claim moves ``next_attempt_at`` past the end of the attempt, so the deliveries of a process that
+dies are due again by themselves and need no rescue.
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -23,13 +27,16 @@ LEASE_MARGIN_SECONDS = 30.0
 
 
 def claim_end(kernel: Kernel, now: datetime) -> datetime:
-    """Return until when a claim made now holds."""
+    """Return when a claim that is made ``now`` runs out."""
     return now + timedelta(seconds=kernel.settings.callback_timeout + LEASE_MARGIN_SECONDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DueDelivery(OutboxRow):
-    """A claimed delivery: one attempt is ours to make, with everything it needs."""
+    """A claimed delivery, with everything that its attempt needs; `attempt` takes nothing else.
+
+    ``token`` is the fence: without it `record` changes no delivery.
+    """
 
     token: str
     profile: CallbackProfile
@@ -37,15 +44,16 @@ class DueDelivery(OutboxRow):
 
 @dataclass(frozen=True, slots=True)
 class ClaimedDeliveries:
-    """What T4 came to: the attempts that are ours to make, and how many were seen due by origin.
+    """The result of T4: the deliveries that were claimed, and how many were seen due per origin.
 
-    What was seen and is not ours was claimed by somebody else at the same moment.
+    Deliveries that were seen and not claimed were claimed by another dispatcher meanwhile.
     """
 
     deliveries: Sequence[DueDelivery] = ()
     seen: Counter[str] = field(default_factory=Counter)
 
 
+# How many deliveries a dispatcher claims at once, over all lanes.
 BATCH = 50
 
 
@@ -68,11 +76,11 @@ _LANES = skip_scan(STATE_AND_LANE, func.min(DELIVERIES.c.next_attempt_at)).where
 
 
 def claim_due(kernel: Kernel, shares: Mapping[Lane, int], ahead: int = 1) -> ClaimedDeliveries:
-    """T4: claim so many due deliveries from each lane. Two claims never return the same attempt.
+    """T4: claim up to ``shares[lane]`` due deliveries from each lane, those due longest first.
 
-    Not from more than a few hundred lanes: one statement asks them all. With ``ahead`` above 1
-    those are left to others that are due before them, so many shares less one, as far as a lane is
-    long enough.
+    Two claims never return the same attempt. ``ahead``=n skips the first n-1 batches of each lane,
+    as far as it is long enough, so that concurrent dispatchers claim different rows. One statement
+    reads all lanes: pass a few hundred at the most.
     """
     if not shares:
         return ClaimedDeliveries()
@@ -87,7 +95,7 @@ def claim_due(kernel: Kernel, shares: Mapping[Lane, int], ahead: int = 1) -> Cla
     last = {lane: found[-shares[lane] :] for lane, found in due.items()}
     ids = [delivery_id for found in last.values() for delivery_id in found]
     token = new_id(now)
-    # As short as it can be: whoever claims the same ones waits for it.
+    # Short, because a dispatcher that claims the same rows waits for it.
     with kernel.write() as connection:
         connection.execute(
             update(DELIVERIES)
@@ -124,7 +132,7 @@ _COLUMNS = (
 
 
 def _first_due(shares: Mapping[Lane, int], ahead: int, now: datetime) -> CompoundSelect[Any]:
-    """Ask for what was due first in each lane, of all lanes at once: ids and lanes."""
+    """Select ids and lanes of the deliveries that are due longest in each lane."""
     lanes = (
         select(DELIVERIES.c.id, *STATE_AND_LANE[1:])
         .where(

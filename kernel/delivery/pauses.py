@@ -11,7 +11,7 @@ from kernel.db.skip_scan import skip_scan
 from kernel.db.states import DeliveryState
 from kernel.db.tables.deliveries import DELIVERIES, PAUSES, STATE_AND_LANE, Pause
 from kernel.db.transactions import rowcount
-from kernel.delivery.redeliver import BATCH, _make_due
+from kernel.delivery.redeliver import BATCH, make_due
 from kernel.errors import NotFound
 from kernel.runtime.kernel import Kernel
 
@@ -45,20 +45,19 @@ _PAUSES = select(PAUSES.c.host, PAUSES.c.caller_id)
 
 
 def pause(kernel: Kernel, *, host: str | None = None, caller_id: int | None = None) -> int:
-    """Hold what is owed to ``host`` (a name, or name:port) or for a caller, from now on.
+    """Send nothing to ``host`` (a name, or name:port) or for a caller, from now on.
 
-    Returns how many deliveries were held at once; later ones are held by the sweep, and none is
-    sent meanwhile. Pausing twice changes nothing. Attempts in flight go on.
+    Returns how many deliveries were marked as held at once; the sweep marks later ones. A pause
+    that is in force already stays as it is. Attempts in flight go on.
     """
     row = {"host": host, "caller_id": caller_id, "created_at": kernel.clock.now()}
-    # A pause that is in force already stays as it is.
     with suppress(IntegrityError), kernel.write_session() as session:
         session.execute(insert(Pause).values(**row))
     return hold_paused(kernel)
 
 
 def resume(kernel: Kernel, *, host: str | None = None, caller_id: int | None = None) -> int:
-    """Let deliveries go again; return how many were released, due now with a fresh schedule.
+    """End a pause; return how many deliveries it held: they are due now, with a fresh schedule.
 
     Raises NotFound when there is no such pause.
     """
@@ -73,8 +72,8 @@ def resume(kernel: Kernel, *, host: str | None = None, caller_id: int | None = N
     for lane in _lanes(kernel, DeliveryState.HELD, resumed):
         while ids := _batch(kernel, *lane):
             with kernel.write_session() as session:
-                done += _make_due(kernel, session, ids)
-    hold_paused(kernel)  # what another pause still holds
+                done += make_due(kernel, session, ids)
+    hold_paused(kernel)  # those that another pause holds too
     return done
 
 

@@ -1,4 +1,4 @@
-"""T5: write attempts and their verdicts, one commit for many."""
+"""T5: write attempts and their verdicts, one commit for a batch."""
 
 import json
 from collections import defaultdict
@@ -18,10 +18,10 @@ from kernel.transport.backoff import Dead, Delivered, RetryAt, is_client_error
 
 
 def record(kernel: Kernel, finished: Sequence[FinishedAttempt]) -> None:
-    """T5: write attempts and their verdicts, one commit for all of them.
+    """T5: write attempts and their verdicts in one commit, and count them for /metrics.
 
     A result whose claim is no longer the delivery's is kept as an attempt and changes nothing
-    else: nothing overwrites ``delivered``.
+    else: nothing overwrites ``delivered``. Raises the database's error, having written nothing.
     """
     now = kernel.clock.now()
     with kernel.write() as connection:
@@ -30,8 +30,8 @@ def record(kernel: Kernel, finished: Sequence[FinishedAttempt]) -> None:
         failed = [_failed_row(one, now) for one in finished if one.verdict != Delivered()]
         if failed:
             connection.execute(_FAILED, failed)
-        # Last: an attempt's key locks its delivery's table in InnoDB alone, and a migration that
-        # comes before the updates then waits for us while we wait for it.
+        # Last: an attempt's foreign key locks the deliveries' table in InnoDB alone. A migration
+        # that came between would wait for this transaction, and the updates for the migration.
         _INSERT.execute_many(connection, [_attempt_row(one) for one in finished])
     for one in finished:
         _count(kernel, one)

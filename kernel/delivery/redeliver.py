@@ -1,4 +1,4 @@
-"""What people do with deliveries: redeliver one, replay many, pause and resume a host or a caller.
+"""What people do with deliveries: look at them, redeliver one, replay many.
 
 A redelivery keeps its webhook-id and its bytes and starts a fresh schedule. Nothing here waits
 for a receiver: it only changes what is due.
@@ -19,8 +19,9 @@ from kernel.db.transactions import rowcount
 from kernel.errors import NotFound
 from kernel.runtime.kernel import Kernel
 
+# How many deliveries one commit of a replay makes due.
 BATCH = 500
-# What one query of a replay looks at, to find those that it is about.
+# How many rows one query of a replay looks at, to find deliveries that fit its filter.
 LOOKED_AT = 5000
 Told = Callable[[int], None]
 
@@ -63,7 +64,7 @@ def _at_host(host: str) -> ColumnElement[bool]:
 
 
 def get_delivery(session: Session, caller_id: int | None, delivery_id: str) -> Delivery:
-    """Return the caller's delivery (anybody's when ``caller_id`` is None).
+    """Return the caller's delivery (any caller's when ``caller_id`` is None).
 
     Raises NotFound for an unknown id and for another caller's, alike.
     """
@@ -95,7 +96,7 @@ def redeliver(kernel: Kernel, caller_id: int | None, delivery_id: str) -> bool:
     """
     with kernel.write_session() as session:
         get_delivery(session, caller_id, delivery_id)
-        return _make_due(kernel, session, [delivery_id]) == 1
+        return make_due(kernel, session, [delivery_id]) == 1
 
 
 def count(session: Session, wanted: DeliveryFilter) -> int:
@@ -104,15 +105,17 @@ def count(session: Session, wanted: DeliveryFilter) -> int:
     return session.scalar(query.where(*_replayable(wanted))) or 0
 
 
-def replay(kernel: Kernel, wanted: DeliveryFilter, told: Told = lambda _: None) -> int:
-    """Make every delivery of ``wanted`` that is over due again, in batches of 500.
+def replay(
+    kernel: Kernel, wanted: DeliveryFilter, told: Told = lambda _: None, batch: int = BATCH
+) -> int:
+    """Make every delivery of ``wanted`` that is over due again, ``batch`` in one commit.
 
-    Returns how many; ``told`` is called with the running count after each batch. It goes through
-    the deliveries once, by id, so it ends however quickly they are over again.
+    Returns how many; ``told`` is called with the running count after each batch. A replay reads
+    the deliveries once, in the order of ids, so it ends even if they are over again at once.
     """
     done, place = 0, replay_from(kernel)
     while place.after is not None:
-        made, place = replay_step(kernel, wanted, place)
+        made, place = replay_step(kernel, wanted, place, batch)
         done += made
         if made:
             told(done)
@@ -120,49 +123,62 @@ def replay(kernel: Kernel, wanted: DeliveryFilter, told: Told = lambda _: None) 
 
 
 class Place(NamedTuple):
-    """How far a replay has come: on ids above ``after``, below ``until``; None when through."""
+    """Which ids a replay has still to read: above ``after``, below ``until``.
+
+    ``after`` is None when there are no more.
+    """
 
     after: str | None
     until: str
 
 
 def replay_from(kernel: Kernel) -> Place:
-    """Return where a replay begins that leaves out what comes to be from now on."""
+    """Return where a replay begins that leaves out deliveries made from now on."""
     return Place("", first_id(kernel.clock.now() + timedelta(milliseconds=1)))
 
 
-def replay_step(kernel: Kernel, wanted: DeliveryFilter, place: Place) -> tuple[int, Place]:
-    """Make up to 500 deliveries due; return how many, and where to go on.
+def replay_step(
+    kernel: Kernel,
+    wanted: DeliveryFilter,
+    place: Place,
+    batch: int = BATCH,
+    looked_at: int = LOOKED_AT,
+) -> tuple[int, Place]:
+    """Make up to ``batch`` deliveries due; return how many, and where to go on.
 
-    Looks at `LOOKED_AT` rows at the most, so a step may find none and not be the last.
+    Looks at ``looked_at`` rows at the most, so a step may find none and not be the last.
     """
     near = select(DELIVERIES.c.id).where(*wanted.bounds(), DELIVERIES.c.id < place.until)
     near = near.where(DELIVERIES.c.id > (place.after or "")).order_by(DELIVERIES.c.id)
-    window = near.limit(LOOKED_AT).subquery()
+    window = near.limit(looked_at).subquery()
     page: Select[Any] = (
         select(DELIVERIES.c.id)
         .join(window, window.c.id == DELIVERIES.c.id)
         .where(*_replayable(wanted))
         .order_by(window.c.id)
-        .limit(BATCH)
+        .limit(batch)
     )
     with kernel.read_session() as session:
         ids = list(session.scalars(page))
-        full = len(ids) == BATCH
-        after = ids[-1] if full else session.scalar(near.offset(LOOKED_AT - 1).limit(1))
+        full = len(ids) == batch
+        after = ids[-1] if full else session.scalar(near.offset(looked_at - 1).limit(1))
     if not ids:
         return 0, Place(after, place.until)
     with kernel.write_session() as session:
-        return _make_due(kernel, session, ids), Place(after, place.until)
+        return make_due(kernel, session, ids), Place(after, place.until)
 
 
 def _replayable(wanted: DeliveryFilter) -> list[ColumnElement[bool]]:
-    """A replay is for what is over; what is pending comes anyway, and what is held is resumed."""
+    """Delivered and dead ones fit: pending ones are sent anyway, and held ones are resumed."""
     over = DELIVERIES.c.state.in_([DeliveryState.DELIVERED, DeliveryState.DEAD])
     return [over, *wanted.conditions()]
 
 
-def _make_due(kernel: Kernel, session: Session, ids: list[str]) -> int:
+def make_due(kernel: Kernel, session: Session, ids: list[str]) -> int:
+    """Make deliveries due now with a fresh schedule; return how many.
+
+    Those with an attempt in flight are left alone.
+    """
     now = kernel.clock.now()
     changed = session.execute(
         update(DELIVERIES)

@@ -170,7 +170,7 @@ def check_address(ip: str, policy: CallbackPolicy, named: bool = False) -> None:
 
 
 def origin_of(url: str) -> str:
-    """Return ``scheme://host:port`` of a URL, as `Target.origin` has it, whatever a policy says.
+    """Return ``scheme://host:port`` of a URL, as `Target.origin` has it, without asking a policy.
 
     Raises AddressRefused for what `check_url` could not read.
     """

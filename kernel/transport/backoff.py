@@ -1,7 +1,7 @@
 """When a callback is tried again: pure, no clock, no I/O.
 
-`verdict` looks at what one attempt came to and says whether the delivery is done, is to be
-tried again and when, or is dead. Whoever asks has counted the attempts and owns the clock.
+`verdict` takes the result of one attempt and says whether the delivery is delivered, is to be
+tried again and when, or is dead. The caller counts the attempts and reads the clock.
 """
 
 import random
@@ -52,12 +52,12 @@ class RetryPolicy:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What one attempt came to.
+    """The result of one attempt.
 
     ``attempt``: how many were made by now, this one included. ``client_errors``: for how many of
     them, this one included, `is_client_error` held. ``status``: the HTTP status, if there was
     one. ``reason``: a transport failure's, if it failed; a failed attempt is never delivered,
-    whatever its status. ``retry_after``: the header as received. ``now`` and ``created_at`` (of
+    even with status 200. ``retry_after``: the header as received. ``now`` and ``created_at`` (of
     the delivery) are both aware, on one clock.
     """
 

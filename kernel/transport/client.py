@@ -1,7 +1,7 @@
 """POSTs callbacks: checked, pinned, bounded. The one module that speaks HTTP.
 
-`Transport.post` checks the URL, has `kernel.transport.sockets` resolve, vet, pin and connect,
-sends, and reads a bounded answer, all under one deadline and one byte budget. It knows nothing of
+`Transport.post` checks the URL, has `kernel.transport.dialer` resolve, vet, connect and pin, sends,
+and reads a bounded answer, all under one deadline and one byte budget. It knows nothing of
 deliveries, attempts or signatures.
 
 There is no requests *session* on purpose: sessions are what follows redirects, keeps cookies and
@@ -22,15 +22,9 @@ from urllib3.exceptions import HTTPError
 
 from kernel.errors import AddressRefused, TransportError
 from kernel.transport.addresses import CallbackPolicy, check_url
-from kernel.transport.dialer import Dialer, Resolver, system_resolver
+from kernel.transport.dialer import Dialer, Lookups, Resolver, system_resolver
 from kernel.transport.headers import USER_AGENT, is_transport_header
-from kernel.transport.sockets import (
-    Exchange,
-    PlainPool,
-    TlsContext,
-    TlsPool,
-    current,
-)
+from kernel.transport.sockets import Exchange, PlainPool, TlsContext, TlsPool, current
 
 EXCERPT_BYTES = 1024
 # Origins whose connections are kept; times Limits.pool_size, the most idle connections there are.
@@ -45,13 +39,17 @@ _BROKEN = (requests.RequestException, HTTPError, HTTPException, OSError, ValueEr
 class Limits:
     """Budgets of one POST: seconds for lookup and connect, bytes for the whole answer.
 
-    ``pool_size``: how many idle connections are kept per (scheme, host, port).
+    ``pool_size``: how many idle connections are kept per (scheme, host, port). ``max_idle``:
+    seconds after which a kept connection is not trusted to be open at the other end still.
+    ``max_lookups``: how many names are looked up at once, see `kernel.transport.dialer.Lookups`.
     """
 
     dns_timeout: float = 3.0
     connect_timeout: float = 3.0
     max_bytes: int = 65536
     pool_size: int = 16
+    max_idle: float = 30.0
+    max_lookups: int = 64
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,8 @@ class Transport:
     ) -> None:
         self._timeout = timeout
         self._limits = limits
-        self._dialer = Dialer(resolver, limits.dns_timeout, limits.connect_timeout)
+        lookups = Lookups(resolver, limits.max_lookups)
+        self._dialer = Dialer(lookups, limits.dns_timeout, limits.connect_timeout)
         self._adapter = _Adapter(TlsContext.make(ca_file), limits.pool_size)
 
     def post(
@@ -114,7 +113,11 @@ class Transport:
         except AddressRefused as error:
             raise TransportError("refused", _for_operator(error)) from None
         deadline = time.monotonic() + self._timeout
-        exchange = Exchange(target, policy, self._dialer.dial, deadline, self._limits.max_bytes)
+        exchange = Exchange(
+            *(target, policy, self._dialer.dial, deadline),
+            bytes_left=self._limits.max_bytes,
+            max_idle=self._limits.max_idle,
+        )
         token = current.set(exchange)
         try:
             return _read(self._send(_prepare(url, headers, body), exchange), exchange)
@@ -134,7 +137,7 @@ class Transport:
         except _BROKEN as error:
             if exchange.unheard:
                 # The receiver closed the kept connection before it saw a byte of this request,
-                # so this is not a repetition. Whatever may have been seen is reported instead.
+                # so this is not a repetition. A request that may have been seen is a failure.
                 exchange.fresh, exchange.unheard = True, False
                 return self._send(request, exchange)
             if exchange.reused and not exchange.answered:
@@ -173,7 +176,7 @@ class _Adapter(HTTPAdapter):
         raise TransportError("refused", "callbacks are not sent through proxies")
 
     def build_response(self, req: Any, resp: Any) -> requests.Response:
-        # requests' own also parses Set-Cookie, for a jar nobody reads.
+        # requests' own also parses Set-Cookie, for a jar that is never read.
         response = requests.Response()
         response.request, response.status_code = req, resp.status
         response.raw = resp

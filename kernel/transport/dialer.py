@@ -19,10 +19,8 @@ from kernel.transport.sockets import Exchange, PlainSocket
 # try them. The name ends with a dot, so that no search domain is tried, unless the policy names it.
 Resolver = Callable[[str], Sequence[str]]
 
-# Of however many addresses a name has, this many are tried: they share the connect time.
+# How many addresses of a name are tried at the most: they share the connect time.
 MAX_TRIES = 4
-# Lookups under way at once. A stalled one holds its thread until the system's resolver gives up.
-MAX_LOOKUPS = 64
 
 
 def system_resolver(name: str) -> list[str]:
@@ -31,16 +29,16 @@ def system_resolver(name: str) -> list[str]:
 
 
 class Lookups:
-    """Runs a resolver, which cannot be interrupted, so that nobody waits for it too long.
+    """Runs a resolver, which cannot be interrupted, under a time limit.
 
-    The lookups run in threads of their own, one per name under way and `MAX_LOOKUPS` at most,
-    and whoever needs one waits for as long as it wants to. A stalled name costs one thread
-    however many callbacks ask for it.
+    Each lookup runs in a thread of its own, one per name under way and ``limit`` at most; callers
+    wait for its result, each as long as its own timeout. A stalled name costs one thread, until
+    the system's resolver gives up, however many callbacks ask for it.
     """
 
-    def __init__(self, resolver: Resolver) -> None:
+    def __init__(self, resolver: Resolver, limit: int) -> None:
         self._resolver = resolver
-        self._slots = threading.BoundedSemaphore(MAX_LOOKUPS)
+        self._slots = threading.BoundedSemaphore(limit)
         self._lock = threading.Lock()
         self._under_way: dict[str, Future[tuple[str, ...]]] = {}
 
@@ -81,10 +79,13 @@ class Lookups:
 
 
 class Dialer:
-    """Opens connections: looks up, vets every answer, connects to one of them, checks the peer."""
+    """Opens connections: looks up, vets every answer, connects to one of them, checks the peer.
 
-    def __init__(self, resolver: Resolver, dns_timeout: float, connect_timeout: float) -> None:
-        self._lookups = Lookups(resolver)
+    The timeouts are in seconds, and end earlier with the exchange's deadline.
+    """
+
+    def __init__(self, lookups: Lookups, dns_timeout: float, connect_timeout: float) -> None:
+        self._lookups = lookups
         self._dns_timeout = dns_timeout
         self._connect_timeout = connect_timeout
 

@@ -1,9 +1,9 @@
 """Sockets that keep to their budgets, and the connections that own them; `kernel.transport` only.
 
 requests' own timeouts are per system call: a receiver that drips one byte a second holds a
-sender for hours. Here the clock and the byte count belong to the *exchange*, one POST and its
-answer, and the sockets ask it before every call. A connection is opened by `Exchange.dial`, to a
-vetted address; the name stays what SNI, the certificate check and the Host header go by.
+sender thread for hours. Here the clock and the byte count belong to the *exchange*, one POST and
+its answer, and the sockets ask it before every call. A connection is opened by `Exchange.dial`, to
+a vetted address; the name stays what SNI, the certificate check and the Host header go by.
 
 What goes wrong is raised as `TransportError` where it is known, not guessed afterwards from
 wrapped exceptions.
@@ -26,9 +26,6 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from kernel.errors import AddressRefused, TransportError
 from kernel.transport.addresses import CallbackPolicy, Target, check_address
 
-# A kept connection that was idle for longer is not trusted to be open at the other end still.
-MAX_IDLE = 30.0
-
 # No public API lets a connection go to an address other than its name's, so these are leaned on.
 for _owner, _name in (
     (HTTPConnection, "_new_conn"),
@@ -45,8 +42,10 @@ for _owner, _name in (
 class Exchange:
     """One POST and its answer: where to, under which policy, until when, how many bytes.
 
-    ``fresh``: kept connections are not to be used. ``reused``: one is. ``answered``: a byte came
-    back. ``unheard``: the receiver had closed the kept connection and has seen nothing of this.
+    ``deadline``: in monotonic seconds. ``max_idle``: kept connections that were idle for more
+    seconds are not used. ``fresh``: none is to be used. ``reused``: one is. ``answered``: a byte
+    came back. ``unheard``: the receiver had closed the kept connection and has seen nothing of
+    this.
     """
 
     target: Target
@@ -54,6 +53,7 @@ class Exchange:
     dial: Callable[["Exchange"], "PlainSocket"]
     deadline: float
     bytes_left: int
+    max_idle: float
     fresh: bool = False
     reused: bool = False
     answered: bool = False
@@ -198,7 +198,7 @@ class _Guarded:
             exchange.acked = acked(self.sock)
 
     def _may_reuse(self, exchange: Exchange) -> bool:
-        if exchange.fresh or time.monotonic() - self._used > MAX_IDLE:
+        if exchange.fresh or time.monotonic() - self._used > exchange.max_idle:
             return False
         # Another caller's policy may not allow the address that this connection's allowed.
         if exchange.policy is self._policy or exchange.policy == self._policy:
@@ -229,7 +229,7 @@ class _Guarded:
         try:
             response = super().getresponse()  # type: ignore[misc]
         except BaseException:
-            # The half-made response holds the socket, and nobody holds the response.
+            # The half-made response holds the socket, and cannot be reached to be closed.
             if (descriptor := sock.detach()) >= 0:
                 os.close(descriptor)
             raise

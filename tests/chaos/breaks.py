@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import bindparam, or_, update
@@ -21,7 +21,7 @@ from kernel.db.states import DeliveryState
 from kernel.db.tables.deliveries import DELIVERIES
 from kernel.db.tables.orders import FENCE, ORDERS
 from kernel.delivery import attempt as deliver
-from kernel.delivery import claim
+from kernel.delivery import claim, first_attempt
 from kernel.orders import submit, transitions
 from kernel.runs import execute, fence, leases
 from kernel.runtime.kernel import Kernel
@@ -155,7 +155,10 @@ def no_retry() -> None:
 
 
 def claim_forever() -> None:
-    claim.LEASE_MARGIN_SECONDS = 86_400.0
+    def forever(_: Kernel, now: datetime) -> datetime:
+        return now + timedelta(days=1)
+
+    claim.claim_end = first_attempt.claim_end = forever
 
 
 def new_webhook_id() -> None:

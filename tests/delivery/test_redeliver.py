@@ -7,7 +7,14 @@ import pytest
 from kernel.db.ids import first_id, new_id
 from kernel.db.states import DeliveryState
 from kernel.delivery.pauses import hold_paused, pause, resume
-from kernel.delivery.redeliver import BATCH, DeliveryFilter, count, redeliver, replay
+from kernel.delivery.redeliver import (
+    DeliveryFilter,
+    count,
+    redeliver,
+    replay,
+    replay_from,
+    replay_step,
+)
 from kernel.errors import NotFound
 from kernel.runtime.kernel import Kernel
 from kernel.testing import drain
@@ -72,11 +79,24 @@ def test_replay_takes_a_range_of_time_when_it_has_one(kernel: Kernel) -> None:
 
 def test_replay_goes_in_batches_when_there_are_many(kernel: Kernel) -> None:
     order_id = make_order(kernel, state="success", finished_at=kernel.clock.now())
-    for _ in range(BATCH + 3):
+    for _ in range(7):
         over(kernel, order_id=order_id)
     told: list[int] = []
-    assert replay(kernel, DeliveryFilter(), told.append) == BATCH + 3
-    assert told == [BATCH, BATCH + 3]
+    assert replay(kernel, DeliveryFilter(), told.append, batch=3) == 7
+    assert told == [3, 6, 7]
+
+
+def test_replay_step_may_find_nothing_and_not_be_the_last(kernel: Kernel) -> None:
+    for age in (3, 2):
+        over(kernel, "delivered", age * HOUR)
+    dead = over(kernel)
+    wanted, found = DeliveryFilter(state=DeliveryState.DEAD), []
+    place = replay_from(kernel)
+    while place.after is not None:
+        made, place = replay_step(kernel, wanted, place, looked_at=2)
+        found.append(made)
+    assert found == [0, 1]
+    assert delivery(kernel, dead).state == "pending"
 
 
 def test_deliveries_are_held_and_released_when_a_host_is_paused(kernel: Kernel) -> None:

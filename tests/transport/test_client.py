@@ -12,9 +12,9 @@ import responses
 import urllib3.connectionpool
 
 from kernel.errors import TransportError
-from kernel.transport import sockets as wire
 from kernel.transport.addresses import CallbackPolicy
-from kernel.transport.client import Response, Transport
+from kernel.transport.client import Limits, Response, Transport
+from kernel.transport.sockets import TlsContext
 from tests.support.receiver import Answer, Receiver, authority, hang_up, say
 
 LOOPBACK = CallbackPolicy.from_strings(("127.0.0.1/32",))
@@ -118,13 +118,14 @@ def test_connection_is_not_kept_when_the_receiver_closes_it(
     assert (statuses, receiver.connections) == ([200] * 3, 3)
 
 
+@pytest.mark.parametrize(("max_idle", "connections"), [(0.0, 2), (30.0, 1)])
 def test_connection_is_not_used_when_it_was_idle_for_long(
-    transport: Transport, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    receiver: Receiver, max_idle: float, connections: int
 ) -> None:
-    post(transport, receiver.url)
-    monkeypatch.setattr(wire, "MAX_IDLE", 0.0)
-    assert post(transport, receiver.url).status == 200
-    assert receiver.connections == 2
+    transport = Transport(timeout=5, limits=Limits(max_idle=max_idle))
+    statuses = [post(transport, receiver.url).status for _ in range(2)]
+    assert (statuses, receiver.connections) == ([200, 200], connections)
+    transport.close()
 
 
 def test_cookies_are_not_kept(transport: Transport, receiver: Receiver) -> None:
@@ -170,7 +171,7 @@ def test_tls_fails_when_the_authority_is_unknown() -> None:
 
 
 def test_tls_settings_verify_and_start_at_1_2() -> None:
-    context = wire.TlsContext.make(None)
+    context = TlsContext.make(None)
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
     assert context.minimum_version == ssl.TLSVersion.TLSv1_2
 
@@ -222,7 +223,7 @@ def test_two_hundred_threads_share_a_transport(transport: Transport, receiver: R
     assert bodies == {b"again", *(str(number).encode() for number in range(200))}
 
 
-def test_connect_fails_when_nobody_listens(transport: Transport) -> None:
+def test_connect_fails_when_no_program_listens(transport: Transport) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     assert failure(transport, f"http://127.0.0.1:{port}/").reason == "connect"

@@ -51,7 +51,7 @@ FAILURES: dict[str, tuple[Script, str]] = {
     ),
 }
 
-# The status is the receiver's word, whatever follows it.
+# The status is the receiver's word, even if the body is cut.
 CUTS: dict[str, tuple[Script, str | None]] = {
     "dripped body": (r.drip_body, "timeout"),
     "dripped chunks": (

@@ -3,12 +3,14 @@
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 
 from kernel.db.ids import new_id
+from kernel.delivery.redeliver import replay_step
 from kernel.runtime.kernel import Kernel
 from kernel.views.dashboard import deliveries as page_of_deliveries
 from tests.support.factories import delivery, make_delivery, make_order
@@ -156,7 +158,7 @@ def test_replay_goes_on_by_itself_when_there_are_many(
     kernel: Kernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(page_of_deliveries, "STEP_SECONDS", 0.0)
-    monkeypatch.setattr("kernel.delivery.redeliver.BATCH", 2)
+    monkeypatch.setattr(page_of_deliveries, "replay_step", partial(replay_step, batch=2))
     order_id = make_order(kernel, state="success", finished_at=kernel.clock.now())
     for age in range(7):
         over(kernel, age, order_id=order_id)
