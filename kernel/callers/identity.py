@@ -1,8 +1,9 @@
 """Callers, their keys and their signing secrets.
 
-A key is 256 random bits, shown once and stored as its SHA-256: nobody can guess it, so a slow
-hash would only slow us down, and looking it up by hash leaks nothing by timing. Signing secrets
-must be read back to sign, so they are stored as they are; nothing prints them again.
+A key is 256 random bits, shown once and stored as its SHA-256. It cannot be guessed, so a slow
+hash would protect nothing and cost time in each request; looking it up by hash leaks nothing by
+timing. Signing secrets must be read back to sign, so they are stored as they are and never printed
+again.
 """
 
 import hashlib
@@ -65,9 +66,9 @@ def identify(asking: Session | Connection, key: str, now: datetime) -> Identity:
 
 
 def identify_key(asking: Session | Connection, key_id: int, now: datetime) -> Identity:
-    """Return whose key has this id, for who has shown it before.
+    """Return whose key has this id; for a session whose visitor has shown the key before.
 
-    Raises Unauthenticated for one that is not there any more, expired or revoked.
+    Raises Unauthenticated for a key that is deleted, expired or revoked.
     """
     found = asking.execute(_IDENTIFY_KEY, {"key_id": key_id, "now": now}).one_or_none()
     if found is None:
@@ -95,7 +96,7 @@ _HOLDS = (
     _KEYS.c.revoked_at.is_(None),
     or_(_KEYS.c.expires_at.is_(None), _KEYS.c.expires_at > bindparam("now")),
 )
-# Asked with every request: made once, and without the ORM.
+# Executed for every request, so it is built once, without the ORM.
 _IN_FORCE = (
     select(
         *(_CALLERS.c.id, _CALLERS.c.name, _CALLERS.c.allow_nets, _CALLERS.c.allow_hosts),

@@ -1,7 +1,7 @@
 """When each API key was last used, to the minute, without a statement in any request.
 
-A request only notes the key in memory. What is noted is written behind it, by the thread that
-writes the counts: at most one conditional update per key, process and minute.
+A request only notes its key in memory. The thread that writes the process's counts writes the
+notes: at most one conditional update per key, process and minute.
 """
 
 import threading
@@ -37,7 +37,7 @@ class KeyUses:
         return bool(self._noted)
 
     def write(self, connection: Connection) -> None:
-        """Write what was noted; when that fails, their use a minute later is noted again."""
+        """Write the notes. When that fails they are lost; a use a minute later is noted again."""
         with self._lock:
             noted, self._noted = self._noted, {}
             self._written |= noted

@@ -11,7 +11,7 @@ from kernel.db.tables.callers import Caller, SigningSecret
 from kernel.transport.addresses import CallbackPolicy
 from kernel.transport.backoff import RetryPolicy
 
-# The callback policy that opens nothing.
+# Allows the public Internet alone.
 CLOSED = CallbackPolicy()
 
 
