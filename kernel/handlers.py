@@ -16,14 +16,17 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import BaseModel, ValidationError
-from sqlalchemy import MetaData
-from sqlalchemy.orm import Session, SessionTransaction
 
-from kernel.db.guard import Guard
 from kernel.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from sqlalchemy import MetaData
+    from sqlalchemy.orm import Session, SessionTransaction
+
+    from kernel.db.guard import Guard
 
 TAG = re.compile(r"[a-z0-9][a-z0-9_.:-]{0,99}")
 RESERVED = ("select_tag", "callback_url")
@@ -69,12 +72,12 @@ class Run:
     order_id: str
     number: int
     now: datetime
-    session: Session
+    session: "Session"
     progress: Progress | None
     state: Any
     time_limit: float
     _save: SaveCheckpoint
-    guard: Guard = field(default_factory=Guard)
+    guard: "Guard"
     # The fence's other half; moves with each checkpoint.
     checkpoints: int = 0
     # Kept by the kernel: monotonic times of the start and of the last lease, and whether the
@@ -110,7 +113,7 @@ class Run:
         self._save(self, progress, encoded)
         self.progress, self.state = progress, state
 
-    def savepoint(self) -> AbstractContextManager[SessionTransaction]:
+    def savepoint(self) -> "AbstractContextManager[SessionTransaction]":
         """Open a block of writes that may fail alone::
 
             try:
@@ -158,7 +161,7 @@ class Handlers(Mapping[str, Handler]):
     when one of them cannot keep what a handler is promised (see `kernel.runtime.startup`).
     """
 
-    def __init__(self, *metadata: MetaData) -> None:
+    def __init__(self, *metadata: "MetaData") -> None:
         self.metadata = metadata
         self._by_tag: dict[str, Handler] = {}
 

@@ -41,9 +41,16 @@ MAY_QUEUE = {
     "kernel/worker/untrusted_messages.py",
     "kernel/config/celeryconfig.py",
 }
+# What is loaded late, because the rest of the file is of use without it:
 # Alembic takes a tenth of a second to import, and one command in twenty needs it.
 # OpenTelemetry takes longer, may not be there at all, and is imported by a setting.
+# `from kernel import Handlers` must load neither Flask nor Celery; `kernel.app` needs them.
+# `kernel --help` must not wait for SQLAlchemy; every command that runs may fail with its errors.
 LATE_IMPORTS = {
+    ("kernel/__init__.py", "kernel.config.logging.configure"),
+    ("kernel/__init__.py", "kernel.runtime.kernel.Kernel"),
+    ("kernel/__init__.py", "kernel.views.app.create_app"),
+    ("kernel/cli/main.py", "sqlalchemy.exc.SQLAlchemyError"),
     ("kernel/cli/opening.py", "kernel.db.migrate"),
     ("kernel/runtime/tracing.py", "kernel.runtime.otel.Collected"),
 }

@@ -1,23 +1,16 @@
-"""The command line `kernel`: puts the commands together and says what went wrong in one line."""
+"""The command line `kernel`: lists the commands, loads one, and says in one line what went wrong.
+
+The modules of the commands load Flask, Celery and SQLAlchemy: more than a second. `COMMANDS` says
+where each command is and what `kernel --help` writes about it, so that the list needs none of them.
+"""
 
 import os
 import sys
-from typing import Any
+from importlib import import_module
+from typing import Any, NamedTuple
 
 import click
-from sqlalchemy.exc import SQLAlchemyError
 
-from kernel.cli.commands import callback_rules, pauses, watch  # noqa: F401 - each adds commands to its group
-from kernel.cli.commands.callers import callers
-from kernel.cli.commands.configuration import config
-from kernel.cli.commands.database import migrate, sweep
-from kernel.cli.commands.deliveries import deliveries
-from kernel.cli.commands.listen import listen
-from kernel.cli.commands.openapi import openapi
-from kernel.cli.commands.orders import orders
-from kernel.cli.commands.running import dispatcher, up, worker
-from kernel.cli.commands.top import top
-from kernel.cli.demo import demo
 from kernel.errors import AddressRefused, ConfigurationError, KernelError
 
 
@@ -33,14 +26,68 @@ class Misconfigured(Failure):
     exit_code = 2
 
 
-class Commands(click.Group):
-    """A group whose commands turn kernel's errors into a line on stderr and an exit code.
+class Place(NamedTuple):
+    """Where a command is (a module below `kernel.cli`), and its line in `kernel --help`.
 
-    2 for the configuration and for wrong usage, 1 for everything else.
+    A group that several modules add commands to is taken from the last of them.
     """
+
+    module: str
+    line: str
+
+
+COMMANDS = {
+    "callers": Place(
+        "commands.callback_rules", "Ticketing systems, their API keys and signing secrets."
+    ),
+    "config": Place("commands.configuration", "Settings: KERNEL_* and kernel.toml."),
+    "deliveries": Place("commands.pauses", "Callbacks owed and sent."),
+    "demo": Place("demo", "Show the main job from end to end."),
+    "dispatcher": Place("commands.running", "Send callbacks and sweep; run no handlers."),
+    "listen": Place("commands.listen", "Receive callbacks on this host and show them."),
+    "migrate": Place("commands.database", "Bring the database up to date."),
+    "openapi": Place("commands.openapi", "Print the API document (OpenAPI 3.1)."),
+    "orders": Place("commands.watch", "Work orders."),
+    "sweep": Place("commands.database", "Hint what is due, prune what is old."),
+    "top": Place(
+        "commands.top",
+        "Show what goes on, again every two seconds: orders, callbacks, rates, workers.",
+    ),
+    "up": Place("commands.running", "Run everything in the foreground."),
+    "worker": Place("commands.running", "Run handlers, send callbacks, sweep."),
+}
+
+
+class Commands(click.Group):
+    """The group of `COMMANDS`: loads the one that is asked for.
+
+    It turns kernel's errors into a line on stderr and an exit code: 2 for the configuration and
+    for wrong usage, 1 for everything else.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return all names in alphabetical order."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Load a command; None if there is no such command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"kernel.cli.{COMMANDS[cmd_name].module}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list as click does, from the table instead of from the commands."""
+        room = formatter.width - 6 - max(map(len, COMMANDS))
+        listed = [click.Command(name, help=COMMANDS[name].line) for name in sorted(COMMANDS)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(one.name or "", one.get_short_help_str(room)) for one in listed])
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
+        from sqlalchemy.exc import SQLAlchemyError  # `kernel --help` does not come here
+
         try:
             return super().invoke(ctx)
         except ConfigurationError as error:
@@ -70,10 +117,3 @@ def main() -> None:
     # As gunicorn and celery do: KERNEL_HANDLERS may name a module in the folder one stands in.
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
-
-
-for command in (
-    up, demo, migrate, worker, dispatcher, listen, callers, orders, deliveries, top, sweep,
-    config, openapi,
-):  # fmt: skip
-    main.add_command(command)

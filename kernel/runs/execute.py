@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from kernel.config.logging import binding
 from kernel.db.errors import DRIVER_ERRORS, is_contention
-from kernel.db.guard import GUARD, RunSession
+from kernel.db.guard import GUARD, Guard, RunSession
 from kernel.db.states import OrderState, Outcome
 from kernel.delivery.first_attempt import FirstAttempts
 from kernel.errors import LeaseLost, Reject, Retry, RunBroken, RunInterrupted
@@ -118,6 +118,7 @@ def begin_run(batch: Batch, claimed: Claimed) -> Run:
         checkpoints=order.checkpoint,
         _save=lambda run, progress, state: save_checkpoint(kernel, run, progress, state),
         request_id=claimed.trace.request_id,
+        guard=Guard(),
     )
     connection.info[GUARD] = run.guard
     kernel.running[run.order_id, run.number] = run

@@ -53,11 +53,6 @@ def test_command_fails_in_one_line_when_the_database_url_is_wrong(
     assert empty_terminal.run("orders", "list", exit_code=exit_code).stderr.count("\n") == 1
 
 
-def test_commands_start_without_alembic() -> None:
-    code = "import sys, kernel.cli.main; sys.exit('alembic' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
 # ---- migrate ----------------------------------------------------------------------------------
 
 

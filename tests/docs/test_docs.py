@@ -232,7 +232,7 @@ def typed(page: Path) -> Iterator[list[str]]:
 def is_command(words: list[str], command: click.Command) -> bool:
     """Whether these words lead to a command that has these options."""
     if isinstance(command, click.Group) and words and not words[0].startswith("-"):
-        known = command.commands.get(words[0])
+        known = command.get_command(click.Context(command), words[0])
         return known is not None and is_command(words[1:], known)
     options = {name for param in command.params for name in param.opts} | {"--help"}
     return options.issuperset(word for word in words if word.startswith("--"))

@@ -4,14 +4,17 @@ from contextlib import suppress
 from typing import Any
 
 from pydantic import BaseModel
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.exc import DBAPIError
 
 from kernel.builtin import projects
 from kernel.db.states import OrderState, Outcome
+from kernel.db.tables.deliveries import ATTEMPTS, DELIVERIES
+from kernel.db.tables.orders import ORDERS
 from kernel.handlers import Handlers, Run
 from kernel.runs.claim import Batch, Claimed
 from kernel.runs.execute import begin_run
+from kernel.runtime.kernel import Kernel
 
 STEPS = 3
 ALIVE = 4
@@ -21,7 +24,7 @@ handlers = Handlers()
 
 
 class Anything(BaseModel, extra="allow"):
-    """Arguments that nobody looks at."""
+    """Arguments that are not looked at."""
 
 
 @handlers.register("steps", Anything, max_runs=1000)
@@ -57,7 +60,7 @@ class Running:
         return self.run.progress.current if self.run.progress else 0
 
     def end(self) -> None:
-        """Let the process go: its connection is closed, whatever it had not committed is gone."""
+        """Let the process go: its connection is closed, what it had not committed is undone."""
         with suppress(DBAPIError):
             self.connection.invalidate()
         self.connection.close()
@@ -69,3 +72,16 @@ def run_next(batch: Batch) -> list[Running]:
     if claimed is None:
         return []
     return [Running(batch, claimed, begin_run(batch, claimed))]
+
+
+def empty_tables(kernel: Kernel) -> None:
+    """Delete all orders and what belongs to them."""
+    with kernel.write_session() as session:
+        for table in (ATTEMPTS, DELIVERIES, ORDERS, projects):
+            session.execute(delete(table))
+
+
+def rows(kernel: Kernel, table: Any) -> list[Any]:
+    """Return all rows of a table."""
+    with kernel.read_session() as session:
+        return list(session.execute(select(table)).all())

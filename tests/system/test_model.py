@@ -1,4 +1,4 @@
-"""Interleavings nobody thought of: the stages in any order, crashes between any two of them.
+"""Interleavings that no test spells out: the stages in any order, crashes between any two of them.
 
 Hypothesis calls the stages as workers, dispatchers, callers and operators would, lets processes
 die and answers get lost, and after every step compares rows with what may be there.
@@ -8,7 +8,6 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
 
 import pytest
 from hypothesis import Phase, settings
@@ -21,12 +20,11 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from sqlalchemy import delete, select
 from sqlalchemy.exc import DBAPIError
 
 from kernel.builtin import projects
 from kernel.db.states import FINAL
-from kernel.db.tables.deliveries import ATTEMPTS, DELIVERIES
+from kernel.db.tables.deliveries import DELIVERIES
 from kernel.db.tables.orders import ORDERS
 from kernel.delivery.attempt import FinishedAttempt, attempt
 from kernel.delivery.claim import claim_due, due_lanes
@@ -45,10 +43,19 @@ from kernel.runtime.kernel import Kernel
 from kernel.testing import FakeTransport, drain
 from kernel.worker.maintenance.sweep import sweep
 from tests.support.factories import ANYBODY, request
-from tests.support.interleaving import ALIVE, DONE, STEPS, Running, handlers, run_next, write
+from tests.support.interleaving import (
+    ALIVE,
+    DONE,
+    STEPS,
+    Running,
+    empty_tables,
+    handlers,
+    rows,
+    run_next,
+    write,
+)
 
 pytestmark = pytest.mark.slow
-TABLES = (ATTEMPTS, DELIVERIES, ORDERS, projects)
 
 
 class Model(RuleBasedStateMachine):
@@ -64,9 +71,7 @@ class Model(RuleBasedStateMachine):
         self.heard: set[str] = set()
         self.sent: list[FinishedAttempt] = []
         self.ended: dict[str, str] = {}
-        with kernel.write_session() as session:
-            for table in TABLES:
-                session.execute(delete(table))
+        empty_tables(kernel)
 
     @initialize()
     def begin_in_the_middle(self) -> None:
@@ -191,7 +196,7 @@ class Model(RuleBasedStateMachine):
             self.work_all_off()
 
     def work_all_off(self) -> None:
-        """Do whatever is due, with receivers that say 200."""
+        """Do all that is due, with receivers that say 200."""
         self.transport.answers[:] = [200]
         before = len(self.transport.sent)
         drain(self.kernel)
@@ -230,28 +235,24 @@ class Model(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def redeliver_callback(self, data: st.DataObject) -> None:
-        ids = [row.id for row in self._rows(DELIVERIES)]
+        ids = [row.id for row in rows(self.kernel, DELIVERIES)]
         if ids:
             redeliver(self.kernel, 1, data.draw(st.sampled_from(sorted(ids))))
 
     # ---- what may be there
 
-    def _rows(self, table: Any) -> list[Any]:
-        with self.kernel.read_session() as session:
-            return list(session.execute(select(table)).all())
-
     @invariant()
     def work_is_there_exactly_once(self) -> None:
         wanted = Counter(
             f"{row.id}:{step}"
-            for row in self._rows(ORDERS)
+            for row in rows(self.kernel, ORDERS)
             for step in range(STEPS if row.state == "success" else row.progress_current or 0)
         )
-        assert Counter(row.projname for row in self._rows(projects)) == wanted
+        assert Counter(row.projname for row in rows(self.kernel, projects)) == wanted
 
     @invariant()
     def end_is_the_end(self) -> None:
-        orders = {row.id: row for row in self._rows(ORDERS)}
+        orders = {row.id: row for row in rows(self.kernel, ORDERS)}
         assert set(orders) == set(self.by_key.values())
         for order_id, state in self.ended.items():
             assert orders[order_id].state == state
@@ -259,13 +260,13 @@ class Model(RuleBasedStateMachine):
 
     @invariant()
     def lease_belongs_to_a_run(self) -> None:
-        for row in self._rows(ORDERS):
+        for row in rows(self.kernel, ORDERS):
             assert (row.lease_until is not None) == (row.state == "running")
             assert row.connection_id is None or row.state == "running"
 
     @invariant()
-    def whoever_waits_is_told_once_and_for_all(self) -> None:
-        deliveries = self._rows(DELIVERIES)
+    def every_end_is_told_once_and_for_all(self) -> None:
+        deliveries = rows(self.kernel, DELIVERIES)
         assert Counter(row.order_id for row in deliveries) == Counter(list(self.ended))
         for row in deliveries:
             assert json.loads(row.body)["data"]["state"] == self.ended[row.order_id]
@@ -284,9 +285,9 @@ class Model(RuleBasedStateMachine):
             self.kernel.clock.shift(100_000)
         self.end_is_the_end()
         self.work_is_there_exactly_once()
-        self.whoever_waits_is_told_once_and_for_all()
+        self.every_end_is_told_once_and_for_all()
         assert set(self.ended) == set(self.by_key.values())
-        assert {row.state for row in self._rows(DELIVERIES)} <= {"delivered"}
+        assert {row.state for row in rows(self.kernel, DELIVERIES)} <= {"delivered"}
 
 
 def test_rows_agree_when_stages_and_crashes_come_in_any_order(

@@ -1,1 +1,1 @@
-"""The commands of the command line, by subject; `kernel.cli.main` puts them together."""
+"""The commands of the command line, by subject; `kernel.cli.main` lists them and loads one."""
