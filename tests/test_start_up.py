@@ -8,11 +8,13 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import kernel
 
+ROOT = Path(__file__).resolve().parent.parent
 HEAVY = {"flask", "celery", "kombu", "gunicorn", "redis", "alembic"}
 QUEUE_AND_ORM = HEAVY | {"sqlalchemy", "requests"}
 HANDLER_FILE = """
@@ -33,15 +35,16 @@ def say(run: Run, args: Args) -> dict:
 def loaded(code: str) -> set[str]:
     """The packages that a fresh interpreter has loaded after this code."""
     shown = f"{code}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", shown], check=True, capture_output=True)
-    return {name.partition(".")[0] for name in json.loads(done.stdout)}
+    done = subprocess.run([sys.executable, "-c", shown], cwd=ROOT, check=True, capture_output=True)
+    names = json.loads(done.stdout.splitlines()[-1])
+    return {name.partition(".")[0] for name in names}
 
 
 def cpu_seconds(*command: str) -> float:
     """The CPU time of a command that succeeds."""
 
     def once() -> float:
-        child = subprocess.Popen([sys.executable, *command], stdout=subprocess.DEVNULL)
+        child = subprocess.Popen([sys.executable, *command], cwd=ROOT, stdout=subprocess.DEVNULL)
         _, status, usage = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
         assert child.returncode == 0, command
@@ -89,3 +92,20 @@ def test_help_costs_little_more_than_click_and_never_half_a_second() -> None:
     least = cpu_seconds("-c", "import click")
     took = cpu_seconds("-c", "from kernel.cli.main import main; main(['--help'])")
     assert took < min(0.5, 3 * least + 0.1), (took, least)
+
+
+PURE_TESTS = ["tests/transport/test_backoff.py", "tests/formats/test_signing.py"]
+
+
+@pytest.mark.parametrize("file", PURE_TESTS)
+def test_file_of_pure_tests_is_collected_without_servers_and_frameworks(file: str) -> None:
+    code = f"import pytest; assert pytest.main(['-q', '--collect-only', {file!r}]) == 0"
+    assert loaded(code) & {*QUEUE_AND_ORM, "playwright", "pymysql", "pydantic"} == set()
+
+
+def test_file_of_pure_tests_is_collected_as_fast_as_an_empty_one(tmp_path: Path) -> None:
+    empty = tmp_path / "test_empty.py"
+    empty.write_text("import hypothesis.strategies\n\ndef test_nothing() -> None: ...\n")
+    collect = ("-m", "pytest", "-q", "-c", "pyproject.toml", "--collect-only")
+    least, took = (cpu_seconds(*collect, file) for file in (str(empty), PURE_TESTS[0]))
+    assert took < least + 0.5, (took, least)

@@ -4,8 +4,9 @@ import hashlib
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import delete, insert, select
 
+from kernel.builtin import projects
 from kernel.callers.identity import Identity
 from kernel.db.ids import new_id
 from kernel.db.states import OrderState
@@ -89,3 +90,16 @@ def delivery(kernel: Kernel, delivery_id: str) -> Delivery:
         found = session.get_one(Delivery, delivery_id)
         session.expunge(found)
     return found
+
+
+def rows(kernel: Kernel, table: Any) -> list[Any]:
+    """Return all rows of a table."""
+    with kernel.read_session() as session:
+        return list(session.execute(select(table)).all())
+
+
+def empty_tables(kernel: Kernel) -> None:
+    """Delete all orders, what belongs to them, and what the built-in handlers wrote."""
+    with kernel.write_session() as session:
+        for table in (ATTEMPTS, DELIVERIES, ORDERS, projects):
+            session.execute(delete(table))

@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import ClassVar, NoReturn
+from typing import NoReturn
 
 import pymysql
 import pytest
@@ -24,9 +24,8 @@ from redis.retry import Retry
 from sqlalchemy import make_url
 
 from kernel.cli.local.supervisor import free_port, tethered
+from tests.support.guards import SERVICES_REQUIRED, shared_servers
 
-#: Read once, at import: the tests themselves run without any KERNEL_* variable.
-SERVICES_REQUIRED = os.environ.get("KERNEL_REQUIRE_SERVICES") == "1"
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0
 
@@ -54,9 +53,6 @@ def missing(reason: str) -> NoReturn:
 class Server:
     """One server process with its own port and folder; the folder outlives a restart."""
 
-    #: Process ids of all servers now running, so that leak checks can leave them out.
-    running: ClassVar[set[int]] = set()
-
     def __init__(self) -> None:
         self.port = free_port()
         self.folder = Path(tempfile.mkdtemp(prefix="kernel-test-"))
@@ -79,7 +75,7 @@ class Server:
             self.process = subprocess.Popen(
                 tethered(self.argv()), stdin=subprocess.DEVNULL, stdout=output, stderr=output
             )
-        self.running.add(self.pid)
+        shared_servers.add(self.pid)
         self._wait_until_it_answers()
 
     def stop(self) -> None:
@@ -124,7 +120,7 @@ class Server:
     def _reap(self) -> None:
         assert self.process is not None
         self.process.wait()
-        self.running.discard(self.process.pid)
+        shared_servers.discard(self.process.pid)
         self.process = None
 
     def _wait_until_it_answers(self) -> None:

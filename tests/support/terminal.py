@@ -1,14 +1,18 @@
 """The command line as a person uses it, in this process: fast, and easy to look into."""
 
 import json
+from collections.abc import Iterator
+from contextlib import closing
 from functools import cached_property
 from typing import Any
 
+import pytest
 from click.testing import CliRunner, Result
 
 from kernel.builtin import handlers
 from kernel.cli.main import main
 from kernel.config.settings import load
+from kernel.db import migrate
 from kernel.runtime.kernel import Kernel
 from kernel.testing import FakeTransport
 
@@ -42,3 +46,17 @@ class Terminal:
         """Close the kernel, if there is one."""
         if "kernel" in self.__dict__:
             self.kernel.close()
+
+
+@pytest.fixture
+def empty_terminal(sqlite_url: str) -> Iterator[Terminal]:
+    """The command line, on a database that does not exist yet."""
+    with closing(Terminal(sqlite_url)) as terminal:
+        yield terminal
+
+
+@pytest.fixture
+def terminal(empty_terminal: Terminal) -> Terminal:
+    """The command line, on a migrated database."""
+    migrate.upgrade(empty_terminal.settings["database_url"])
+    return empty_terminal

@@ -42,18 +42,8 @@ from kernel.runs.leases import leave, renew_leases
 from kernel.runtime.kernel import Kernel
 from kernel.testing import FakeTransport, drain
 from kernel.worker.maintenance.sweep import sweep
-from tests.support.factories import ANYBODY, request
-from tests.support.interleaving import (
-    ALIVE,
-    DONE,
-    STEPS,
-    Running,
-    empty_tables,
-    handlers,
-    rows,
-    run_next,
-    write,
-)
+from tests.support.factories import ANYBODY, empty_tables, request, rows
+from tests.support.stepwise_runs import ALIVE, DONE, STEPS, Running, handlers, run_next, write
 
 pytestmark = pytest.mark.slow
 

@@ -12,8 +12,8 @@ from redis import ConnectionError as RedisConnectionError
 from redis import TimeoutError as RedisTimeoutError
 from sqlalchemy import create_engine, make_url, text
 
-from tests.conftest import OutsideConnection
 from tests.support import servers
+from tests.support.guards import OutsideConnection
 from tests.support.servers import MariaDB, Redis
 from tests.support.waiting import is_running, wait_until
 

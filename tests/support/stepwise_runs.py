@@ -1,20 +1,17 @@
-"""A run in some process, for tests that let processes die between any two steps."""
+"""A run that goes one step at a time, for tests that let processes die between any two steps."""
 
 from contextlib import suppress
 from typing import Any
 
 from pydantic import BaseModel
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, insert
 from sqlalchemy.exc import DBAPIError
 
 from kernel.builtin import projects
 from kernel.db.states import OrderState, Outcome
-from kernel.db.tables.deliveries import ATTEMPTS, DELIVERIES
-from kernel.db.tables.orders import ORDERS
 from kernel.handlers import Handlers, Run
 from kernel.runs.claim import Batch, Claimed
 from kernel.runs.execute import begin_run
-from kernel.runtime.kernel import Kernel
 
 STEPS = 3
 ALIVE = 4
@@ -72,16 +69,3 @@ def run_next(batch: Batch) -> list[Running]:
     if claimed is None:
         return []
     return [Running(batch, claimed, begin_run(batch, claimed))]
-
-
-def empty_tables(kernel: Kernel) -> None:
-    """Delete all orders and what belongs to them."""
-    with kernel.write_session() as session:
-        for table in (ATTEMPTS, DELIVERIES, ORDERS, projects):
-            session.execute(delete(table))
-
-
-def rows(kernel: Kernel, table: Any) -> list[Any]:
-    """Return all rows of a table."""
-    with kernel.read_session() as session:
-        return list(session.execute(select(table)).all())

@@ -1,0 +1,24 @@
+"""The command line, and the databases that it works on."""
+
+from tests.support.fixtures import (
+    database_url,
+    kernel,
+    make_kernel,
+    mariadb_rows_url,
+    mariadb_url,
+    new_database_url,
+    sqlite_url,
+)
+from tests.support.terminal import empty_terminal, terminal
+
+__all__ = [
+    "database_url",
+    "empty_terminal",
+    "kernel",
+    "make_kernel",
+    "mariadb_rows_url",
+    "mariadb_url",
+    "new_database_url",
+    "sqlite_url",
+    "terminal",
+]

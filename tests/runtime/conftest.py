@@ -1,0 +1,22 @@
+"""Databases, kernels and the command line, for tests of the start and of traces."""
+
+from tests.support.fixtures import (
+    database_url,
+    kernel,
+    make_kernel,
+    mariadb_rows_url,
+    mariadb_url,
+    sqlite_url,
+)
+from tests.support.terminal import empty_terminal, terminal
+
+__all__ = [
+    "database_url",
+    "empty_terminal",
+    "kernel",
+    "make_kernel",
+    "mariadb_rows_url",
+    "mariadb_url",
+    "sqlite_url",
+    "terminal",
+]
