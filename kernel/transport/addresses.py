@@ -77,7 +77,7 @@ _TABLE: tuple[tuple[str, str], ...] = (
     ("reserved", "2001::/23 2001:db8::/32 2002::/16 2620:4f:8000::/48 3fff::/20"),
     ("reserved", "::/3 4000::/2 8000::/1"),
 )
-_DENIED: tuple[tuple[str, Network], ...] = tuple(
+DENIED: tuple[tuple[str, Network], ...] = tuple(
     (rule, ip_network(net)) for rule, nets in _TABLE for net in nets.split()
 )
 # These reach the machine itself or hand out credentials: opened one address at a time.
@@ -255,7 +255,7 @@ def _check_port(host: str, port: int, policy: CallbackPolicy) -> None:
 @lru_cache(maxsize=1024)
 def _denied_by(address: Address) -> str | None:
     scoped = "%" in str(address)
-    return "link_local" if scoped else next((r for r, net in _DENIED if address in net), None)
+    return "link_local" if scoped else next((r for r, net in DENIED if address in net), None)
 
 
 def _opened(address: Address, rule: str, policy: CallbackPolicy, named: bool) -> bool:
@@ -283,7 +283,7 @@ def _parse_net(text: str) -> Network:
         net = ip_network(text.strip())
     except ValueError as error:
         raise ValueError(f"{text!r} is not a network like 10.1.0.0/16: {error}") from None
-    for rule, denied in _DENIED:
+    for rule, denied in DENIED:
         # Nothing in here can be opened as a network; say so rather than open nothing.
         if rule in _ONE_BY_ONE and net.num_addresses > 1 and net[0] in denied and net[-1] in denied:
             raise ValueError(f"{text!r} is {rule}: name single addresses, like {net[1]}")

@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from kernel.cli import demo
-from kernel.cli.commands import running
+from kernel.cli.commands.running import free_bind
 from kernel.cli.local import programs
 from kernel.config.settings import load
 from kernel.errors import ConfigurationError
@@ -153,11 +153,13 @@ def test_up_starts_again_what_has_died(up: Command) -> None:
     up.wait_for(f"callback  order {order_id}  success")
 
 
-def test_up_takes_a_free_port_when_the_default_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "is_taken", lambda bind: True)
-    assert running._free_bind(load()) != "127.0.0.1:8000"
+def test_up_takes_a_free_port_when_the_default_is_taken() -> None:
+    def taken(bind: str) -> bool:
+        return True
+
+    assert free_bind(load(), taken) != "127.0.0.1:8000"
     with pytest.raises(ConfigurationError, match="somebody listens"):
-        running._free_bind(load(bind="127.0.0.1:80"))
+        free_bind(load(bind="127.0.0.1:80"), taken)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import click
 import pytest
 import requests
 
-from kernel.cli.commands import listen as shown
+from kernel.cli.commands.listen import printed
 from kernel.cli.local.listener import Heard, Listener, Manner, Signature, envelope_of, judge
 from kernel.cli.local.receiver import MAX_BODY_BYTES, Post, Postbox, Reply
 from kernel.formats.envelope import encode
@@ -125,8 +125,8 @@ HOSTILE = {
 @pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
 def test_hostile_text_is_escaped_when_shown(body: bytes) -> None:
     one = heard(Post({"webhook-id": "\x1b]0;\x9b"}, body))
-    for form in (shown._json, shown._text):
-        for line in click.unstyle(shown._shown(one, form)).split("\n"):
+    for machine in (True, False):
+        for line in click.unstyle(printed(one, machine)).split("\n"):
             assert line.isprintable()
             assert line.encode()
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from kernel.transport import addresses
+from kernel.transport.addresses import DENIED
 from tests.docs.test_deploy import longest_stop
 from tests.support.deployment import DEPLOY, KNOWN, MANIFESTS, PARTS, objects, of_kind, pods
 
@@ -112,7 +112,7 @@ def opened_by(block: dict[str, Any], net: IPv4Network | IPv6Network) -> bool:
 
 def test_egress_is_closed_where_callbacks_are_refused_when_policies_hold() -> None:
     """The firewall's table and that of kernel.transport.addresses say the same."""
-    refused = [net for _, net in addresses._DENIED if net.version == 4 or net[0] in _GLOBAL]
+    refused = [net for _, net in DENIED if net.version == 4 or net[0] in _GLOBAL]
     assert refused
     blocks = callback_blocks()
     assert [net for net in refused if any(opened_by(one, net) for one in blocks)] == []

@@ -1,7 +1,7 @@
 """What kernel asks of its database, heard as it is said, and how MariaDB goes about it."""
 
 import ast
-import sys
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -55,7 +55,7 @@ def listening(kernel: Kernel) -> Iterator[list[Said]]:
     asking = create_engine(kernel.engine.url, poolclass=NullPool).connect()
 
     def hear(_: Any, __: Any, statement: str, parameters: Any, ___: Any, many: bool) -> None:
-        module, line = _speaker(sys._getframe())
+        module, line = _speaker(inspect.currentframe())
         if module and statement.startswith(EXPLAINED):
             given = parameters[0] if many else parameters
             plan = asking.exec_driver_sql(f"EXPLAIN {statement}", given).mappings().all()

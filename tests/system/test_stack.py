@@ -1,5 +1,7 @@
 """The main job on real servers and real processes."""
 
+from typing import Any
+
 import pytest
 from celery import Celery
 from celery.result import AsyncResult
@@ -40,8 +42,12 @@ def test_result_is_mirrored_for_celery_clients_when_orders_run(stack: Stack) -> 
     stack.worker()
     client = Celery(broker=stack.redis.url(1), backend=stack.redis.url(2), set_as_current=False)
     slow = AsyncResult(stack.submit("slow"), app=client)
-    meta = wait_until(lambda: (m := slow._get_task_meta())["status"] == "PROGRESS" and m)
-    assert meta["result"].keys() == {"current", "total", "status"}
+
+    def progress() -> Any:
+        meta = slow.backend.get_task_meta(slow.id)
+        return meta["status"] == "PROGRESS" and meta["result"]
+
+    assert wait_until(progress).keys() == {"current", "total", "status"}
     wait_until(lambda: slow.state == "SUCCESS", 30)
     assert slow.result == {"run": 1}
     failed = AsyncResult(stack.submit("reject"), app=client)

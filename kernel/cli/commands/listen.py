@@ -6,7 +6,7 @@ import re
 import signal
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -172,7 +172,7 @@ def _show_until_stopped(heard: "queue.SimpleQueue[Heard]", machine: bool) -> Cou
         while True:
             one = heard.get()
             counts.update(["callback", one.signature, *(["duplicate"] * one.is_duplicate)])
-            click.echo(_shown(one, _json if machine else _text))
+            click.echo(printed(one, machine))
     except KeyboardInterrupt:
         return counts
 
@@ -191,7 +191,9 @@ def _say_hung_up() -> None:
     click.echo("          the sender hung up before the answer", err=True)
 
 
-def _shown(heard: Heard, form: Callable[[Heard], str]) -> str:
+def printed(heard: Heard, machine: bool) -> str:
+    """Return what is printed of a callback: one line of JSON, or two lines for people."""
+    form = _json if machine else _text
     try:
         return form(heard)
     except (RecursionError, ValueError):  # it could be read, but is too deep or large to write

@@ -7,7 +7,7 @@ import os
 import shlex
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -115,7 +115,7 @@ def up() -> None:
     """
     settings = load()
     kernel_logging.configure(settings.log_level)
-    settings = settings.model_copy(update={"bind": _free_bind(settings)})
+    settings = settings.model_copy(update={"bind": free_bind(settings)})
     VAR.mkdir(exist_ok=True)
     with _alone(), Supervisor() as supervisor:
         click.echo("migrations ...", err=True)
@@ -157,9 +157,12 @@ def _sample(handlers: Handlers) -> dict[str, Any]:
     return {"select_tag": tag, **example(schema, schema.get("$defs", {}))}
 
 
-def _free_bind(settings: Settings) -> str:
-    """Return where the API listens: a free port where the default one is taken."""
-    if not is_taken(settings.bind):
+def free_bind(settings: Settings, taken: Callable[[str], bool] = is_taken) -> str:
+    """Return where the API listens: a free port where the default one is taken.
+
+    Raises ConfigurationError when a port that was set is taken.
+    """
+    if not taken(settings.bind):
         return settings.bind
     if "bind" in settings.model_fields_set:
         raise ConfigurationError(f"KERNEL_BIND: somebody listens at {settings.bind} already")
