@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.browser import PATIENCE_MS, Window, launched
+from tests.support.handlers.paced import STEPS, Leader
+from tests.support.people.browser import PATIENCE_MS, Window, launched
+from tests.support.people.dashboard import operator_key
 from tests.support.servers import MariaDB, Redis, require
 from tests.support.stack import Stack
-from tests.support.visitors import operator_key
-from tests.support.watched import STEPS, Leader
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -34,7 +34,7 @@ def site(
     """One installation for a file of tests: API and worker, with handlers fit to be watched."""
     url = mariadb.create_database()
     folder = tmp_path_factory.mktemp("site")
-    more = {"handlers": "tests.support.watched:handlers", "worker_processes": 2}
+    more = {"handlers": "tests.support.handlers.paced:handlers", "worker_processes": 2}
     with Stack(folder, url, redis, **more) as stack:
         stack.api()
         stack.worker()

@@ -6,9 +6,9 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.support.browser import LOOK_AWAY, Window, given_up, ordered
+from tests.support.handlers.paced import STEPS, Leader
+from tests.support.people.browser import LOOK_AWAY, Window, given_up, ordered
 from tests.support.stack import Stack
-from tests.support.watched import STEPS, Leader
 
 Open = Callable[..., Window]
 HOSTILE = '<img src=x onerror="alert(1)"><script>alert(2)</script>\u202e\x1b[31m {{7*7}}'

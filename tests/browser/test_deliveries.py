@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from playwright.sync_api import expect
 
-from tests.support.browser import Window, given_up
+from tests.support.people.browser import Window, given_up
 from tests.support.stack import Stack
 
 Open = Callable[..., Window]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import expect
 
-from tests.support.browser import Window
+from tests.support.people.browser import Window
 from tests.support.stack import Stack
 
 Open = Callable[..., Window]

@@ -6,9 +6,9 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import expect
 
-from tests.support.browser import LOOK_AWAY, Window
+from tests.support.handlers.paced import STEPS, Leader
+from tests.support.people.browser import LOOK_AWAY, Window
 from tests.support.stack import Stack
-from tests.support.watched import STEPS, Leader
 
 HOSTILE = "<img src=x onerror=alert(1)>\u202e\x1b[31m {{7*7}}"
 Open = Callable[..., Window]

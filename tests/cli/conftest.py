@@ -9,7 +9,7 @@ from tests.support.fixtures import (
     new_database_url,
     sqlite_url,
 )
-from tests.support.terminal import empty_terminal, terminal
+from tests.support.people.terminal import empty_terminal, terminal
 
 __all__ = [
     "database_url",

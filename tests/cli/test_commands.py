@@ -11,8 +11,8 @@ from kernel.callers.profile import profiles_of
 from kernel.db import migrate
 from kernel.errors import Unauthenticated
 from kernel.runtime.kernel import SCHEMA
+from tests.support.people.terminal import NOBODY, Terminal
 from tests.support.servers import Redis
-from tests.support.terminal import NOBODY, Terminal
 
 
 def name_of(terminal: Terminal, key: str) -> str:
@@ -115,7 +115,12 @@ def test_config_check_is_content_when_everything_works(terminal: Terminal, redis
     ("setting", "value", "check", "detail"),
     [
         ("handlers", "nowhere:handlers", "handlers", "there is no module 'nowhere'"),
-        ("handlers", "tests.support.broken:handlers", "handlers", "ZeroDivisionError"),
+        (
+            "handlers",
+            "tests.support.handlers.unimportable:handlers",
+            "handlers",
+            "ZeroDivisionError",
+        ),
         ("database_url", "sqlite:////nowhere/kernel.db", "database", "run `kernel migrate`"),
         ("broker_url", NOBODY, "broker", "set KERNEL_BROKER_URL"),
         ("lanugage", "zh", "settings", "did you mean KERNEL_LANGUAGE?"),

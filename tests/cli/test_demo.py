@@ -16,8 +16,8 @@ from kernel.cli.commands.running import free_bind
 from kernel.cli.local import programs
 from kernel.config.settings import load
 from kernel.errors import ConfigurationError
+from tests.support.people.terminal import Terminal
 from tests.support.programs import PATIENCE, Command
-from tests.support.terminal import Terminal
 from tests.support.waiting import wait_until
 
 

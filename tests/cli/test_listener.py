@@ -17,8 +17,8 @@ from kernel.cli.local.listener import Heard, Listener, Manner, Signature, envelo
 from kernel.cli.local.receiver import MAX_BODY_BYTES, Post, Postbox, Reply
 from kernel.formats.envelope import encode
 from kernel.formats.signing import headers, new_secret
+from tests.support.people.terminal import Terminal
 from tests.support.programs import Command
-from tests.support.terminal import Terminal
 from tests.support.waiting import wait_until
 
 OLD, NEW = new_secret(), new_secret()

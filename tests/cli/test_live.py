@@ -19,8 +19,8 @@ from kernel.db.tables.service import Worker
 from kernel.runtime.kernel import Kernel
 from kernel.testing import drain
 from tests.support.factories import make_delivery, make_order
-from tests.support.pseudoterminal import Person
-from tests.support.terminal import Terminal
+from tests.support.people.pseudoterminal import Person
+from tests.support.people.terminal import Terminal
 
 HOSTILE = "\x1b[2J\x1b]0;owned\x07\u202eabc\r\n桥"
 

@@ -12,8 +12,8 @@ from kernel.testing import drain
 from kernel.worker.broker import Broker
 from kernel.worker.maintenance.prune import PRUNE
 from tests.support.factories import make_delivery, make_order, order
+from tests.support.people.terminal import Terminal
 from tests.support.servers import Redis
-from tests.support.terminal import Terminal
 
 ORDER = {
     "select_tag": "create_project",

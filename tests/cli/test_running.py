@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.factories import delivery, make_delivery, make_order
+from tests.support.people.terminal import Terminal
 from tests.support.programs import Command
 from tests.support.receiver import Answer, Receiver
 from tests.support.servers import Redis
-from tests.support.terminal import Terminal
 from tests.support.waiting import wait_until
 
 ALLOWED = {"callback_allow_nets": "127.0.0.1/32"}

@@ -2,7 +2,7 @@
 
 Everything happens once on a few thousand rows, every statement is heard, and its plan looked at.
 A place that asks the database and was not heard fails `test_every_question_is_asked_...`: add
-what leads there to `tests/support/statements.py`.
+what leads there to `tests/support/queries/statements.py`.
 """
 
 from collections.abc import Callable, Iterator
@@ -26,9 +26,8 @@ from kernel.runtime.kernel import Kernel
 from kernel.testing import FakeTransport, create_tables
 from kernel.worker.maintenance.prune import prune
 from kernel.worker.maintenance.sweep import sweep
-from tests.support.plans import FEW, Said, complaints, listening, silent
-from tests.support.servers import MariaDB
-from tests.support.statements import (
+from tests.support.queries.plans import FEW, Said, complaints, listening, silent
+from tests.support.queries.statements import (
     CALLER,
     HAPPENINGS,
     filters,
@@ -36,6 +35,7 @@ from tests.support.statements import (
     people_look,
     time_goes_by,
 )
+from tests.support.servers import MariaDB
 
 SIZE = Size(finished=8000, pending=1000, retries=1000)
 LANE = Lane(True, CALLER, "https://receiver-2.example:443")

@@ -14,7 +14,7 @@ from kernel.runtime.metrics import BUCKETS, COUNTED, Counter, Histogram
 from kernel.testing import drain
 from tests.docs.test_docs import anchors, blocks, rows
 from tests.support.clients import client
-from tests.support.scraping import families, scrape
+from tests.support.prometheus import families, scrape
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = "docs/observability.md"

@@ -12,7 +12,7 @@ from kernel.runtime.kernel import Kernel
 from kernel.views import metrics as metrics_view
 from tests.support.clients import client
 from tests.support.factories import make_delivery, make_order
-from tests.support.scraping import scrape, value
+from tests.support.prometheus import scrape, value
 
 
 def test_backlog_is_shown_with_its_age_when_it_waits(kernel: Kernel) -> None:

@@ -17,8 +17,8 @@ from kernel.runs import claim
 from kernel.runs.execute import execute_each
 from kernel.runtime.kernel import Kernel
 from tests.support.factories import make_order, order
-from tests.support.handlers import Named, write
-from tests.support.proxy import LossyProxy
+from tests.support.handlers.misbehaving import Named, write
+from tests.support.lossy_proxy import LossyProxy
 from tests.support.servers import MariaDB
 
 MakeKernel = Callable[..., Kernel]

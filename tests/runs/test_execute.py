@@ -16,7 +16,7 @@ from kernel.runs.execute import execute
 from kernel.runtime.kernel import Kernel
 from kernel.testing import drain
 from tests.support.factories import ANYBODY, make_order, order, request
-from tests.support.handlers import handlers, names
+from tests.support.handlers.misbehaving import handlers, names
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from kernel.runs.execute import execute
 from kernel.runs.leases import renew_leases
 from kernel.runtime.kernel import Kernel
 from tests.support.factories import make_order, order
-from tests.support.handlers import Named, handlers, names, write
-from tests.support.proxy import LossyProxy
+from tests.support.handlers.misbehaving import Named, handlers, names, write
+from tests.support.lossy_proxy import LossyProxy
 from tests.support.servers import MariaDB
 from tests.support.waiting import wait_until
 

@@ -8,7 +8,7 @@ from tests.support.fixtures import (
     mariadb_url,
     sqlite_url,
 )
-from tests.support.terminal import empty_terminal, terminal
+from tests.support.people.terminal import empty_terminal, terminal
 
 __all__ = [
     "database_url",

@@ -15,9 +15,9 @@ from kernel.runtime import startup
 from kernel.runtime.broker_probe import ask
 from kernel.runtime.kernel import Kernel
 from kernel.views.app import create_app
+from tests.support.people.terminal import Terminal
 from tests.support.servers import MariaDB, Redis
 from tests.support.stack import stopped
-from tests.support.terminal import Terminal
 
 MakeKernel = Callable[..., Kernel]
 NOBODY = "127.0.0.1:1"

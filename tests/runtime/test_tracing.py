@@ -20,7 +20,7 @@ from kernel.testing import FakeTransport, drain
 from tests.support.clients import Client, client
 from tests.support.clients import handlers as api_handlers
 from tests.support.factories import make_order
-from tests.support.handlers import handlers
+from tests.support.handlers.misbehaving import handlers
 from tests.support.receiver import Receiver
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"

@@ -11,11 +11,11 @@ from celery import Celery
 from sqlalchemy import insert
 
 from kernel.builtin import projects
-from tests.support.handlers import names
+from tests.support.handlers.misbehaving import names
 from tests.support.stack import Stack, children_of, family, pool_process, stopped
 from tests.support.waiting import is_running, wait_until
 
-FAST = {"handlers": "tests.support.handlers:handlers"}
+FAST = {"handlers": "tests.support.handlers.misbehaving:handlers"}
 
 
 def with_settings(**settings: object) -> pytest.MarkDecorator:

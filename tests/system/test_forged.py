@@ -148,7 +148,9 @@ def test_worker_lives_on_when_a_message_is_giant(stack: Stack) -> None:
     works(stack)
 
 
-@pytest.mark.parametrize("stack", [{"handlers": "tests.support.handlers:handlers"}], indirect=True)
+@pytest.mark.parametrize(
+    "stack", [{"handlers": "tests.support.handlers.misbehaving:handlers"}], indirect=True
+)
 def test_run_is_not_ended_when_a_message_forges_a_time_limit(stack: Stack) -> None:
     """Celery's own limits would kill the process; forged often enough, the order would fail."""
     stack.api()

@@ -46,7 +46,11 @@ def guarded(tmp_path: Path, mariadb: MariaDB, mariadb_url: str, redis: Redis) ->
     url = mariadb_url.replace("root@", f"leak:{user}@")
     urls = {"broker_url": redis.url(1), "result_backend": redis.url(2)}
     urls = {name: one.replace("://", f"://leak:{broker}@") for name, one in urls.items()}
-    settings = {"handlers": "tests.support.handlers:handlers", "rate_limit": "500/minute", **urls}
+    settings = {
+        "handlers": "tests.support.handlers.misbehaving:handlers",
+        "rate_limit": "500/minute",
+        **urls,
+    }
     with Stack(tmp_path, url, redis, **settings) as stack:
         yield stack, [user, broker]
     mariadb.execute("DROP USER leak@'127.0.0.1'")
@@ -108,7 +112,9 @@ def lines(stack: Stack) -> list[str]:
     return [one for one in stack.log().splitlines() if one and not one.startswith("====")]
 
 
-@pytest.mark.parametrize("stack", [{"handlers": "tests.support.handlers:handlers"}], indirect=True)
+@pytest.mark.parametrize(
+    "stack", [{"handlers": "tests.support.handlers.misbehaving:handlers"}], indirect=True
+)
 def test_log_is_one_json_object_per_line_when_there_are_tracebacks(stack: Stack) -> None:
     stack.api()
     worker = stack.worker()

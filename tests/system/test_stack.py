@@ -12,7 +12,7 @@ from tests.support.waiting import wait_until
 
 ROWS = [{"projname": f"project {n}"} for n in range(197)] + [{"projname": ""}] * 3
 MISBEHAVING = pytest.mark.parametrize(
-    "stack", [{"handlers": "tests.support.handlers:handlers"}], indirect=True
+    "stack", [{"handlers": "tests.support.handlers.misbehaving:handlers"}], indirect=True
 )
 
 

@@ -17,8 +17,8 @@ from kernel.views import metrics as metrics_view
 from kernel.worker.dispatcher import Dispatcher
 from tests.support.clients import Client, FakeHints, client, is_refusal, serve
 from tests.support.factories import make_delivery, make_order
-from tests.support.handlers import handlers
-from tests.support.scraping import families, scrape, value
+from tests.support.handlers.misbehaving import handlers
+from tests.support.prometheus import families, scrape, value
 from tests.support.servers import MariaDB
 from tests.support.stack import Stack
 from tests.support.waiting import wait_until

@@ -25,7 +25,7 @@ from kernel.testing import drain
 from kernel.views.openapi.document import document
 from tests.support.clients import Client, client, handlers, is_refusal, serve
 from tests.support.factories import make_delivery
-from tests.support.terminal import Terminal
+from tests.support.people.terminal import Terminal
 
 # For each operation; submitting is the one that takes much.
 SECONDS, SUBMIT_SECONDS = 0.7, 6.0

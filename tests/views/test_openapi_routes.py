@@ -7,7 +7,7 @@ import pytest
 from kernel.runtime.kernel import Kernel
 from kernel.views.openapi.document import document
 from tests.support.clients import Client, handlers, is_refusal, serve
-from tests.support.visitors import operator
+from tests.support.people.dashboard import operator
 
 
 @pytest.fixture

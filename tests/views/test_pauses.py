@@ -12,7 +12,7 @@ from kernel.testing import FakeTransport, drain
 from kernel.transport.client import Response
 from tests.support.clients import Client, client, new_key, serve
 from tests.support.factories import delivery, make_delivery, make_order
-from tests.support.terminal import Terminal
+from tests.support.people.terminal import Terminal
 
 
 def operator(kernel: Kernel) -> Client:

@@ -20,7 +20,7 @@ from kernel.transport.client import Response
 from kernel.worker import dispatcher as dispatcher_module
 from kernel.worker.dispatcher import Dispatcher
 from tests.support.factories import delivery, make_delivery, make_order, order
-from tests.support.handlers import handlers
+from tests.support.handlers.misbehaving import handlers
 from tests.support.servers import MariaDB
 from tests.support.waiting import wait_until
 

@@ -15,7 +15,7 @@ from kernel.runtime.kernel import Kernel
 from kernel.worker import process as worker
 from kernel.worker.process import Vitals, WorkerProcess
 from tests.support.factories import make_order, order
-from tests.support.handlers import Named, handlers
+from tests.support.handlers.misbehaving import Named, handlers
 from tests.support.waiting import wait_until
 
 

@@ -16,7 +16,7 @@ from kernel.delivery.pauses import pause
 from kernel.insight import process_metrics as metering
 from kernel.runtime.kernel import Kernel
 from tests.support.clients import Client, client, new_key, serve
-from tests.support.visitors import operator, words
+from tests.support.people.dashboard import operator, words
 from tests.support.waiting import wait_until
 
 PATH = "/dashboard/callers"

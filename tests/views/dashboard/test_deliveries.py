@@ -14,7 +14,7 @@ from kernel.delivery.redeliver import replay_step
 from kernel.runtime.kernel import Kernel
 from kernel.views.dashboard import deliveries as page_of_deliveries
 from tests.support.factories import delivery, make_delivery, make_order
-from tests.support.visitors import Visitor, operator, words
+from tests.support.people.dashboard import Visitor, operator, words
 
 HOUR = timedelta(hours=1)
 OTHER = {"origin": "https://other.example:8443", "url": "https://other.example:8443/"}

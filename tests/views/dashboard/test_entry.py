@@ -13,7 +13,7 @@ from kernel.runtime.kernel import Kernel
 from kernel.views.http.sessions import COOKIE, LIFETIME
 from tests.support.clients import new_key, serve
 from tests.support.factories import make_order
-from tests.support.visitors import SAME_ORIGIN, operator, operator_key, stranger, words
+from tests.support.people.dashboard import SAME_ORIGIN, operator, operator_key, stranger, words
 
 MakeKernel = Callable[..., Kernel]
 

@@ -12,7 +12,7 @@ from kernel.views.app import create_blueprint
 from kernel.views.html.rendering import HERE
 from tests.support.clients import FakeHints, serve
 from tests.support.factories import make_order
-from tests.support.visitors import HOSTILE, Visitor, operator, operator_key, stranger, words
+from tests.support.people.dashboard import HOSTILE, Visitor, operator, operator_key, stranger, words
 
 MakeKernel = Callable[..., Kernel]
 

@@ -18,7 +18,7 @@ from kernel.db.tables.orders import ORDERS
 from kernel.runtime.kernel import Kernel
 from tests.support.clients import FakeHints
 from tests.support.factories import delivery, make_delivery, make_order, order
-from tests.support.visitors import HOSTILE, Visitor, operator, words
+from tests.support.people.dashboard import HOSTILE, Visitor, operator, words
 
 MakeKernel = Callable[..., Kernel]
 SEEN = HOSTILE.replace("\u202e", "\\u202e")

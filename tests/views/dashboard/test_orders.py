@@ -8,7 +8,7 @@ import pytest
 from kernel.callers import identity, keys
 from kernel.runtime.kernel import Kernel
 from tests.support.factories import make_order
-from tests.support.visitors import Visitor, operator, words
+from tests.support.people.dashboard import Visitor, operator, words
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from kernel.delivery.pauses import list_pauses, pause
 from kernel.insight.workers import Presence
 from kernel.runtime.kernel import Kernel
 from tests.support.factories import delivery, make_delivery, make_order
-from tests.support.visitors import operator, words
+from tests.support.people.dashboard import operator, words
 
 A = "https://receiver.example:443"
 

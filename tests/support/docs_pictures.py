@@ -1,4 +1,4 @@
-"""Makes the pictures of the documentation from the real thing: `python -m tests.support.pictures`.
+"""Makes the pictures of the docs from the real thing: `python -m tests.support.docs_pictures`.
 
 Starts an installation on real servers, gives it an hour's history and some work to do, signs in and
 takes what the browser shows. Names and numbers are made up, the same each time; the pages are not.
@@ -24,12 +24,12 @@ from kernel.db.tables.orders import ORDERS
 from kernel.db.tables.service import Worker
 from kernel.handlers import Handlers, Run
 from kernel.runtime.kernel import Kernel
-from tests.support.browser import PATIENCE_MS, Window, launched
+from tests.support.handlers.paced import Leader, Pace, paced
+from tests.support.people.browser import PATIENCE_MS, Window, launched
+from tests.support.people.dashboard import operator_key
 from tests.support.servers import MariaDB, Redis
 from tests.support.stack import Stack
-from tests.support.visitors import operator_key
 from tests.support.waiting import wait_until
-from tests.support.watched import Leader, Pace, paced
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
 SIZE = {"width": 1280, "height": 1130}
@@ -194,7 +194,7 @@ def main() -> None:
         mariadb.start()
         redis.start()
         folder = Path(name)
-        more = {"handlers": "tests.support.pictures:handlers", "worker_processes": 2}
+        more = {"handlers": "tests.support.docs_pictures:handlers", "worker_processes": 2}
         with Stack(folder, mariadb.create_database(), redis, **more) as stack:
             with stack.kernel.read_session() as session:
                 owner = identity.find(session, "tests").id

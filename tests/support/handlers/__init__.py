@@ -1,0 +1,1 @@
+"""Registries of handlers for tests: some misbehave, some can be watched, one cannot be imported."""

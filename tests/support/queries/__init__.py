@@ -1,0 +1,1 @@
+"""All statements of the service, said once, and how MariaDB goes about each."""
