@@ -1,7 +1,7 @@
 """`kernel demo`: the main job from end to end, with everything embedded in a temporary folder.
 
-Four orders are submitted over HTTP, as a ticketing system would, and their callbacks received.
-Whatever does not come out as it should ends the demo with a reason and exit code 1.
+Submits four orders over HTTP, as a ticketing system would, and receives their callbacks. The
+first unexpected answer, callback or row count ends the demo with a reason and exit code 1.
 """
 
 import http.client
@@ -49,7 +49,7 @@ CALLER = "demo"
 ROWS = 200
 BAD_ROWS = (17, 88, 143)
 PAUSE_MS = 120
-# The first start compiles every module, on a machine that may be busy.
+# Long, because the first start compiles every module, perhaps on a busy machine.
 PATIENCE_SECONDS = 60.0
 POLL_SECONDS = 0.05
 LOG_TAIL = 2000
@@ -61,7 +61,7 @@ EXPECTED_ROWS = {
 
 
 class DemoFailed(KernelError):
-    """The demo did not come out as it should."""
+    """An answer, a callback or a row count was not the expected one."""
 
 
 @click.command()
@@ -69,7 +69,7 @@ def demo() -> None:
     """Show the main job from end to end.
 
     Four orders, their callbacks, and the rows they left, in less than 30 s. Uses nothing of
-    yours (settings, database, broker) and leaves nothing behind. KERNEL_LANGUAGE may be set.
+    yours (settings, database, broker) except KERNEL_LANGUAGE, and leaves nothing behind.
     """
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="kernel-demo-") as folder, _own_settings(Path(folder)):
@@ -82,7 +82,7 @@ def demo() -> None:
 
 
 def _show_logs(folder: Path) -> None:
-    """Print how the programs' outputs end: the folder will be gone."""
+    """Print the last 2,000 characters of each program's log: the folder will be deleted."""
     for file in sorted(folder.glob("*.log")):
         tail = file.read_text(errors="replace")[-LOG_TAIL:]
         click.echo(f"--- {file.name}\n{tail}", err=True)
@@ -106,7 +106,7 @@ def _own_settings(folder: Path) -> Iterator[None]:
 
 
 def run(folder: Path) -> None:
-    """Start everything in ``folder``, submit the four orders, and look at what they left."""
+    """Start the programs in ``folder``, submit the four orders, check the rows they left."""
     received: queue.SimpleQueue[Received] = queue.SimpleQueue()
     with Supervisor(logs=folder) as supervisor:
         _heading("Starting a broker, the API and a worker")
@@ -185,7 +185,7 @@ class Client:
         return received
 
     def follow(self, order_id: str) -> None:
-        """Show how far an order is until it has ended."""
+        """Poll an order and show its progress until it has ended."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         with _bar() as move:
             while True:
@@ -207,7 +207,7 @@ def _print_answer(answer: http.client.HTTPResponse, envelope: dict[str, Any]) ->
 
 @contextmanager
 def _bar() -> Iterator[Callable[[int], None]]:
-    """Yield a function that shows how many rows are done: a bar on a terminal, else lines."""
+    """Yield a function that shows the number of rows done: a bar on a terminal, else lines."""
     shown = 0
 
     def advance(bar: "ProgressBar[int]", current: int) -> None:
@@ -255,7 +255,7 @@ def _rows() -> dict[str, Any]:
 
 
 def _show_rows(kernel: Kernel) -> None:
-    """Print what is in the database; the callbacks' results are written a moment after."""
+    """Print the row counts; waits, as a callback's result is written after its answer."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while (found := _count(kernel)) != EXPECTED_ROWS and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)  # until the callbacks' results are written
@@ -283,7 +283,7 @@ def _listed(counts: dict[str, int]) -> str:
 
 
 def expect(what: str, found: Any, wanted: Any) -> None:
-    """Raise DemoFailed unless ``found`` is what was to be expected."""
+    """Raise DemoFailed unless ``found`` equals ``wanted``."""
     if found != wanted:
         raise DemoFailed(f"{what}: expected {wanted!r}, found {found!r}")
 

@@ -15,13 +15,13 @@ from kernel.errors import AddressRefused, ConfigurationError, KernelError
 
 
 class Failure(click.ClickException):
-    """What does not work, as one line; never a traceback."""
+    """An error as one line on stderr, without a traceback; exit code 1."""
 
     exit_code = 1
 
 
 class Misconfigured(Failure):
-    """What the operator has to set right first."""
+    """A setting or a server that the operator has to correct first; exit code 2."""
 
     exit_code = 2
 
@@ -97,13 +97,13 @@ class Commands(click.Group):
         except SQLAlchemyError as error:
             raise Failure(f"database: {getattr(error, 'orig', None) or error}") from None
         except OSError as error:
-            if error.filename is None:  # not about a file or folder that was named to us
+            if error.filename is None:  # not about a file or folder that the user named
                 raise
             raise Failure(str(error)) from None
 
 
 def explain(error: KernelError) -> str:
-    """Return one line that says everything an operator may know about ``error``."""
+    """Return ``error`` as one line: message, list of problems, and the setting that allows it."""
     parts = [f"{one['pointer'] or '/'}: {one['detail']}" for one in error.data.get("errors", ())]
     if isinstance(error, AddressRefused) and error.setting:
         parts.append(f"allow it with {error.setting}")
@@ -114,6 +114,6 @@ def explain(error: KernelError) -> str:
 @click.version_option(package_name="kernel-workorders", prog_name="kernel")
 def main() -> None:
     """Take work orders from ticketing systems, commit the work, deliver the callbacks."""
-    # As gunicorn and celery do: KERNEL_HANDLERS may name a module in the folder one stands in.
+    # As gunicorn and celery do: KERNEL_HANDLERS may name a module in the current folder.
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())

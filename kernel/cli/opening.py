@@ -1,4 +1,4 @@
-"""What a command needs before it can begin: a kernel whose database is there and migrated."""
+"""Opens a kernel for a command, checks that its database is migrated, and sends its hints."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -12,16 +12,17 @@ from kernel.handlers import Handlers
 from kernel.runtime.kernel import Kernel
 from kernel.worker.broker import Broker
 
-# What a command waits at the most for a broker to take its hints.
+# The longest that a command waits for the broker to take its hints.
 HINT_SECONDS = 1.0
 
 
 @contextmanager
 def opened(settings: Settings | None = None, *, handlers: bool = False) -> Iterator[Kernel]:
-    """Open a kernel on a database that is there and migrated, and close it again.
+    """Open a kernel on a migrated database, and close it after the block.
 
-    Without ``handlers`` theirs is not imported: an operator may look at rows although it is
-    broken. Raises ConfigurationError, or Unavailable when the database does not answer.
+    KERNEL_HANDLERS is imported only with ``handlers``: an operator can look at rows although
+    the handlers' module is broken. Raises ConfigurationError when the database is not migrated,
+    Unavailable when it does not answer.
     """
     settings = settings or load()
     kernel = Kernel(settings, None if handlers else Handlers())
@@ -38,7 +39,7 @@ def migrated(settings: Settings, told: Callable[[str], None] = lambda _: None) -
 
 
 def migrations() -> ModuleType:
-    """Return `kernel.db.migrate`, which imports Alembic: only some commands wait for that."""
+    """Return `kernel.db.migrate`. It imports Alembic, which only some commands wait for."""
     logging.getLogger("alembic").setLevel(logging.WARNING)
     from kernel.db import migrate
 
@@ -46,11 +47,11 @@ def migrations() -> ModuleType:
 
 
 def say(kernel: Kernel, message: Callable[[Broker], None]) -> None:
-    """Tell the broker something after a commit, as views and tasks do; wait a second at most.
+    """Send the broker a message after a commit, as views and tasks do; wait a second at most.
 
     Best effort, like every hint: without a broker the sweep finds the rows.
     """
-    logging.getLogger("kernel.worker.publisher").setLevel(logging.ERROR)  # it is said here, once
+    logging.getLogger("kernel.worker.publisher").setLevel(logging.ERROR)  # reported below, once
     broker = Broker(kernel)
     message(broker)
     if not broker.flush(HINT_SECONDS):

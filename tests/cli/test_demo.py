@@ -158,7 +158,7 @@ def test_up_takes_a_free_port_when_the_default_is_taken() -> None:
         return True
 
     assert free_bind(load(), taken) != "127.0.0.1:8000"
-    with pytest.raises(ConfigurationError, match="somebody listens"):
+    with pytest.raises(ConfigurationError, match="another program listens"):
         free_bind(load(bind="127.0.0.1:80"), taken)
 
 

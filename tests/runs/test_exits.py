@@ -20,7 +20,7 @@ from kernel.runtime.kernel import Kernel
 from kernel.worker.maintenance.job import Swept
 from kernel.worker.maintenance.rescue import rescue_orders
 from tests.support.factories import make_order, order
-from tests.support.handlers import Named
+from tests.support.handlers.misbehaving import Named
 
 MakeKernel = Callable[..., Kernel]
 Ending = Callable[[Kernel, Run], object]

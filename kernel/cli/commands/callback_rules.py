@@ -1,4 +1,4 @@
-"""`kernel callers set | add-key`: what a caller's callbacks may reach and carry, and more keys."""
+"""`kernel callers set | add-key`: change a caller's callback rules, give it one more API key."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -16,14 +16,18 @@ from kernel.cli.terminal.output import as_json
 @click.argument("name")
 @click.option("--callback-net", "nets", multiple=True, metavar="CIDR", help="[repeatable]")
 @click.option("--callback-host", "hosts", multiple=True, metavar="HOST[:PORT]", help="[repeatable]")
-@click.option("--no-callback-rules", is_flag=True, help="Take back all networks and hosts.")
-@click.option("--schedule", metavar="SECONDS,...", help="Pauses between attempts; '' for ours.")
+@click.option("--no-callback-rules", is_flag=True, help="Remove all its networks and hosts.")
+@click.option(
+    "--schedule",
+    metavar="SECONDS,...",
+    help="Pauses between attempts; '' for KERNEL_CALLBACK_SCHEDULE.",
+)
 @click.option(
     "--header",
     "header_names",
     multiple=True,
     metavar="NAME",
-    help="Send this header with every callback; its value is asked for.  [repeatable]",
+    help="Send this header with every callback; prompts for its value.  [repeatable]",
 )
 @click.option("--no-header", "removed", multiple=True, metavar="NAME", help="[repeatable]")
 def set_rules(
@@ -34,10 +38,10 @@ def set_rules(
     schedule: str | None,
     **headers: Sequence[str],
 ) -> None:
-    """Change what a caller's callbacks may reach and carry. What is not named stays.
+    """Change a caller's callback rules: networks, hosts, schedule, headers.
 
-    A header's value is read from the terminal, or a line of standard input each: it is a secret
-    and never shown again.
+    Rules without an option stay. The value of each header is read from the terminal, or from a
+    line of standard input: it is a secret and never shown again.
     """
     values = {one: _ask(one) for one in headers["header_names"]}
     values |= dict.fromkeys(headers["removed"], "")
@@ -67,12 +71,12 @@ def _ask(header: str) -> str:
     "scopes",
     multiple=True,
     type=click.Choice([scope.value for scope in identity.Scope]),
-    help="What it may do; orders:write and orders:read unless given.  [repeatable]",
+    help="What the key allows.  [repeatable; default: orders:write and orders:read]",
 )
 @click.option("--expires-days", type=click.FloatRange(min=0, min_open=True), metavar="DAYS")
 @as_json
 def add_key(name: str, scopes: Sequence[str], expires_days: float | None, machine: bool) -> None:
-    """Give a caller one more API key; print it, this once. Its other keys go on."""
+    """Give a caller one more API key; print it, this once. Its other keys stay valid."""
     with opened() as kernel, kernel.write_session() as session:
         now = kernel.clock.now()
         expires = None if expires_days is None else now + timedelta(days=expires_days)

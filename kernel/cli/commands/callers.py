@@ -1,4 +1,4 @@
-"""`kernel callers`: who may submit, and what their callbacks may reach."""
+"""`kernel callers`: the ticketing systems that may submit orders, their keys and secrets."""
 
 import json
 from collections.abc import Sequence
@@ -28,14 +28,14 @@ def callers() -> None:
     "nets",
     multiple=True,
     metavar="CIDR",
-    help="Let its callbacks reach this network, too.  [repeatable]",
+    help="Allow its callbacks to this network as well.  [repeatable]",
 )
 @click.option(
     "--callback-host",
     "hosts",
     multiple=True,
     metavar="HOST[:PORT]",
-    help="Let its callbacks reach this host, too.  [repeatable]",
+    help="Allow its callbacks to this host as well.  [repeatable]",
 )
 @as_json
 def add(name: str, nets: Sequence[str], hosts: Sequence[str], machine: bool) -> None:
@@ -100,11 +100,11 @@ def rotate_key(name: str, machine: bool) -> None:
     type=click.FloatRange(min=0),
     default=keys.OVERLAP.total_seconds() / 3600,
     show_default=True,
-    help="For how long the old secret signs along.",
+    help="How long the old secret signs as well.",
 )
 @as_json
 def rotate_secret(name: str, overlap_hours: float, machine: bool) -> None:
-    """Give a caller a new signing secret; the old one signs along for a while."""
+    """Give a caller a new signing secret; the old one signs as well for --overlap-hours."""
     with opened() as kernel, kernel.write_session() as session:
         overlap = timedelta(hours=overlap_hours)
         made = keys.rotate_secret(session, name, kernel.clock.now(), overlap)
@@ -125,7 +125,7 @@ def revoke(name: str, machine: bool) -> None:
 
 
 def print_once(made: keys.Credentials, machine: bool) -> None:
-    """Print credentials after their commit; nothing prints them again."""
+    """Print credentials after their commit; no command prints them again."""
     shown = {"name": made.name}
     if made.api_key is not None:
         shown["api_key"] = made.api_key.get_secret_value()

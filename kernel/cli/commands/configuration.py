@@ -1,4 +1,4 @@
-"""`kernel config`: what is set, and whether it works."""
+"""`kernel config`: show the settings, and check that they work."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -41,23 +41,23 @@ def show(machine: bool) -> None:
 
 
 def visible(value: Any) -> Any:
-    """Return a setting's value as it may be shown to anybody who looks over a shoulder."""
+    """Return a setting's value without its secrets, fit for any screen."""
     if not isinstance(value, SecretStr):
         return value
     try:
         url = make_url(value.get_secret_value())
     except ArgumentError:
         return str(value)
-    if ";" in value.get_secret_value():  # several servers in one URL are not taken apart
+    if ";" in value.get_secret_value():  # several servers' URLs, which make_url cannot split
         return f"{url.drivername}://***"
-    options = "?***" if url.query else ""  # they may hold passwords
+    options = "?***" if url.query else ""  # an option may hold a password
     return url.set(query={}).render_as_string(hide_password=True) + options
 
 
 @config.command()
 @as_json
 def check(machine: bool) -> None:
-    """Check that settings, handlers, database and broker work; exit code 1 if one does not."""
+    """Check settings, handlers, database and broker; exit code 1 if one does not work."""
     done = list(_checks())
     if machine:
         print_json([{"check": name, "ok": ok, "detail": detail} for name, ok, detail in done])
@@ -87,7 +87,7 @@ def _outcome(name: str, one: Callable[[Settings], str], settings: Settings) -> C
         return name, False, error.message
     except SQLAlchemyError as error:
         return name, False, str(getattr(error, "orig", None) or error)
-    except Exception as error:  # noqa: BLE001 - whatever a handler's module raises when imported
+    except Exception as error:  # noqa: BLE001 - a handlers' module can raise anything on import
         return name, False, f"{type(error).__name__}: {error}"
 
 
@@ -102,10 +102,10 @@ def _database(settings: Settings) -> str:
 
 
 def _registry(settings: Settings) -> Handlers:
-    """Return the handlers, whose tables are looked at; none when they cannot be imported."""
+    """Return the handlers, whose tables the check looks at; none if their import fails."""
     try:
         return load_handlers(settings.handlers)
-    except Exception:  # noqa: BLE001 - said by the check of the handlers
+    except Exception:  # noqa: BLE001 - the check of the handlers reports it
         return Handlers()
 
 

@@ -1,4 +1,4 @@
-"""`kernel migrate` and `kernel sweep`: what is done to the database as a whole."""
+"""`kernel migrate` and `kernel sweep`: commands for the database as a whole."""
 
 import tempfile
 from collections.abc import Sequence
@@ -27,10 +27,10 @@ from kernel.worker.maintenance.sweep import sweep as sweep_once
 def migrate(check: bool) -> None:
     """Bring the database up to date.
 
-    The old code may go on running meanwhile.
+    Processes of the old release may go on running meanwhile.
 
-    --check tries the migrations on an empty database of its own, not on yours: it is for those
-    who change the code. Whether yours is migrated, `kernel config check` tells.
+    --check tries the migrations on an empty database of its own, not on yours: it is for people
+    who change the code. `kernel config check` tells whether yours is migrated.
     """
     if check:
         _check()
@@ -54,14 +54,14 @@ def _check() -> None:
 @click.option(
     "--rescue",
     is_flag=True,
-    help="Take over orders whose leases ran out, too. Only when their workers are dead and the "
-    "database was not away: an outage is not a death.",
+    help="Also take over orders whose leases ran out. Use it only when their workers are dead: "
+    "after an outage of the database, workers that are alive have expired leases, too.",
 )
 @as_json
 def sweep(rescue: bool, machine: bool) -> None:
-    """Hint what is due, prune what is old.
+    """Hint due orders and prune old ones, now.
 
-    Dispatchers do so by themselves, every KERNEL_SWEEP_SECONDS; this does it now.
+    Workers and dispatchers do so by themselves, every KERNEL_SWEEP_SECONDS.
     """
     with opened(handlers=True) as kernel:
         due = due_orders(kernel, HINTS)
@@ -87,7 +87,7 @@ def _tell(broker: Broker, due: Sequence[str], swept: Swept) -> None:
 
 
 def _prune_all(kernel: Kernel) -> int:
-    """Prune until nothing is left to; say on stderr how far it is."""
+    """Prune until no old order is left; print the count of pruned orders on stderr."""
     total = 0
     after: datetime | None = BEGINNING
     while after is not None:

@@ -1,4 +1,4 @@
-"""`kernel deliveries`: look at callbacks and their attempts, send one again."""
+"""`kernel deliveries`: list callbacks, show one with its attempts, send one again."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from kernel.orders.pages import MAX_PAGE
 
 @click.group()
 def deliveries() -> None:
-    """Callbacks owed and sent."""
+    """Callbacks: pending, delivered and dead."""
 
 
 @deliveries.command("list")
@@ -57,7 +57,7 @@ def _row(delivery: dict[str, Any]) -> dict[str, Any]:
 @click.argument("delivery_id")
 @as_json
 def show(delivery_id: str, machine: bool) -> None:
-    """Show a delivery, what it carries and every attempt."""
+    """Show a delivery, its body and every attempt."""
     with opened() as kernel, kernel.read_session() as session:
         delivery = get_delivery(session, None, delivery_id)
         data = _describe(delivery) | {"body": delivery.body.decode("utf-8", "replace")}
@@ -77,8 +77,8 @@ def show(delivery_id: str, machine: bool) -> None:
 def redeliver_delivery(delivery_id: str, machine: bool) -> None:
     """Send a callback again: same id and bytes, a fresh schedule.
 
-    Changes nothing while an attempt is in flight. A worker or dispatcher sends it within a
-    second.
+    A worker or dispatcher sends it within a second. Changes nothing while an attempt is in
+    flight.
     """
     with opened() as kernel:
         changed = redeliver(kernel, None, delivery_id)

@@ -1,4 +1,4 @@
-"""`kernel listen`: shows callbacks as they come in, and answers them as it is told to."""
+"""`kernel listen`: shows callbacks as they arrive, and answers them as its options say."""
 
 import json
 import queue
@@ -37,7 +37,7 @@ _COLOURS = {Signature.VALID: "green", Signature.UNCHECKED: None}
 
 
 def _secrets(_: click.Context, __: click.Parameter, values: Sequence[str]) -> list[str]:
-    """Read the secrets that stand on standard input, and refuse malformed ones."""
+    """Read a line of standard input for each ``-``, and refuse malformed secrets."""
     try:
         return [_checked(_typed() if value == "-" else value) for value in values]
     except ValueError as error:
@@ -56,7 +56,7 @@ def _checked(secret: str) -> str:
 
 
 def _port(_: click.Context, __: click.Parameter, port: int) -> int:
-    """Refuse a port that kernel would send nothing to."""
+    """Refuse a port to which kernel sends no callbacks."""
     try:
         if port:
             check_url(f"http://{HOST}:{port}/", CallbackPolicy.from_strings([NET]))
@@ -100,20 +100,20 @@ def _manner(command: Any) -> Any:
             "--fail-first",
             type=click.IntRange(min=1),
             metavar="N",
-            help="Do so (500 if not told what) to the first N only, then answer 200.",
+            help="Answer only the first N so (500 without --status, --redirect), then 200.",
         ),
         click.option(
             "--retry-after",
             type=click.IntRange(min=0),
             metavar="S",
-            help="Send Retry-After with it.",
+            help="Send Retry-After: S with that answer.",
         ),
         click.option(
             "--delay",
             type=click.FloatRange(0, 3600),
             default=0.0,
             metavar="S",
-            help="Wait so many seconds before each answer.",
+            help="Wait S seconds before each answer.",
         ),
     )
     for option in reversed(options):
@@ -129,8 +129,9 @@ def _manner(command: Any) -> Any:
 def listen(port: int, secrets: list[str], machine: bool, **manner: Any) -> None:
     """Receive callbacks on this host and show them.
 
-    Says of each whether its signature and age are right, and whether it came before. Answers
-    200, and with --secret 401 to what is not genuine, unless told otherwise.
+    Shows for each callback whether its signature and age are right, and whether it is a
+    duplicate. Answers 200 by default; with --secret, 401 to a callback whose signature or age is
+    wrong.
 
     --json prints a line of JSON per callback, and everything else to stderr.
     """
@@ -164,8 +165,8 @@ Signatures are {signatures}. Ctrl-C ends.
 
 
 def _show_until_stopped(heard: "queue.SimpleQueue[Heard]", machine: bool) -> Counter[str]:
-    """Print what is heard until Ctrl-C or SIGTERM; return how much there was of which kind."""
-    for number in (signal.SIGTERM, signal.SIGINT):  # a shell starts `... &` deaf to Ctrl-C
+    """Print callbacks until Ctrl-C or SIGTERM; return their number by kind."""
+    for number in (signal.SIGTERM, signal.SIGINT):  # a shell starts `... &` ignoring SIGINT
         signal.signal(number, signal.default_int_handler)
     counts: Counter[str] = Counter()
     try:
@@ -196,12 +197,12 @@ def printed(heard: Heard, machine: bool) -> str:
     form = _json if machine else _text
     try:
         return form(heard)
-    except (RecursionError, ValueError):  # it could be read, but is too deep or large to write
+    except (RecursionError, ValueError):  # the JSON could be read, but is too deep to write
         return form(replace(heard, envelope={}))
 
 
 def _json(heard: Heard) -> str:
-    """Write what was heard as one line; ASCII, so that nothing in it steers a terminal."""
+    """Return a callback as a line of JSON; ASCII, so that its text cannot steer a terminal."""
     line = {
         "time": rfc3339(datetime.fromtimestamp(heard.at, UTC)),
         "webhook_id": heard.webhook_id,
@@ -221,7 +222,7 @@ def _json(heard: Heard) -> str:
 
 
 def _text(heard: Heard) -> str:
-    """Write what was heard as two lines for people."""
+    """Return a callback as two lines for people."""
     clock = datetime.fromtimestamp(heard.at).strftime("%H:%M:%S")
     parts = [f"webhook-id {_short(heard.webhook_id or '-')}", _signature(heard), _age(heard.age)]
     if heard.is_duplicate:
@@ -230,7 +231,7 @@ def _text(heard: Heard) -> str:
 
 
 def _content(heard: Heard) -> str:
-    """Write the envelope on one line, or how the body begins when there is none."""
+    """Return the envelope on one line, or how the body begins if it holds no JSON object."""
     if not heard.envelope:
         return f"no JSON object: {_short(heard.excerpt)}"
     data = heard.data
@@ -251,6 +252,6 @@ def _age(seconds: int | None) -> str:
 
 
 def _short(value: Any) -> str:
-    """Write a value of others on a piece of a line."""
+    """Return a received value as text without control characters, cut to 200 characters."""
     text = cell(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -1,4 +1,4 @@
-"""`kernel openapi`: the API document for people who build clients."""
+"""`kernel openapi`: print the API document for people who build clients."""
 
 import click
 
@@ -9,10 +9,11 @@ from kernel.views.openapi.document import document
 
 
 @click.command()
-@click.option("--server", default="/", help="Where the API is reached.  [default: /]")
+@click.option("--server", default="/", help="URL under which clients reach it.  [default: /]")
 def openapi(server: str) -> None:
     """Print the API document (OpenAPI 3.1).
 
-    It has an order, with an example, for each select_tag of KERNEL_HANDLERS. Needs no database.
+    It describes an order, with an example, for each select_tag of KERNEL_HANDLERS. Needs no
+    database.
     """
     print_json(document(load_handlers(load().handlers), server))

@@ -1,4 +1,4 @@
-"""`kernel orders`: look at orders, submit one, cancel one."""
+"""`kernel orders`: list orders, show, submit or cancel one."""
 
 import json
 import time
@@ -37,7 +37,7 @@ def orders() -> None:
 @click.option("--tag", help="Only orders of this select_tag.")
 @click.option("--caller", help="Only orders of this caller.")
 @click.option("--limit", type=click.IntRange(1, MAX_PAGE), default=20, show_default=True)
-@click.option("--before", metavar="ID", help="Go on after this order of an earlier list.")
+@click.option("--before", metavar="ID", help="Only orders older than this one: the next page.")
 @as_json
 def list_(caller: str | None, machine: bool, **given: Any) -> None:
     """List orders, the newest first."""
@@ -98,13 +98,13 @@ def _print_order(data: dict[str, Any], machine: bool) -> None:
 @orders.command("submit")
 @click.argument("file", type=click.File("rb"), required=False)
 @click.option("--tag", help="The select_tag, instead of FILE.")
-@click.option("--callback-url", help="Where the outcome goes, instead of FILE.")
+@click.option("--callback-url", help="Where its callback is sent, instead of FILE.")
 @click.option(
     "--arg",
     "arguments",
     multiple=True,
     metavar="NAME=TEXT",
-    help="A member of the order; NAME:=JSON for what is not text.  [repeatable]",
+    help="A member of the order; NAME:=JSON unless it is text.  [repeatable]",
 )
 @click.option("--caller", default=ANONYMOUS, show_default=True, help="Whose order it is.")
 @click.option("--idempotency-key", metavar="KEY", help="Return the first order for this key.")
@@ -115,8 +115,8 @@ def submit_order(
 ) -> None:
     """Submit the order in FILE (JSON; - for standard input), or one made of options.
 
-    Without a broker it runs after the next sweep, within KERNEL_SWEEP_SECONDS. With --wait the
-    exit code is 1 when the order fails.
+    Without a broker the order runs after the next sweep, within KERNEL_SWEEP_SECONDS. With --wait
+    the exit code is 1 when the order fails or is cancelled.
     """
     members = parse_json(_body(file, given["tag"], given["callback_url"], given["arguments"]))
     with opened(handlers=True) as kernel:
@@ -162,14 +162,14 @@ def _now(kernel: Kernel, order_id: str) -> dict[str, Any]:
 
 
 def _await(kernel: Kernel, order_id: str) -> dict[str, Any]:
-    """Follow an order on stderr until it has ended."""
+    """Print an order's state and progress on stderr until it has ended."""
     shown = ""
     while (data := _now(kernel, order_id))["state"] not in FINAL:
         line = cell(f"{data['state']} {_progress(data) or ''}".strip())
         if line != shown:
             click.echo(line, err=True)
             shown = line
-        time.sleep(POLL_SECONDS)  # the row is asked: nothing tells this process
+        time.sleep(POLL_SECONDS)  # polls the row: no message reaches this process
     return data
 
 

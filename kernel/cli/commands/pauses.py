@@ -1,4 +1,4 @@
-"""`kernel deliveries replay | pause | resume | pauses`: many callbacks at once."""
+"""`kernel deliveries replay | pause | resume | pauses`: commands for many callbacks at once."""
 
 from datetime import datetime
 from typing import Any
@@ -21,7 +21,7 @@ OVER = [DeliveryState.DEAD.value, DeliveryState.DELIVERED.value]
 
 
 class Moment(click.ParamType[datetime]):
-    """A time: RFC 3339 with its zone, as kernel itself prints them."""
+    """A time in RFC 3339 with a zone, as kernel prints it."""
 
     name = "time"
 
@@ -47,13 +47,14 @@ caller_option = click.option("--caller", metavar="NAME", help="Only callbacks fo
 @click.option("--until", type=Moment(), help="Outcomes before this time.")
 @host_option
 @caller_option
-@click.option("--status", type=click.Choice(OVER), help="Only what ended like this.")
+@click.option("--status", type=click.Choice(OVER), help="Only callbacks that ended like this.")
 @click.option("--dry-run", is_flag=True, help="Count, and change nothing.")
 @as_json
 def replay_deliveries(caller: str | None, dry_run: bool, machine: bool, **filters: Any) -> None:
-    """Send callbacks again that are over: delivered ones too, unless --status says dead.
+    """Send finished callbacks again, delivered ones too unless --status says dead.
 
-    Same ids and bytes, a fresh schedule, in batches of 500. Without options: all of them.
+    Same ids and bytes, a fresh schedule, in batches of 500. Without options: all finished
+    callbacks.
     """
     with opened() as kernel:
         wanted = _filter(kernel, caller, **filters)
@@ -92,7 +93,7 @@ def _replay(kernel: Kernel, wanted: DeliveryFilter, total: int, *, quiet: bool) 
 @caller_option
 @as_json
 def pause_deliveries(host: str | None, caller: str | None, machine: bool) -> None:
-    """Hold what is owed to a host or for a caller, until it is resumed. Nothing is dropped."""
+    """Hold the callbacks to a host or of a caller until `resume`. None is dropped."""
     _one_of(host, caller)
     with opened() as kernel:
         held = pause(kernel, host=host, caller_id=_caller_id(kernel, caller))
@@ -104,7 +105,7 @@ def pause_deliveries(host: str | None, caller: str | None, machine: bool) -> Non
 @caller_option
 @as_json
 def resume_deliveries(host: str | None, caller: str | None, machine: bool) -> None:
-    """Let callbacks to a host or for a caller go again; what was held is due now."""
+    """Send the callbacks to a host or of a caller again; those held are due now."""
     _one_of(host, caller)
     with opened() as kernel:
         released = resume(kernel, host=host, caller_id=_caller_id(kernel, caller))
@@ -126,7 +127,7 @@ def _say(machine: bool, target: str | None, what: str, number: int) -> None:
 @deliveries.command("pauses")
 @as_json
 def show_pauses(machine: bool) -> None:
-    """List what is paused."""
+    """List the paused hosts and callers."""
     with opened() as kernel, kernel.read_session() as session:
         names = {one.id: one.name for one in session.query(Caller)}
         found = [_describe(one, names) for one in list_pauses(session)]

@@ -1,4 +1,4 @@
-"""`kernel worker`, `kernel dispatcher` and `kernel up`: what runs in the foreground."""
+"""`kernel worker`, `kernel dispatcher` and `kernel up`: the commands that run until stopped."""
 
 import fcntl
 import json
@@ -45,9 +45,9 @@ from kernel.worker.priority import step_back
 log = logging.getLogger(__name__)
 
 VAR = Path("var")
-# The caller that `kernel up` makes for you; its key is a new one at each start.
+# The caller that `kernel up` adds; each start gives it a new API key.
 CALLER = "kernel-up"
-# Its operator, who may sign in to the dashboard.
+# The operator that `kernel up` adds: its key signs in to the dashboard.
 OPERATOR = "kernel-up-operator"
 LOOPBACK = "127.0.0.1/32"
 
@@ -63,13 +63,13 @@ def worker(concurrency: int | None) -> None:
 
     A Celery worker under a small parent that starts it again when it ends.
 
-    SIGTERM or Ctrl-C lets running handlers finish within KERNEL_SHUTDOWN_GRACE_SECONDS, else
-    hands their orders back; a second one kills them.
+    On SIGTERM or Ctrl-C running handlers have KERNEL_SHUTDOWN_GRACE_SECONDS to finish; then the
+    worker hands their orders back. A second signal kills it.
     """
     settings = load()
     kernel_logging.configure(settings.log_level)
     with opened(settings, handlers=True) as kernel:
-        startup.check(kernel)  # better said once, here, than by a child again and again
+        startup.check(kernel)  # here, once: a child would report it at each restart
     with Supervisor() as supervisor:
         supervisor.start(worker_program(settings, concurrency))
         supervisor.run_forever()
@@ -81,7 +81,7 @@ def dispatcher() -> None:
 
     For installations with many callbacks.
 
-    SIGTERM or Ctrl-C claims nothing more and lets callbacks in flight finish.
+    On SIGTERM or Ctrl-C it claims no more callbacks, and those in flight may finish.
     """
     settings = load()
     kernel_logging.configure(settings.log_level)
@@ -97,7 +97,8 @@ def dispatcher() -> None:
         )
         sender.start()
         log.info("dispatcher started")
-        # A signal may be handed to another thread: Python sees to it when this one wakes.
+        # The system may give a signal to another thread, and Python runs handlers in this one
+        # only when it wakes.
         while not told.wait(1.0):
             pass
         if not sender.stop(settings.callback_timeout + MARGIN_SECONDS):
@@ -110,8 +111,8 @@ def up() -> None:
     """Run everything in the foreground.
 
     Broker, API and worker, until Ctrl-C. The database is ./var/kernel.db unless
-    KERNEL_DATABASE_URL is set, the broker an embedded one unless KERNEL_BROKER_URL is. Prints an
-    API key, a new one at each start, and a line to paste.
+    KERNEL_DATABASE_URL is set, the broker an embedded one unless KERNEL_BROKER_URL is set. Prints
+    an API key, a new one at each start, and a command to paste.
     """
     settings = load()
     kernel_logging.configure(settings.log_level)
@@ -149,7 +150,7 @@ def _alone() -> Iterator[None]:
 
 
 def _sample(handlers: Handlers) -> dict[str, Any]:
-    """Return an order to paste: of the original's kind if there is one, else of the first."""
+    """Return an order to paste: a create_project if that is registered, else the first tag."""
     tag = "create_project" if "create_project" in handlers else next(iter(handlers), "")
     if not tag:
         return {"select_tag": "..."}
@@ -165,12 +166,12 @@ def free_bind(settings: Settings, taken: Callable[[str], bool] = is_taken) -> st
     if not taken(settings.bind):
         return settings.bind
     if "bind" in settings.model_fields_set:
-        raise ConfigurationError(f"KERNEL_BIND: somebody listens at {settings.bind} already")
+        raise ConfigurationError(f"KERNEL_BIND: another program listens at {settings.bind}")
     return f"127.0.0.1:{free_port()}"
 
 
 def _start(supervisor: Supervisor, settings: Settings) -> None:
-    """Start the broker if it is ours, then API and worker side by side."""
+    """Start an embedded broker unless one is configured, then API and worker side by side."""
     overrides: dict[str, str] = {}
     if "broker_url" not in settings.model_fields_set:
         broker, overrides = embedded_broker(VAR.resolve())
@@ -182,7 +183,7 @@ def _start(supervisor: Supervisor, settings: Settings) -> None:
 
 
 def _credentials(kernel: Kernel) -> tuple[str, list[str]]:
-    """Return a fresh API key, and the signing secrets, of the caller that is ours."""
+    """Return a new API key and the signing secrets of `CALLER`, which is added if missing."""
     now = kernel.clock.now()
     with kernel.write_session() as session:
         try:
@@ -196,7 +197,7 @@ def _credentials(kernel: Kernel) -> tuple[str, list[str]]:
 
 
 def _operator_key(kernel: Kernel) -> str:
-    """Return a fresh API key of an operator."""
+    """Return a new API key of `OPERATOR`, which is added if missing."""
     now, terms = kernel.clock.now(), KeyTerms(frozenset({Scope.OPERATOR}))
     with kernel.write_session() as session:
         try:

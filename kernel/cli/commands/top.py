@@ -1,4 +1,4 @@
-"""`kernel top`: the overview, live: orders, callbacks, rates, and what each worker runs."""
+"""`kernel top`: a live overview: orders, callbacks, rates, and what each worker runs."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -27,10 +27,11 @@ from kernel.runtime.kernel import Kernel
 from kernel.views.html.wording import Wording, clock_time
 
 EVERY_SECONDS = 2.0
-# What is printed where nobody draws.
+# Columns of a line when the output is no terminal.
 WIDE = 160
-# Rates are those of so many minutes.
+# Rates are averages over this many minutes.
 MINUTES = 5
+# From this age on, the oldest due order or callback is shown in red.
 WORRY_SECONDS = 60
 UNFINISHED = (OrderState.PENDING, OrderState.RUNNING)
 ENDED = tuple(state for state in OrderState if state in FINAL)
@@ -39,23 +40,23 @@ words = Wording("en")
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """What there was at one moment."""
+    """Counts, rates and processes at one moment."""
 
     at: datetime
     counts: Counts
     recent: list[Point]
     processes: list[Process]
-    # What is known of the orders that run, by id: tag and how far.
+    # The running orders by id: select_tag and progress.
     running: dict[str, str]
 
 
 @click.command()
-@click.option("--once", is_flag=True, help="Print it once.")
+@click.option("--once", is_flag=True, help="Print the overview once.")
 @as_json
 def top(once: bool, machine: bool) -> None:
-    """Show what goes on, again every two seconds: orders, callbacks, rates, workers.
+    """Show orders, callbacks, rates and workers, refreshed every two seconds.
 
-    q or Ctrl-C ends it. Where lines cannot be drawn anew it prints once.
+    q or Ctrl-C ends it. If the output is no terminal it prints once.
     """
     with opened() as kernel:
         trends = Trends(kernel)
@@ -89,7 +90,7 @@ def _lines(kernel: Kernel, trends: Trends) -> Sequence[Line]:
 
 
 def overview(kernel: Kernel, trends: Trends) -> Overview:
-    """Look at everything once. Raises the database's errors."""
+    """Read an overview from the rows. Raises the database's errors."""
     at = kernel.clock.now()
     found = processes(kernel)
     recent = trends.read(Span.HOUR).points[-MINUTES:]
@@ -98,7 +99,7 @@ def overview(kernel: Kernel, trends: Trends) -> Overview:
 
 
 def _running(kernel: Kernel, ids: list[str]) -> dict[str, str]:
-    """Say of each order what it is and how far."""
+    """Return each order's select_tag and progress, by id."""
     far = (ORDERS.c.progress_current, ORDERS.c.progress_total)
     known = select(ORDERS.c.id, ORDERS.c.select_tag, *far).where(ORDERS.c.id.in_(ids))
     with kernel.read() as connection:
@@ -112,7 +113,7 @@ def _running(kernel: Kernel, ids: list[str]) -> dict[str, str]:
 
 
 def lines(seen: Overview) -> list[Line]:
-    """What is shown of an overview."""
+    """Return an overview as the lines of a screen."""
     return [
         [Part("kernel top", bold=True), Part(f"  {clock_time(seen.at)} UTC", dim=True)],
         [],
@@ -154,13 +155,16 @@ def _callbacks(waiting: Backlog) -> list[Part]:
 
 
 def _since(due: int, seconds: float) -> Iterator[Part]:
-    """Say for how long the oldest has been due; mark what docs/operations.md worries about."""
+    """Yield the time for which the oldest has been due, in red above `WORRY_SECONDS`.
+
+    docs/operations.md gives the same limit.
+    """
     if due:
         yield Part(f" for {words.span(seconds)}", "red" if seconds > WORRY_SECONDS else None)
 
 
 def _rates(recent: Sequence[Point], at: datetime) -> Iterator[Part]:
-    """Say how it went over the last minutes, the one that runs included."""
+    """Yield the rates of the last minutes, the current one included."""
     minutes = max(1.0, (at - recent[0].began_at) / MINUTE)
     yield Part(f"accepted {sum(one.accepted for one in recent) / minutes:.1f}")
     yield Part(f"   finished {sum(one.finished for one in recent) / minutes:.1f}")
@@ -176,7 +180,7 @@ def _rates(recent: Sequence[Point], at: datetime) -> Iterator[Part]:
 
 
 def _work(seen: Overview) -> Iterator[Line]:
-    """A line per process, with what it runs."""
+    """Yield a line per process, with the orders it runs."""
     if not seen.processes:
         yield [Part("no worker is there: orders wait", "red")]
         return
@@ -204,7 +208,7 @@ def _process(one: Process, seen: Overview) -> tuple[str, str, str, str, str]:
 
 
 def _as_json(seen: Overview) -> dict[str, Any]:
-    """The same for machines; ages in seconds."""
+    """Return an overview as JSON members; ages are in seconds."""
     return {
         "at": rfc3339(seen.at),
         "orders": dict(seen.counts.states),

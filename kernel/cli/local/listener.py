@@ -1,7 +1,7 @@
-"""What `kernel listen` hears and how it answers: a receiver for trying things out.
+"""The receiver behind `kernel listen`, for trying things out.
 
-A `Listener` judges each POST as a careful receiver would and answers as it was told to. It
-prints nothing: what it `Heard` goes to a function.
+A `Listener` judges each POST as a careful receiver would, and answers in its `Manner`. It prints
+nothing: it passes each callback, as a `Heard`, to a function.
 """
 
 import json
@@ -23,7 +23,7 @@ _STAMP_DIGITS = 12
 
 
 class Signature(StrEnum):
-    """What is to be said of a callback's signature and age."""
+    """The verdict on a callback's signature and age."""
 
     VALID = "valid"
     WRONG = "wrong_signature"
@@ -35,10 +35,11 @@ class Signature(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How to answer: 200 (401 to what is not genuine) unless told otherwise.
+    """How to answer: by default 200, and 401 to a POST that is not genuine.
 
-    ``status`` and ``redirect`` are given always, or, with ``fail_first``, to so many POSTs only;
-    500 if neither is set. ``retry_after`` goes with them; ``delay`` comes before every answer.
+    ``status`` and ``redirect`` answer every POST, or only the first ``fail_first`` of them; with
+    ``fail_first`` alone those get 500. ``retry_after`` (seconds) is sent with them; ``delay``
+    (seconds) passes before every answer.
     """
 
     status: int | None = None
@@ -48,7 +49,7 @@ class Manner:
     delay: float = 0.0
 
     def reply(self, number: int, genuine: bool) -> Reply:
-        """Return the answer to the POST of this number, counted from 1."""
+        """Return the answer to the POST with this number, counted from 1."""
         if self._is_to_fail(number):
             return Reply(self._failure(), self._headers(), self.delay)
         return Reply(HTTPStatus.OK if genuine else HTTPStatus.UNAUTHORIZED, {}, self.delay)
@@ -70,11 +71,12 @@ class Manner:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """A callback as it came in, with what is to be said of it. All text in it is hostile.
+    """A callback as received, with the verdict on it. All text in it is hostile.
 
-    ``envelope`` is empty when the body is none; ``excerpt`` is how the body begins. ``reason``:
-    why the signature is wrong. ``age``: seconds by this host's clock, None without a readable
-    timestamp. ``times``: how often this webhook-id has come by now.
+    ``at`` is in seconds since 1970. ``envelope`` is empty when the body holds no JSON object;
+    ``excerpt`` is the body's first 200 characters. ``reason``: why the signature is wrong.
+    ``age``: seconds by this host's clock, None without a readable timestamp. ``times``: number of
+    POSTs with this webhook-id so far. ``answer``: the HTTP status sent back.
     """
 
     at: float
@@ -95,14 +97,14 @@ class Heard:
 
     @property
     def is_duplicate(self) -> bool:
-        """Whether a careful receiver answers 2xx and does nothing more."""
+        """Whether this webhook-id came before: a careful receiver then only answers 2xx."""
         return self.times > 1
 
 
 class Listener:
-    """Answers POSTs in its manner and tells what it heard; both in the thread that asks.
+    """Answers POSTs in its manner and calls ``told`` for each, both in the calling thread.
 
-    Without ``secrets`` signatures are not checked, and everything counts as genuine.
+    Without ``secrets`` it checks no signatures, and every POST counts as genuine.
     """
 
     def __init__(
@@ -116,7 +118,7 @@ class Listener:
         self._times: Counter[str] = Counter()
 
     def answer(self, post: Post) -> Reply:
-        """Judge a POST, tell of it, return the answer."""
+        """Judge a POST, pass it to ``told``, return the answer."""
         now = time.time()
         signature, reason = judge(self._secrets, post, int(now))
         genuine = signature is Signature.VALID or not self._secrets
@@ -138,7 +140,10 @@ class Listener:
         return reply
 
     def _count(self, webhook_id: str) -> tuple[int, int]:
-        """Return which POST this is, and which with its id; one without an id is like no other."""
+        """Return the number of this POST, among all and among those with its webhook-id.
+
+        A POST without an id is no duplicate of another.
+        """
         with self._lock:
             self._posts += 1
             self._times[webhook_id] += 1
@@ -146,7 +151,7 @@ class Listener:
 
 
 def judge(secrets: Sequence[str], post: Post, now: int) -> tuple[Signature, str]:
-    """Say whether a signature and its age are right, and why it is wrong if it is."""
+    """Return the verdict on a POST's signature and age, and why the signature is wrong."""
     if not post.headers.get("webhook-signature"):
         return Signature.MISSING, ""
     if not secrets:
@@ -162,7 +167,7 @@ def judge(secrets: Sequence[str], post: Post, now: int) -> tuple[Signature, str]
 
 
 def age_of(headers: Mapping[str, str], now: int) -> int | None:
-    """Return how many seconds ago a callback says it was sent, or None if it does not."""
+    """Return a callback's age in seconds by its timestamp; None without a readable one."""
     stamp = headers.get("webhook-timestamp", "")
     if not stamp.isascii() or not stamp.isdecimal() or len(stamp) > _STAMP_DIGITS:
         return None
@@ -170,7 +175,7 @@ def age_of(headers: Mapping[str, str], now: int) -> int | None:
 
 
 def envelope_of(body: bytes) -> dict[str, Any]:
-    """Return the JSON object a body holds; empty when it does not."""
+    """Return the JSON object in a body; an empty one when the body holds none."""
     try:
         envelope = json.loads(body, parse_constant=_refuse)
     except (ValueError, RecursionError):

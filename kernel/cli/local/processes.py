@@ -1,9 +1,9 @@
-"""One program and the process that runs it: how it is started, ended and left without traces.
+"""One program and the process that runs it: starts it, ends it, leaves no process behind.
 
-Each process leads a group of its own, which is killed once the process has ended; and on Linux
-the system itself kills a process whose parent is gone, however that came about (see `tethered`).
-A grandchild whose parent was killed together with its grandparent is told by nobody: it has to
-notice that its parent changed.
+Each process leads a process group of its own, which is killed once the process has ended. On
+Linux the system also kills a process whose parent has ended for any reason (see `tethered`). That
+does not reach a grandchild whose parent and grandparent were killed together: it has to notice
+itself that its parent changed.
 """
 
 import logging
@@ -23,12 +23,12 @@ from kernel.errors import ConfigurationError
 log = logging.getLogger(__name__)
 
 RESTART_SECONDS = 0.5, 30.0  # the first pause before a restart, and the longest
-HEALTHY_SECONDS = 60.0  # a process that ran this long starts again with the first pause
+HEALTHY_SECONDS = 60.0  # after a process that ran this long, the first pause applies again
 TAIL_BYTES = 2000
 
-# Runs before the program, in the same process. The order matters: a parent that ended before
-# prctl sends no signal any more, but then the parent's id has changed. Python ignores SIGPIPE and
-# SIGXFSZ, and what is ignored here would stay ignored in the program.
+# Runs before the program, in the same process. getppid must come after prctl: a parent that ended
+# before prctl sends no signal, but then the parent's id has changed. Python ignores SIGPIPE and
+# SIGXFSZ, and the program would inherit that.
 _TETHER = """
 import ctypes, os, signal, sys
 try:
@@ -46,8 +46,8 @@ os.execvp(sys.argv[2], sys.argv[2:])
 def tethered(argv: Sequence[str]) -> list[str]:
     """Return a command that runs ``argv`` and that the system kills when its parent ends.
 
-    The parent is the *thread* that starts the command, so start it from the main thread. Done
-    with PR_SET_PDEATHSIG, which Linux alone has; elsewhere the command runs without it.
+    The parent is the *thread* that starts the command, so start it from the main thread. The
+    command uses PR_SET_PDEATHSIG, which only Linux has; elsewhere it outlives its parent.
     """
     return [sys.executable, "-I", "-S", "-c", _TETHER, str(os.getpid()), *argv]
 
@@ -56,10 +56,10 @@ def tethered(argv: Sequence[str]) -> list[str]:
 class Program:
     """A program to run, and how to tell that it works.
 
-    ``env`` is added to the supervisor's own environment. ``ready`` is asked again and again until
-    it is true; None means ready once started. A program without ``restart`` is essential: when it
-    ends, `Supervisor.run_forever` ends. ``stop_timeout`` (seconds) is what it gets to end by
-    itself after ``stop_signal``.
+    ``env`` is added to the supervisor's own environment. ``ready`` is polled until it returns
+    true; None means ready once started. A program without ``restart`` is essential: when it ends,
+    `Supervisor.run_forever` ends. After ``stop_signal`` the program has ``stop_timeout`` seconds
+    to end before it is killed.
     """
 
     name: str
@@ -72,7 +72,7 @@ class Program:
 
 
 def restart_delay(failures: int) -> float:
-    """Return the pause in seconds before the restart that follows this many quick failures."""
+    """Return the pause in seconds before the restart that follows ``failures`` quick ends."""
     first, longest = RESTART_SECONDS
     return min(longest, first * 2.0 ** min(failures, 16))
 
@@ -90,7 +90,7 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """The process id; after a restart another one."""
+        """The process id; a restart changes it."""
         return self._process.pid
 
     @property
@@ -99,7 +99,7 @@ class Child:
         return self._process.poll()
 
     def restart_when_due(self) -> None:
-        """If the process has ended, start it again once its pause is over."""
+        """If the process has ended, start it again once the pause is over. Never waits."""
         if self.returncode is None:
             return
         if self._restart_at is None:
@@ -108,7 +108,7 @@ class Child:
             self._process = self._spawn()
 
     def stop(self) -> None:
-        """Ask it to end, wait, and kill what is still there."""
+        """Send ``stop_signal``, wait up to ``stop_timeout``, then kill the process group."""
         with suppress(subprocess.TimeoutExpired):
             if self.returncode is None:
                 self._process.send_signal(self.program.stop_signal)
@@ -116,7 +116,7 @@ class Child:
         self.kill()
 
     def kill(self) -> None:
-        """Kill it and its own children; once only, for the id may then be somebody else's."""
+        """Kill the process and its children, once: later the system may give its id to another."""
         if self._buried:
             return
         with suppress(ProcessLookupError, PermissionError):
@@ -125,7 +125,7 @@ class Child:
         self._buried = True
 
     def failure(self, what: str | None = None) -> ConfigurationError:
-        """Return an error that says what happened and shows the end of the output."""
+        """Return an error that says how the program failed and shows the end of its log."""
         tail = b"" if self._log_file is None else self._log_file.read_bytes()[-TAIL_BYTES:]
         text = f"{self.program.name} {what or self._ending()}\n{tail.decode(errors='replace')}"
         return ConfigurationError(text.strip())
@@ -144,13 +144,13 @@ class Child:
             )
 
     def _output(self) -> IO[Any]:
-        """The log file, or the supervisor's stderr: its stdout is for what people asked for."""
+        """Open the log file, or the supervisor's stderr: its stdout is for the command's output."""
         if self._log_file is not None:
             return self._log_file.open("ab")
         return os.fdopen(os.dup(2), "wb")
 
     def _plan_restart(self) -> None:
-        self.kill()  # what the dead child left running would compete with its successor
+        self.kill()  # processes that the dead child left would compete with its successor
         now = time.monotonic()
         if now - self._started_at >= HEALTHY_SECONDS:
             self._failures = 0

@@ -1,4 +1,4 @@
-"""The programs a kernel consists of, as `kernel up`, `kernel worker` and `kernel demo` run them."""
+"""Broker, API and worker, as `kernel up`, `kernel worker` and `kernel demo` run them."""
 
 import http.client
 import sys
@@ -18,7 +18,7 @@ from kernel.db.tables.service import Sweep
 from kernel.runtime.kernel import Kernel
 from kernel.worker.process import LAST_CALL_SECONDS
 
-# Beyond what a program's parts are given to end in.
+# Added to the time that a program's threads and children have to end.
 MARGIN_SECONDS = 5.0
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - recognised, not bound to
 
@@ -40,7 +40,7 @@ def api_program(bind: str) -> Program:
 def worker_program(settings: Settings, processes: int | None = None) -> Program:
     """Return the worker, as `celery -A kernel.views.api worker` runs it.
 
-    To end, it gets the grace time of its handlers, and then what a callback in flight may take.
+    Its time to end covers the handlers' grace time, and then a callback in flight.
     """
     argv = [sys.executable, "-m", "celery", "--quiet", "-A", "kernel.views.api", "worker"]
     argv += ["--loglevel", settings.log_level]
@@ -50,13 +50,13 @@ def worker_program(settings: Settings, processes: int | None = None) -> Program:
 
 
 def configured(program: Program, overrides: Mapping[str, str]) -> Program:
-    """Return ``program`` with these settings (by field name) in its environment."""
+    """Return ``program`` with ``overrides`` (settings by field name) in its environment."""
     env = {PREFIX + name.upper(): value for name, value in overrides.items()}
     return replace(program, env={**program.env, **env})
 
 
 def answers(bind: str) -> bool:
-    """Tell whether an API answers at this address and can reach its database."""
+    """Tell whether an API answers at ``bind`` and can reach its database."""
     try:
         with closing(http.client.HTTPConnection(reachable(bind), timeout=2)) as connection:
             connection.request("GET", "/readyz")
@@ -66,7 +66,7 @@ def answers(bind: str) -> bool:
 
 
 def is_taken(bind: str) -> bool:
-    """Tell whether somebody listens at this address."""
+    """Tell whether a program listens at ``bind``."""
     try:
         with closing(http.client.HTTPConnection(reachable(bind), timeout=2)) as connection:
             connection.connect()
@@ -76,13 +76,16 @@ def is_taken(bind: str) -> bool:
 
 
 def reachable(bind: str) -> str:
-    """Return ``host:port`` for clients on this machine: nobody connects to 0.0.0.0."""
+    """Return ``host:port`` for clients on this machine: loopback instead of 0.0.0.0."""
     host, _, port = bind.rpartition(":")
     return f"{EVERYWHERE.get(host, host)}:{port}"
 
 
 def has_swept(kernel: Kernel) -> Callable[[], bool]:
-    """Return a condition: has a worker swept since now? It is what a worker does at first."""
+    """Return a function that tells whether a worker has swept since this call.
+
+    A worker sweeps as soon as it has started, so the first sweep shows that it is ready.
+    """
     with kernel.read_session() as session:
         before = session.scalar(select(Sweep.swept_at))
 

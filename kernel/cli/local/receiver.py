@@ -1,7 +1,7 @@
 """A small receiver on loopback, for `kernel listen`, `kernel demo` and `kernel up`.
 
-`Postbox` speaks HTTP and asks a function what to answer. `Inbox` is the postbox that a ticketing
-system has to have: it reads the body, verifies the signature, answers 2xx.
+`Postbox` speaks HTTP and asks a function for the answer. `Inbox` is the receiver that a ticketing
+system needs: it reads the body, verifies the signature, answers 2xx.
 """
 
 import json
@@ -26,7 +26,7 @@ _LENGTH = re.compile(r"[0-9]{1,7}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """A POST as it came in. Header names are in lower case."""
+    """A POST as received. Header names are in lower case."""
 
     headers: Mapping[str, str]
     body: bytes
@@ -44,9 +44,9 @@ class Reply:
 class Postbox:
     """Listens on a port of loopback (0: a free one) while its `with` block lasts.
 
-    ``answer`` is called for each POST, in a thread of the postbox; if it raises, the connection
-    is closed without an answer. ``hung_up`` is called when the sender did not wait for one.
-    Raises OSError when somebody listens at the port already.
+    Calls ``answer`` for each POST, in a thread of the postbox; if it raises, the connection is
+    closed without an answer. Calls ``hung_up`` when the sender closed the connection before its
+    answer. Raises OSError when another program listens on the port.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Postbox:
 
     @property
     def url(self) -> str:
-        """The callback_url that leads here."""
+        """The callback_url of this postbox."""
         return f"http://{HOST}:{self._server.port}/callback"
 
     def __enter__(self) -> Self:
@@ -77,7 +77,7 @@ class Postbox:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A callback whose signature is right."""
+    """A callback whose signature is valid."""
 
     webhook_id: str
     status: int
@@ -86,15 +86,15 @@ class Received:
 
     @property
     def order_id(self) -> str:
-        """The order it is about."""
+        """The id of the callback's order."""
         return str(self.data["order_id"])
 
 
 class Inbox(Postbox):
     """Receives callbacks signed with one of ``secrets``.
 
-    ``on_callback`` is called for each before it is answered, so what it raises makes the sender
-    come again; what is not signed is answered with 401 and goes nowhere.
+    Calls ``on_callback`` for each before the answer: an exception leaves the callback without an
+    answer, so the sender tries again. A POST without a valid signature gets 401 and is dropped.
     """
 
     def __init__(self, secrets: Sequence[str], on_callback: Callable[[Received], None]) -> None:
@@ -123,7 +123,7 @@ class _Server(ThreadingMixIn, TCPServer):
 
 
 def _listening(postbox: Postbox, port: int) -> _Server:
-    """Return a server; on a free port it is one that callbacks may be sent to."""
+    """Return a server; a free port is never one to which kernel sends no callbacks."""
     server = _Server(postbox, port)
     if port == 0 and server.port in INTERNAL_PORTS:
         server.server_close()
@@ -139,7 +139,7 @@ class _Request(BaseHTTPRequestHandler):
     def handle(self) -> None:
         try:
             super().handle()
-        except OSError:  # the sender has gone
+        except OSError:  # the sender closed the connection
             self.close_connection = True
 
     def do_POST(self) -> None:
@@ -155,11 +155,14 @@ class _Request(BaseHTTPRequestHandler):
         reply = self.server.postbox.answer(post)
         if self._is_gone_within(reply.delay):
             self.server.postbox.hung_up(post)
-            raise ConnectionError("nobody waits for the answer")
+            raise ConnectionError("the sender does not wait for the answer")
         self._answer(reply)
 
     def _is_gone_within(self, seconds: float) -> bool:
-        """Wait so long, or until the sender hangs up: that is all it can do meanwhile."""
+        """Wait ``seconds``; return True at once when the sender hangs up.
+
+        A sender that waits for its answer sends nothing, so a readable socket means a hang-up.
+        """
         if not seconds:
             return False
         readable, _, _ = select.select([self.connection], [], [], seconds)
@@ -174,4 +177,4 @@ class _Request(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing: whoever made the postbox says what it wants of each POST."""
+        """Log nothing: the owner of the postbox reports each POST itself."""

@@ -1,7 +1,7 @@
-"""Starts programs, keeps them running and makes sure that none is left behind.
+"""Starts programs, restarts those that end, and leaves none behind.
 
-Used by the commands that run several programs: `kernel up`, `kernel worker` and `kernel demo`.
-It knows processes, ports and signals, and nothing of orders, Celery or Flask.
+`kernel up`, `kernel worker` and `kernel demo` use it. It knows processes, ports and signals, and
+nothing of orders, Celery or Flask.
 """
 
 import logging
@@ -34,16 +34,16 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.05
-# While all is well: half of the shortest pause before a restart.
+# Seconds between two looks at the children: half of the shortest pause before a restart.
 WATCH_SECONDS = 0.25
 
 
 class Supervisor:
-    """Runs programs until told to stop; on leaving its `with` block none of them is left.
+    """Runs programs inside its `with` block, and ends all of them when the block ends.
 
-    With ``logs``, a folder, each program writes to ``<name>.log`` there; without, to this
-    process's stderr. Inside the block SIGTERM and SIGHUP do what SIGINT does: they raise
-    KeyboardInterrupt. Use it from the main thread only.
+    With ``logs``, a folder, each program writes to ``<name>.log`` there; without it, to this
+    process's stderr. Inside the block SIGTERM and SIGHUP raise KeyboardInterrupt, as SIGINT does.
+    Use it from the main thread only.
 
         with Supervisor() as supervisor:
             supervisor.start(broker)
@@ -63,7 +63,7 @@ class Supervisor:
         if threading.current_thread() is not threading.main_thread():
             raise RuntimeError("children end with the thread that started them")
         signals = [signal.SIGINT, signal.SIGTERM]
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as it is under nohup
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup has SIGHUP ignored
             signals.append(signal.SIGHUP)
         self._handlers = {number: signal.signal(number, self._interrupt) for number in signals}
         return self
@@ -74,7 +74,7 @@ class Supervisor:
             signal.signal(number, handler)
 
     def start(self, program: Program) -> Child:
-        """Start a program and return at once; ConfigurationError if there is no such file."""
+        """Start a program and return at once. Raises ConfigurationError if it does not exist."""
         if shutil.which(program.argv[0]) is None:
             raise ConfigurationError(f"{program.name}: there is no program {program.argv[0]}")
         with self._uninterrupted():
@@ -85,8 +85,8 @@ class Supervisor:
     def wait_until_ready(self, timeout: float = 30.0) -> None:
         """Wait until every program is ready.
 
-        Raises ConfigurationError, with the end of the program's output, when one ends meanwhile
-        or is not ready after ``timeout`` seconds.
+        Raises ConfigurationError, with the end of the program's output, when a program ends
+        before that or is not ready after ``timeout`` seconds.
         """
         deadline = time.monotonic() + timeout
         for child in self._children:
@@ -96,9 +96,9 @@ class Supervisor:
                 time.sleep(POLL_SECONDS)
 
     def run_forever(self) -> None:
-        """Restart what ends, until SIGINT or SIGTERM.
+        """Restart programs that end, until SIGINT or SIGTERM.
 
-        Raises ConfigurationError when a program ends that is not to be restarted.
+        Raises ConfigurationError when a program without ``restart`` ends.
         """
         with suppress(KeyboardInterrupt):
             while True:
@@ -107,7 +107,7 @@ class Supervisor:
                 time.sleep(WATCH_SECONDS)
 
     def stop(self) -> None:
-        """End all programs, the last started first; a second signal meanwhile kills them."""
+        """End all programs, the last started first. A signal during this kills those left."""
         try:
             for child in reversed(self._children):
                 child.stop()
@@ -137,7 +137,7 @@ class Supervisor:
 
     @contextmanager
     def _uninterrupted(self) -> Iterator[None]:
-        """Put a signal off, so that no child is started and then forgotten."""
+        """Delay a signal until the block ends, so that no started child is forgotten."""
         self._busy, self._interrupted = True, False
         try:
             yield
@@ -148,7 +148,7 @@ class Supervisor:
 
 
 def free_port() -> int:
-    """Return a loopback TCP port that nobody listens on at this moment.
+    """Return a loopback TCP port on which no program listens at this moment.
 
     Raises ConfigurationError if a hundred tries find none.
     """

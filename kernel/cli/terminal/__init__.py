@@ -1,1 +1,1 @@
-"""What a terminal shows: tables, JSON, lines that are drawn again."""
+"""Output on a terminal: tables, JSON, lines redrawn in place."""

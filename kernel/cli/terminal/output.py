@@ -11,12 +11,12 @@ as_json = click.option("--json", "machine", is_flag=True, help="Print JSON.")
 
 
 def print_json(value: Any) -> None:
-    """Print ``value`` as JSON."""
+    """Print ``value`` as indented JSON."""
     click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=str))
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], nothing: str) -> None:
-    """Print rows of the same members as columns, or ``nothing`` when there are none."""
+    """Print ``rows``, which have the same members, as columns; without rows print ``nothing``."""
     if not rows:
         click.echo(nothing)
         return
@@ -28,14 +28,16 @@ def print_table(rows: Sequence[Mapping[str, Any]], nothing: str) -> None:
 
 
 def print_fields(fields: Mapping[str, Any]) -> None:
-    """Print one thing, a member per line."""
+    """Print ``fields``, one per line."""
     width = max(map(len, fields))
     for name, value in fields.items():
         click.echo(f"{click.style(name.ljust(width), bold=True)}  {cell(value)}")
 
 
 def cell(value: Any) -> str:
-    """Write a value on one line. What others sent may not steer the terminal."""
+    """Return a value as one line. Control characters are escaped: hostile text cannot steer
+    the terminal.
+    """
     if value is None:
         return "-"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
@@ -43,12 +45,14 @@ def cell(value: Any) -> str:
 
 
 def columns(text: str) -> int:
-    """How many columns of a terminal a text takes: Chinese characters two, accents none."""
+    """Return the width of a text in terminal columns: a Chinese character takes two, an accent
+    none.
+    """
     return sum(map(_columns_of, text))
 
 
 def cut(text: str, width: int) -> str:
-    """Cut a text to so many columns, and show that it was."""
+    """Cut a text to ``width`` columns; a text that was cut ends with an ellipsis."""
     if columns(text) <= width:
         return text
     kept, room = "", width - 1

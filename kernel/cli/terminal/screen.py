@@ -1,4 +1,4 @@
-"""A terminal that shows what goes on: lines drawn again and again, in place. Plain ANSI."""
+"""Lines redrawn in place on a terminal, with plain ANSI sequences."""
 
 import os
 import select
@@ -17,15 +17,15 @@ import click
 from kernel.cli.terminal.output import cell, columns, cut
 
 HIDE, SHOW = "\x1b[?25l", "\x1b[?25h"
-# Long lines end at the edge; without this a terminal that was made narrow would fold them.
+# Long lines end at the edge; otherwise a terminal that the user narrows would fold them.
 UNWRAPPED, WRAPPED = "\x1b[?7l", "\x1b[?7h"
-# A screen of its own: what was there before is there again afterwards.
+# The alternate screen: leaving it restores what the terminal showed before.
 OWN, BEFORE = "\x1b[?1049h", "\x1b[?1049l"
 HOME, CLEAR_LINE, CLEAR_BELOW = "\x1b[H", "\x1b[2K", "\x1b[J"
 
 
 class Part(NamedTuple):
-    """A piece of a line. What others wrote is made harmless when it is drawn."""
+    """A piece of a line. `drawn` escapes its control characters."""
 
     text: str
     colour: str | None = None
@@ -37,12 +37,12 @@ Line = Sequence[Part]
 
 
 def is_terminal() -> bool:
-    """Tell whether somebody looks who can see lines change."""
+    """Tell whether standard output is a terminal that can redraw lines."""
     return sys.stdout.isatty() and os.environ.get("TERM", "") not in ("", "dumb")
 
 
 def drawn(line: Line, width: int) -> str:
-    """Write a line for a terminal of ``width`` columns, with its colours (NO_COLOR: without)."""
+    """Return a line cut to ``width`` columns, coloured unless NO_COLOR is set."""
     plain = bool(os.environ.get("NO_COLOR"))
     text = ""
     for part in line:
@@ -57,7 +57,7 @@ def _styled(piece: str, part: Part) -> str:
 
 
 def bar(percent: int, width: int) -> list[Part]:
-    """A progress bar of ``width`` columns, the brackets included."""
+    """Return a progress bar of ``width`` columns, the brackets included."""
     done = percent * max(0, width - 2) // 100
     return [
         Part("["),
@@ -68,9 +68,9 @@ def bar(percent: int, width: int) -> list[Part]:
 
 
 class Screen:
-    """Draws lines in place of those it drew before, below the prompt or on a ``whole`` screen.
+    """Redraws its lines in place, below the prompt or on a ``whole`` screen.
 
-    Leaves the terminal as it was, whatever ends it but SIGKILL.
+    Restores the terminal when its block ends, by an exception or SIGTERM too; SIGKILL leaves it.
     """
 
     def __init__(self, *, whole: bool = False) -> None:
@@ -95,11 +95,11 @@ class Screen:
 
     @property
     def width(self) -> int:
-        """How many columns there are now."""
+        """The terminal's width in columns at this moment."""
         return shutil.get_terminal_size().columns
 
     def draw(self, lines: Sequence[Line]) -> None:
-        """Draw these instead of what was drawn before. Lines that do not fit are left out."""
+        """Replace the lines drawn before. Lines below the terminal's last row are left out."""
         width, height = shutil.get_terminal_size()
         shown = [drawn(line, width) for line in lines[: max(1, height - 1)]]
         up = f"\x1b[{self._lines}A" if self._lines else ""
@@ -108,9 +108,9 @@ class Screen:
         self._lines = len(shown)
 
     def wait(self, seconds: float) -> bool:
-        """Wait; tell whether a key was pressed that means to leave."""
+        """Wait ``seconds``; return True at once when the user presses q or Ctrl-D."""
         if self._before is None:
-            time.sleep(seconds)  # no terminal, so no key to wait for
+            time.sleep(seconds)  # keys are not read
             return False
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
