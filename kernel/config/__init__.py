@@ -1,1 +1,1 @@
-"""Everything an operator can turn: settings, Celery's configuration, logging."""
+"""What an operator configures: settings, Celery's configuration, logging."""

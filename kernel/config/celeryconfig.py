@@ -1,7 +1,7 @@
-"""Celery as an untrusted carrier of hints: JSON ids only, nothing kept, nobody waited for.
+"""Celery as an untrusted carrier of hints: JSON ids only, no results kept, short timeouts.
 
-Due times live in rows, so there is no eta, countdown, retry or result here; a lost message is
-the sweep's business. Each setting was tested together with the others on Celery 5.7.
+Due times live in rows, so Celery has no eta, countdown, retry or result; the sweep replaces a
+lost message. The settings were tested together on Celery 5.7.
 """
 
 import ssl
@@ -15,18 +15,19 @@ TASK = "kernel.execute"
 
 
 def celery_config(settings: Settings, *, publishing: bool) -> dict[str, Any]:
-    """Return Celery's configuration; ``publishing`` for a process that only sends hints."""
+    """Return Celery's configuration, with ``publishing`` for a process that only sends hints."""
     broker = settings.broker_url.get_secret_value()
     return {
         "broker_url": broker,
         "broker_transport_options": transport_options(broker, publishing=publishing),
-        # kombu by itself asks nobody for a certificate.
+        # By default kombu verifies no certificate.
         "broker_use_ssl": redis_ssl(broker) or None,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_pool_acquire_timeout": 0.5,
         "broker_heartbeat": 10,
-        # None of Celery's own results: a duplicate whose claim fails would overwrite the winner's.
+        # No results by Celery: a duplicate task, whose claim fails, would overwrite the result
+        # of the task that ran the order.
         "task_ignore_result": True,
         "task_store_errors_even_if_ignored": False,
         "result_backend": None,
@@ -35,8 +36,8 @@ def celery_config(settings: Settings, *, publishing: bool) -> dict[str, Any]:
         "task_serializer": "json",
         "accept_content": ["json"],
         "task_publish_retry": False,
-        # Early acknowledgement: with acks_late the consumer was seen to stop for good after the
-        # broker flapped. A killed worker's order is rescued from its row.
+        # Early acknowledgement: with acks_late the consumer stopped for good in tests after the
+        # broker flapped. The rescue needs no message: it finds a killed worker's order by its row.
         "task_acks_late": False,
         "worker_prefetch_multiplier": 1,
         "worker_max_tasks_per_child": 10_000,
@@ -52,11 +53,12 @@ def celery_config(settings: Settings, *, publishing: bool) -> dict[str, Any]:
 
 
 def transport_options(broker: str, *, publishing: bool) -> dict[str, Any]:
-    """Return the transport's options: short timeouts when publishing, none of them endless."""
+    """Return the transport's options: timeouts of half a second when publishing, else seconds."""
     if urlsplit(broker).scheme.startswith("amqp"):
         return {"confirm_publish": True, "read_timeout": 10, "write_timeout": 10}
     options: dict[str, Any] = {
-        # Without kombu's acknowledgement emulation: a third of the CPU, one command per message.
+        # Without kombu's acknowledgement emulation a message costs a third of the CPU and one
+        # Redis command.
         "ack_emulation": False,
         "priority_steps": [0],
         "max_connections": 400,
@@ -65,7 +67,7 @@ def transport_options(broker: str, *, publishing: bool) -> dict[str, Any]:
     if publishing:
         options |= {"max_retries": 0, "interval_start": 0}
         options |= {"socket_timeout": 0.5, "socket_connect_timeout": 0.5}
-    else:  # without a timeout a half-open connection is never noticed
+    else:  # without a timeout a consumer never notices a half-open connection
         options |= {"socket_timeout": 5, "socket_connect_timeout": 5, "health_check_interval": 10}
     return options
 

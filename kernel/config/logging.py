@@ -1,7 +1,8 @@
 """One line per event on stderr: JSON for machines, plain text on a terminal.
 
-Ids travel as ``extra={"order_id": ...}`` and become members of the JSON object. What is bound to
-the thread, such as the order whose handler it runs, stands in every line logged meanwhile.
+A log call passes ids as ``extra={"order_id": ...}``; they become members of the JSON object. Ids
+bound to a thread, such as those of the order whose handler it runs, are added to each of its
+lines.
 """
 
 import json
@@ -24,15 +25,15 @@ def bound() -> Mapping[str, Any]:
 
 
 def rebind(ids: Mapping[str, Any]) -> None:
-    """Have this thread's log lines carry exactly these ids; for what has no block to do it in."""
+    """Bind exactly ``ids`` to this thread, until the next call; `binding` does so for a block."""
     _bound.set(ids)
 
 
 @contextmanager
 def binding(**ids: Any) -> Iterator[None]:
-    """Have the log lines of this thread carry ``ids``, too, within the block. None binds nothing.
+    """Add ``ids`` to this thread's log lines within the block; an id that is None is left out.
 
-    A thread that a handler starts is not this one.
+    Threads started inside the block do not inherit the ids.
     """
     before = bound()
     rebind({**before, **{name: value for name, value in ids.items() if value is not None}})
@@ -43,10 +44,10 @@ def binding(**ids: Any) -> Iterator[None]:
 
 
 class BoundIds(logging.Filter):
-    """Adds the bound ids to each record; what a line says itself wins."""
+    """Adds the bound ids to each record; a record's own ``extra`` wins."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let every record pass."""
+        """Add the ids and let the record pass."""
         for name, value in bound().items():
             if name not in record.__dict__:
                 record.__dict__[name] = value
@@ -54,7 +55,7 @@ class BoundIds(logging.Filter):
 
 
 class JsonFormatter(logging.Formatter):
-    """A record as one line of JSON; newlines in texts cannot forge a second line."""
+    """Formats a record as one line of JSON; a newline in a text cannot forge a second line."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as a JSON object on one line."""
@@ -72,10 +73,12 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """A record for a terminal: time, level, message, ids; nothing in it can move the cursor."""
+    """Formats a record for a terminal: time, level, message, ids. Control characters are
+    escaped, so no text can move the cursor.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the record as one line of text, and a traceback below it."""
+        """Return the record as one line of text, with its traceback in the lines below."""
         moment = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")
         ids = " ".join(f"{name}={value}" for name, value in extras(record).items())
         text = (
@@ -88,23 +91,25 @@ class TextFormatter(logging.Formatter):
 
 
 def printable(text: str) -> str:
-    """Escape what a terminal would obey or hide: controls, line ends, direction overrides."""
+    """Escape control characters, line ends and direction overrides: a terminal obeys or hides
+    them.
+    """
     return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
 
 
 def extras(record: logging.LogRecord) -> dict[str, Any]:
-    """Return what was bound to the record with ``extra=``."""
+    """Return the members that ``extra=`` and `BoundIds` added to the record."""
     return {name: value for name, value in vars(record).items() if name not in _STANDARD}
 
 
 def configure(level: int | str = "INFO") -> None:
-    """Send everything at ``level`` and above to stderr; replaces what was configured before."""
+    """Log records of ``level`` and above to stderr. Replaces the handlers configured before."""
     handler = logging.StreamHandler()
     handler.setFormatter(TextFormatter() if sys.stderr.isatty() else JsonFormatter())
     handler.addFilter(BoundIds())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    # Celery and kombu say per message what the rows say better.
+    # Celery and kombu log each message; the rows hold the same and more.
     for noisy in ("celery.worker.strategy", "celery.app.trace", "kombu"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLogger().level))
-    # Its warnings quote what a receiver sent.
+    # urllib3's warnings quote text that a receiver sent.
     logging.getLogger("urllib3").setLevel(logging.ERROR)

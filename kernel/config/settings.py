@@ -1,8 +1,8 @@
 """One frozen, typed object with every setting.
 
 Values come from the environment (``KERNEL_*``), else from ``kernel.toml`` (or the file that
-``KERNEL_CONFIG`` names), else from the defaults below. An unknown name is an error that
-suggests the nearest known one: a typo in production should cost a second, not a night.
+``KERNEL_CONFIG`` names), else from the defaults below. For an unknown name the process refuses to
+start and suggests the nearest known one: a typo in production should cost a second, not a night.
 """
 
 import difflib
@@ -31,13 +31,13 @@ from kernel.errors import ConfigurationError
 
 PREFIX = "KERNEL_"
 CONFIG_FILE = "KERNEL_CONFIG"
-# Read by the test suite, the run script and gunicorn's own file; no setting of the service.
+# KERNEL_* variables that are no settings: the path of the TOML file, and one of the test suite.
 FOREIGN = {CONFIG_FILE, "KERNEL_REQUIRE_SERVICES"}
-# Five seconds, a minute, ... a day: patient enough for a receiver that is down for a weekend.
+# Seconds, from five to a day: together more than the weekend that a receiver may be down.
 SCHEDULE = (5.0, 60.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 50400.0, 72000.0, 86400.0)
 
 
-# What to write where a regular expression would be no help.
+# What an error message shows instead of a setting's regular expression.
 FORMS = {
     "bind": "HOST:PORT, such as 127.0.0.1:8000",
     "handlers": "module:attribute",
@@ -46,7 +46,7 @@ FORMS = {
 
 
 def _split(value: Any) -> Any:
-    """Let the environment write a list as ``a, b``; TOML has lists of its own."""
+    """Split a list that the environment writes as ``a, b``; TOML has lists of its own."""
     if isinstance(value, str):
         return [part for part in re.split(r"[\s,]+", value) if part]
     return value
@@ -58,7 +58,7 @@ def _networks(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
-# The messages below never quote a URL, nor an error that might: it holds a password.
+# The messages below never quote a URL, nor an error that might: a URL can hold a password.
 def _database(value: SecretStr) -> SecretStr:
     try:
         url = make_url(value.get_secret_value())
@@ -111,7 +111,7 @@ NOT_A_URL = "this is not a URL; special characters in a password are written as 
 
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 Networks = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_networks)]
-# A year is what MariaDB accepts for its own timeouts; a century is what a date can be moved by.
+# MariaDB accepts at most a year for its own timeouts; a century keeps dates within their range.
 Seconds = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
 Days = Annotated[float, Field(gt=0, le=36_500, allow_inf_nan=False)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database)]
@@ -119,7 +119,7 @@ BrokerUrl = Annotated[SecretStr, AfterValidator(_brokers)]
 ResultUrl = Annotated[SecretStr, AfterValidator(_results)]
 # Requests per key; empty is off.
 RateLimit = Annotated[str, Field(pattern=r"^([1-9][0-9]{0,8}/(second|minute|hour|day))?$")]
-# No user, query or fragment: paths are put behind it.
+# No user, query or fragment: kernel appends paths to it.
 PublicUrl = Annotated[
     str, Field(pattern=r"^(https?://[^\s/?#@\\]+(/[^\s?#\\]*)?)?$", max_length=500)
 ]
@@ -148,7 +148,8 @@ class Settings(BaseSettings):
     public_url: PublicUrl = ""
     auth: Literal["required", "off"] = "required"
     dashboard: Literal["on", "read-only", "off"] = "on"
-    # MariaDB takes statements of 16 MiB by default, and an order may grow fourfold in one.
+    # MariaDB takes statements of 16 MiB by default, and escaping can make an order four times as
+    # long.
     max_body_bytes: int = Field(1_048_576, ge=1024, le=4_194_304)
     api_processes: int = Field(2, ge=1, le=256)
     rate_limit: RateLimit = ""
@@ -186,10 +187,10 @@ class Settings(BaseSettings):
 
 
 def load(**overrides: Any) -> Settings:
-    """Read the settings; ``overrides`` (by field name) win over file and environment.
+    """Read the settings; ``overrides`` (by field name) win over environment and file.
 
-    Raises ConfigurationError that names the setting, what is wrong, and the nearest known name
-    for one that does not exist.
+    Raises ConfigurationError, which names each wrong setting and the reason, and for an unknown
+    setting the nearest known name.
     """
     _refuse_unknown(os.environ)
     try:
@@ -209,7 +210,9 @@ def _config_file() -> Path:
 
 
 def _coherent(settings: Settings) -> Settings:
-    """Refuse combinations that cannot work, or would lose data later."""
+    """Return ``settings``. Raises ConfigurationError for a combination that cannot work or would
+    lose data later.
+    """
     if settings.retention_days <= settings.callback_give_up_days:
         raise ConfigurationError(
             f"KERNEL_RETENTION_DAYS ({settings.retention_days:g}) must be longer than "

@@ -22,16 +22,19 @@ MAX_MESSAGE = 1000
 
 
 def encode(value: Any) -> bytes:
-    """Encode as compact UTF-8 JSON (RFC 8259). Raises ValueError for NaN and lone surrogates."""
+    """Encode a value as compact UTF-8 JSON (RFC 8259).
+
+    Raises ValueError for NaN and lone surrogates.
+    """
     return json.dumps(
         value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), check_circular=True
     ).encode()
 
 
 def encode_result(result: Any) -> str:
-    """Encode what a handler returned, as JSON text of at most 256 KiB.
+    """Encode a handler's result as JSON text of at most 256 KiB.
 
-    Raises ValueError (or TypeError) that tells the handler's author what is wrong with it.
+    Raises ValueError or TypeError, which tells the handler's author what is wrong with it.
     """
     if not isinstance(result, dict):
         raise TypeError(f"a handler returns a dict or Partial, not {type(result).__name__}")
@@ -42,24 +45,24 @@ def encode_result(result: Any) -> str:
 
 
 def cut(message: str) -> str:
-    """Cut a message to what its column holds, and make it encodable."""
+    """Cut a message to the 1,000 characters of its column; lone surrogates become ``?``."""
     return message.encode("utf-8", "replace").decode()[:MAX_MESSAGE]
 
 
 def rfc3339(moment: datetime | None) -> str | None:
-    """Write a time as RFC 3339 in UTC with microseconds."""
+    """Return a time as RFC 3339 in UTC with microseconds; None stays None."""
     if moment is None:
         return None
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def envelope(status: int, msg: str, data: Any) -> dict[str, Any]:
-    """The shape of every answer and callback."""
+    """Return the members that every answer and callback consists of."""
     return {"status": status, "msg": msg, "data": data}
 
 
 def callback_body(order: OrderSnapshot, outcome: Outcome, now: datetime) -> bytes:
-    """Encode the callback for an outcome: the bytes that every attempt will carry."""
+    """Encode an outcome's callback: every attempt sends these same bytes."""
     data = {
         "order_id": order.id,
         "select_tag": order.select_tag,

@@ -1,7 +1,4 @@
-"""JSON in → OrderRequest; rows → JSON out. The wire of every answer and callback.
-
-What arrives has passed `kernel.formats.strictjson`; here it gets a meaning.
-"""
+"""Turns a submitted JSON object, as `kernel.formats.strictjson` parsed it, into an OrderRequest."""
 
 import hashlib
 import json
@@ -17,13 +14,16 @@ from kernel.formats.strictjson import escape_pointer
 from kernel.handlers import Handler
 
 MAX_WORD = 2048
-# A body may hold a hundred thousand mistakes; nobody reads more than these.
+# A body may hold a hundred thousand mistakes; a person reads no more than this many.
 SHOWN_PROBLEMS = 100
 
 
 @dataclass(frozen=True, slots=True)
 class OrderRequest:
-    """A submitted order, taken apart and checked for form. ``args`` is canonical JSON text."""
+    """A submitted order whose form is checked.
+
+    ``args`` is the JSON text of the members other than select_tag and callback_url.
+    """
 
     select_tag: str
     callback_url: str
@@ -32,10 +32,10 @@ class OrderRequest:
 
 
 def order_request(members: Mapping[str, Any], handlers: Mapping[str, Handler]) -> OrderRequest:
-    """Take an order's JSON object apart and validate its arguments against the handler's model.
+    """Check an order's members, and validate its arguments against the handler's model.
 
-    ``members`` comes from `parse_json`. The address of ``callback_url`` is judged by the caller
-    of this function. Raises InvalidOrder listing every member that is wrong.
+    ``members`` comes from `parse_json`. Whether the address of ``callback_url`` is allowed is for
+    the calling function to check. Raises InvalidOrder, which lists every wrong member.
     """
     problems = [p for name in ("select_tag", "callback_url") for p in _word(members, name)]
     args = {k: v for k, v in members.items() if k not in ("select_tag", "callback_url")}
@@ -55,13 +55,13 @@ def order_request(members: Mapping[str, Any], handlers: Mapping[str, Handler]) -
 
 
 def fingerprint(members: Mapping[str, Any]) -> str:
-    """Return what two submissions have in common when they order the same: SHA-256, in hex."""
+    """Return a SHA-256 in hex that is the same for two submits with the same members."""
     same = json.dumps(members, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(same.encode()).hexdigest()
 
 
 def problem(pointer: str, code: str, detail: str, **more: Any) -> dict[str, Any]:
-    """One entry of a 422's list; ``pointer`` is a JSON pointer (RFC 6901) into the body."""
+    """Return an entry of a 422's list; ``pointer`` is a JSON pointer (RFC 6901) into the body."""
     return {"pointer": pointer, "code": code, "detail": detail, **more}
 
 
@@ -77,7 +77,7 @@ def _word(members: Mapping[str, Any], name: str) -> Iterable[dict[str, Any]]:
 def _argument_problems(
     handler: Handler, args: dict[str, Any], encoded: str
 ) -> list[dict[str, Any]]:
-    """Validate arguments against the handler's model; [] when they are right."""
+    """Validate arguments against the handler's model; return the problems, [] if none."""
     try:
         handler.parse(encoded)
     except ValidationError as error:
@@ -96,9 +96,10 @@ def _argument_problem(found: Mapping[str, Any], args: dict[str, Any]) -> dict[st
 
 
 def _place(location: tuple[int | str, ...], value: Any, missing: bool) -> str:
-    """Return the pointer for where pydantic found something wrong.
+    """Return the pointer to the place where pydantic found a problem.
 
-    A location also names branches of unions and validators, which the JSON knows nothing of.
+    A pydantic location also names branches of unions and validators; the pointer leaves them out,
+    as the JSON has no such members.
     """
     pointer = ""
     for number, part in enumerate(location, 1):

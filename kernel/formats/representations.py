@@ -1,4 +1,4 @@
-"""How the API describes rows: orders, deliveries, attempts."""
+"""The JSON in which the API describes rows: orders, deliveries, attempts."""
 
 import json
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ def order_envelope(
 
 
 def order_data(order: Order) -> dict[str, Any]:
-    """Describe an order: what was submitted, where it is, and how it ended."""
+    """Describe an order with its arguments, and its result if it has one."""
     data = order_summary(order) | {"args": json.loads(order.args)}
     if order.error_code is None and order.finished_at is not None:
         data["result"] = json.loads(order.result or "{}")
@@ -34,7 +34,7 @@ def order_data(order: Order) -> dict[str, Any]:
 
 
 def order_summary(order: Order | Row[Any]) -> dict[str, Any]:
-    """Describe an order without what may be large: its arguments and its result."""
+    """Describe an order without its arguments and result, which may be large."""
     data: dict[str, Any] = {
         "order_id": order.id,
         "select_tag": order.select_tag,

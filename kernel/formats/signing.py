@@ -1,7 +1,7 @@
 """Standard Webhooks 1.0 signatures: pure, no clock, no I/O.
 
-Receivers check who sent a callback, and that it was not changed or replayed, with the three
-headers made here. Reference: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/
+With the three headers made here a receiver checks who sent a callback, and that it was not changed
+or replayed. Reference: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/
 standard-webhooks.md, sections "Webhook headers" and "Signature scheme" (symmetric, ``v1``).
 """
 
@@ -16,13 +16,13 @@ from collections.abc import Mapping, Sequence
 PREFIX = "whsec_"
 # The standard's section "Signature scheme": keys hold between 24 and 64 bytes.
 MIN_KEY_BYTES, MAX_KEY_BYTES = 24, 64
-# Seconds that a timestamp may differ from the receiver's clock, as the reference libraries have it.
+# Seconds by which a timestamp may differ from the receiver's clock, as in the reference libraries.
 TOLERANCE = 300
 _TIMESTAMP = re.compile(r"[0-9]{1,12}", re.ASCII)
 
 
 class SignatureInvalid(Exception):
-    """A callback is not proven to come from the sender. ``reason`` is a short sentence."""
+    """A callback has no valid signature, or a wrong timestamp. ``reason`` is a short sentence."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -53,16 +53,16 @@ def decode_secret(secret: str) -> bytes:
 def sign(secrets: Sequence[str], message_id: str, timestamp: int, body: bytes) -> str:
     """Return the ``webhook-signature`` value: one ``v1,<base64>`` per secret, space separated.
 
-    ``timestamp`` is in whole seconds since 1970 and must be the one sent beside it. Several
-    secrets sign during a rotation, so that receivers may change over at any moment of it.
-    Raises ValueError for a malformed secret.
+    ``timestamp`` is in whole seconds since 1970 and must be the one sent beside it. During a
+    rotation both secrets sign, so that a receiver can change over at any moment. Raises
+    ValueError for a malformed secret.
     """
     stamp = str(timestamp)
     return " ".join(_signature(decode_secret(s), message_id, stamp, body) for s in secrets)
 
 
 def headers(secrets: Sequence[str], message_id: str, timestamp: int, body: bytes) -> dict[str, str]:
-    """Return the standard's three headers; without secrets there is no signature header."""
+    """Return the standard's three headers; without secrets, two: no signature."""
     named = {"webhook-id": message_id, "webhook-timestamp": str(timestamp)}
     if secrets:
         named["webhook-signature"] = sign(secrets, message_id, timestamp, body)
@@ -76,14 +76,14 @@ def verify(
     now: int,
     tolerance: int = TOLERANCE,
 ) -> None:
-    """Return when one of the signatures is by one of ``secrets``, else raise SignatureInvalid.
+    """Return if one of the signatures was made with one of ``secrets``.
 
-    ``now`` and ``tolerance`` are in seconds; header names are taken in any case. Whatever stands
-    in the headers, nothing else is raised; a malformed *secret* is ours, and a ValueError.
+    Raises SignatureInvalid otherwise, for malformed headers too, and ValueError for a malformed
+    secret. ``now`` and ``tolerance`` are in seconds. Header names may be in any case.
     """
     message_id, stamp, signatures = _required(headers)
     _check_age(stamp, now, tolerance)
-    # Every pair is compared, in constant time: the duration tells nothing about which matched.
+    # Compares every pair, each in constant time: the duration does not tell which one matched.
     expected = [_signature(decode_secret(s), message_id, stamp, body) for s in secrets]
     offered = signatures.split(" ")
     matches = [hmac.compare_digest(_bytes(e), _bytes(o)) for e in expected for o in offered]
@@ -98,7 +98,7 @@ def _signature(key: bytes, message_id: str, stamp: str, body: bytes) -> str:
 
 
 def _bytes(text: str) -> bytes:
-    # Header values may hold anything, lone surrogates too; those must not match, nor raise.
+    # A header value may hold lone surrogates: it must not match, and encoding it must not raise.
     return text.encode("utf-8", "surrogatepass")
 
 

@@ -1,13 +1,13 @@
-"""JSON as it arrives: one UTF-8 object, taken as it is or refused (RFC 8259, I-JSON of RFC 7493).
+"""Parses a body as one UTF-8 JSON object, unchanged, or refuses it (RFC 8259, I-JSON of RFC 7493).
 
 `json.loads` alone accepts, changes or trips over more than half of a corpus of hostile bodies.
-Here nothing is changed in silence: a name that stands twice, NaN, a lone surrogate, NUL, a BOM
-and great depth are refused, with a JSON pointer to the place where there is one.
+This parser never changes a body in silence: it refuses a name that stands twice in an object,
+NaN, a lone surrogate, NUL, a BOM and great depth, with a JSON pointer to the place if it has one.
 
 Numbers keep their value or are refused; their spelling may change. ``1.0`` and ``-0.0`` stay,
-``1e2`` comes back as ``100.0`` and ``-0`` as ``0``. What 64 bits of floating point would round
-(``0.1000000000000000055``, ``12345678901234567.89``, ``1e400``, ``1e-400``) is refused: such a
-number belongs in a string. Integers are exact, up to MAX_DIGITS digits.
+``1e2`` becomes ``100.0`` and ``-0`` becomes ``0``. A number that 64 bits of floating point would
+round (``0.1000000000000000055``, ``12345678901234567.89``, ``1e400``, ``1e-400``) is refused: it
+belongs in a string. Integers are exact, up to MAX_DIGITS digits.
 """
 
 import json
@@ -25,7 +25,7 @@ _SHOWN = 40
 
 @dataclass(frozen=True, slots=True)
 class _Refused:
-    """Stands where something unacceptable was read, until the walk knows the place."""
+    """Takes the place of a refused value until `_check`, which knows the pointer, reaches it."""
 
     detail: str
     below: str = ""
@@ -34,7 +34,7 @@ class _Refused:
 def parse_json(body: bytes) -> dict[str, Any]:
     """Parse ``body`` as one strict JSON object.
 
-    Raises InvalidJson that says what is wrong; ``data["pointer"]`` where a place can be named.
+    Raises InvalidJson, which says what is wrong; ``data["pointer"]`` if the problem has a place.
     """
     try:
         value = json.loads(
@@ -74,7 +74,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | _Refused:
 
 
 def _below(name: str) -> str:
-    """Return the pointer from an object to this member; to the object if it cannot be said."""
+    """Return the pointer from an object to a member; to the object if the name is no text."""
     return f"/{escape_pointer(name)}" if _is_text(name) else ""
 
 
@@ -84,7 +84,7 @@ def _float(digits: str) -> float | _Refused:
         try:
             if Decimal(digits) == Decimal(repr(number)):
                 return number
-        except InvalidOperation:  # an exponent beyond all measure
+        except InvalidOperation:  # an exponent too large even for Decimal
             pass
     return _Refused(f"{_cut(digits)} does not fit a 64-bit number; send it as a string")
 
@@ -100,7 +100,7 @@ def _cut(digits: str) -> str:
 
 
 def _check(value: Any, pointer: str, depth: int) -> None:
-    """Refuse what was marked while reading, and what a column or a receiver could not hold."""
+    """Raise InvalidJson for marked values, great depth, and text no column or receiver can hold."""
     if isinstance(value, _Refused):
         raise InvalidJson(value.detail, pointer=pointer + value.below)
     if isinstance(value, str):

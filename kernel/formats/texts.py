@@ -1,4 +1,4 @@
-"""What ``msg`` says, in English and Chinese. Codes are for machines and have no language."""
+"""The texts of ``msg`` by code, in English and Chinese. Codes are for machines."""
 
 from typing import Literal
 
@@ -62,5 +62,5 @@ TEXTS: dict[str, dict[Language, str]] = {
 
 
 def text(code: str, language: Language) -> str:
-    """Return the text for ``code``; an unknown code is its own text."""
+    """Return the text for ``code``, or ``code`` itself when it has none."""
     return TEXTS.get(code, {}).get(language, code)

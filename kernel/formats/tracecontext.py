@@ -1,7 +1,7 @@
-"""What follows an order from its request to its callback: a request id and a W3C traceparent.
+"""The request id and the W3C traceparent that accompany an order from submit to callback.
 
-Both come from whoever asks and end up in rows, log lines and headers: what is malformed is
-replaced or dropped, never passed on.
+Both come from the client and go into rows, log lines and headers. So a malformed request id is
+replaced and a malformed traceparent dropped, never passed on.
 """
 
 import re
@@ -16,7 +16,7 @@ _SAMPLED = 0x01
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What an order is followed by; either may be missing."""
+    """An order's request id and traceparent; either may be missing."""
 
     request_id: str | None = None
     traceparent: str | None = None
@@ -26,14 +26,14 @@ UNTRACED = Trace()
 
 
 def request_id_from(given: str | None) -> str:
-    """Return the id that was given if it is a plain word, else a new one."""
+    """Return ``given`` if it is 1 to 64 letters, digits and ``. _ -``, else a new id."""
     if given is not None and REQUEST_ID.fullmatch(given):
         return given
     return secrets.token_hex(16)
 
 
 def traceparent_from(given: str | None) -> str | None:
-    """Return a valid traceparent as version 00 writes it; None for what the standard refuses."""
+    """Return a traceparent as version 00 writes it; None if the standard refuses ``given``."""
     found = _TRACEPARENT.fullmatch(given or "")
     if found is None:
         return None
@@ -46,7 +46,9 @@ def traceparent_from(given: str | None) -> str | None:
 
 
 def child_of(traceparent: str | None) -> str | None:
-    """Return the same trace with a new parent id, for a hop of our own; None stays None."""
+    """Return the same trace with a new parent id, for a request that kernel makes; None stays
+    None.
+    """
     if traceparent is None:
         return None
     version, trace_id, _, flags = traceparent.split("-")
