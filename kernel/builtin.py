@@ -1,7 +1,7 @@
-"""The two built-in kinds of order, and examples of how handlers are written.
+"""The two built-in handlers; they also show how to write one.
 
-``create_project``    the original system's: one insert
-``import_projects``   a list of projects: many small tasks in a large one, a checkpoint per chunk
+``create_project``    inserts one project, as the original system does
+``import_projects``   inserts a list of projects, with a checkpoint per chunk of 20
 """
 
 import time
@@ -23,7 +23,7 @@ SHOWN_ERRORS = 100
 
 handlers = Handlers()
 
-# The original system's table; an installation that has it keeps it as it is.
+# The original system's table; `kernel migrate` leaves it unchanged where it exists.
 projects = Table(
     "project_tb_project",
     Base.metadata,
@@ -49,7 +49,7 @@ class ImportProjects(BaseModel):
     projects: list[Any] = Field(
         min_length=1, max_length=10_000, examples=[[{"projname": "Bridge"}, {"projname": "Tunnel"}]]
     )
-    # Rest so long after each chunk, for demonstrations and tests that watch the progress.
+    # Pause in milliseconds after each chunk, for demonstrations and tests that watch progress.
     pause_ms: int = Field(0, ge=0, le=1000)
 
 
@@ -64,7 +64,9 @@ def create_project(run: Run, args: CreateProject) -> dict[str, Any]:
 
 @handlers.register("import_projects", ImportProjects)
 def import_projects(run: Run, args: ImportProjects) -> dict[str, Any] | Partial:
-    """Insert the good rows chunk by chunk; a killed worker's successor goes on after the last."""
+    """Insert the good rows chunk by chunk. After a crash the next run goes on after the last
+    saved chunk.
+    """
     total = len(args.projects)
     done = run.progress.current if run.progress else 0
     tally = run.state or {"imported": 0, "bad": []}
@@ -75,7 +77,7 @@ def import_projects(run: Run, args: ImportProjects) -> dict[str, Any] | Partial:
         tally["bad"] += bad
         done += len(chunk)
         run.checkpoint(done, total, f"{tally['imported']} imported", tally)
-        time.sleep(args.pause_ms / 1000)  # asked for, to watch the progress
+        time.sleep(args.pause_ms / 1000)  # on the order's request, to watch the progress
     result = {"imported": tally["imported"], "failed": len(tally["bad"])}
     if not tally["bad"]:
         return result
@@ -84,7 +86,7 @@ def import_projects(run: Run, args: ImportProjects) -> dict[str, Any] | Partial:
 
 
 def _import(run: Run, offset: int, rows: Sequence[Any]) -> Iterator[dict[str, Any]]:
-    """Insert what is good in ``rows`` and yield what is not, as ``{row, error}``."""
+    """Insert the good ones of ``rows``; yield the others as ``{row, error}``."""
     good: dict[int, CreateProject] = {}
     for number, row in enumerate(rows, offset):
         try:
@@ -100,7 +102,9 @@ def _import(run: Run, offset: int, rows: Sequence[Any]) -> Iterator[dict[str, An
 
 
 def _inserted(run: Run, chunk: Sequence[CreateProject]) -> bool:
-    """Insert all of ``chunk`` in one statement, or nothing: then they are tried one by one."""
+    """Insert all of ``chunk`` in one statement. False if the database refused one of them, and
+    none is inserted: `_import` then tries them one by one.
+    """
     try:
         with run.savepoint():
             run.session.execute(_INSERT, [_row(run, project) for project in chunk])

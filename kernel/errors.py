@@ -1,8 +1,8 @@
 """Every error kernel raises, in one tree.
 
     KernelError
-    ├── ConfigurationError            the operator's: a setting, a schema, a missing server
-    ├── RequestRefused                the caller's: nothing was accepted
+    ├── ConfigurationError            the operator's fault: a setting, a schema, a missing server
+    ├── RequestRefused                the caller's fault: nothing was accepted
     │   ├── InvalidJson               the body is not one strict JSON object
     │   ├── NotJson                   the content type is not JSON
     │   ├── BodyTooLarge              more bytes than MAX_BODY_BYTES
@@ -11,31 +11,31 @@
     │   ├── IdempotencyKeyReused      same key, other body
     │   ├── Unauthenticated           no credentials, or wrong ones
     │   ├── Forbidden                 credentials that may not do this
-    │   ├── NotFound                  no such thing, or somebody else's
-    │   ├── Conflict                  the thing is not in a state that allows this
+    │   ├── NotFound                  no such row, or another caller's
+    │   ├── Conflict                  the row's state does not allow this
     │   └── TooManyRequests           the caller's limit; data["retry_after"] in seconds
-    ├── Unavailable                   ours, passing: try again; data["retry_after"] in seconds
+    ├── Unavailable                   our fault, passing: try again; data["retry_after"] in seconds
     │   └── TooManyPending            this caller's orders pile up; let workers catch up
     ├── AddressRefused                a URL or an address the callback policy does not allow
     ├── TransportError                a POST that got no usable answer; reason from a closed set
-    ├── HandlerVerdict                what a handler raises to say how its order goes on
-    │   ├── Reject                    failed, final
-    │   └── Retry                     not now
-    └── RunInterrupted                what the kernel raises inside a handler; let it pass
-        ├── LeaseLost                 somebody else owns the order now
+    ├── HandlerVerdict                raised by a handler to decide about its order
+    │   ├── Reject                    the order fails, for good
+    │   └── Retry                     the order is run again later
+    └── RunInterrupted                raised by the kernel inside a handler; let it pass
+        ├── LeaseLost                 another run owns the order now
         ├── RunBroken                 the database dropped this run's transaction
         ├── OrderCancelled            the caller cancelled; seen at a checkpoint
         └── WorkerStopping            the worker shuts down; seen at a checkpoint
 
 Each class carries a stable ``code`` (part of the wire), a ``message`` for people and ``data``
-for machines. There is no HTTP in here: `kernel.views.http.errors` maps classes to status codes.
+for machines. HTTP status codes are not in here: `kernel.views.http.errors` maps classes to them.
 """
 
 from typing import Any, ClassVar
 
 
 class KernelError(Exception):
-    """Something kernel refuses or cannot do. The docstring of a class is its default message."""
+    """Base of all errors. The first line of a class's docstring is its default message."""
 
     code: ClassVar[str] = "internal_error"
 
@@ -141,8 +141,9 @@ class TooManyPending(Unavailable):
 class AddressRefused(KernelError):
     """The callback policy does not allow this address.
 
-    ``rule`` names the rule that refused, for everybody. ``setting`` is what the operator could
-    change to allow it, for the operator's log only: it may name a private network.
+    ``rule`` names the rule that refused the address; callers may see it. ``setting`` is what the
+    operator could change to allow the address; it goes only to the operator's log, as it may name
+    a private network.
     """
 
     code = "callback_url_refused"
@@ -169,14 +170,14 @@ class TransportError(KernelError):
 
 
 class HandlerVerdict(KernelError):
-    """What a handler decided about its order."""
+    """A handler's decision about its order."""
 
 
 class Reject(HandlerVerdict):
     """Refuse the order for good: it ends as ``failed`` with this code and message.
 
-    Raise it from a handler. Everything the handler wrote since its last checkpoint is rolled
-    back. ``code`` is a short stable word for machines (at most 64 characters of a-z, 0-9 and _),
+    Raise it from a handler. The handler's writes since its last checkpoint are rolled back.
+    ``code`` is a short stable word for machines (at most 64 characters of a-z, 0-9 and _),
     ``message`` is shown to the caller.
     """
 
@@ -188,8 +189,8 @@ class Reject(HandlerVerdict):
 class Retry(HandlerVerdict):
     """Ask to be run again after ``after`` seconds.
 
-    Raise it from a handler. Everything written since the last checkpoint is rolled back; the
-    next run finds ``run.state`` as that checkpoint left it. It does not count as a crash.
+    Raise it from a handler. The handler's writes since its last checkpoint are rolled back; the
+    next run finds ``run.state`` as that checkpoint left it. A Retry does not count as a crash.
     """
 
     def __init__(self, after: float = 5.0) -> None:
@@ -202,7 +203,7 @@ class RunInterrupted(KernelError):
 
 
 class LeaseLost(RunInterrupted):
-    """Somebody else owns this order now; this run can commit nothing."""
+    """Another run owns this order now; this run can commit nothing."""
 
 
 class RunBroken(RunInterrupted):

@@ -1,11 +1,11 @@
-"""The one extension point: which function does the work of which select_tag.
+"""The one extension point: a registry of the functions that do the work, by select_tag.
 
     handlers = Handlers()
 
     @handlers.register("create_project", CreateProject)
     def create_project(run: Run, args: CreateProject) -> dict: ...
 
-Knows nothing of queues, HTTP or how a run is claimed and finished.
+This module knows nothing of queues, HTTP or how a run is claimed and finished.
 """
 
 import importlib
@@ -35,7 +35,7 @@ MAX_STATE_BYTES = 262_144
 
 @dataclass(frozen=True, slots=True)
 class Partial:
-    """What a handler returns when only part of the work could be done: outcome ``warning``."""
+    """Return it from a handler that could do only part of the work: outcome ``warning``."""
 
     result: dict[str, Any]
     message: str
@@ -43,7 +43,7 @@ class Partial:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far an order is, as the last checkpoint left it."""
+    """An order's progress, as given to the last checkpoint."""
 
     current: int
     total: int | None = None
@@ -51,22 +51,22 @@ class Progress:
 
 
 class SaveCheckpoint(Protocol):
-    """Commit what was written so far together with the progress and the state (JSON text)."""
+    """Commits a run's writes so far together with its progress and its state (JSON text)."""
 
     def __call__(self, run: "Run", progress: Progress, state: str | None) -> None: ...
 
 
 @dataclass(slots=True, eq=False)
 class Run:
-    """One execution of a handler for an order: what a handler is given to work with.
+    """One execution of a handler for an order; the handler's first argument.
 
     ``session``   SQLAlchemy session whose writes commit together with the outcome
     ``order_id``  the idempotency key for effects outside the database
     ``number``    1 for the first run of the order, 2 for the next, ...
     ``now``       the database's time when this run began (aware, UTC)
-    ``progress``  as the last checkpoint of an earlier run left it, or None
+    ``progress``  as the last checkpoint, of this run or an earlier one, left it, or None
     ``state``     the JSON value given to that checkpoint, or None
-    ``request_id``, ``traceparent``   what the submit came with (W3C Trace Context), to pass on
+    ``request_id``, ``traceparent``   those of the submit (W3C Trace Context), to pass on
     """
 
     order_id: str
@@ -78,10 +78,10 @@ class Run:
     time_limit: float
     _save: SaveCheckpoint
     guard: "Guard"
-    # The fence's other half; moves with each checkpoint.
+    # Number of checkpoints of the order: with ``number`` it is the fence of each commit.
     checkpoints: int = 0
-    # Kept by the kernel: monotonic times of the start and of the last lease, and whether the
-    # lease was lost, the order cancelled, or the worker told to stop.
+    # Set by the kernel: monotonic times (seconds) of the start and of the last renewal of the
+    # lease, and whether the lease was lost, the order cancelled, or the worker told to stop.
     started: float = field(default_factory=time.monotonic)
     renewed: float = field(default_factory=time.monotonic)
     lost: bool = False
@@ -99,9 +99,9 @@ class Run:
     ) -> None:
         """Commit the work so far, show progress, and remember ``state`` to resume from.
 
-        ``current`` and ``total`` count whatever the handler counts; ``note`` is a line for people
-        (cut to 1,000 characters); ``state`` is any JSON value up to 256 KiB. After a crash the
-        next run finds them in ``run.progress`` and ``run.state``.
+        ``current`` and ``total`` are in a unit of the handler's choice; ``note`` is a line for
+        people (cut to 1,000 characters); ``state`` is any JSON value up to 256 KiB. After a crash
+        the next run finds them in ``run.progress`` and ``run.state``.
 
         Raises RunInterrupted (LeaseLost, OrderCancelled, RunBroken, WorkerStopping) when this run
         must not go on: let it pass. Raises ValueError for a state that is not JSON or too large.
@@ -121,14 +121,14 @@ class Run:
                     run.session.execute(insert(rows).values(...))
             except IntegrityError: ...
 
-        What the block wrote is undone when it raises, and nothing else is. Deadlocks and lost
-        connections are not such failures: they end the run, whoever catches them.
+        When the block raises, its own writes are rolled back and no others. A deadlock or a lost
+        connection is different: it ends the run, even if the handler catches the error.
         """
         return self.session.begin_nested()
 
 
 def _shown(note: str) -> str:
-    """Cut a note to its column, and make it text that can be stored."""
+    """Cut a note to the 1,000 characters of its column; lone surrogates become ``?``."""
     return note.encode("utf-8", "replace").decode()[:1000]
 
 
@@ -155,10 +155,11 @@ class Handler:
 
 
 class Handlers(Mapping[str, Handler]):
-    """Which handler does the work of which select_tag. Tags outlive code: choose them to stay.
+    """Handlers by select_tag. Rows keep tags longer than code does: choose them to stay.
 
-    ``metadata``: the tables its handlers write to, if SQLAlchemy knows them. The start is refused
-    when one of them cannot keep what a handler is promised (see `kernel.runtime.startup`).
+    ``metadata``: the tables that its handlers write to, if SQLAlchemy knows them. A process
+    refuses to start when one of them cannot take part in the run's transaction (see
+    `kernel.runtime.startup`).
     """
 
     def __init__(self, *metadata: "MetaData") -> None:
@@ -212,8 +213,8 @@ class Handlers(Mapping[str, Handler]):
 def load_handlers(path: str) -> Handlers:
     """Import the registry named by ``module:attribute``, as KERNEL_HANDLERS does.
 
-    Raises ConfigurationError that says which part is missing. An error inside the module itself
-    is not dressed up: its traceback is what the author needs.
+    Raises ConfigurationError, which says which part is missing. An error raised by the module
+    itself passes unchanged: its author needs the traceback.
     """
     module_name, _, attribute = path.partition(":")
     try:

@@ -1,4 +1,4 @@
-"""For tests of your own handlers: a kernel without servers, and the outside world faked.
+"""For tests of your own handlers: a kernel without servers, and a fake transport.
 
     kernel = Kernel(settings, handlers, transport=FakeTransport())
     create_tables(kernel)
@@ -6,7 +6,7 @@
     drain(kernel)
     assert kernel.transport.sent[0].json()["status"] == 0
 
-`drain` runs the same stages as a worker does, in this thread; only Celery is left out.
+`drain` runs the same stages as a worker, in the calling thread and without Celery.
 """
 
 import json
@@ -37,7 +37,7 @@ RECEIVER = "https://receiver.example/callback"
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One POST that a FakeTransport was asked for."""
+    """A POST that a FakeTransport was asked to send."""
 
     url: str
     headers: Mapping[str, str]
@@ -52,7 +52,7 @@ class Sent:
 class FakeTransport:
     """Answers POSTs from a script and remembers them in ``sent``.
 
-    ``answers`` are used in turn, the last one for ever: an HTTP status, a reason of the
+    It uses ``answers`` in turn and repeats the last one: an HTTP status, a reason of the
     transport's closed set (raised as TransportError), or a function of the `Sent`.
     """
 
@@ -73,13 +73,13 @@ class FakeTransport:
         return answer(sent)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: a fake has no connections."""
 
 
 def create_tables(kernel: Kernel) -> None:
-    """Create the tables as the newest migration would, with the anonymous caller in it.
+    """Create the tables as the newest migration does, and add the anonymous caller.
 
-    For throw-away databases of tests; real ones are made by ``kernel migrate``.
+    For throw-away databases of tests; ``kernel migrate`` makes real ones.
     """
     Base.metadata.create_all(kernel.engine)
     now = kernel.clock.now()
@@ -97,7 +97,8 @@ def create_tables(kernel: Kernel) -> None:
 def order(kernel: Kernel, select_tag: str, callback_url: str = RECEIVER, **args: Any) -> str:
     """Submit an order as a caller without credentials would; return its id.
 
-    Raises InvalidOrder as the API would answer 422, addresses of callbacks excepted.
+    Raises InvalidOrder where the API would answer 422, but does not check the address of
+    ``callback_url``.
     """
     members = {"select_tag": select_tag, "callback_url": callback_url, **args}
     with kernel.read_session() as session:
@@ -106,9 +107,9 @@ def order(kernel: Kernel, select_tag: str, callback_url: str = RECEIVER, **args:
 
 
 def drain(kernel: Kernel) -> int:
-    """Run every due order and send every due callback until nothing is due; return how many.
+    """Run due orders and send due callbacks until none is due; return the number of both.
 
-    What is due later stays: move the clock with ``kernel.clock.shift(seconds)``.
+    Orders and callbacks due later stay: move the clock with ``kernel.clock.shift(seconds)``.
     """
     done = 0
     while True:
