@@ -1,4 +1,4 @@
-"""The receivers that need somebody's eye: what waits for them, what was given up, who is paused."""
+"""Receivers that need an operator: due, held and dead callbacks, breakers and pauses by host."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ from kernel.insight.processes import Process
 from kernel.runtime.kernel import Kernel
 
 SHOWN = 50
-# What is counted for one host at the most.
+# The most callbacks counted for one host and state.
 LIMIT = 10_000
 UNSETTLED = (DeliveryState.PENDING, DeliveryState.HELD, DeliveryState.DEAD)
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
@@ -26,7 +26,7 @@ LONG_AHEAD = timedelta(days=1000)
 
 
 class Breaker(StrEnum):
-    """Whether callbacks go to an origin; each dispatcher has a breaker of its own."""
+    """State of an origin's breaker over all dispatchers, each of which has one of its own."""
 
     CLOSED = "closed"
     HALF = "half"
@@ -35,39 +35,40 @@ class Breaker(StrEnum):
 
 @dataclass(slots=True)
 class Host:
-    """One origin, or a paused host to which nothing is owed now. Counts stop at `LIMIT`."""
+    """An origin, or a paused host without unfinished callbacks. Counts stop at `LIMIT`."""
 
-    # scheme://host:port; of a paused host the bare name.
+    # scheme://host:port; for a paused host the name as the operator wrote it.
     origin: str
     breaker: Breaker = Breaker.CLOSED
-    # How many of the processes alive send nothing to it for a while.
+    # Number of living processes whose breaker for it is open.
     open_in: int = 0
-    # What people paused that this origin belongs to, as they wrote it.
+    # Paused hosts that cover this origin, as the operators wrote them.
     pauses: list[str] = field(default_factory=list)
     oldest_due: datetime | None = None
     due: int = 0
     held: int = 0
-    # Given up in the last 24 hours.
+    # Callbacks given up in the last 24 hours.
     dead: int = 0
-    # Whose deliveries, by state.
+    # Ids of the callers that have deliveries to it, by state.
     callers: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
 
     @property
     def host(self) -> str:
-        """What a person calls it to pause it: name:port."""
+        """The name with which an operator pauses it: name:port."""
         return self.origin.partition("://")[2] or self.origin
 
     @property
     def rank(self) -> tuple[bool, bool, datetime, str]:
-        """What is paused or broken comes first, then whoever waits longest."""
+        """Sort key: paused hosts first, then open or half-open breakers, then the longest due."""
         due = self.oldest_due or LONG_AGO + 100 * LONG_AHEAD
         return (not self.pauses, self.breaker is Breaker.CLOSED, due, self.origin)
 
 
 def hosts(kernel: Kernel, processes: Iterable[Process]) -> tuple[list[Host], int]:
-    """Return the hosts of which there is something to say, and how many more of them there are.
+    """Return the first `SHOWN` hosts with unsettled callbacks, a pause or a breaker that is not
+    closed, and the number of further ones.
 
-    ``processes``: those whose breakers count.
+    ``processes``: the living ones, whose breakers count.
     """
     now = kernel.clock.now()
     with kernel.read_session() as session:
@@ -81,7 +82,7 @@ def hosts(kernel: Kernel, processes: Iterable[Process]) -> tuple[list[Host], int
 
 
 def _owed(session: Session, now: datetime) -> dict[str, Host]:
-    """Find which origins are owed what, from the lanes."""
+    """Find origins and callers with unsettled deliveries, lane by lane."""
     moment = DELIVERIES.c.next_attempt_at
     lanes = skip_scan(STATE_AND_LANE, func.min(moment), func.max(moment)).where(
         DELIVERIES.c.state.in_(UNSETTLED)
@@ -116,7 +117,7 @@ def _note_pauses(found: dict[str, Host], paused: Iterable[str]) -> None:
 
 
 def _count(session: Session, host: Host, now: datetime) -> None:
-    """Count what is due, held and dead; a moment ago is when a dead one was given up."""
+    """Count the due, held and recently dead callbacks of a host."""
     host.due = _counted(session, host, DeliveryState.PENDING, LONG_AGO, now)
     host.held = _counted(session, host, DeliveryState.HELD, LONG_AGO, now + LONG_AHEAD)
     host.dead = _counted(session, host, DeliveryState.DEAD, now - RECENT, now + LONG_AHEAD)
@@ -138,7 +139,7 @@ _ROWS = (
         DELIVERIES.c.late.in_([False, True]),
         DELIVERIES.c.caller_id.in_(bindparam("callers", expanding=True)),
         DELIVERIES.c.origin == bindparam("origin"),
-        # Of a dead one: when it was given up.
+        # For a dead delivery, next_attempt_at is the time at which it was given up.
         DELIVERIES.c.next_attempt_at.between(bindparam("since"), bindparam("until")),
     )
     .limit(LIMIT)

@@ -1,8 +1,8 @@
-"""What happened in each minute, counted once when it is over and kept as one small row.
+"""The counts of each minute: taken once, after the minute is over, and kept as one small row.
 
-So a chart of a day reads 1,440 small rows, however many orders there were, and every process
-shows the same. Whoever sweeps writes the rows. All that is counted stands in indexes; how long an
-order took comes from its end and from its id, which holds its beginning.
+So a chart of a day reads 1,440 small rows, for any number of orders, and every process shows the
+same figures. The process that sweeps writes the rows. Indexes alone answer all counts; an order's
+duration is its ``finished_at`` minus the time of acceptance, which its id holds.
 """
 
 import json
@@ -25,31 +25,31 @@ from kernel.db.tables.service import Minute
 from kernel.runtime.kernel import Kernel
 
 MINUTE = timedelta(minutes=1)
-# How far back a first row goes, and how long rows are kept.
+# How far back the first rows go, and how long rows are kept.
 REACH = timedelta(hours=24)
 KEEP = timedelta(days=8)
-# A minute is counted once everything that began in it has been committed: a callback in flight.
+# A minute is counted this long after its end, so that callbacks in flight then are committed.
 SETTLE = MINUTE
-# Minutes counted in one go; more of them wait for the next sweep.
+# The most minutes that one call of `write` counts; the rest wait for the next sweep.
 BATCH = 30
-# How many orders of a minute tell how long all of them took.
+# The most orders of a minute whose durations are read.
 SAMPLE = 1000
-# Durations are kept in steps of a tenth: a percentile is right to a twentieth.
+# Durations are counted in steps of 10 %: a percentile is right to 5 %.
 STEP = math.log(1.1)
 MINUTES: Any = Minute.__table__
-# The index that answers alone; MariaDB would read whole orders, for it thinks of the primary key.
+# The index that covers the count; MariaDB would choose the primary key and read whole orders.
 BY_STATE = "ix_orders_state_id"
 
 
 @dataclass(slots=True)
 class Durations:
-    """How long things took: how many (``counts``) by the step of a tenth they fell into."""
+    """A histogram of durations: ``counts`` by step, each step 10 % longer than the one before."""
 
     counts: dict[int, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, seconds: Iterable[float]) -> Self:
-        """Count these. What is below a millisecond counts as one."""
+        """Count these durations in seconds. Those below a millisecond count as one millisecond."""
         found = cls()
         for one in seconds:
             step = math.floor(math.log(max(one * 1000, 1)) / STEP)
@@ -57,12 +57,12 @@ class Durations:
         return found
 
     def add(self, other: Self, weight: float = 1) -> None:
-        """Count those of ``other``, too, each ``weight`` times."""
+        """Add the durations of ``other``, each ``weight`` times."""
         for step, count in other.counts.items():
             self.counts[step] = self.counts.get(step, 0) + count * weight
 
     def percentile(self, share: float) -> float | None:
-        """Return below how many seconds ``share`` (0 to 1) of them are; None without any."""
+        """Return the seconds below which ``share`` (0 to 1) of the durations lie; None if empty."""
         left = sum(self.counts.values()) * share
         for step in sorted(self.counts):
             left -= self.counts[step]
@@ -71,7 +71,7 @@ class Durations:
         return None
 
     def encode(self) -> str:
-        """Write them as JSON."""
+        """Return the counts as JSON."""
         return json.dumps(self.counts, separators=(",", ":"))
 
     @classmethod
@@ -82,7 +82,7 @@ class Durations:
 
 @dataclass(slots=True)
 class Tally:
-    """What happened from ``began_at`` on, for a minute or, added up, for longer."""
+    """The counts of a minute or, added up, of a longer time, from ``began_at`` on."""
 
     began_at: datetime
     accepted: int = 0
@@ -92,7 +92,7 @@ class Tally:
     took: Durations = field(default_factory=Durations)
 
     def add(self, other: Self) -> None:
-        """Add another minute. A sample stands for all that finished in its minute."""
+        """Add another minute. Its sampled durations are weighted to stand for all its orders."""
         sampled = sum(other.took.counts.values())
         self.accepted += other.accepted
         self.finished += other.finished
@@ -107,12 +107,12 @@ def floor(moment: datetime) -> datetime:
 
 
 def settled(now: datetime) -> datetime:
-    """Return the first minute that is not to be counted for good yet."""
+    """Return the first minute whose counts may still change: callbacks may be in flight."""
     return floor(now - SETTLE)
 
 
 def tally(session: Session, began_at: datetime, until: datetime) -> Tally:
-    """Count what happened in between, a minute or less, from four indexes."""
+    """Count from ``began_at`` to ``until``, a minute or less, from four indexes."""
     accepted = (
         by_index(select(func.count()).select_from(ORDERS), ORDERS, BY_STATE)
         .where(ORDERS.c.state.in_(list(OrderState)))
@@ -138,7 +138,10 @@ def tally(session: Session, began_at: datetime, until: datetime) -> Tally:
 def _sample(
     session: Session, ended: Iterable[ColumnElement[bool]], finished: int
 ) -> Iterator[float]:
-    """Yield how long some of the orders that ended took, whoever has the lowest random digits."""
+    """Yield the durations in seconds of about `SAMPLE` orders that ended.
+
+    The sample is random: it takes the orders whose ids have the lowest random last digits.
+    """
     query = select(ORDERS.c.id, ORDERS.c.finished_at).where(*ended).limit(2 * SAMPLE)
     if finished > SAMPLE:
         query = query.where(func.substr(ORDERS.c.id, -4) < f"{65536 * SAMPLE // finished:04x}")
@@ -147,9 +150,9 @@ def _sample(
 
 
 def write(kernel: Kernel) -> int:
-    """Count the minutes that are over and not counted yet; return how many were written.
+    """Count the settled minutes that have no row yet; return the number of rows written.
 
-    At most `BATCH` of them, the oldest first: call again while it returns so many.
+    At most `BATCH` of them, the oldest first: call again while it returns `BATCH`.
     """
     now = kernel.clock.now()
     with kernel.read_session() as session:
@@ -162,13 +165,13 @@ def write(kernel: Kernel) -> int:
         with kernel.write_session() as session:
             session.execute(insert(MINUTES), found)
             session.execute(delete(MINUTES).where(MINUTES.c.began_at < now - KEEP))
-    except IntegrityError:  # another process swept in between
+    except IntegrityError:  # another process swept at the same time
         return 0
     return len(found)
 
 
 def _next(session: Session, now: datetime) -> datetime:
-    """Return the minute after the last one written, or the first in which anything happened."""
+    """Return the minute after the last row, or without rows that of the oldest order."""
     last: datetime | None = session.scalar(select(func.max(MINUTES.c.began_at)))
     if last is not None:
         return last + MINUTE
@@ -183,7 +186,7 @@ def _row(one: Tally) -> Mapping[str, Any]:
 
 
 def read(session: Session, since: datetime) -> list[Tally]:
-    """Return the minutes from ``since`` on that have been counted, the oldest first."""
+    """Return the rows of the minutes from ``since`` on, the oldest first."""
     query = select(MINUTES).where(MINUTES.c.began_at >= since).order_by(MINUTES.c.began_at)
     return [
         Tally(

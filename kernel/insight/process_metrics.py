@@ -1,9 +1,9 @@
-"""The counts of all processes: each writes its own row, and whoever is asked adds them up.
+"""The counts of all processes: each process writes a row of its own, and a scrape adds them up.
 
 A worker has no port that could be scraped and may run on another host, pool processes come and
-go, and whoever answers a scrape is one process of several. So the numbers meet where everything
-else does, in the database. A row holds all that its process has counted, so writing it twice
-changes nothing. The rows of processes that ended are folded into one, called ``past``.
+go, and a scrape reaches one of several API processes. So the processes share their counts through
+the database. A row holds the process's whole counts, so writing it twice changes nothing. The rows
+of processes that ended are folded into one row, ``past``.
 """
 
 import atexit
@@ -27,16 +27,17 @@ log = logging.getLogger(__name__)
 
 WRITE_SECONDS = 5.0
 PAST = "past"
-# Nothing is lost when a living but idle process is taken for ended: it begins another row.
+# A process that was silent for this long counts as ended. If it was only idle, no count is lost:
+# it begins another row.
 FOLD_AFTER = timedelta(minutes=10)
 FOLD = 100
 ROWS: Any = ProcessMetrics.__table__
 
 
 def write(kernel: Kernel) -> None:
-    """Write what this process has counted to its row, if it has changed.
+    """Write the counts of this process to its row, if they have changed.
 
-    Raises the database's errors; nothing is lost then, the next call writes it all.
+    Raises the database's errors. No count is lost then: the next call writes them.
     """
     counted = kernel.metrics.snapshot()
     with kernel.metrics.ledger.lock:
@@ -46,25 +47,25 @@ def write(kernel: Kernel) -> None:
 
 
 def _store(kernel: Kernel, ledger: Ledger, counted: Series) -> None:
-    """Update the row, or begin another where there is none: it is in ``past`` by now."""
+    """Update the process's row; insert a new one if it has none, or it was folded into ``past``."""
     now = kernel.clock.now()
     with kernel.write_session() as session:
         values = {"written_at": now, "series": encode(since(counted, ledger.folded))}
         same_row = update(ROWS).where(ROWS.c.id == ledger.row).values(values)
         if ledger.row and rowcount(session.execute(same_row)) == 1:
             return
-        # Noted before the commit: if its answer is lost, the next call finds the row by its id.
+        # Set before the commit: if the commit's answer is lost, the next call still finds the row.
         ledger.row, ledger.folded = new_id(now), ledger.written
         values["series"] = encode(since(counted, ledger.folded))
         session.execute(insert(ROWS).values(id=ledger.row, **values))
 
 
 class LateWriter:
-    """Writes what a process without a loop of its own has counted, a few seconds after the first:
-    its counts, and which keys were used.
+    """Writes the counts and key uses of an API process, which has no loop of its own.
 
-    A thread for each writing, none while nothing happens, and nobody waits for it. Ends with the
-    kernel, and writes what is left when the process ends in an orderly way.
+    It writes five seconds after the first request since the last write, in a timer's thread, so no
+    request waits and an idle process has no thread. It ends with the kernel; when the process
+    exits normally it writes the rest.
     """
 
     def __init__(self, kernel: Kernel) -> None:
@@ -73,8 +74,8 @@ class LateWriter:
         self._timer: threading.Timer | None = None
 
     def write_soon(self) -> None:
-        """Have the counts written in a few seconds. Never waits."""
-        if self._pid != os.getpid():  # the first time, or a forked child: timers stay behind
+        """Have the counts written in five seconds. Never waits."""
+        if self._pid != os.getpid():  # the first call, or a forked child, which has no timer
             self._pid, self._timer = os.getpid(), None
             atexit.register(self._write)
             self._kernel.on_close.append(self.close)
@@ -84,7 +85,7 @@ class LateWriter:
             timer.start()
 
     def close(self) -> None:
-        """Write nothing any more, until asked again."""
+        """Cancel the pending write; the next `write_soon` starts again."""
         atexit.unregister(self._write)
         timer, self._timer, self._pid = self._timer, None, 0
         if timer is not None:
@@ -97,12 +98,12 @@ class LateWriter:
             if self._kernel.key_uses.waiting:
                 with self._kernel.write() as connection:
                     self._kernel.key_uses.write(connection)
-        except Exception as error:  # noqa: BLE001 - the next request asks for the next try
+        except Exception as error:  # noqa: BLE001 - the next request starts another try
             log.info("counts not written: %s", error)
 
 
 def totals(kernel: Kernel) -> Series:
-    """Return the counts of all processes, those that ended included."""
+    """Return the sum of the counts of all processes, ended ones included."""
     total: Series = {}
     with kernel.read_session() as session:
         for series in session.scalars(select(ROWS.c.series)):
@@ -111,7 +112,7 @@ def totals(kernel: Kernel) -> Series:
 
 
 def fold(kernel: Kernel) -> int:
-    """Add the rows of processes that ended to ``past``; return how many there were."""
+    """Add the rows of ended processes to ``past``; return the number of rows folded."""
     now = kernel.clock.now()
     ended = (ROWS.c.id != PAST, ROWS.c.written_at < now - FOLD_AFTER)
     with kernel.read_session() as session:
@@ -120,14 +121,14 @@ def fold(kernel: Kernel) -> int:
         return 0
     with kernel.write_session() as session:
         total = _locked_past(session, now)
-        # One by one: what is folded is what was deleted, whoever wrote to it meanwhile.
+        # One by one: each row's counts are added only if the delete found the row unchanged.
         gone = [id for id in ids if _take(session, id, ended, total)]
         session.execute(update(ROWS).where(ROWS.c.id == PAST).values(series=encode(total)))
     return len(gone)
 
 
 def _locked_past(session: Session, now: Any) -> Series:
-    """Lock the row ``past``, so that nobody else folds, and return what it holds."""
+    """Lock the row ``past``, so that no other process folds, and return its counts."""
     touched = session.execute(update(ROWS).where(ROWS.c.id == PAST).values(written_at=now))
     if rowcount(touched) == 0:
         session.execute(insert(ROWS).values(id=PAST, written_at=now, series="[]"))
@@ -146,7 +147,7 @@ def _take(session: Session, id: str, ended: tuple[Any, ...], total: Series) -> b
 
 
 def encode(series: Series) -> str:
-    """Write a series as JSON."""
+    """Return a series as JSON."""
     return json.dumps([[name, labels, values] for (name, labels), values in series.items()])
 
 

@@ -1,4 +1,4 @@
-"""Could this installation do its work? What a load balancer asks, and an operator reads."""
+"""Whether this installation can work: the checks behind /readyz, for load balancers, operators."""
 
 import logging
 from datetime import timedelta
@@ -11,12 +11,12 @@ from kernel.runtime.kernel import Kernel
 
 log = logging.getLogger(__name__)
 
-# Workers note themselves once per sweep: whoever has missed this many is not counted on.
+# A worker writes its row once per sweep; one that has missed this many counts as dead.
 MISSED = 3
 
 
 def check_database(kernel: Kernel) -> dict[str, bool]:
-    """Tell whether the database answers and fits this code; what is wrong is for the log alone."""
+    """Tell whether the database answers and is migrated. Only the log tells the error's text."""
     try:
         kernel.check_schema()
     except ConfigurationError as error:
@@ -29,7 +29,7 @@ def check_database(kernel: Kernel) -> dict[str, bool]:
 
 
 def workers_alive(kernel: Kernel) -> int:
-    """Return how many processes that run handlers were seen lately. Raises database errors."""
+    """Return the number of living processes that run handlers. Raises the database's errors."""
     since = kernel.clock.now() - timedelta(seconds=MISSED * kernel.settings.sweep_seconds)
     seen = select(func.count()).where(Worker.kind == "worker", Worker.seen_at >= since)
     with kernel.read_session() as session:

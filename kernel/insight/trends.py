@@ -1,7 +1,7 @@
-"""How it went over the last hour and the last day: series for charts, ready to be drawn.
+"""Series for charts of the last hour and the last day.
 
-Minutes that are over come from their rows (`kernel.insight.minutes`). The last two or three, and
-those that no worker has counted, are counted here and kept in memory.
+Settled minutes come from their rows (`kernel.insight.minutes`). The last two or three minutes, and
+those for which no worker has written a row, are counted here and kept in memory.
 """
 
 import threading
@@ -17,30 +17,30 @@ from kernel.insight.cached import Fresh
 from kernel.insight.minutes import MINUTE, Tally, floor, read, settled, tally
 from kernel.runtime.kernel import Kernel
 
-# Minutes counted here at the most, when workers have not been there for long.
+# The most minutes counted here, when no worker has swept for long.
 COUNTED = 60
 
 
 class Span(StrEnum):
-    """How far back a chart goes."""
+    """The time that a chart covers."""
 
     HOUR = "hour"
     DAY = "day"
 
     @property
     def bins(self) -> int:
-        """How many points it has."""
+        """The number of points."""
         return 60 if self is Span.HOUR else 96
 
     @property
     def width(self) -> timedelta:
-        """The time of one point."""
+        """The time that a point covers."""
         return MINUTE if self is Span.HOUR else 15 * MINUTE
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One point of every chart. None where nothing happened that could be told of."""
+    """One point of every chart. A figure is None when there was no order or attempt to count."""
 
     began_at: datetime
     # Per minute.
@@ -56,7 +56,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """A series, the oldest point first, and what all of it comes to."""
+    """A series, the oldest point first, and its totals."""
 
     span: Span
     points: list[Point]
@@ -74,19 +74,19 @@ class Trend:
 
 
 class Trends:
-    """The series of one kernel, counted anew every few seconds at the most."""
+    """The series of one kernel, cached for a few seconds."""
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
-        # Minutes that are over and that no row tells of.
+        # Settled minutes that have no row, counted here.
         self._over: dict[datetime, Tally] = {}
-        # Minutes that rows tell of: what has been read once does not change.
+        # Minutes read from rows, which never change.
         self._read: dict[datetime, Tally] = {}
         self._lock = threading.Lock()
         self._fresh = {span: Fresh(partial(self._ask, span)) for span in Span}
 
     def read(self, span: Span) -> Trend:
-        """Return the series. Raises the database's errors."""
+        """Return the series of ``span``. Raises the database's errors."""
         return self._fresh[span].read()
 
     def _ask(self, span: Span) -> Trend:
@@ -97,14 +97,14 @@ class Trends:
         return _trend(span, _first_bin(span, now), now, minutes)
 
     def _read_rows(self, session: Session, now: datetime) -> None:
-        """Read the rows that came since the last time."""
+        """Read the rows written since the last call."""
         first = _first_bin(Span.DAY, now)
         self._read = {at: one for at, one in self._read.items() if at >= first}
         newest = max(self._read, default=first - MINUTE)
         self._read |= {one.began_at: one for one in read(session, newest + MINUTE)}
 
     def _counted(self, session: Session, now: datetime) -> Iterator[Tally]:
-        """Count the minutes of the last hour that no row tells of; once, if they are over."""
+        """Yield the minutes of the last hour that have no row; settled ones are counted once."""
         start = floor(now) - (COUNTED - 1) * MINUTE
         self._over = {at: one for at, one in self._over.items() if at >= start}
         for began_at in _steps(start, now, MINUTE):
@@ -117,7 +117,7 @@ class Trends:
 
 
 def _first_bin(span: Span, now: datetime) -> datetime:
-    """Return where the first point begins: points begin at round times."""
+    """Return the beginning of the first point; points begin at multiples of their width."""
     seconds = int(span.width.total_seconds())
     last = floor(now) - timedelta(seconds=int(floor(now).timestamp()) % seconds)
     return last - (span.bins - 1) * span.width
@@ -146,7 +146,7 @@ def _trend(span: Span, first: datetime, now: datetime, minutes: list[Tally]) -> 
 
 
 def _point(one: Tally, length: timedelta) -> Point:
-    # The last point has hardly begun: taken for a whole minute until it is one.
+    # The last point may have begun a second ago: its rates count for at least a minute.
     minutes = max(1.0, length / MINUTE)
     return Point(
         began_at=one.began_at,

@@ -1,7 +1,7 @@
-"""Who answers at a broker's address? Asked once, at the start, before anything is trusted to it.
+"""Checks at the start of a process which kind of server answers at the broker's address.
 
-A client library would try again and again whatever it hears, be it a web server or a database.
-The first bytes of an answer tell; what does not answer may only be late.
+A client library would retry for ever, even against a web server or a database. The first bytes of
+the answer tell the kind. A server that does not answer may be late, so that is only a warning.
 """
 
 import socket
@@ -22,13 +22,14 @@ PORTS = {"redis": 6379, "rediss": 6379, "amqp": 5672, "amqps": 5671}
 
 
 def ask(url: str) -> str | None:
-    """Return a warning when nobody answers at ``url``, None when all is well.
+    """Return a warning when no server answers at ``url``, None when the broker does.
 
-    Raises ConfigurationError when something else answers there, or refuses the password.
+    Raises ConfigurationError when another kind of server answers, or the broker refuses the
+    password.
     """
     parts = urlsplit(url)
     try:
-        if parts.scheme in REDIS:  # a simple string, or an error: maybe one has to log in
+        if parts.scheme in REDIS:  # a simple string, or an error, such as a required login
             _expect(parts, b"PING\r\n\r\n", (b"+", b"-"), "Redis")
             _log_in(url, parts)
         else:  # a method frame of channel 0
@@ -41,7 +42,7 @@ def ask(url: str) -> str | None:
 
 
 def _expect(parts: SplitResult, hello: bytes, good: tuple[bytes, ...], kind: str) -> None:
-    """Say ``hello``; refuse an answer that begins otherwise."""
+    """Send ``hello``. Raises ConfigurationError unless the answer begins like one of ``good``."""
     address = (parts.hostname or "127.0.0.1", parts.port or PORTS[parts.scheme])
     with socket.create_connection(address, ANSWER_SECONDS) as plain:
         connection = plain
@@ -58,7 +59,11 @@ def _expect(parts: SplitResult, hello: bytes, good: tuple[bytes, ...], kind: str
 
 
 def _answer(connection: socket.socket, hello: bytes) -> bytes:
-    """Say ``hello`` and return how the answer begins; ends the line for whoever waits for that."""
+    """Send ``hello`` and return the answer's first bytes.
+
+    A server that has not answered after a second gets an empty line, for which a web server
+    waits.
+    """
     connection.sendall(hello)
     try:
         return connection.recv(64)
@@ -68,22 +73,22 @@ def _answer(connection: socket.socket, hello: bytes) -> bytes:
 
 
 def _log_in(url: str, parts: SplitResult) -> None:
-    """Refuse a password that the server refuses."""
+    """Log in. Raises ConfigurationError when the server refuses the user or the password."""
     options = {"socket_timeout": ANSWER_SECONDS, "socket_connect_timeout": ANSWER_SECONDS}
     retry = Retry(NoBackoff(), 0)
     with redis.Redis.from_url(url, retry=retry, **options, **redis_ssl(url)) as client:
         try:
             client.ping()
-        except redis.BusyLoadingError:  # the right one, and ready soon
+        except redis.BusyLoadingError:  # a Redis that loads its data: the right server
             return
         except redis.AuthenticationError:
             _refuse(parts, "refuses the user or the password")
-        except redis.ResponseError as error:  # no such database, or no right to use it
+        except redis.ResponseError as error:  # no such database, or no permission to use it
             _refuse(parts, f"refuses us: {error}")
 
 
 def _place(parts: SplitResult) -> str:
-    """Return ``host:port``, without what is secret in the URL."""
+    """Return ``host:port``, without the URL's user and password."""
     return parts.netloc.rpartition("@")[2]
 
 

@@ -1,4 +1,4 @@
-"""What one process has counted: numbers by name and labels, and nothing of where they go.
+"""The counters and histograms of one process, in memory.
 
 `kernel.insight.process_metrics` writes them to a row and adds up the rows of all processes.
 Counting takes a lock and a dictionary: about a microsecond, and no system call.
@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-# Upper bounds in seconds. Never change them: rows of older processes hold counts by these.
+# Upper bounds in seconds. Never change them: the rows of older processes count by these.
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 
 
@@ -67,23 +67,23 @@ COUNTED: tuple[Counter | Histogram, ...] = (
     *(RESCUED, ATTEMPTS_MADE, ATTEMPT_SECONDS, DELIVERIES_OVER),
 )
 
-# By name and label values: a counter's one number, or a histogram's sum and its buckets' counts.
+# By name and label values: a counter's number, or a histogram's sum and the counts of its buckets.
 Series = dict[tuple[str, tuple[str, ...]], list[float]]
 
 
 @dataclass(slots=True)
 class Ledger:
-    """What `kernel.insight.process_metrics` has written of a process's counts, and to which row."""
+    """The counts that `kernel.insight.process_metrics` has written for a process, and their row."""
 
     row: str = ""
     written: Series = field(default_factory=dict)
-    # What an earlier row held that was folded: the row of now leaves it out.
+    # Counts of an earlier row that was folded into ``past``: the current row leaves them out.
     folded: Series = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 class Metrics:
-    """Counts for one process. A forked child begins at zero: its parent's counts are its own."""
+    """Counts for one process. A forked child starts at zero: its parent writes its own counts."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -92,12 +92,12 @@ class Metrics:
         self.ledger = Ledger()
 
     def count(self, what: Counter, *labels: str, amount: float = 1.0) -> None:
-        """Add to a counter; ``labels`` are the values of ``what.labels``, in that order."""
+        """Add ``amount`` to a counter; ``labels`` are the values of ``what.labels``, in order."""
         with self._lock:
             self._at((what.name, labels), 1)[0] += amount
 
     def observe(self, what: Histogram, seconds: float, *labels: str) -> None:
-        """Add one duration."""
+        """Add a duration to a histogram."""
         with self._lock:
             found = self._at((what.name, labels), len(BUCKETS) + 2)
             found[0] += seconds
@@ -122,7 +122,9 @@ class Metrics:
 
 
 def add(total: Series, more: Mapping[tuple[str, tuple[str, ...]], list[float]]) -> None:
-    """Add ``more`` to ``total``; what another release counted by other buckets is left out."""
+    """Add ``more`` to ``total``, except histograms that another release counted by other
+    buckets.
+    """
     for key, values in more.items():
         found = total.setdefault(key, [0.0] * len(values))
         if len(found) == len(values):
@@ -130,7 +132,7 @@ def add(total: Series, more: Mapping[tuple[str, tuple[str, ...]], list[float]]) 
 
 
 def since(now: Series, before: Series) -> Series:
-    """Return what has been counted between two snapshots of one process."""
+    """Return the difference of two snapshots of one process."""
     nothing = [0.0] * (len(BUCKETS) + 2)
     return {
         key: [one - other for one, other in zip(values, before.get(key, nothing), strict=False)]

@@ -1,7 +1,7 @@
 """Spans for OpenTelemetry, imported with KERNEL_OTEL=on only; see `kernel.runtime.tracing`.
 
-Where they go is OpenTelemetry's own business: OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_SERVICE_NAME,
-OTEL_TRACES_SAMPLER and so on, or a provider that somebody set before.
+OpenTelemetry's own variables say where they go (OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_SERVICE_NAME,
+OTEL_TRACES_SAMPLER and so on), unless the process has set a provider before.
 """
 
 from collections.abc import Iterator
@@ -26,20 +26,20 @@ _W3C = TraceContextTextMapPropagator()
 
 
 class Recorded:
-    """One span."""
+    """A span that OpenTelemetry records."""
 
     def __init__(self, span: trace.Span) -> None:
         self._span = span
 
     @property
     def traceparent(self) -> str | None:
-        """What whoever is called from here goes on with."""
+        """The traceparent to send with requests made within this span."""
         carrier: dict[str, str] = {}
         _W3C.inject(carrier, trace.set_span_in_context(self._span))
         return carrier.get("traceparent")
 
     def note(self, failed: bool = False, **attributes: str | int | bool | None) -> None:
-        """Add attributes; say whether it failed."""
+        """Add attributes, prefixed with ``kernel.``; mark a failed span."""
         for name, value in attributes.items():
             if value is not None:
                 self._span.set_attribute(f"kernel.{name}", value)
@@ -48,7 +48,7 @@ class Recorded:
 
 
 class Collected:
-    """Spans, given to a provider."""
+    """Gives spans to an OpenTelemetry provider."""
 
     def __init__(self, provider: trace.TracerProvider) -> None:
         self._provider = provider
@@ -56,7 +56,7 @@ class Collected:
 
     @classmethod
     def from_environment(cls) -> Self:
-        """Use the provider of this process; make one that exports where OTEL_* says."""
+        """Use the provider of this process; if there is none, make one that OTEL_* configures."""
         if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
             name = OTELResourceDetector().detect().attributes.get("service.name", SERVICE)
             provider = TracerProvider(resource=Resource.create({"service.name": name}))
@@ -66,12 +66,12 @@ class Collected:
 
     @contextmanager
     def span(self, name: str, kind: str, parent: str | None) -> Iterator[Recorded]:
-        """Open a span below ``parent``; what is traced within the block stands below it."""
+        """Open a span below ``parent``; spans opened within the block are its children."""
         context = _W3C.extract({} if parent is None else {"traceparent": parent})
         with self._tracer.start_as_current_span(name, context, KINDS[kind]) as span:
             yield Recorded(span)
 
     def flush(self) -> None:
-        """Send what is collected."""
+        """Send the spans still held in memory; wait at most 3 s."""
         if isinstance(self._provider, TracerProvider):
             self._provider.force_flush(FLUSH_MILLIS)

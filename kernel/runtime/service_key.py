@@ -1,8 +1,8 @@
-"""What this installation signs with: sessions of the dashboard, links to orders.
+"""The keys with which this installation signs the dashboard's sessions and the links to orders.
 
-One random secret in a row, which every API process shares without configuration. Whoever needs it
-first makes it. A purpose gets a key of its own, so that what was signed for one proves nothing
-for another.
+All derive from one random secret in a row, which every API process shares without configuration;
+the first process that needs it makes it. Each purpose has a key of its own, so that a signature
+for one purpose proves nothing for another.
 """
 
 import hashlib
@@ -18,14 +18,14 @@ from kernel.db.tables.service import ServiceKey
 from kernel.runtime.kernel import Kernel
 
 ROW = 1
-# How long a process goes on with what it has read: so long do old sessions and links live on when
-# somebody deletes the row, and no request asks for it in between.
+# Seconds for which a process uses the secret that it has read. When an operator deletes the row,
+# old sessions and links stay valid for this long.
 KEEP_SECONDS = 60.0
 _SECRET = select(ServiceKey.secret).where(ServiceKey.id == ROW)
 
 
 class ServiceKeys:
-    """The installation's secret, as one process has read it last."""
+    """Derives keys from the installation's secret; a process reads it again every 60 s."""
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
@@ -36,12 +36,13 @@ class ServiceKeys:
     def for_purpose(self, purpose: str) -> bytes:
         """Return the key of ``purpose``: 32 bytes, the same in every process.
 
-        Raises DBAPIError when the database does not answer and this process has never read it.
+        Raises DBAPIError when the database does not answer and this process has not read the
+        secret before.
         """
         return hmac.digest(self._read(), purpose.encode(), hashlib.sha256)
 
     def _read(self) -> bytes:
-        """Return the secret. One thread asks; the others go on with what was known before."""
+        """Return the secret. One thread renews it; the others use the old one meanwhile."""
         if self._lock.acquire(blocking=self._secret is None):
             try:
                 if time.monotonic() > self._expires or self._secret is None:
@@ -52,7 +53,7 @@ class ServiceKeys:
         return self._secret
 
     def _renew(self) -> None:
-        """Read the secret; what was known before serves while the database is away."""
+        """Read the secret; keep the old one while the database does not answer."""
         try:
             self._secret = _stored(self._kernel).encode()
         except DBAPIError:
@@ -62,7 +63,7 @@ class ServiceKeys:
 
 
 def _stored(kernel: Kernel) -> str:
-    """Return the secret in the database; put one there if there is none."""
+    """Return the secret in the database; insert one if there is none."""
     with kernel.read() as connection:
         found = _look(connection)
     if found is not None:
@@ -71,11 +72,11 @@ def _stored(kernel: Kernel) -> str:
     try:
         with kernel.write() as connection:
             connection.execute(insert(ServiceKey).values(row))
-    except IntegrityError:  # another process was faster: its secret is everybody's
+    except IntegrityError:  # another process was faster: its secret is the installation's
         pass
     with kernel.read() as connection:
         stored = _look(connection)
-    assert stored is not None  # noqa: S101 - one of us has committed it
+    assert stored is not None  # noqa: S101 - this process or another has committed it
     return stored
 
 

@@ -1,4 +1,4 @@
-"""Spans of submits, runs and attempts, for whoever collects them. Off, it costs a function call.
+"""Spans of submits, runs and attempts. With KERNEL_OTEL=off a span costs a function call.
 
 OpenTelemetry is imported with KERNEL_OTEL=on only; see `kernel.runtime.otel`.
 """
@@ -14,32 +14,32 @@ Attribute = str | int | bool
 
 
 class Span(Protocol):
-    """One piece of work, while it lasts."""
+    """A submit, run or attempt in progress."""
 
     @property
     def traceparent(self) -> str | None:
-        """What whoever is called from here goes on with."""
+        """The traceparent to send with requests made within this span."""
         ...
 
     def note(self, failed: bool = False, **attributes: Attribute | None) -> None:
-        """Add attributes (``order_id`` becomes ``kernel.order_id``); say whether it failed."""
+        """Add attributes (``order_id`` becomes ``kernel.order_id``); mark a failed span."""
         ...
 
 
 class Tracer(Protocol):
-    """Where spans go."""
+    """Opens spans and sends them to a collector."""
 
     def span(self, name: str, kind: Kind, parent: str | None) -> AbstractContextManager[Span]:
         """Open a span below the traceparent ``parent``, for the length of a block."""
         ...
 
     def flush(self) -> None:
-        """Send what is collected: the process is about to end."""
+        """Send the spans still held in memory. Called before the process ends."""
         ...
 
 
 class Hop(AbstractContextManager["Hop"]):
-    """No span: the trace is passed on, and to another host by an id of our own."""
+    """Records no span and passes the trace on; to another host with a new parent id."""
 
     def __init__(self, traceparent: str | None) -> None:
         self.traceparent = traceparent
@@ -52,10 +52,10 @@ class Hop(AbstractContextManager["Hop"]):
 
 
 class Untraced:
-    """Collects nothing and passes traces on."""
+    """Records no spans and passes traces on."""
 
     def span(self, name: str, kind: Kind, parent: str | None) -> Hop:
-        """Collect nothing."""
+        """Return a Hop, which records nothing."""
         return Hop(child_of(parent) if kind == "client" else parent)
 
     def flush(self) -> None:
@@ -63,11 +63,11 @@ class Untraced:
 
 
 def make_tracer(settings: Settings) -> Tracer:
-    """Return what the settings ask for."""
+    """Return the tracer that KERNEL_OTEL selects."""
     if settings.otel == "off":
         return Untraced()
     from kernel.runtime.otel import (
-        Collected,  # OpenTelemetry is an extra: imported where it is asked for
+        Collected,  # OpenTelemetry is an extra: imported only when it is switched on
     )
 
     return Collected.from_environment()
