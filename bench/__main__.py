@@ -1,10 +1,10 @@
 """Measures kernel beside the code it replaces, in one run: ./run bench [--quick]
 
-`./run bench growth` asks whether it stays as fast with a million orders in the tables, and
-`./run bench scale` what one more process brings; see `bench.growth` and `bench.scale`.
+`./run bench growth` measures whether kernel stays as fast with a million orders in the tables,
+`./run bench scale` how much one more process does; see `bench.growth` and `bench.scale`.
 
-Every system runs all the time; the rounds of all of them alternate, so that whatever else the
-machine does is fair to all. What is shown are medians. See docs/performance.md.
+All systems run all the time and their rounds alternate, so that other load on the machine affects
+each of them alike. The table shows medians. See docs/performance.md.
 """
 
 import argparse
@@ -28,13 +28,13 @@ WARM_UP = Load(64)
 
 
 def say(text: str) -> None:
-    """Show progress, apart from the results."""
+    """Print progress on stderr, apart from the results."""
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
 @contextmanager
 def everything() -> Iterator[tuple[list[System], Receiver, Floor]]:
-    """Start servers, receiver and every system; end them all."""
+    """Start servers, receiver and every system; end them all after the block."""
     with ExitStack() as stack:
         place = Path(stack.enter_context(folder()))
         servers = stack.enter_context(Servers())
@@ -51,7 +51,7 @@ def everything() -> Iterator[tuple[list[System], Receiver, Floor]]:
 
 
 async def run(plan: Plan, systems: list[System], receiver: Receiver, floor: Floor) -> Rounds:
-    """Measure everything, round by round."""
+    """Measure every system and the floor, round by round."""
     rounds = Rounds()
     for system in systems:
         await measure(system, receiver, WARM_UP)
@@ -63,7 +63,7 @@ async def run(plan: Plan, systems: list[System], receiver: Receiver, floor: Floo
                 if kind in (loads := plan.loads(system.name)):
                     done = await measure(system, receiver, loads[kind])
                     rounds.add(system.name, kind, done)
-            if kind == "saturated":  # at once: the machine's mood may change within a round
+            if kind == "saturated":  # right after it: the machine's speed may change within a round
                 rounds.add_floor(await floor.round(plan.saturation))
     return rounds
 

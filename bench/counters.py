@@ -1,10 +1,10 @@
-"""What the servers were asked to do: SQL statements, commits and Redis commands."""
+"""Counts of what the servers did: SQL statements, commits and Redis commands."""
 
 from typing import Any
 
 from bench.systems import System
 
-# What MariaDB counts per kind of statement; a rollback is a round trip, too.
+# MariaDB's counters by kind of statement; a rollback is a round trip as well.
 STATEMENTS = ("select", "insert", "update", "delete", "set_option", "commit", "rollback", "begin")
 
 
@@ -16,7 +16,7 @@ class Counters:
         self._before = self._read()
 
     def per_order(self, orders: int) -> dict[str, float]:
-        """What has been counted since, per order."""
+        """Return the counts since this moment, per order."""
         now = self._read()
         return {name: (now[name] - self._before[name]) / orders for name in now}
 

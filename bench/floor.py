@@ -1,4 +1,4 @@
-"""The floor: what one order cannot do without, each part measured alone, in CPU milliseconds."""
+"""The floor: the parts that every order needs, each measured alone, in CPU milliseconds."""
 
 import os
 import sys
@@ -26,7 +26,7 @@ _rows = Table("floor", MetaData(), Column("id", Integer, primary_key=True), Colu
 
 
 def make_app() -> Flask:
-    """A view that answers 202, for gunicorn."""
+    """Return an application with a view that answers 202, for gunicorn."""
     app = Flask("floor")
 
     @app.post("/")
@@ -37,7 +37,7 @@ def make_app() -> Flask:
 
 
 def make_celery(*, publishing: bool = False) -> Celery:
-    """A no-op task with kernel's own settings; BENCH_BROKER_URL says where."""
+    """Return Celery with a no-op task and kernel's settings, on BENCH_BROKER_URL."""
     app = Celery("floor", set_as_current=False)
     settings = load(broker_url=os.environ["BENCH_BROKER_URL"])
     app.conf.update(celery_config(settings, publishing=publishing))
@@ -46,11 +46,11 @@ def make_celery(*, publishing: bool = False) -> Celery:
 
 
 def do_nothing(order_id: str) -> None:
-    """What the worker's task does."""
+    """Do nothing, as the worker's task."""
 
 
 class Bare(System):
-    """A gunicorn and a Celery worker with nothing in them, and the settings of kernel's."""
+    """A gunicorn and a Celery worker that do nothing, with kernel's settings."""
 
     name, path = "floor", "/"
     calls_back = False
@@ -69,7 +69,7 @@ class Bare(System):
 
 
 class Floor:
-    """Measures the parts; `round` may be called again and again."""
+    """Measures the parts, in rounds."""
 
     def __init__(self, bare: Bare, servers: Servers, receiver: Receiver) -> None:
         self.bare, self.receiver = bare, receiver
@@ -111,14 +111,14 @@ class Floor:
         self.session.post(self.receiver.url("floor", 0), data=BODY, timeout=5)
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close its connections."""
         self.engine.dispose()
         self.session.close()
         self.celery.close()
 
 
 def _mine(count: int, work: Callable[[], None]) -> float:
-    """Return the CPU milliseconds of this process for each of so many calls."""
+    """Return the CPU milliseconds of this process per call, over ``count`` calls."""
     before = time.process_time()
     for _ in range(count):
         work()

@@ -23,7 +23,7 @@ class Roomy(MariaDB):
 
 
 class Empty(Ours):
-    """Tables with about as much in them as a stage takes at once."""
+    """Tables with about as many rows as a stage takes at once."""
 
     name = "empty"
     size = Size(1000, 300, 1000, LATER)
@@ -41,18 +41,18 @@ class Empty(Ours):
         return programs
 
     def kernel(self) -> Kernel:
-        """A kernel of this process, on the same rows; its callbacks go nowhere."""
+        """Return a kernel of this process on the same rows; its callbacks are not sent."""
         settings = load(database_url=self.url, result_backend="")
         return Kernel(settings, handlers, FakeTransport())
 
 
 class Full(Empty):
-    """Tables with a million orders, or as many as ``of`` says."""
+    """Tables with a million orders, or with the number given to ``of``."""
 
     name = "full"
     size = Size(1_000_000, 100_000, 100_000, LATER)
 
     @classmethod
     def of(cls, rows: int) -> type["Full"]:
-        """The class for so many finished orders."""
+        """Return the class for ``rows`` finished orders."""
         return type("Full", (cls,), {"size": Size(rows, rows // 10, rows // 10, LATER)})

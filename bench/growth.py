@@ -1,14 +1,14 @@
-"""Does it stay as fast with a million orders in the tables? ./run bench growth [--rows N]
+"""Measures kernel with a million orders in the tables: ./run bench growth [--rows N]
 
-Two installations on one MariaDB and one Redis, measured in turn: one whose tables hold next to
-nothing, and one with N finished orders and N deliveries with their attempts, N / 10 waiting
-orders and N / 10 callbacks to be retried. Both have two API and two pool processes.
+Two installations on one MariaDB and one Redis are measured in turn: one whose tables are nearly
+empty, and one with N finished orders and N deliveries with their attempts, N / 10 waiting orders
+and N / 10 callbacks to be retried. Both have two API and two pool processes.
 
-End to end, with everything running, what waits is due in three days: workers would otherwise be
-busy with it, and the empty installation with nothing. Then the processes end, everything that
-waits is made due, and the stages are called one by one in this process: now they meet the whole
-backlog. The small tables hold as much that is due as a stage takes at once, so that both do the
-same work. Last, everything is pruned while another process writes to the rows that are to go.
+End to end, with all processes running, the waiting orders and callbacks are due in three days:
+otherwise the workers of the full installation would be busy with them. Then the processes end,
+the backlog is made due, and this process calls the stages one by one, with the whole backlog
+due. The small tables hold as many due rows as a stage takes at once, so that both installations
+do the same work. Last, all orders are pruned while another process writes to rows about to go.
 """
 
 import argparse
@@ -49,7 +49,7 @@ END_TO_END: dict[str, tuple[str, Callable[[Round], float]]] = {
     "202 to callback p50 ms at 50/s": ("50/s", lambda r: 1000 * percentile(r.callbacks, 0.50)),
 }
 LOADS = {"saturated": Load(600), "50/s": Load(100, 50.0)}
-# What is called so often per round, and how.
+# The stages called per round: how often, and how.
 STAGES: dict[str, tuple[int, Callable[[Stages], float]]] = {
     "submit (T1) ms": (20, Stages.submit),
     "claim (T2) ms": (20, Stages.claim),
@@ -65,8 +65,8 @@ STAGES: dict[str, tuple[int, Callable[[Stages], float]]] = {
     "GET an order ms": (20, Stages.status),
     "GET its deliveries ms": (20, Stages.deliveries),
 }
-# Figures that have a bound in milliseconds. Two of them count what waits, up to a limit, so they
-# take longer the more there is: they are not asked for each order.
+# Figures that have a bound in milliseconds. Two of them count waiting rows, up to a limit, so they
+# take longer the more rows wait; no order asks for them.
 BOUNDS = {
     "sweep pass ms": SWEEP_MS,
     "GET an order ms": PAGE_MS,
@@ -84,13 +84,13 @@ PRUNING = (
 
 
 def say(words: str) -> None:
-    """Show progress, apart from the results."""
+    """Print progress on stderr, apart from the results."""
     print(f"{time.strftime('%H:%M:%S')} {words}", file=sys.stderr, flush=True)
 
 
 @dataclass
 class Samples:
-    """Everything measured: samples by figure and side, and what has only one side."""
+    """All measurements: samples by figure and side, and the figures of one side only."""
 
     sides: dict[str, dict[str, list[float]]] = field(
         default_factory=lambda: defaultdict(lambda: defaultdict(list))
@@ -99,7 +99,7 @@ class Samples:
     pruning: dict[str, float] = field(default_factory=dict)
 
     def figures(self) -> list[dict[str, Any]]:
-        """The medians with what is asked of them."""
+        """Return the medians and their bounds."""
         rows = []
         for name, sides in self.sides.items():
             empty, full = (statistics.median(sides[side]) for side in ("empty", "full"))
@@ -121,7 +121,7 @@ def _row(name: str, full: float, bound: float | None, met: bool) -> dict[str, An
 
 
 async def end_to_end(sides: list[Empty], receiver: Receiver, rounds: int, into: Samples) -> None:
-    """Orders from submit to callback, with all processes running."""
+    """Measure orders from submit to callback, with all processes running."""
     for side in sides:
         await measure(side, receiver, Load(200))
     for number in range(rounds):
@@ -137,7 +137,7 @@ async def end_to_end(sides: list[Empty], receiver: Receiver, rounds: int, into: 
 
 
 def stages(lines: dict[str, Stages], rounds: int, into: Samples) -> None:
-    """Each stage alone, the two sides in turn."""
+    """Measure each stage alone, the two sides in turn."""
     for number in range(-1, rounds):  # the first round warms up
         say(f"stages, round {number + 1} of {rounds}")
         for figure, (calls, call) in STAGES.items():
@@ -148,7 +148,7 @@ def stages(lines: dict[str, Stages], rounds: int, into: Samples) -> None:
 
 
 def pages(line: Stages, into: Samples) -> None:
-    """Every filter of the list, as a caller and as an operator; medians of five."""
+    """Measure the list with every filter, as a caller and as an operator; medians of five."""
     now = line.kernel.clock.now()
     for asking in line.clients:
         for query in queries(now - SPAN, now):
@@ -157,7 +157,7 @@ def pages(line: Stages, into: Samples) -> None:
 
 
 def pruning(full: Full, into: Samples) -> None:
-    """A few steps alone, and then all the rest, with another process writing."""
+    """Prune a few batches alone, then the rest while another process writes."""
     kernel = full.kernel()
     kernel.clock.shift(PRUNABLE_SECONDS)
     prune(kernel)
@@ -167,7 +167,7 @@ def pruning(full: Full, into: Samples) -> None:
 
 
 def settle(server: MariaDB) -> None:
-    """Wait until the server has written and purged what loading left it to do."""
+    """Wait until the server has written its dirty pages and purged old versions after loading."""
     server.execute(
         "SET GLOBAL innodb_io_capacity_max = 40000",
         "SET GLOBAL innodb_io_capacity = 20000",
@@ -186,7 +186,7 @@ def settle(server: MariaDB) -> None:
 
 
 def everything(rows: int, rounds: int) -> Samples:
-    """Start, load, measure, end."""
+    """Start the systems, load the rows, measure, end the systems."""
     samples = Samples()
     with ExitStack() as stack:
         place = Path(stack.enter_context(folder()))

@@ -1,4 +1,4 @@
-"""Puts load on a system and notes what it took: one round of one kind of measurement."""
+"""Puts load on a system and measures its cost: one round of one kind of measurement."""
 
 import asyncio
 import time
@@ -21,9 +21,9 @@ _rounds = count()
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """So many orders: as fast as 16 connections can, or ``rate`` per second.
+    """A number of orders, submitted as fast as 16 connections can, or ``rate`` per second.
 
-    ``warm_up``: so many come before them and are not measured.
+    ``warm_up``: the number of orders before them that are not measured.
     """
 
     orders: int
@@ -34,7 +34,7 @@ class Load:
 
 @dataclass(slots=True)
 class Round:
-    """What one round came to. Times are monotonic seconds; latencies are seconds."""
+    """The measurements of one round. Times are monotonic seconds; latencies are seconds."""
 
     orders: int
     cpu_ms: float = 0.0
@@ -46,7 +46,7 @@ class Round:
 
 
 async def measure(system: System, receiver: Receiver, load: Load) -> Round:
-    """Submit the orders, wait for every callback, and note what that cost."""
+    """Submit the orders, wait for every callback, and return the round's measurements."""
     if load.warm_up:
         await measure(system, receiver, Load(load.warm_up, delay_ms=load.delay_ms))
     name, pids = f"{system.name}-{next(_rounds)}", system.pids()
@@ -91,7 +91,7 @@ async def _at_once(system: System, requests: list[bytes], load: Load) -> Answers
 
 
 async def _paced(system: System, requests: list[bytes], load: Load) -> Answers:
-    """Submit at even intervals, however long the answers take."""
+    """Submit at even intervals, without waiting for answers."""
     assert load.rate is not None
     answers: Answers = {}
     free: list[Connection] = []
@@ -113,7 +113,7 @@ async def _paced(system: System, requests: list[bytes], load: Load) -> Answers:
 
 
 async def _submit(connection: Connection, number: int, request: bytes, answers: Answers) -> None:
-    """Submit until accepted: a busy SQLite file answers 503, and whoever orders tries again."""
+    """Submit until accepted: with a busy SQLite file the API answers 503, and callers retry."""
     began = time.monotonic()
     while (answer := await connection.send(request))[0] == UNAVAILABLE:
         await asyncio.sleep(RETRY_SECONDS)

@@ -1,4 +1,4 @@
-"""Where something was measured: processor, cores, system and versions."""
+"""The machine on which a figure was measured: processor, cores, system and versions."""
 
 import os
 import platform
@@ -15,13 +15,13 @@ PACKAGES = ("celery", "kombu", "redis", "flask", "gunicorn", "sqlalchemy", "pymy
 
 
 class Cores:
-    """How many cores are busy, with whatever runs on this machine."""
+    """Measures how many cores are busy, over all processes of this machine."""
 
     def __init__(self) -> None:
         self._busy, self._began = self._seconds(), time.monotonic()
 
     def busy(self) -> float:
-        """Return how many were busy since, on average."""
+        """Return the average number of busy cores since this object was made."""
         return (self._seconds() - self._busy) / (time.monotonic() - self._began)
 
     @staticmethod
@@ -31,14 +31,14 @@ class Cores:
 
 
 def busy_with_others(seconds: float = 5.0) -> float:
-    """Return how many cores are busy before anything of ours runs: figures want next to none."""
+    """Return the number of busy cores before the bench starts: it should be near zero."""
     cores = Cores()
     time.sleep(seconds)
     return round(cores.busy(), 2)
 
 
 def machine() -> dict[str, Any]:
-    """Return what figures depend on, for the results."""
+    """Return the facts about this machine that figures depend on, for the results."""
     return {
         "cores": os.cpu_count(),
         "processor": _line("/proc/cpuinfo", "model name"),

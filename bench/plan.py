@@ -1,4 +1,4 @@
-"""What is measured, how often, and what is made of it."""
+"""The plan of a run: its rounds, the figures taken from them, and their targets."""
 
 import statistics
 from collections import defaultdict
@@ -12,10 +12,10 @@ Figures = dict[str, dict[str, float]]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """So many rounds, of so many orders; ``original`` takes a share of them.
+    """The number of rounds, and of orders per round; ``original`` gets a share of the orders.
 
-    ``warm_up``: a system had nothing to do while the others were measured, and is cold. Rounds at a
-    slow rate have none, nor have a peer's with slow receivers: its process waits anyway.
+    ``warm_up``: a system was idle while the others were measured, and is cold. Rounds at a slow
+    rate have no warm-up, nor do a peer's rounds with slow receivers: its process waits anyway.
     """
 
     rounds: int = 5
@@ -26,7 +26,7 @@ class Plan:
     warm_up: int = 300
 
     def loads(self, system: str) -> dict[str, Load]:
-        """The rounds of one system, by the name of what they measure."""
+        """Return the loads of one system, by kind of round."""
         share = 4 if system == "original" else 1
         loads = {"saturated": Load(self.saturation // share, warm_up=self.warm_up // share)}
         if system != "embedded":
@@ -44,12 +44,12 @@ QUICK = Plan(
 
 
 def percentile(values: Iterable[float], share: float) -> float:
-    """Return the value that this share of all values does not exceed."""
+    """Return the value that a ``share`` (0 to 1) of the values does not exceed."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
 
 
-# name of the figure → the rounds it is taken from, and how.
+# Name of the figure → the rounds it is taken from, and how.
 FIGURES: dict[str, tuple[str, Callable[[Round], float]]] = {
     "CPU ms per order, saturated": ("saturated", lambda r: r.cpu_ms),
     "CPU ms per order at 10/s": ("10/s", lambda r: r.cpu_ms),
@@ -82,15 +82,15 @@ class Rounds:
         self._rounds[system, kind].append(done)
 
     def add_floor(self, parts: dict[str, float]) -> None:
-        """Keep a measurement of the floor."""
+        """Keep a round of the floor."""
         self._floor.append(parts)
 
     def figures(self, systems: Iterable[str]) -> Figures:
-        """The figures of each system: medians of its rounds, and the greatest memory."""
+        """Return each system's figures: medians of its rounds, and its peak memory."""
         return {name: self._figures(name) for name in systems}
 
     def floor(self) -> dict[str, float]:
-        """The medians of the floor's parts."""
+        """Return the medians of the floor's parts."""
         return {
             name: statistics.median(one[name] for one in self._floor) for name in self._floor[0]
         }

@@ -1,4 +1,4 @@
-"""What a tree of processes has used: CPU and memory, read from /proc."""
+"""CPU and memory used by a tree of processes, read from /proc."""
 
 import os
 from collections import defaultdict
@@ -9,7 +9,7 @@ TICK_MS = 1000 / os.sysconf("SC_CLK_TCK")
 
 
 def tree(pids: list[int]) -> list[int]:
-    """Return these processes and everything below them."""
+    """Return these processes and all their descendants."""
     below: dict[int, list[int]] = defaultdict(list)
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
@@ -22,16 +22,16 @@ def tree(pids: list[int]) -> list[int]:
 
 
 def cpu_ms(pids: list[int]) -> float:
-    """CPU time of the trees so far, with that of children which have ended and were waited for."""
+    """Return the trees' CPU milliseconds so far, those of ended and reaped children included."""
     total = 0
     for pid in tree(pids):
-        with suppress(OSError):  # ended just now; its parent's figures hold it next time
+        with suppress(OSError):  # has just ended; its parent's figures include it next time
             total += sum(map(int, _fields(pid)[11:15]))
     return total * TICK_MS
 
 
 def memory_mib(pids: list[int]) -> float:
-    """Memory of the trees: pages that processes share are counted once (PSS)."""
+    """Return the trees' memory in MiB; pages that processes share are counted once (PSS)."""
     total = 0
     for pid in tree(pids):
         with suppress(OSError):
@@ -41,5 +41,5 @@ def memory_mib(pids: list[int]) -> float:
 
 
 def _fields(pid: int) -> list[str]:
-    """The fields of /proc/PID/stat from the state on, which is the third."""
+    """Return the fields of /proc/PID/stat from the third, the state, on."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

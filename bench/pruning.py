@@ -2,8 +2,8 @@
 
     python -m bench.pruning DATABASE_URL
 
-is that process. It locks deliveries of the oldest orders, redelivers them in effect, inserts
-orders, and says when its input ends how long it had to wait.
+is that process. It locks deliveries of the oldest orders, updates them as a redelivery would,
+inserts orders, and prints its longest waits when its input ends.
 """
 
 import json
@@ -45,7 +45,7 @@ INSERT = text(
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What pruning came to; times in milliseconds."""
+    """The measurements of pruning; times are in milliseconds."""
 
     orders: int
     seconds: float
@@ -53,8 +53,8 @@ class Pruned:
     transaction_p50: float
     transaction_p999: float
     transaction_longest: float
-    # What the other process did meanwhile, and how long it took. An insert waits for no lock of
-    # pruning: what it takes is the server's and the machine's doing.
+    # How often the other process wrote meanwhile, and how long it waited. An insert waits for no
+    # lock of pruning: its time is due to the server and the machine.
     updates: int
     update_p999: float
     update_longest: float
@@ -64,7 +64,7 @@ class Pruned:
 
 
 def prune_all(kernel: Kernel) -> Pruned:
-    """Prune until nothing is left; ``kernel`` finds everything old."""
+    """Prune until no order is left; to ``kernel`` all orders are old enough."""
     began, orders, times = time.perf_counter(), 0, []
     with _neighbour(kernel) as neighbour, _timing(kernel, times):
         after: datetime | None = BEGINNING
@@ -80,7 +80,7 @@ def prune_all(kernel: Kernel) -> Pruned:
 
 @contextmanager
 def _timing(kernel: Kernel, times: list[float]) -> Iterator[None]:
-    """Note how long each transaction has its connection: its locks are gone when it is back."""
+    """Record how long each transaction holds its connection, and so its locks."""
     taken = [0.0]
 
     def take(*_: object) -> None:
@@ -111,7 +111,7 @@ def _neighbour(kernel: Kernel) -> Iterator["subprocess.Popen[str]"]:
 
 
 def _disturb(kernel: Kernel, stop: threading.Event) -> dict[str, float]:
-    """Write until told to stop; return how often, and the longest time it took."""
+    """Write until ``stop`` is set; return the number of writes and the longest times."""
     updates: list[float] = []
     inserts: list[float] = []
     while not stop.is_set():
@@ -133,7 +133,7 @@ def _write(kernel: Kernel, statement: TextClause, row_id: str) -> float:
 
 
 def main(url: str) -> None:
-    """Be the neighbour until the input ends."""
+    """Write until the input ends, then print the measurements."""
     stop, kernel = threading.Event(), Kernel(load(database_url=url, result_backend=""), handlers)
     kernel.clock.now()
     print("ready", flush=True)

@@ -1,9 +1,10 @@
-"""The receiver of callbacks: a process of its own that notes when each callback came.
+"""The receiver of callbacks: a process of its own that records when each callback arrived.
 
     python -m bench.receiver PORTS
 
-Prints its ports, so many origins. A callback goes to /ROUND/NUMBER and is answered with 200, with
-?ms=500 after half a second; GET /ROUND returns {NUMBER: monotonic time of the first arrival}.
+PORTS is the number of ports, each an origin; it prints them. A callback goes to /ROUND/NUMBER and
+is answered with 200, with ?ms=500 after half a second; GET /ROUND returns {NUMBER: monotonic time
+of the first arrival}.
 """
 
 import asyncio
@@ -49,7 +50,7 @@ async def _serve(count: int) -> None:
 
 
 class Receiver:
-    """Starts the receiver's process and asks it what came."""
+    """Starts the receiver's process and asks it for arrivals."""
 
     def __init__(self, origins: int = 8) -> None:
         argv = [sys.executable, "-m", "bench.receiver", str(origins)]
@@ -58,12 +59,12 @@ class Receiver:
         self.ports = [int(port) for port in self._process.stdout.readline().split()]
 
     def url(self, name: str, number: int, delay_ms: int = 0) -> str:
-        """The callback address of an order; the origins take turns."""
+        """Return the callback address of an order; the origins take turns."""
         delay = f"?ms={delay_ms}" if delay_ms else ""
         return f"http://127.0.0.1:{self.ports[number % len(self.ports)]}/{name}/{number}{delay}"
 
     async def arrivals(self, name: str) -> dict[int, float]:
-        """When which callback of a round came first."""
+        """Return the first arrival of each callback of a round, in monotonic seconds."""
         connection = Connection(self.ports[0])
         _, body = await connection.send(make_request(f"/{name}", b"", {}))
         connection.close()

@@ -1,4 +1,4 @@
-"""The run's results for people and for machines: a table, JSON, and a chart.
+"""Writes a run's results: a table, JSON, and a chart.
 
 `python -m bench.report FILE` prints the tables of docs/performance.md from a run's JSON.
 """
@@ -51,7 +51,7 @@ def _number(value: float | None) -> str:
 
 
 def write(folder: Path, plan: Plan, figures: Figures, floor: dict[str, float]) -> list[Path]:
-    """Write the JSON and the chart; return where."""
+    """Write the JSON and the chart; return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     name = "quick" if plan.rounds < Plan().rounds else "latest"
     result: dict[str, Any] = {

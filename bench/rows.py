@@ -1,6 +1,6 @@
-"""Fills a MariaDB schema with rows as a long time of work leaves them, made by the server itself.
+"""Fills a MariaDB schema with the rows of weeks of work; the server generates them.
 
-A million orders take about a minute; their ids and times fit each other as those of real ones do.
+A million orders take about a minute. Their ids and times are consistent, as those of real orders.
 """
 
 from collections.abc import Iterator
@@ -13,16 +13,16 @@ from kernel.runtime.kernel import Kernel
 
 CHUNK = 50_000
 SPAN = timedelta(days=29)
-# Retries are of the last days, pending orders of the last hour.
+# Retries belong to orders of the last days, pending orders to the last hour.
 RETRY_SPAN = timedelta(days=3)
 PENDING_SPAN = timedelta(hours=1)
 CALLERS = 8
-# Below it are those that a bench or a test makes.
+# The first caller id used here; a bench or a test uses lower ones.
 FIRST_CALLER = 101
 ORIGINS = 8
 RARE_TAG = "rare_tag"
 RARE = 9973
-# What the ids of a kind end with, so that no two kinds share one.
+# The last digits of the ids, one value per kind, so that no two kinds share an id.
 FINISHED, RETRIED, PENDING = 1, 2, 3
 _ORDERS = """INSERT INTO orders (id, caller_id, select_tag, args, callback_url, idempotency_key,
     fingerprint, created_at, state, run_after, run, checkpoint, crashes, started_at,
@@ -38,16 +38,16 @@ _WORDS = "over the river, with two lanes and a pavement"
 _ARGS = f"""CONCAT('{{"projname":"Bridge ', n, '","prodesc":"{_WORDS}"}}')"""
 _STATE = """CASE WHEN n % 1000 < 970 THEN 'success' WHEN n % 1000 < 985 THEN 'failed'
     WHEN n % 1000 < 995 THEN 'warning' ELSE 'cancelled' END"""
-# Half of the callers' systems send an idempotency key.
+# Half of the orders have an idempotency key.
 _KEY = "IF(n % 2 = 0, SHA1(CONCAT({kind}, '-', n)), NULL)"
 _PHASES = """'{"dns": 0.4, "connect": 1.2, "send": 0.1, "wait": 8.3, "read": 0.2}'"""
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How many orders are finished, how many wait, and how many callbacks are to be retried.
+    """Numbers of finished orders, waiting orders, and callbacks to be retried.
 
-    ``due`` is when the waiting orders and the retries are due: a moment ago, or far ahead.
+    ``due``: when waiting orders and retries are due, from now: a moment ago, or far ahead.
     """
 
     finished: int
@@ -57,7 +57,7 @@ class Size:
 
 
 def fill(kernel: Kernel, size: Size) -> None:
-    """Insert the rows, `CALLERS` callers among them, and have the server look at its indexes."""
+    """Insert the rows, `CALLERS` callers among them, and have the server analyse its indexes."""
     now = kernel.clock.now()
     with kernel.engine.connect() as connection:
         for number in range(CALLERS):
@@ -83,7 +83,7 @@ _ADD_CALLER = text(
 
 
 def make_due(connection: Connection, ahead: timedelta) -> None:
-    """Move the waiting orders and the retries: due ``ahead`` from now, spread over an hour."""
+    """Make waiting orders and retries due ``ahead`` from now, spread over an hour."""
     for table, column in (("orders", "run_after"), ("deliveries", "next_attempt_at")):
         moved = f"UTC_TIMESTAMP(6) + INTERVAL {int(ahead.total_seconds())} SECOND"
         spread = "INTERVAL CONV(RIGHT(id, 4), 16, 10) % 3600 SECOND"
@@ -94,7 +94,7 @@ def make_due(connection: Connection, ahead: timedelta) -> None:
 
 
 def _statements(size: Size, now: datetime) -> Iterator[str]:
-    """The statements of all rows, in batches of `CHUNK`."""
+    """Yield the statements that insert all rows, `CHUNK` rows each."""
     due = f"{_moment(_millis(now + size.due))} - INTERVAL n % 3600 SECOND"
     for n, ms in _batches(size.finished, now, SPAN):
         yield _orders(n, ms, FINISHED)
@@ -128,12 +128,12 @@ def _millis(moment: datetime) -> str:
 
 
 def _moment(ms: str) -> str:
-    """A DATETIME(6) in UTC: the session's zone is UTC."""
+    """Return SQL for a DATETIME(6); it is in UTC, as the session's zone is."""
     return f"FROM_UNIXTIME({ms} / 1000)"
 
 
 def _id(ms: str, kind: int) -> str:
-    """A UUIDv7 as `kernel.db.ids.new_id` makes them."""
+    """Return SQL for a UUIDv7 like those of `kernel.db.ids.new_id`."""
     digits = f"LPAD(HEX({ms}), 12, '0')"
     return (
         f"LOWER(CONCAT(LEFT({digits}, 8), '-', RIGHT({digits}, 4), '-7000-8{kind:03}-',"
@@ -153,7 +153,7 @@ def _orders(n: str, ms: str, kind: int) -> str:
 
 
 def _deliveries(n: str, ms: str, kind: int, state: str, due: str | None) -> str:
-    """Deliveries, 100 ms after their orders: over, or due again at ``due``."""
+    """Return SQL for deliveries made 100 ms after their orders: ended, or due again at ``due``."""
     made, ended = f"({ms} + 100)", _moment(f"({ms} + 150)")
     body = """CONCAT('{"status":0,"msg":"success","data":{"order_id":"', {id}, '","select_tag":"',
         {tag}, '","state":"success","result":{"projname":"Bridge ', n, '"}}}')"""

@@ -1,11 +1,11 @@
-"""What one more process brings, on work that waits: ./run bench scale
+"""Measures how much one more process does, with work that waits: ./run bench scale
 
 Worker processes: 1, 2 and 4, each with an API of two processes, handlers of 50 ms and receivers
-that take 200 ms, measured in turn. Orders are submitted as fast as they are taken, and counted by
-their callbacks.
+that take 200 ms, measured in turn. Orders are submitted as fast as the API accepts them, and
+counted by their callbacks.
 
-Dispatchers: 1 and 2, by themselves, with callbacks that are due already. With few senders they
-wait for receivers most of the time, with the default many they fill the cores.
+Dispatchers: 1 and 2, without API and workers, with callbacks that are already due. With 25 senders
+a dispatcher mostly waits for receivers; with the default 200 the dispatchers fill the cores.
 """
 
 import argparse
@@ -42,7 +42,7 @@ from kernel.runtime.kernel import Kernel
 RESULTS = Path(__file__).resolve().parent / "results"
 WORKERS = (1, 2, 4)
 DISPATCHERS = (1, 2)
-# How many senders each dispatcher has, and how many callbacks it is given.
+# Senders of each dispatcher → callbacks for each.
 SENDERS = ((25, 1000), (200, 4000))
 RECEIVER_MS = 200
 ORDERS_EACH = 200
@@ -52,7 +52,7 @@ START_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What so many processes did: callbacks per second, and how many cores were busy with all."""
+    """The work of ``count`` processes: callbacks per second, and cores busy on the machine."""
 
     what: str
     count: int
@@ -62,7 +62,7 @@ class Result:
 
 
 class Waiting(Ours):
-    """An installation with so many worker processes."""
+    """An installation with a number of worker processes that `of` sets."""
 
     workers = 1
 
@@ -76,12 +76,12 @@ class Waiting(Ours):
 
     @classmethod
     def of(cls, workers: int) -> type["Waiting"]:
-        """The class for so many worker processes."""
+        """Return the class for ``workers`` worker processes."""
         return type("Waiting", (cls,), {"name": f"workers-{workers}", "workers": workers})
 
 
 async def workers(sides: list[Waiting], receiver: Receiver, rounds: int) -> list[Result]:
-    """Orders through the whole system."""
+    """Measure orders through the whole system."""
     found: dict[int, list[Result]] = {side.workers: [] for side in sides}
     for side in sides:
         await measure(side, receiver, Load(40, delay_ms=RECEIVER_MS))
@@ -97,7 +97,7 @@ async def workers(sides: list[Waiting], receiver: Receiver, rounds: int) -> list
 
 
 def _middle(results: list[Result]) -> Result:
-    """The median of rounds."""
+    """Return the round with the median rate."""
     first = results[0]
     figures = {
         name: statistics.median(getattr(one, name) for one in results)
@@ -136,7 +136,7 @@ class Backlog:
                 connection.execute(insert(DELIVERIES), owed | later)
 
     def release(self) -> None:
-        """Make them due."""
+        """Make the callbacks due."""
         due = update(DELIVERIES).where(DELIVERIES.c.state == "pending")
         with self.kernel.write() as connection:
             connection.execute(due.values(next_attempt_at=self.kernel.clock.now()))
@@ -150,13 +150,13 @@ class Backlog:
         return Child(Program(name, argv, env), self.place / f"{name}.log")
 
     def at_work(self) -> int:
-        """How many dispatchers have noted themselves."""
+        """Return the number of dispatchers that have written their row."""
         with self.kernel.read_session() as session:
             return session.scalar(select(func.count()).select_from(Worker)) or 0
 
 
 async def dispatchers(backlog: Backlog, count: int, senders: int, owed: int) -> Result:
-    """Have the backlog sent by so many dispatchers; the middle four fifths are measured."""
+    """Have ``count`` dispatchers send the backlog; measure the middle four fifths of it."""
     name = f"dispatchers-{count}-{senders}-{time.monotonic_ns()}"
     say(f"{count} dispatchers of {senders} senders")
     backlog.owe(name, owed)
@@ -188,7 +188,7 @@ async def _until(ready: Callable[[], bool]) -> None:
 
 
 async def everything(rounds: int) -> list[Result]:
-    """Both parts, one after the other."""
+    """Measure workers, then dispatchers."""
     with ExitStack() as stack:
         place = Path(stack.enter_context(folder()))
         servers = stack.enter_context(Servers())
@@ -210,7 +210,7 @@ async def everything(rounds: int) -> list[Result]:
 
 
 def table(results: list[Result]) -> str:
-    """Return the results as text; the rate of one is what the others are compared with."""
+    """Return the results as text, each rate compared with that of one process."""
     lines = [f"{'':28}{'count':>6}{'per second':>12}{'of linear':>11}{'cores':>7}{'CPU ms':>8}"]
     alone = {one.what: one.per_second for one in results if one.count == 1}
     for one in results:

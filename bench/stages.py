@@ -1,4 +1,4 @@
-"""Each stage called as its edge calls it, on one schema, and timed: milliseconds per call."""
+"""Calls each stage as the API, a worker or a dispatcher does, and times it in milliseconds."""
 
 import time
 from collections.abc import Callable
@@ -41,7 +41,7 @@ CALLER = "caller-3"
 
 
 class Stages:
-    """One schema filled by `bench.rows`, and what is done to it. Nothing leaves the process."""
+    """The stages on one schema filled by `bench.rows`. They send no hints and no callbacks."""
 
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
@@ -61,21 +61,21 @@ class Stages:
         note_tags(kernel)
 
     def submit(self) -> float:
-        """T1, with an idempotency key."""
+        """Time T1, with an idempotency key."""
         key = new_id(self.kernel.clock.now())
         return timed(lambda: submit(self.kernel, self.identity, request(), key))
 
     def claim(self) -> float:
-        """T2."""
+        """Time T2."""
         order_id = self._order()
         with self.kernel.run_connection() as connection:
             took = timed(Batch(self.kernel, connection, [order_id]).claim)
-        with self.kernel.write() as statements:  # nobody runs it: a sweep would rescue it
+        with self.kernel.write() as statements:  # no worker runs it: a sweep would rescue it
             statements.execute(delete(ORDERS).where(ORDERS.c.id == order_id))
         return took
 
     def finish(self) -> float:
-        """T3 without a handler: the outcome and the callback it owes."""
+        """Time T3 without a handler: the outcome and its delivery."""
         now = self.kernel.clock.now()
         order_id = self._order(state="running", run=1, lease_until=now + self.kernel.lease)
         with self.kernel.read_session() as session:
@@ -88,16 +88,16 @@ class Stages:
         return timed(finish)
 
     def run(self) -> float:
-        """T2, the handler's insert, and T3."""
+        """Time T2, the handler's insert, and T3."""
         order_id = self._order()
         return timed(lambda: execute(self.kernel, order_id))
 
     def lanes(self) -> float:
-        """Which callers and receivers have something due."""
+        """Time the search for lanes with due deliveries."""
         return timed(lambda: due_lanes(self.kernel))
 
     def deliver(self) -> float:
-        """T4: claim a batch of retries, from every lane its share."""
+        """Time T4: claim a batch of retries, a share from every lane."""
         lanes = [lane for lane in due_lanes(self.kernel) if lane.late]
         shares = share(lanes, SenderSlots(2 * BATCH), BATCH, time.monotonic())
         took = timed(lambda: self.claimed.extend(claim_due(self.kernel, shares).deliveries))
@@ -105,7 +105,7 @@ class Stages:
         return took
 
     def record(self) -> float:
-        """T5: the batch of `deliver`, one in five of them to be tried again."""
+        """Time T5: record the batch of `deliver`, one in five of it to be tried again."""
         again = RetryAt(self.kernel.clock.now() + timedelta(days=1))
         ended = [
             _ended(due, Delivered() if number % 5 else again)
@@ -115,11 +115,11 @@ class Stages:
         return timed(lambda: record(self.kernel, ended))
 
     def hints(self) -> float:
-        """The batch of hints that a sweep sends."""
+        """Time the search for the orders that a sweep hints."""
         return timed(lambda: due_orders(self.kernel, HINTS))
 
     def pressure(self) -> float:
-        """How many orders of a caller wait."""
+        """Time the count of a caller's waiting orders."""
 
         def count() -> None:
             with suppress(TooManyPending):
@@ -128,7 +128,7 @@ class Stages:
         return timed(count)
 
     def sweep(self) -> float:
-        """All that `kernel.worker.dispatcher.Dispatcher.sweep_once` asks the database."""
+        """Time all statements of `kernel.worker.dispatcher.Dispatcher.sweep_once`."""
 
         def sweep_once() -> None:
             due_orders(self.kernel, HINTS)
@@ -139,21 +139,21 @@ class Stages:
         return timed(sweep_once)
 
     def gauges(self) -> float:
-        """The backlog, as a scrape of /metrics counts it."""
+        """Time the counts of the backlog for a scrape of /metrics."""
         return timed(lambda: backlog(self.kernel))
 
     def status(self) -> float:
-        """GET /v1/orders/ID of an order that finished long ago."""
+        """Time GET /v1/orders/ID of an order that finished long ago."""
         order_id = self.finished[0]
         self.finished.append(self.finished.pop(0))
         return self._get(f"/v1/orders/{order_id}")
 
     def deliveries(self) -> float:
-        """GET /v1/orders/ID/deliveries of the same."""
+        """Time GET /v1/orders/ID/deliveries of such an order."""
         return self._get(f"/v1/orders/{self.finished[0]}/deliveries")
 
     def page(self, asking: str, query: str) -> float:
-        """GET /v1/orders with these filters, as ``caller`` or as ``operator``."""
+        """Time GET /v1/orders with these filters, as ``caller`` or as ``operator``."""
         return self._get(f"/v1/orders?{query}", asking)
 
     def _get(self, path: str, asking: str = "operator") -> float:
@@ -172,7 +172,7 @@ class Stages:
         return str(row["id"])
 
     def _some_finished(self) -> list[str]:
-        """Ids of finished orders from the whole table."""
+        """Return ids of finished orders from the whole table."""
         with self.kernel.read_session() as session:
             ids = session.scalars(
                 select(ORDERS.c.id).where(ORDERS.c.finished_at.is_not(None))
@@ -181,9 +181,9 @@ class Stages:
 
 
 def queries(start: datetime, end: datetime) -> list[str]:
-    """Every combination of the filters of GET /v1/orders: common, rare and absent values.
+    """Return every combination of the filters of GET /v1/orders: common, rare and absent values.
 
-    ``start`` and ``end``: when the first and the last order of the table were made.
+    ``start`` and ``end``: when the first and the last order of the table were accepted.
     """
     middle = start + (end - start) / 2
     states = ["", "state=success", "state=cancelled", "state=pending", "state=running"]
@@ -223,7 +223,7 @@ def _ended(due: DueDelivery, verdict: Delivered | RetryAt) -> FinishedAttempt:
 
 
 def timed(work: Callable[[], object]) -> float:
-    """Return how many milliseconds it takes."""
+    """Return how many milliseconds ``work`` takes."""
     started = time.perf_counter()
     work()
     return (time.perf_counter() - started) * 1000

@@ -1,4 +1,4 @@
-"""The systems that are measured side by side: ours, the two peers, and ours embedded."""
+"""The systems measured side by side: kernel, the two peers, and kernel embedded."""
 
 import json
 import sys
@@ -45,13 +45,13 @@ class Servers:
         self.redis.close()
 
     def redis_urls(self) -> tuple[str, str]:
-        """Two databases nobody else uses: for a broker and for results."""
+        """Return two Redis databases no other system uses: for a broker and for results."""
         self._next_db += 2
         return self.redis.url(self._next_db - 2), self.redis.url(self._next_db - 1)
 
 
 class System:
-    """Something that takes orders over HTTP and calls back: two API and two pool processes."""
+    """Takes orders over HTTP and sends callbacks, with two API and two pool processes."""
 
     name: ClassVar[str]
     path = "/test/add/"
@@ -78,11 +78,11 @@ class System:
             child.kill()
 
     def programs(self) -> list[Program]:
-        """What to run: the API and the worker come last."""
+        """Return the programs to run: the API and the worker come last."""
         raise NotImplementedError
 
     def is_up(self) -> bool:
-        """The API listens, and the worker has its pool processes."""
+        """Tell whether the API listens and the worker has its pool processes."""
         return is_taken(f"127.0.0.1:{self.port}") and "ready." in self.log()
 
     def check(self) -> None:
@@ -91,15 +91,15 @@ class System:
             assert child.returncode is None, self.log()
 
     def log(self) -> str:
-        """What its processes said."""
+        """Return the output of its processes."""
         return "\n".join(p.read_text(errors="replace") for p in self.folder.glob(f"{self.name}-*"))
 
     def pids(self) -> list[int]:
-        """The roots of the API's and the worker's process trees."""
+        """Return the roots of the API's and the worker's process trees."""
         return [child.pid for child in self.children[-2:]]
 
     def request(self, number: int, callback_url: str) -> bytes:
-        """An order for a project, as bytes ready to send."""
+        """Return an order for a project, as bytes ready to send."""
         order = {
             "select_tag": "create_project",
             "projname": f"Bridge {number}",
@@ -121,7 +121,7 @@ class Peer(System):
         env |= {"BENCH_RESULT_BACKEND": results, "PYTHONPATH": str(ROOT)}
         module = f"bench.peers.{self.name}"
         api = ["-m", "gunicorn", "-w", "2", "-b", f"127.0.0.1:{self.port}", f"{module}:app"]
-        # Another instance on the machine would take this socket over, and nothing uses it.
+        # Another instance on the machine would take over this socket, which no program here uses.
         api.insert(2, "--no-control-socket")
         worker = ["-m", "celery", "-A", f"{module}:celery", "worker", "-l", "info", "-c", "2"]
         return [
@@ -131,13 +131,13 @@ class Peer(System):
 
 
 class Original(Peer):
-    """A connection and a bare POST per task."""
+    """The original: a connection and a bare POST per task."""
 
     name = "original"
 
 
 class Tuned(Peer):
-    """A pooled engine and one Session."""
+    """The original, tuned: a pooled engine and one HTTP session."""
 
     name = "tuned"
 
@@ -149,7 +149,7 @@ class Ours(System):
     path = "/v1/orders"
 
     def settings(self) -> dict[str, str]:
-        """The servers to use."""
+        """Return the settings that name the servers."""
         broker, results = self.servers.redis_urls()
         url = self.servers.mariadb.create_database()
         return {"database_url": url, "broker_url": broker, "result_backend": results}
@@ -192,5 +192,5 @@ class Embedded(Ours):
 
 
 def folder() -> tempfile.TemporaryDirectory[str]:
-    """A folder for logs and the embedded database."""
+    """Return a folder for logs and the embedded database."""
     return tempfile.TemporaryDirectory(prefix="kernel-bench-")

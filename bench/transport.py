@@ -1,9 +1,9 @@
-"""What a guarded keep-alive POST costs against a plain requests.Session, side by side.
+"""Compares the cost of a guarded keep-alive POST with that of a plain requests.Session.
 
     python -m bench.transport [posts per round] [rounds]
 
 The receiver runs in a process of its own, so the CPU time shown is the sender's alone. The rounds
-of all variants are interleaved and the median is shown, so that a busy machine is fair to all.
+of all variants alternate and the table shows medians, so that a busy machine affects all alike.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ async def _serve() -> None:
 
 
 def _round(post: Callable[[], object], count: int) -> tuple[float, float]:
-    """Return milliseconds of CPU and of time per POST."""
+    """Return the milliseconds of CPU and of elapsed time per POST."""
     wall, cpu = time.perf_counter(), time.process_time()
     for _ in range(count):
         post()

@@ -1,4 +1,4 @@
-"""Work that waits: a handler of 50 ms, as one that asks another system."""
+"""A handler that waits for 50 ms, like one that calls another system."""
 
 import time
 from typing import Any
@@ -12,11 +12,11 @@ handlers = Handlers()
 
 
 class Wait(BaseModel, extra="allow"):
-    """Nothing that matters."""
+    """Takes any members and uses none."""
 
 
 @handlers.register("wait", Wait)
 def wait(run: Run, args: Wait) -> dict[str, Any]:
-    """Wait, and be done."""
+    """Wait for 50 ms and succeed."""
     time.sleep(WORK_SECONDS)
     return {}

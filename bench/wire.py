@@ -1,6 +1,6 @@
-"""As little HTTP/1.1 as a fair client and a fair receiver need, on asyncio streams.
+"""The least HTTP/1.1 that a fair client and a fair receiver need, on asyncio streams.
 
-What they cost is the same for everybody who is measured, and not counted.
+Their cost is the same for every measured system, and is not counted.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ def make_request(path: str, body: bytes, headers: dict[str, str]) -> bytes:
 
 
 class Connection:
-    """One client connection, kept while the server keeps it."""
+    """A client connection, kept open as long as the server keeps it open."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -39,7 +39,7 @@ class Connection:
             return await self._exchange(request)
         except (ConnectionError, asyncio.IncompleteReadError):
             self.close()
-            if not kept:  # a kept connection may have been closed meanwhile; a new one may not
+            if not kept:  # the server may close a kept connection in between, but not a new one
                 raise
             return await self._exchange(request)
 
@@ -54,7 +54,7 @@ class Connection:
         return int(head[9:12]), body
 
     def close(self) -> None:
-        """Close it; the next request opens it again."""
+        """Close the connection; the next request opens it again."""
         if self._streams is not None:
             self._streams[1].close()
             self._streams = None
