@@ -172,7 +172,7 @@ def new_webhook_id() -> None:
 
 REDIS = ("redis-kill", "redis-flushall", "redis-flap", "redis-client-kill", "redis-stop")
 BREAKS: Mapping[str, Break] = {
-    "no-sweep": Break("nobody sweeps", ("pool-kill", "worker-kill", "redis-kill", "redis-flap"),
+    "no-sweep": Break("no process sweeps", ("pool-kill", "worker-kill", "redis-kill", "redis-flap"),
         "lost", "still", no_sweep),
     "hints-only": Break("only the broker knows what is due: the sweep hints nothing, a hint that "
         "cannot be sent is dropped", REDIS, "lost", "still pending", hints_only),
@@ -188,7 +188,7 @@ BREAKS: Mapping[str, Break] = {
         ("frozen-before",), "doubled", "is there 2 times", no_fence),
     "split-commit": Break("the work is committed 0.3 s before its outcome",
         ("pool-kill", "worker-main-kill"), "doubled", "is there 2 times", split_commit),
-    "no-guard": Break("nobody notes that the database dropped a handler's transaction",
+    "no-guard": Break("the guard does not note that the database dropped a handler's transaction",
         ("deadlock", "lock-wait", "mariadb-client-kill", "mariadb-kill"), "lost",
         "the order says success", no_guard),
     "errors-are-final": Break("a deadlock or a lock wait counts as the handler's bug",
