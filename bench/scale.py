@@ -42,7 +42,7 @@ from kernel.runtime.kernel import Kernel
 RESULTS = Path(__file__).resolve().parent / "results"
 WORKERS = (1, 2, 4)
 DISPATCHERS = (1, 2)
-# Senders of each dispatcher → callbacks for each.
+# Pairs: the number of senders and of callbacks for each dispatcher.
 SENDERS = ((25, 1000), (200, 4000))
 RECEIVER_MS = 200
 ORDERS_EACH = 200

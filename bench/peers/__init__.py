@@ -1,1 +1,1 @@
-"""What kernel is compared with: the original's structure, and the same code tuned."""
+"""The peers of kernel: the original's structure, and the same code tuned."""

@@ -36,5 +36,5 @@ def make_app(task: Any) -> Flask:
 
 
 def answer(order: dict[str, Any]) -> dict[str, Any]:
-    """What the callback says."""
+    """Return the body of the callback."""
     return {"status": 0, "msg": "成功", "data": {"项目中文名称": order["projname"]}}

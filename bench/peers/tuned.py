@@ -1,4 +1,4 @@
-"""The original's code with what everybody would tune first: a pooled engine, one Session.
+"""The original's code with the usual first improvements: a pooled engine, one HTTP session.
 
 gunicorn -w 2 bench.peers.tuned:app
 celery -A bench.peers.tuned:celery worker -l info -c 2

@@ -100,7 +100,7 @@ def _manner(command: Any) -> Any:
             "--fail-first",
             type=click.IntRange(min=1),
             metavar="N",
-            help="Answer only the first N so (500 without --status, --redirect), then 200.",
+            help="Do so for the first N callbacks only (500 by default), then answer 200.",
         ),
         click.option(
             "--retry-after",
