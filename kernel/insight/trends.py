@@ -13,12 +13,14 @@ from functools import partial
 
 from sqlalchemy.orm import Session
 
-from kernel.insight.cached import Fresh
 from kernel.insight.minutes import MINUTE, Tally, floor, read, settled, tally
 from kernel.runtime.kernel import Kernel
+from kernel.runtime.single_flight import SingleFlightCache
 
 # The most minutes counted here, when no worker has swept for long.
 COUNTED = 60
+# A series is read from the rows at most every 1.5 s, and takes at most a tenth of the time.
+KEEP_SECONDS, KEEP_SHARE = 1.5, 10
 
 
 class Span(StrEnum):
@@ -83,11 +85,11 @@ class Trends:
         # Minutes read from rows, which never change.
         self._read: dict[datetime, Tally] = {}
         self._lock = threading.Lock()
-        self._fresh = {span: Fresh(partial(self._ask, span)) for span in Span}
+        self._trends = SingleFlightCache[Trend](KEEP_SECONDS, share=KEEP_SHARE)
 
     def read(self, span: Span) -> Trend:
-        """Return the series of ``span``. Raises the database's errors."""
-        return self._fresh[span].read()
+        """Return the series. Raises the database's errors."""
+        return self._trends.get(partial(self._ask, span), span)
 
     def _ask(self, span: Span) -> Trend:
         now = self._kernel.clock.now()

@@ -1,14 +1,14 @@
-"""Back-pressure: a caller with too many waiting orders is told to come back later.
+"""Back-pressure: a caller with too many pending orders is told to come back later.
 
-The rows are counted, for one caller, by one query that stops at the limit, at most every two
-seconds per process; between two counts a process adds what it has accepted itself. So a submit
-costs no query, and several processes together may go over the limit by a few.
+A process counts a caller's pending rows at most every two seconds, by one query that stops at the
+limit; between two counts it adds the orders that it has accepted itself. So a submit costs no
+query, and several processes together may exceed the limit by a few orders.
 """
 
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy import func, select
 
@@ -16,67 +16,49 @@ from kernel.db.states import OrderState
 from kernel.db.tables.orders import ORDERS
 from kernel.errors import TooManyPending
 from kernel.runtime.kernel import Kernel
+from kernel.runtime.single_flight import SingleFlightCache
 
 COUNT_SECONDS = 2.0
-# A count that was slow is kept longer: counting takes no more than a fiftieth of the time.
+# A slow count is kept longer: counting takes at most a fiftieth of the time.
 COUNT_SHARE = 50
 RETRY_AFTER = 5
 
 
 @dataclass(slots=True)
 class _Count:
-    """How many orders of a caller wait, as far as this process knows."""
+    """How many orders of a caller are pending, as far as this process knows."""
 
-    waiting: int
-    expires: float
+    pending: int
 
 
 class Pressure:
-    """How many orders of each caller wait for a worker, as one process knows it."""
+    """How many orders of each caller are pending, as one process knows it."""
 
     def __init__(self, kernel: Kernel, clock: Callable[[], float] = time.monotonic) -> None:
         self._kernel = kernel
-        self._clock = clock
         self._limit = kernel.settings.max_pending
-        self._counts: dict[int, _Count] = {}
-        self._lock = threading.Lock()
+        self._counts = SingleFlightCache[_Count](COUNT_SECONDS, share=COUNT_SHARE, clock=clock)
 
     def check(self, caller_id: int) -> None:
-        """Raise TooManyPending when the caller's orders pile up."""
-        if self._limit and self._waiting(caller_id) >= self._limit:
+        """Raise TooManyPending when the caller has as many pending orders as it may."""
+        if not self._limit:
+            return
+        known = self._counts.get(partial(self._count, caller_id), caller_id)
+        if known.pending >= self._limit:
             raise TooManyPending(limit=self._limit, retry_after=RETRY_AFTER)
 
     def accepted(self, caller_id: int) -> None:
-        """Note that one more order of the caller waits."""
-        if caller_id in self._counts:
-            self._counts[caller_id].waiting += 1
+        """Count one more pending order of the caller."""
+        known = self._counts.known(caller_id)
+        if known is not None:
+            known.pending += 1
 
-    def _waiting(self, caller_id: int) -> int:
-        """Return the number known; count again when it is old, unless a thread does so already."""
-        known = self._counts.get(caller_id)
-        if known is not None and self._clock() < known.expires:
-            return known.waiting
-        if not self._lock.acquire(blocking=known is None):
-            return 0 if known is None else known.waiting
-        try:
-            return self._counted(caller_id)
-        finally:
-            self._lock.release()
-
-    def _counted(self, caller_id: int) -> int:
-        known = self._counts.get(caller_id)
-        started = self._clock()
-        if known is not None and started < known.expires:  # counted while this thread waited
-            return known.waiting
-        waiting = (
+    def _count(self, caller_id: int) -> _Count:
+        pending = (
             select(ORDERS.c.id)
             .where(ORDERS.c.caller_id == caller_id, ORDERS.c.state == OrderState.PENDING)
             .limit(self._limit)
             .subquery()
         )
         with self._kernel.read_session() as session:
-            found = session.scalar(select(func.count()).select_from(waiting)) or 0
-        now = self._clock()
-        fresh_for = max(COUNT_SECONDS, COUNT_SHARE * (now - started))
-        self._counts[caller_id] = _Count(found, now + fresh_for)
-        return found
+            return _Count(session.scalar(select(func.count()).select_from(pending)) or 0)

@@ -1,46 +1,35 @@
 """Is the process alive, and could the installation do its work?"""
 
-import threading
-import time
-
 from flask import Blueprint, Response
 from sqlalchemy.exc import DBAPIError
 
 from kernel.insight.readiness import check_database, workers_alive
 from kernel.runtime.hints import Hints
 from kernel.runtime.kernel import Kernel
+from kernel.runtime.single_flight import SingleFlightCache
 from kernel.views.http.errors import json_response
 
-# Anybody may ask, so a flood of questions is not passed on.
+# Anybody may ask, without credentials: a flood of requests does not reach the database.
 CACHE_SECONDS = 1.0
 # Without these no order can be accepted. Without a broker or a worker it can, and is done later.
 NEEDED = ("database", "migrations")
 
 
 class Readiness:
-    """The checks of one process, and what they said in the last second."""
+    """The checks of one process, made at most once a second."""
 
     def __init__(self, kernel: Kernel, hints: Hints) -> None:
         self._kernel = kernel
         self._hints = hints
-        self._lock = threading.Lock()
-        self._checks: dict[str, bool] = {}
-        self._expires = 0.0
+        self._checks = SingleFlightCache[dict[str, bool]](CACHE_SECONDS)
 
     def checks(self) -> dict[str, bool]:
-        """Return every check by name: whether it is well.
+        """Return every check by name, True when it passes; at most a second old.
 
-        One thread asks; the others answer meanwhile what was known before. A server that lets
-        us wait would otherwise hold every thread that answers requests.
+        While one thread asks, the others answer with the previous checks. A server that does not
+        answer would otherwise hold every thread that serves requests.
         """
-        if self._lock.acquire(blocking=not self._checks):
-            try:
-                if time.monotonic() > self._expires:
-                    self._checks = self._ask()
-                    self._expires = time.monotonic() + CACHE_SECONDS
-            finally:
-                self._lock.release()
-        return self._checks
+        return self._checks.get(self._ask)
 
     def _ask(self) -> dict[str, bool]:
         checks = check_database(self._kernel)

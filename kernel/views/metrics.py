@@ -1,8 +1,6 @@
 """GET /metrics: the counts of all processes and what waits now, as Prometheus reads them."""
 
 import logging
-import threading
-import time
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
 
@@ -28,6 +26,7 @@ from kernel.insight.readiness import workers_alive
 from kernel.runtime.hints import Hints
 from kernel.runtime.kernel import Kernel
 from kernel.runtime.metrics import BUCKETS, COUNTED, Counter, Histogram, Series
+from kernel.runtime.single_flight import SingleFlightCache
 from kernel.views.http.errors import HEADERS
 from kernel.views.http.requests import identity
 
@@ -53,22 +52,16 @@ GAUGES = {
 
 
 class Gauges:
-    """What waits, who lives: asked for once in five seconds at the most, by one thread."""
+    """The gauges of one process: read from the rows and the broker at most every five seconds."""
 
     def __init__(self, kernel: Kernel, hints: Hints) -> None:
         self._kernel = kernel
         self._hints = hints
-        self._lock = threading.Lock()
-        self._read: dict[str, float] = {}
-        self._expires = 0.0
+        self._read = SingleFlightCache[dict[str, float]](CACHE_SECONDS)
 
     def read(self) -> dict[str, float]:
         """Return the gauges by name. Raises the database's errors."""
-        with self._lock:
-            if time.monotonic() > self._expires:
-                self._read = self._ask()
-                self._expires = time.monotonic() + CACHE_SECONDS
-            return self._read
+        return self._read.get(self._ask)
 
     def _ask(self) -> dict[str, float]:
         waiting: Backlog = backlog(self._kernel)

@@ -9,7 +9,6 @@ from sqlalchemy import event
 from kernel.insight import backlog as backlog_module
 from kernel.insight.backlog import backlog
 from kernel.runtime.kernel import Kernel
-from kernel.views import metrics as metrics_view
 from tests.support.clients import client
 from tests.support.factories import make_delivery, make_order
 from tests.support.prometheus import scrape, value
@@ -64,10 +63,7 @@ def plan(kernel: Kernel, statement: str, parameters: Any) -> str:
     return str(rows)
 
 
-def test_backlog_is_asked_for_once_in_five_seconds_when_it_is_scraped_often(
-    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(metrics_view, "CACHE_SECONDS", 5.0)
+def test_backlog_is_asked_for_once_in_five_seconds_when_it_is_scraped_often(kernel: Kernel) -> None:
     zammad = client(kernel)
     scrape(zammad)
     make_order(kernel)

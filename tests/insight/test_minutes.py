@@ -7,7 +7,6 @@ from sqlalchemy import event
 
 from kernel.db.ids import first_id, new_id, time_of
 from kernel.insight import minutes
-from kernel.insight.cached import Fresh
 from kernel.insight.minutes import MINUTE, Durations, floor
 from kernel.insight.trends import Span, Trends
 from kernel.runtime.kernel import Kernel
@@ -155,26 +154,8 @@ def test_trend_asks_for_few_minutes_when_it_has_been_read_before(kernel: Kernel)
     trends = Trends(kernel)
     said: list[str] = []
     event.listen(kernel.engines.single, "before_cursor_execute", lambda *call: said.append(call[2]))
-    trends._ask(Span.HOUR)
+    trends.read(Span.HOUR)
     first, said[:] = len(said), []
-    trends._ask(Span.DAY)
+    trends.read(Span.DAY)
     assert first > 200
     assert len(said) < 20
-
-
-def test_answer_is_asked_for_once_when_many_look() -> None:
-    asked, moment = [0], [0.0]
-
-    def ask() -> int:
-        asked[0] += 1
-        moment[0] += 1.0
-        return asked[0]
-
-    fresh = Fresh(ask, lambda: moment[0])
-    assert [fresh.read() for _ in range(3)] == [1, 1, 1]
-    moment[0] += 9.9  # it took a second, so it is kept for ten
-    assert fresh.read() == 1
-    moment[0] += 0.2
-    assert fresh.read() == 2
-    fresh.forget()
-    assert fresh.read() == 3

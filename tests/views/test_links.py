@@ -4,13 +4,11 @@ import base64
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-import pytest
 from sqlalchemy import delete, func, select
 
 from kernel.db.tables.service import ServiceKey
-from kernel.runtime import service_key as servicekey
 from kernel.runtime.kernel import Kernel
-from kernel.runtime.service_key import ServiceKeys
+from kernel.runtime.service_key import KEEP_SECONDS, ServiceKeys
 from kernel.views.http.links import TOKEN, Links
 
 ORDER = "01a1fbbe-f34d-7981-810d-57a278250261"
@@ -70,26 +68,25 @@ def test_key_differs_when_the_purpose_does(kernel: Kernel) -> None:
     assert len(keys.for_purpose("links")) == 32
 
 
-def test_links_end_within_a_minute_when_the_row_is_deleted(
-    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    found = links(kernel)
+def test_links_end_within_a_minute_when_the_row_is_deleted(kernel: Kernel) -> None:
+    now = [0.0]
+    found = Links(ServiceKeys(kernel, lambda: now[0]))
     token = found.token(ORDER)
     with kernel.write_session() as session:
         session.execute(delete(ServiceKey))
     assert found.order_id(token) == ORDER
-    monkeypatch.setattr(servicekey.time, "monotonic", lambda: 1e12)
+    now[0] = KEEP_SECONDS
     assert found.order_id(token) is None
 
 
 def test_key_is_kept_when_the_database_goes_away(
-    make_kernel: Callable[..., Kernel], sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+    make_kernel: Callable[..., Kernel], sqlite_url: str
 ) -> None:
-    kernel = make_kernel(sqlite_url)
-    keys = ServiceKeys(kernel)
+    kernel, now = make_kernel(sqlite_url), [0.0]
+    keys = ServiceKeys(kernel, lambda: now[0])
     before = keys.for_purpose("links")
     with kernel.write_session() as session:
         session.execute(delete(ServiceKey))
         ServiceKey.__table__.drop(session.connection())
-    monkeypatch.setattr(servicekey.time, "monotonic", lambda: 1e12)
+    now[0] = KEEP_SECONDS
     assert keys.for_purpose("links") == before

@@ -13,7 +13,6 @@ from kernel.runs.execute import execute
 from kernel.runtime.kernel import Kernel
 from kernel.runtime.metrics import BUCKETS, RUN_SECONDS
 from kernel.testing import FakeTransport, drain
-from kernel.views import metrics as metrics_view
 from kernel.worker.dispatcher import Dispatcher
 from tests.support.clients import Client, FakeHints, client, is_refusal, serve
 from tests.support.factories import make_delivery, make_order
@@ -36,11 +35,6 @@ def holder(kernel: Kernel, *scopes: str) -> Client:
 @pytest.fixture
 def zammad(kernel: Kernel) -> Client:
     return client(kernel)
-
-
-@pytest.fixture(autouse=True)
-def uncached(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics_view, "CACHE_SECONDS", 0.0)
 
 
 @pytest.mark.parametrize("scopes", [{"orders:read"}, {"operator"}])

@@ -28,6 +28,8 @@ from kernel.views.http.sessions import Guard, Visitor
 View = Callable[..., Response]
 Add = Callable[[View], View]
 DONE = "done_"
+# What all visitors look at is asked for at most every 1.5 s, and takes at most a tenth of the time.
+LIVE_SECONDS, LIVE_SHARE = 1.5, 10
 
 
 class Frame:

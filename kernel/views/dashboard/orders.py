@@ -10,10 +10,10 @@ from sqlalchemy import select
 from kernel.db.ids import ID, time_of
 from kernel.db.states import OrderState
 from kernel.db.tables.service import SelectTag
-from kernel.insight.cached import Fresh
 from kernel.insight.order_search import COUNTED, Cursor, Found, Wanted, count_states, find
+from kernel.runtime.single_flight import SingleFlightCache
 from kernel.views.dashboard import query
-from kernel.views.dashboard.frame import Frame
+from kernel.views.dashboard.frame import LIVE_SECONDS, LIVE_SHARE, Frame
 from kernel.views.http.sessions import Visitor
 
 MAX_TEXT = 200
@@ -44,7 +44,7 @@ def order_pages(frame: Frame) -> None:
         with frame.kernel.read() as connection:
             return count_states(connection)
 
-    counts = Fresh(count)
+    counts = SingleFlightCache[Mapping[str, int]](LIVE_SECONDS, share=LIVE_SHARE)
 
     @frame.page("/orders")
     def orders(visitor: Visitor) -> Response:
@@ -59,7 +59,7 @@ def order_pages(frame: Frame) -> None:
             found=found,
             looked_back_to=_looked_back_to(found),
             states=list(OrderState),
-            counts=counts.read(),
+            counts=counts.get(count),
             counted=COUNTED,
             callers={caller_id: name for name, caller_id in callers.items()},
             tags=tags[:OFFERED],

@@ -1,6 +1,7 @@
 """The overview: how everything is right now, and how it went."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from flask import Response, request
 from sqlalchemy import select
@@ -10,14 +11,14 @@ from kernel.db.tables.callers import Caller
 from kernel.delivery.pauses import list_pauses
 from kernel.insight import hosts as receivers
 from kernel.insight.backlog import LIMIT
-from kernel.insight.cached import Fresh
 from kernel.insight.counts import Counts, counts
 from kernel.insight.hosts import Host, hosts
 from kernel.insight.order_search import COUNTED
 from kernel.insight.processes import Process, processes
 from kernel.insight.trends import Span, Trends
 from kernel.runtime.kernel import Kernel
-from kernel.views.dashboard.frame import Frame
+from kernel.runtime.single_flight import SingleFlightCache
+from kernel.views.dashboard.frame import LIVE_SECONDS, LIVE_SHARE, Frame
 from kernel.views.http.sessions import Visitor
 
 
@@ -41,17 +42,17 @@ class Now:
 def overview_pages(frame: Frame) -> None:
     """Add the page to ``frame``."""
     trends = Trends(frame.kernel)
-    fresh = Fresh(lambda: look(frame.kernel))
+    found = SingleFlightCache[Now](LIVE_SECONDS, share=LIVE_SHARE)
 
     @frame.page("/")
     def overview(visitor: Visitor) -> Response:
         wanted = request.args.get("span")
         span = Span.DAY if wanted == Span.DAY else Span.HOUR
         if "done" in request.args:  # what a person has just changed is to be seen at once
-            fresh.forget()
+            found.forget()
         return frame.render(
             "overview.html",
-            overview=fresh.read(),
+            overview=found.get(partial(look, frame.kernel)),
             trend=trends.read(span),
             states=list(OrderState),
             counted=COUNTED,

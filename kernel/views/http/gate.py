@@ -6,6 +6,7 @@ through `flask.g`, as they find the request.
 
 import math
 import time
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ from kernel.config.settings import REDIS, Settings
 from kernel.errors import TooManyRequests
 from kernel.orders.backpressure import Pressure
 from kernel.runtime.kernel import Kernel
+from kernel.runtime.single_flight import SingleFlightCache
 
 # No request waits longer than this for the server that counts; then this process counts alone.
 COUNTER_SECONDS = 0.1
@@ -32,7 +34,8 @@ class Gate:
 
     def __init__(self, kernel: Kernel) -> None:
         self.pressure = Pressure(kernel)
-        self._known: dict[str, tuple[float, Identity]] = {}
+        # An old identity is never used while a new one is asked for: a caller's rules have changed.
+        self._known = SingleFlightCache[Identity](KNOWN_SECONDS, serves_old=False)
         rate = kernel.settings.rate_limit
         self._limiter = _limiter(kernel.settings) if rate else None
         # One limit for all requests: Flask-Limiter keeps them by name, not by thread.
@@ -48,14 +51,12 @@ class Gate:
 
         blueprint.before_request(open_gate)
 
-    def remember(self, key: str, who: Identity) -> None:
-        """Remember whose key this is, for a second. Only good ones, so they are few."""
-        self._known[key_hash(key)] = (time.monotonic() + KNOWN_SECONDS, who)
+    def remembered(self, key: str, ask: Callable[[], Identity]) -> Identity:
+        """Return whose key this is, as ``ask`` said within the last second, or says now.
 
-    def remembered(self, key: str) -> Identity | None:
-        """Return whose key this was within the last second."""
-        until, who = self._known.get(key_hash(key), (0.0, None))
-        return who if time.monotonic() < until else None
+        Raises what ``ask`` raises; a wrong key is not remembered.
+        """
+        return self._known.get(ask, key_hash(key))
 
     def count(self, who: Identity) -> None:
         """Count one request of a known key. Raises TooManyRequests."""

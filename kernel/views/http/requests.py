@@ -4,6 +4,7 @@ import ipaddress
 import logging
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from flask import Request, request
@@ -181,12 +182,9 @@ def orderer(kernel: Kernel) -> Identity:
     found = gate()
     if key is None or found is None:
         return identity(kernel, Scope.WRITE)
-    who = found.remembered(key)
-    if who is None:
-        who = identity(kernel, Scope.WRITE)
-        found.remember(key, who)
-    else:
-        found.count(who)
+    who = found.remembered(key, partial(_known, kernel, key))
+    found.count(who)
+    who.require(Scope.WRITE)
     return who
 
 
