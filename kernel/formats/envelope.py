@@ -4,18 +4,8 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from kernel.db.states import OrderState, Outcome
+from kernel.db.states import Outcome
 from kernel.db.tables.orders import OrderSnapshot
-
-STATUS = {
-    OrderState.PENDING: 2,
-    OrderState.RUNNING: 2,
-    OrderState.SUCCESS: 0,
-    OrderState.WARNING: 1,
-    OrderState.FAILED: -1,
-    OrderState.CANCELLED: -1,
-}
-
 
 MAX_RESULT_BYTES = 262_144
 MAX_MESSAGE = 1000
@@ -71,7 +61,7 @@ def callback_body(order: OrderSnapshot, outcome: Outcome, now: datetime) -> byte
         "created_at": rfc3339(order.created_at),
         "finished_at": rfc3339(now),
     }
-    return encode(envelope(STATUS[outcome.state], outcome.message, data))
+    return encode(envelope(outcome.state.wire_status, outcome.message, data))
 
 
 def _conclusion(result: str | None, error_code: str | None, message: str | None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from sqlalchemy import Row
 from kernel.db.states import OrderState
 from kernel.db.tables.deliveries import Attempt, Delivery
 from kernel.db.tables.orders import Order
-from kernel.formats.envelope import STATUS, envelope, rfc3339
+from kernel.formats.envelope import envelope, rfc3339
 from kernel.formats.texts import Language, text
 
 
@@ -22,7 +22,7 @@ def order_envelope(
     data = order_data(order)
     if deliveries is not None:
         data["deliveries"] = [delivery_data(delivery) for delivery in deliveries]
-    return envelope(STATUS[state], msg, data)
+    return envelope(state.wire_status, msg, data)
 
 
 def order_data(order: Order) -> dict[str, Any]:

@@ -2,15 +2,18 @@
 
 from typing import Literal
 
+from kernel.db.states import OrderState, Words
+
 Language = Literal["en", "zh"]
 
+
+def in_languages(words: Words) -> dict[Language, str]:
+    """Return words of a state's table by language."""
+    return {"en": words[0], "zh": words[1]}
+
+
 TEXTS: dict[str, dict[Language, str]] = {
-    "success": {"en": "success", "zh": "成功"},
-    "warning": {"en": "partly done", "zh": "部分成功"},
-    "failed": {"en": "failed", "zh": "失败"},
-    "cancelled": {"en": "cancelled", "zh": "已取消"},
-    "pending": {"en": "pending", "zh": "等待执行"},
-    "running": {"en": "running", "zh": "执行中"},
+    **{state.value: in_languages(state.traits.message) for state in OrderState},
     "internal_error": {
         "en": "an internal error; the operator's log has the details",
         "zh": "内部错误，详情请见运维日志",

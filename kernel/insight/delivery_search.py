@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, FromClause, Select, and_, func, or_, selec
 from sqlalchemy.orm import Session
 
 from kernel.db.columns import by_index
-from kernel.db.states import OVER, DeliveryState
+from kernel.db.states import DeliveryState
 from kernel.db.tables.deliveries import ATTEMPTS, DELIVERIES
 from kernel.delivery.redeliver import DeliveryFilter
 from kernel.runtime.kernel import Kernel
@@ -204,6 +204,10 @@ def reach(kernel: Kernel, wanted: DeliveryFilter, seconds: float = COUNT_SECONDS
         while looked.more:
             near = _near(way, looked.below)
             query = _joined(by_host, near.limit(looked.size).subquery(), wanted)
-            found.update(dict(session.execute(query.where(DELIVERIES.c.state.in_(OVER))).all()))
+            found.update(
+                dict(
+                    session.execute(query.where(DELIVERIES.c.state.in_(DeliveryState.over()))).all()
+                )
+            )
             looked.on(_last(session, way, near, looked.size))
     return Reach(dict(found.most_common()), looked.below is None)

@@ -2,7 +2,7 @@
 
 from sqlalchemy import select
 
-from kernel.db.states import FINAL, OrderState
+from kernel.db.states import OrderState
 from kernel.db.tables.orders import ORDERS, SNAPSHOT, OrderSnapshot
 from kernel.db.transactions import TRIES, retrying
 from kernel.errors import Conflict, Unavailable
@@ -35,7 +35,7 @@ def _cancel(kernel: Kernel, caller_id: int | None, order_id: str) -> OrderState 
         state = OrderState(held.state)
         if state is OrderState.CANCELLED:
             return state
-        if state in FINAL:
+        if state.is_final:
             raise Conflict(f"the order has ended: {state}", state=state)
         if state is OrderState.RUNNING:
             return state if note_cancel(session, order_id, kernel.clock.now()) else None

@@ -14,10 +14,10 @@ from werkzeug.exceptions import MethodNotAllowed
 
 from kernel.callers.identity import Scope
 from kernel.db.ids import ID
-from kernel.db.states import FINAL, OrderState, Outcome
+from kernel.db.states import OrderState, Outcome
 from kernel.delivery.redeliver import get_delivery, list_attempts, list_deliveries, redeliver
 from kernel.errors import InvalidQuery, NotFound
-from kernel.formats.envelope import STATUS, envelope
+from kernel.formats.envelope import envelope
 from kernel.formats.order_request import problem
 from kernel.formats.representations import (
     attempt_data,
@@ -92,7 +92,7 @@ class Api:
         state = OrderState.PENDING
         data = {"order_id": accepted.order_id, "select_tag": members["select_tag"], "state": state}
         data["page"] = self.pages.link(accepted.order_id)
-        body = envelope(STATUS[state], text(state, self.language), data)
+        body = envelope(state.wire_status, text(state, self.language), data)
         return json_response(202, body, place | RETRY_AFTER)
 
     def show_order(self, order_id: str) -> Response:
@@ -150,7 +150,7 @@ class Api:
             order = get_order(session, caller_id, order_id)
             body = order_envelope(order, self.language, list_deliveries(session, order_id))
         body["data"]["page"] = self.pages.link(order_id)
-        if order.state in FINAL:
+        if OrderState(order.state).is_final:
             return json_response(200, body)
         return json_response(202, body, RETRY_AFTER)
 

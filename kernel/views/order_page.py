@@ -14,7 +14,7 @@ from sqlalchemy import Row, bindparam, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from kernel.db.states import FINAL, OrderState
+from kernel.db.states import OrderState
 from kernel.db.tables.orders import ORDERS, Order
 from kernel.formats.texts import TEXTS, Language
 from kernel.runtime.kernel import Kernel
@@ -93,11 +93,10 @@ class Ordered:
 def describe(order: Row[Any]) -> dict[str, Any]:
     """Say what the page shows of an order: where it is, how far, and what it came to."""
     state = OrderState(order.state)
-    final = state in FINAL
     return {
         "tag": order.select_tag,
         "state": state,
-        "final": final,
+        "final": state.is_final,
         "created_at": order.created_at,
         "finished_at": order.finished_at,
         "progress": progress(order, state),

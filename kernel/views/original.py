@@ -16,7 +16,7 @@ from flask import Blueprint, Response, request
 from kernel.callers.identity import Scope
 from kernel.db.states import OrderState
 from kernel.errors import InvalidJson, RequestRefused
-from kernel.formats.envelope import STATUS, envelope
+from kernel.formats.envelope import envelope
 from kernel.formats.strictjson import parse_json
 from kernel.formats.texts import text
 from kernel.runtime.hints import Hints
@@ -46,7 +46,7 @@ def original_blueprint(kernel: Kernel, hints: Hints) -> Blueprint:
         hints.hint([accepted.order_id])
         data = _named(members) | {"order_id": accepted.order_id}
         state = OrderState.PENDING
-        return json_response(200, envelope(STATUS[state], text(state, language), data))
+        return json_response(200, envelope(state.wire_status, text(state, language), data))
 
     @blueprint.route("/callback/", methods=["GET", "POST"])
     def callback() -> Response:

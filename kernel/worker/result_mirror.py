@@ -37,20 +37,20 @@ class ResultMirror:
 
     def finished(self, order_id: str, outcome: Outcome) -> None:
         """Show how an order ended: SUCCESS with the handler's result, or FAILURE."""
-        if outcome.state in (OrderState.SUCCESS, OrderState.WARNING):
-            self._put(order_id, "SUCCESS", outcome.result or "{}")
+        if outcome.state.wire_status >= 0:
+            self._put(order_id, outcome.state.celery_state, outcome.result or "{}")
         else:
             failure = {
                 "exc_type": "OrderFailed",
                 "exc_message": [outcome.error_code, outcome.message],
                 "exc_module": "celery.exceptions",
             }
-            self._put(order_id, "FAILURE", json.dumps(failure))
+            self._put(order_id, outcome.state.celery_state, json.dumps(failure))
 
     def progress(self, order_id: str, progress: Progress) -> None:
         """Show how far a running order is: the custom state PROGRESS."""
         meta = {"current": progress.current, "total": progress.total, "status": progress.note}
-        self._put(order_id, "PROGRESS", json.dumps(meta))
+        self._put(order_id, OrderState.RUNNING.celery_state, json.dumps(meta))
 
     def flush(self, seconds: float) -> bool:
         """Wait until all is written, ``seconds`` at the most; True if it is."""

@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 from sqlalchemy.exc import DBAPIError
 
 from kernel.builtin import projects
-from kernel.db.states import FINAL
+from kernel.db.states import OrderState
 from kernel.db.tables.deliveries import DELIVERIES
 from kernel.db.tables.orders import ORDERS
 from kernel.delivery.attempt import FinishedAttempt, attempt
@@ -246,7 +246,8 @@ class Model(RuleBasedStateMachine):
         assert set(orders) == set(self.by_key.values())
         for order_id, state in self.ended.items():
             assert orders[order_id].state == state
-        self.ended = {one.id: one.state for one in orders.values() if one.state in FINAL}
+        ended = [one for one in orders.values() if OrderState(one.state).is_final]
+        self.ended = {one.id: one.state for one in ended}
 
     @invariant()
     def lease_belongs_to_a_run(self) -> None:

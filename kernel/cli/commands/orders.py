@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from kernel.callers import identity
 from kernel.cli.opening import opened, say
 from kernel.cli.terminal.output import as_json, cell, print_fields, print_json, print_table
-from kernel.db.states import FINAL, OrderState, Outcome
+from kernel.db.states import OrderState, Outcome
 from kernel.db.tables.callers import ANONYMOUS
 from kernel.delivery.redeliver import list_deliveries
 from kernel.formats.envelope import encode
@@ -127,7 +127,7 @@ def submit_order(
         say(kernel, lambda broker: broker.hint([accepted.order_id]))
         data = _await(kernel, accepted.order_id) if wait else _now(kernel, accepted.order_id)
     _print_order(data, given["machine"])
-    if wait and data["state"] in (OrderState.FAILED, OrderState.CANCELLED):
+    if wait and OrderState(data["state"]).wire_status < 0:
         click.get_current_context().exit(1)
 
 
@@ -164,7 +164,7 @@ def _now(kernel: Kernel, order_id: str) -> dict[str, Any]:
 def _await(kernel: Kernel, order_id: str) -> dict[str, Any]:
     """Print an order's state and progress on stderr until it has ended."""
     shown = ""
-    while (data := _now(kernel, order_id))["state"] not in FINAL:
+    while not OrderState((data := _now(kernel, order_id))["state"]).is_final:
         line = cell(f"{data['state']} {_progress(data) or ''}".strip())
         if line != shown:
             click.echo(line, err=True)

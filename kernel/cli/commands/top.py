@@ -14,7 +14,7 @@ from kernel.cli.opening import opened
 from kernel.cli.terminal.output import as_json, columns, print_json
 from kernel.cli.terminal.screen import Line, Part, Screen, drawn, is_terminal
 from kernel.db.errors import is_passing
-from kernel.db.states import FINAL, OrderState
+from kernel.db.states import OrderState
 from kernel.db.tables.orders import ORDERS
 from kernel.formats.envelope import rfc3339
 from kernel.insight.backlog import LIMIT, Backlog
@@ -33,8 +33,8 @@ WIDE = 160
 MINUTES = 5
 # From this age on, the oldest due order or callback is shown in red.
 WORRY_SECONDS = 60
-UNFINISHED = (OrderState.PENDING, OrderState.RUNNING)
-ENDED = tuple(state for state in OrderState if state in FINAL)
+UNFINISHED = tuple(state for state in OrderState if not state.is_final)
+ENDED = tuple(state for state in OrderState if state.is_final)
 words = Wording("en")
 
 
@@ -134,7 +134,7 @@ def _states(found: Counts, states: Sequence[OrderState]) -> Iterator[Part]:
     for state in states:
         number = found.states.get(state, 0)
         yield Part(f"{state} ")
-        yield Part(words.count(number, COUNTED), COLOURS.get(state) if number else None, True)
+        yield Part(words.count(number, COUNTED), COLOURS.get(state.tone) if number else None, True)
         yield Part("   ")
 
 

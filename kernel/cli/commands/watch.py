@@ -13,7 +13,7 @@ from kernel.cli.opening import opened
 from kernel.cli.terminal.output import as_json, cell
 from kernel.cli.terminal.screen import Line, Part, Screen, bar, is_terminal
 from kernel.db.errors import is_passing
-from kernel.db.states import FINAL, DeliveryState, OrderState
+from kernel.db.states import DeliveryState, OrderState, Tone
 from kernel.db.tables.deliveries import Attempt, Delivery
 from kernel.db.tables.orders import Order
 from kernel.delivery.redeliver import list_attempts, list_deliveries
@@ -28,13 +28,10 @@ POLL_SECONDS = 0.25
 INTERRUPTED = 130
 BAR = 50
 COLOURS = {
-    OrderState.RUNNING: "blue",
-    OrderState.SUCCESS: "green",
-    OrderState.WARNING: "yellow",
-    OrderState.FAILED: "red",
-    DeliveryState.DELIVERED: "green",
-    DeliveryState.DEAD: "red",
-    DeliveryState.HELD: "yellow",
+    Tone.RUN: "blue",
+    Tone.GOOD: "green",
+    Tone.WARN: "yellow",
+    Tone.BAD: "red",
 }
 span = Wording("en").span
 
@@ -55,8 +52,8 @@ class Seen:
     @property
     def is_over(self) -> bool:
         """Whether the order and all its callbacks have ended."""
-        ended = (DeliveryState.DELIVERED, DeliveryState.DEAD)
-        return self.state in FINAL and all(one.state in ended for one, _ in self.deliveries)
+        callbacks = all(DeliveryState(one.state).is_over for one, _ in self.deliveries)
+        return self.state.is_final and callbacks
 
 
 @orders.command("watch")
@@ -76,7 +73,7 @@ def watch(order_id: str, machine: bool) -> None:
             seen = _follow(kernel, seen) if machine or not is_terminal() else _draw(kernel, seen)
         except KeyboardInterrupt:
             ctx.exit(INTERRUPTED)
-    if seen.state in (OrderState.FAILED, OrderState.CANCELLED):
+    if seen.state.wire_status < 0:
         ctx.exit(1)
 
 
@@ -138,7 +135,7 @@ def _as_json(seen: Seen) -> str:
 def _as_line(seen: Seen) -> str:
     """Return the order's state, progress, message and last callback as one line."""
     parts = [str(seen.state), *_far(seen)]
-    if seen.state in FINAL and seen.order.message != seen.state:
+    if seen.state.is_final and seen.order.message != seen.state:
         parts.append(seen.order.message or "")
     parts += [f"callback {_told(*one, seen.at)}" for one in seen.deliveries[-1:]]
     return cell("  ".join(part for part in parts if part))
@@ -153,7 +150,7 @@ def _far(seen: Seen) -> list[str]:
         words.append(f"{far['current']} of {far['total']}")
     elif far["current"]:
         words.append(str(far["current"]))
-    if order.progress_note and seen.state not in FINAL:
+    if order.progress_note and not seen.state.is_final:
         words.append(order.progress_note)
     return words
 
@@ -162,7 +159,7 @@ def lines(seen: Seen, width: int) -> list[Line]:
     """Return an order as lines for a terminal of ``width`` columns."""
     order, state = seen.order, seen.state
     took = (order.finished_at or seen.at) - order.created_at
-    colour = COLOURS.get(state)
+    colour = COLOURS.get(state.tone)
     shown: list[Line] = [
         [Part(order.select_tag, bold=True), Part(f"  {order.id}", dim=True)],
         [Part(str(state), colour, bold=True), Part(f"  {span(took.total_seconds())}")],
@@ -188,7 +185,7 @@ def lines(seen: Seen, width: int) -> list[Line]:
 def _callback(delivery: Delivery, attempts: list[Attempt], at: datetime) -> Line:
     state = DeliveryState(delivery.state)
     told = _told(delivery, attempts, at).removeprefix(state)
-    return [Part(str(state), COLOURS.get(state)), Part(told)]
+    return [Part(str(state), COLOURS.get(state.tone)), Part(told)]
 
 
 def _told(delivery: Delivery, attempts: list[Attempt], at: datetime) -> str:

@@ -8,7 +8,7 @@ from flask import Response, request
 from werkzeug.exceptions import BadRequest
 
 from kernel.db.ids import ID, time_of
-from kernel.db.states import OVER, DeliveryState
+from kernel.db.states import DeliveryState
 from kernel.db.tables.callers import Caller
 from kernel.delivery.pauses import pause, resume
 from kernel.delivery.redeliver import DeliveryFilter, Place, redeliver, replay_from, replay_step
@@ -120,16 +120,17 @@ def _replaying(frame: Frame) -> None:
     @frame.page("/deliveries/replay")
     def replay(visitor: Visitor) -> Response:
         asked = read_query(kernel)
-        if asked.wanted.state not in (None, *OVER):
+        if asked.wanted.state not in (None, *DeliveryState.over()):
             asked = replace(asked, wrong=[*asked.wrong, "state"])
         found = None if asked.wrong or "count" not in request.args else reach(kernel, asked.wanted)
         place = replay_from(kernel)
-        return frame.render("replay.html", asked=asked, found=found, place=place, over=OVER)
+        over = DeliveryState.over()
+        return frame.render("replay.html", asked=asked, found=found, place=place, over=over)
 
     @frame.change("/deliveries/replay")
     def replay_all(visitor: Visitor) -> Response:
         asked, place, sent = read_query(kernel), _place(), _number("sent")
-        if asked.wrong or asked.wanted.state not in (None, *OVER):
+        if asked.wrong or asked.wanted.state not in (None, *DeliveryState.over()):
             raise BadRequest
         deadline = time.monotonic() + STEP_SECONDS
         while True:

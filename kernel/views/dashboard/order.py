@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, defer
 
 from kernel.callers.identity import identity_of
 from kernel.db.ids import ID
-from kernel.db.states import FINAL, OVER, DeliveryState, OrderState, Outcome
+from kernel.db.states import DeliveryState, OrderState, Outcome, Tone
 from kernel.db.tables.callers import Caller
 from kernel.db.tables.deliveries import Attempt, Delivery
 from kernel.db.tables.orders import Order
@@ -39,11 +39,11 @@ PARTS = {"arguments": Order.args, "result": Order.result}
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A line of the timeline; ``key`` is the end of a text's, ``kind`` a state to colour it by."""
+    """A line of the timeline; ``key`` is the end of its text's key."""
 
     at: datetime
     key: str
-    kind: str = ""
+    tone: Tone = Tone.WAIT
     values: dict[str, Any] = field(default_factory=dict)
     said: str = ""
 
@@ -77,32 +77,36 @@ class OrderPage:
     @property
     def over(self) -> bool:
         """Tell whether nothing will change any more by itself."""
-        callbacks = all(sent.delivery.state in OVER for sent in self.sent)
-        return self.order.state in FINAL and bool(self.sent) and callbacks
+        callbacks = all(DeliveryState(sent.delivery.state).is_over for sent in self.sent)
+        return OrderState(self.order.state).is_final and bool(self.sent) and callbacks
 
     def timeline(self) -> list[Event]:
         """Return what happened, and what will, in the order of time."""
-        order = self.order
-        run = {"n": order.run}
+        order, state = self.order, OrderState(self.order.state)
+        run, said = {"n": order.run}, order.message or ""
+        is_due = order.run_after if state is OrderState.PENDING else None
         happened = [
-            Event(order.created_at, "accepted"),
-            Event(order.started_at, "started", "running", run) if order.started_at else None,
-            Event(order.run_after, "due", "", run) if order.state == OrderState.PENDING else None,
-            Event(order.cancel_requested_at, "cancel") if order.cancel_requested_at else None,
-            Event(order.finished_at, "finished", order.state, said=order.message or "")
-            if order.finished_at
-            else None,
+            _event(order.created_at, "accepted"),
+            _event(order.started_at, "started", Tone.RUN, values=run),
+            _event(is_due, "due", values=run),
+            _event(order.cancel_requested_at, "cancel"),
+            _event(order.finished_at, "finished", state.tone, said=said),
             *(event for sent in self.sent for event in _attempts(sent)),
         ]
         return sorted((one for one in happened if one is not None), key=lambda one: one.at)
+
+
+def _event(at: datetime | None, key: str, tone: Tone = Tone.WAIT, **more: Any) -> Event | None:
+    """Make an event of a moment that an order may have."""
+    return None if at is None else Event(at, key, tone, **more)
 
 
 def _attempts(sent: Sent) -> list[Event]:
     events = []
     for attempt, _, _ in sent.attempts:
         said = " ".join(str(one) for one in (attempt.status, attempt.reason) if one is not None)
-        kind = "failed" if attempt.reason else "success"
-        events.append(Event(attempt.started_at, "attempt", kind, {"n": attempt.number}, said))
+        tone = Tone.BAD if attempt.reason else Tone.GOOD
+        events.append(Event(attempt.started_at, "attempt", tone, {"n": attempt.number}, said))
     if sent.delivery.state == DeliveryState.PENDING and sent.delivery.claim_token is None:
         events.append(Event(sent.delivery.next_attempt_at, "next"))
     return events
@@ -140,7 +144,7 @@ class OrderViews:
                 "order.html",
                 page=page,
                 order=page.order,
-                final=page.order.state in FINAL,
+                final=OrderState(page.order.state).is_final,
                 args=args,
                 shown=SHOWN,
                 curl=None if members is None else _curl(self._kernel, members),

@@ -17,6 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from werkzeug.exceptions import NotFound
 from werkzeug.security import safe_join
 
+from kernel.db.states import DeliveryState, OrderState
 from kernel.formats.texts import Language
 from kernel.runtime.kernel import Kernel
 from kernel.views.html import wording
@@ -63,7 +64,12 @@ class Html:
             lstrip_blocks=True,
         )
         self.environment.globals.update(
-            url=url_for, asset=asset, here=here, here_if_page=here_if_page
+            url=url_for,
+            asset=asset,
+            here=here,
+            here_if_page=here_if_page,
+            order_state=OrderState,
+            delivery_state=DeliveryState,
         )
         self.environment.filters.update(wording.FILTERS)
         blueprint.after_request(_guard)

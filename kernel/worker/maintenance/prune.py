@@ -12,7 +12,7 @@ from typing import NamedTuple
 from sqlalchemy import bindparam, delete, distinct, func, select
 from sqlalchemy.orm import Session
 
-from kernel.db.states import OVER, DeliveryState
+from kernel.db.states import DeliveryState
 from kernel.db.tables.deliveries import ATTEMPTS, DELIVERIES
 from kernel.db.tables.orders import ORDERS
 from kernel.db.transactions import rowcount
@@ -25,7 +25,7 @@ ROWS = 250
 LOOKED_AT = 100
 # From one of them to the next: many hundred orders a second, and most of the time for others.
 PAUSE_SECONDS = 0.05
-UNFINISHED = (DeliveryState.PENDING, DeliveryState.HELD)
+UNFINISHED = [state for state in DeliveryState if not state.is_over]
 
 
 class Pruned(NamedTuple):
@@ -111,7 +111,7 @@ def _delete_orders(kernel: Kernel, ids: Sequence[str]) -> int:
     with kernel.write() as connection:
         # Locked: from here on nobody asks for one of them again, or writes an attempt.
         found = connection.execute(_LOCK, {"orders": ids}).all()
-        kept = {row.order_id for row in found if row.state not in OVER}
+        kept = {row.order_id for row in found if not DeliveryState(row.state).is_over}
         over = [row.id for row in found if row.order_id not in kept]
         # By their numbers: where there are few, a DELETE by delivery may read and lock them all.
         attempts = connection.scalars(_ATTEMPTS, {"deliveries": over}).all() if over else []

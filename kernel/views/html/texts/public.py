@@ -4,12 +4,6 @@ from kernel.formats.texts import Language
 
 TEXTS: dict[str, dict[Language, str]] = {
     "yours": {"en": "Your order", "zh": "您的工单"},
-    "state_yours_pending": {"en": "Waiting to begin", "zh": "等待执行"},
-    "state_yours_running": {"en": "In progress", "zh": "执行中"},
-    "state_yours_success": {"en": "Done", "zh": "已完成"},
-    "state_yours_warning": {"en": "Partly done", "zh": "部分完成"},
-    "state_yours_failed": {"en": "Failed", "zh": "失败"},
-    "state_yours_cancelled": {"en": "Cancelled", "zh": "已取消"},
     "yours_progress": {"en": "Progress", "zh": "进度"},
     "yours_far": {"en": "{current} of {total}", "zh": "{current} / {total}"},
     "yours_ordered_at": {"en": "Ordered", "zh": "提交时间"},
