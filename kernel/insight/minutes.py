@@ -1,8 +1,8 @@
 """The counts of each minute: taken once, after the minute is over, and kept as one small row.
 
-So a chart of a day reads 1,440 small rows, for any number of orders, and every process shows the
-same figures. The process that sweeps writes the rows. Indexes alone answer all counts; an order's
-duration is its ``finished_at`` minus the time of acceptance, which its id holds.
+So a chart of a day reads 1,440 small rows, however many orders there were, and every process
+shows the same. The process that sweeps writes the rows. All counts are read from indexes; how long
+an order took is computed from its end and from its id, which holds its beginning.
 """
 
 import json
@@ -111,8 +111,11 @@ def settled(now: datetime) -> datetime:
     return floor(now - SETTLE)
 
 
-def tally(session: Session, began_at: datetime, until: datetime) -> Tally:
-    """Count from ``began_at`` to ``until``, a minute or less, from four indexes."""
+def tally(session: Session, began_at: datetime, until: datetime, sample: int = SAMPLE) -> Tally:
+    """Count what happened in between, a minute or less, from four indexes.
+
+    ``sample``: about how many orders tell how long all of them took.
+    """
     accepted = (
         by_index(select(func.count()).select_from(ORDERS), ORDERS, BY_STATE)
         .where(ORDERS.c.state.in_(list(OrderState)))
@@ -131,32 +134,30 @@ def tally(session: Session, began_at: datetime, until: datetime) -> Tally:
         finished=finished,
         attempts=attempts,
         delivered=attempts - failed,
-        took=Durations.of(_sample(session, ended, finished)),
+        took=Durations.of(_sample(session, ended, finished, sample)),
     )
 
 
 def _sample(
-    session: Session, ended: Iterable[ColumnElement[bool]], finished: int
+    session: Session, ended: Iterable[ColumnElement[bool]], finished: int, sample: int
 ) -> Iterator[float]:
-    """Yield the durations in seconds of about `SAMPLE` orders that ended.
-
-    The sample is random: it takes the orders whose ids have the lowest random last digits.
-    """
-    query = select(ORDERS.c.id, ORDERS.c.finished_at).where(*ended).limit(2 * SAMPLE)
-    if finished > SAMPLE:
-        query = query.where(func.substr(ORDERS.c.id, -4) < f"{65536 * SAMPLE // finished:04x}")
+    """Yield the seconds that some of the orders took: those with the lowest random digits."""
+    query = select(ORDERS.c.id, ORDERS.c.finished_at).where(*ended).limit(2 * sample)
+    if finished > sample:
+        query = query.where(func.substr(ORDERS.c.id, -4) < f"{65536 * sample // finished:04x}")
     for order_id, finished_at in session.execute(query):
         yield (finished_at - time_of(order_id)).total_seconds()
 
 
-def write(kernel: Kernel) -> int:
-    """Count the settled minutes that have no row yet; return the number of rows written.
+def write(kernel: Kernel, reach: timedelta = REACH) -> int:
+    """Count the minutes that are over and not counted yet; return how many were written.
 
-    At most `BATCH` of them, the oldest first: call again while it returns `BATCH`.
+    At most `BATCH` of them, the oldest first: call again while it returns `BATCH`. The first goes
+    back as far as ``reach``.
     """
     now = kernel.clock.now()
     with kernel.read_session() as session:
-        first = max(_next(session, now), floor(now - REACH))
+        first = max(_next(session, now), floor(now - reach))
         missing = [first + n * MINUTE for n in range(BATCH) if first + n * MINUTE < settled(now)]
         found = [_row(tally(session, one, one + MINUTE)) for one in missing]
     if not found:

@@ -1,9 +1,9 @@
-"""The counts of all processes: each process writes a row of its own, and a scrape adds them up.
+"""The counts of all processes: each writes its own row, and the one that is scraped adds them up.
 
-A worker has no port that could be scraped and may run on another host, pool processes come and
-go, and a scrape reaches one of several API processes. So the processes share their counts through
-the database. A row holds the process's whole counts, so writing it twice changes nothing. The rows
-of processes that ended are folded into one row, ``past``.
+A worker has no port that could be scraped and may run on another host, pool processes come and go,
+and the API process that answers a scrape is one of several. So the numbers meet in the database. A
+row holds all that its process has counted, so writing it twice changes nothing. The rows of
+processes that ended are folded into one, called ``past``.
 """
 
 import atexit
@@ -61,15 +61,16 @@ def _store(kernel: Kernel, ledger: Ledger, counted: Series) -> None:
 
 
 class LateWriter:
-    """Writes the counts and key uses of an API process, which has no loop of its own.
+    """Writes the counts of a process that has no loop of its own, and which keys were used.
 
-    It writes five seconds after the first request since the last write, in a timer's thread, so no
-    request waits and an idle process has no thread. It ends with the kernel; when the process
-    exits normally it writes the rest.
+    A timer thread writes ``seconds`` after the first request that it is told of; there is none
+    while no request comes, and no request waits for it. Ends with the kernel, and writes what is
+    left when the process ends in an orderly way.
     """
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: Kernel, seconds: float = WRITE_SECONDS) -> None:
         self._kernel = kernel
+        self._seconds = seconds
         self._pid = 0
         self._timer: threading.Timer | None = None
 
@@ -80,7 +81,7 @@ class LateWriter:
             atexit.register(self._write)
             self._kernel.on_close.append(self.close)
         if self._timer is None:
-            self._timer = timer = threading.Timer(WRITE_SECONDS, self._write)
+            self._timer = timer = threading.Timer(self._seconds, self._write)
             timer.daemon = True
             timer.start()
 
@@ -121,14 +122,14 @@ def fold(kernel: Kernel) -> int:
         return 0
     with kernel.write_session() as session:
         total = _locked_past(session, now)
-        # One by one: each row's counts are added only if the delete found the row unchanged.
+        # One by one: only a row that was deleted is folded, none that its process wrote since.
         gone = [id for id in ids if _take(session, id, ended, total)]
         session.execute(update(ROWS).where(ROWS.c.id == PAST).values(series=encode(total)))
     return len(gone)
 
 
 def _locked_past(session: Session, now: Any) -> Series:
-    """Lock the row ``past``, so that no other process folds, and return its counts."""
+    """Lock the row ``past``, so that no other process folds, and return what it holds."""
     touched = session.execute(update(ROWS).where(ROWS.c.id == PAST).values(written_at=now))
     if rowcount(touched) == 0:
         session.execute(insert(ROWS).values(id=PAST, written_at=now, series="[]"))

@@ -1,31 +1,29 @@
 """Pages of orders, newest first, each read from the end of an index however many orders there are.
 
-A lane is all orders of one state and one kind (of one caller, or of everybody): an index has them
-in the order of their ids. When a filter leaves the state or the kind open, the page is put
-together from the newest of each lane. There are six states, and few kinds.
+A lane is all orders of one state and one select_tag, of one caller or of all callers: an index has
+them in the order of their ids. When a filter leaves the state or the tag open, the page is put
+together from the newest of each lane. There are six states, and few tags.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import product
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import ColumnElement, Row, select, union_all
 from sqlalchemy.orm import Session
 
-from kernel.db.columns import Query, by_index
-from kernel.db.ids import ID, first_id
+from kernel.db.ids import ID
+from kernel.db.keyset import Key, Walk, id_range
 from kernel.db.skip_scan import skip_scan
 from kernel.db.states import OrderState
 from kernel.db.tables.orders import ORDERS, Order
-from kernel.errors import (
-    NotFound,
-)
+from kernel.errors import NotFound
 
 PAGE = 50
 MAX_PAGE = 200
-# What `order_summary` shows; nothing that may be large.
+# What `order_summary` shows: no column that may be large.
 _TIMES = ("created_at", "started_at", "finished_at")
 _PROGRESS = ("progress_current", "progress_total", "progress_note")
 _NAMES = ("id", "select_tag", "state", "callback_url", *_TIMES, *_PROGRESS, "error_code", "message")
@@ -46,44 +44,24 @@ class OrderFilter:
     before: str | None = None
     limit: int = PAGE
 
-    def ids(self) -> list[ColumnElement[bool]]:
-        """Return the ranges of ids as SQL conditions."""
-        found = []
-        if self.since is not None:
-            found.append(ORDERS.c.id >= first_id(self.since))
-        if self.until is not None:
-            found.append(ORDERS.c.id < first_id(self.until))
-        if self.before is not None:
-            found.append(ORDERS.c.id < self.before)
-        return found
+    @property
+    def edge(self) -> Key | None:
+        """The key that the page begins below."""
+        return None if self.before is None else (self.before,)
 
 
-class _Lane(NamedTuple):
-    """Conditions, and the index that has what fulfils them in the order of ids."""
+def list_orders(
+    session: Session, caller_id: int | None, wanted: OrderFilter, most: int = MAX_PAGE
+) -> Sequence[Row[Any]]:
+    """Return up to ``wanted.limit`` orders and ``most`` at most, newest first, for `order_summary`.
 
-    key: str
-    where: list[ColumnElement[bool]]
-
-    def newest(self, query: Query, limit: int) -> Query:
-        """Take the newest from the index. It has to be named: MariaDB would not jump to a cursor.
-
-        Nor to ``until``, where it takes most of the table to fulfil a filter: it would read all
-        that is newer.
-        """
-        query = by_index(query, ORDERS, self.key)
-        return query.where(*self.where).order_by(ORDERS.c.id.desc()).limit(limit)
-
-
-def list_orders(session: Session, caller_id: int | None, wanted: OrderFilter) -> Sequence[Row[Any]]:
-    """Return up to ``wanted.limit`` orders, newest first, for `order_summary`.
-
-    Those of one caller, or of everybody when ``caller_id`` is None.
+    Those of one caller, or of all callers when ``caller_id`` is None.
     """
-    limit, ids = min(wanted.limit, MAX_PAGE), wanted.ids()
-    lanes = [_Lane(key, [*where, *ids]) for key, where in _lanes(session, caller_id, wanted)]
+    limit, edge = min(wanted.limit, most), wanted.edge
+    lanes = _lanes(session, caller_id, wanted)
     if len(lanes) == 1:
-        return session.execute(lanes[0].newest(_SUMMARY, limit)).all()
-    newest = [lane.newest(select(ORDERS.c.id), limit).subquery() for lane in lanes]
+        return session.execute(lanes[0].rows(_SUMMARY, edge).limit(limit)).all()
+    newest = [lane.rows(select(ORDERS.c.id), edge).limit(limit).subquery() for lane in lanes]
     if not newest:
         return []
     together = union_all(*(select(one) for one in newest)).subquery()
@@ -92,20 +70,25 @@ def list_orders(session: Session, caller_id: int | None, wanted: OrderFilter) ->
     return session.execute(found).all()
 
 
-def _lanes(session: Session, caller_id: int | None, wanted: OrderFilter) -> list[_Lane]:
-    """Return the lanes of a filter. When it leaves both state and kind open, all is one lane."""
+def _lanes(session: Session, caller_id: int | None, wanted: OrderFilter) -> list[Walk]:
+    """Return the lanes of a filter. When it leaves both state and tag open, one lane has all."""
     owned = [] if caller_id is None else [ORDERS.c.caller_id == caller_id]
+    span = id_range(ORDERS.c.id, wanted.since, wanted.until)
     if wanted.state is None and wanted.select_tag is None:
-        return [_Lane("ix_orders_caller_id_id" if owned else "PRIMARY", owned)]
+        return [_lane("ix_orders_caller_id_id" if owned else "PRIMARY", *owned, *span)]
     if wanted.select_tag is None and not owned:
-        return [_Lane("ix_orders_state_id", [ORDERS.c.state == wanted.state])]
+        return [_lane("ix_orders_state_id", ORDERS.c.state == wanted.state, *span)]
     states = list(OrderState) if wanted.state is None else [wanted.state]
     tags = [wanted.select_tag] if wanted.select_tag else _tags(session, owned, wanted.state)
     index = f"ix_orders_{'caller_id_' if owned else ''}state_select_tag_id"
     return [
-        _Lane(index, [*owned, ORDERS.c.state == state, ORDERS.c.select_tag == tag])
+        _lane(index, *owned, ORDERS.c.state == state, ORDERS.c.select_tag == tag, *span)
         for state, tag in product(states, tags)
     ]
+
+
+def _lane(index: str, *where: ColumnElement[bool]) -> Walk:
+    return Walk(ORDERS, index, [ORDERS.c.id], where)
 
 
 def _tags(session: Session, owned: list[ColumnElement[bool]], state: str | None) -> Sequence[str]:
@@ -116,7 +99,7 @@ def _tags(session: Session, owned: list[ColumnElement[bool]], state: str | None)
 
 
 def get_order(session: Session, caller_id: int | None, order_id: str) -> Order:
-    """Return the caller's order (anybody's when ``caller_id`` is None).
+    """Return the caller's order (any caller's when ``caller_id`` is None).
 
     Raises NotFound for an unknown id and for another caller's, alike.
     """

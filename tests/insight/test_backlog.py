@@ -3,10 +3,8 @@
 from datetime import timedelta
 from typing import Any
 
-import pytest
 from sqlalchemy import event
 
-from kernel.insight import backlog as backlog_module
 from kernel.insight.backlog import backlog
 from kernel.runtime.kernel import Kernel
 from tests.support.clients import client
@@ -72,12 +70,9 @@ def test_backlog_is_asked_for_once_in_five_seconds_when_it_is_scraped_often(kern
     assert value(text, "kernel_http_requests_total", route="/metrics") == 1
 
 
-def test_backlog_stops_counting_when_there_is_too_much(
-    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(backlog_module, "LIMIT", 3)
+def test_backlog_stops_counting_when_there_is_too_much(kernel: Kernel) -> None:
     for _ in range(5):
         make_order(kernel)
         make_delivery(kernel)
-    found = backlog(kernel)
+    found = backlog(kernel, limit=3)
     assert (found.orders_due, found.deliveries_due, found.deliveries_pending) == (3, 3, 3)

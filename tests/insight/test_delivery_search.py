@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from kernel.db.ids import new_id
+from kernel.db.keyset import Budget, Cursor
 from kernel.db.states import DeliveryState
 from kernel.delivery.redeliver import DeliveryFilter, replay
-from kernel.insight import delivery_search as listing
-from kernel.insight.delivery_search import Cursor, Page, page, reach
+from kernel.insight.delivery_search import BUDGET, Page, page, reach
 from kernel.runtime.kernel import Kernel
 from tests.support.factories import make_attempt, make_delivery
 
@@ -25,12 +25,14 @@ def over(kernel: Kernel, age: int, state: str = "dead", **values: Any) -> str:
     return make_delivery(kernel, **{**row, "next_attempt_at": then, **values})
 
 
-def pages(kernel: Kernel, wanted: DeliveryFilter, limit: int = 2) -> Iterator[Page]:
+def pages(
+    kernel: Kernel, wanted: DeliveryFilter, limit: int = 2, budget: Budget = BUDGET
+) -> Iterator[Page]:
     """Go through all pages."""
     below: Cursor | None = None
     while True:
         with kernel.read_session() as session:
-            found = page(session, wanted, below, limit)
+            found = page(session, wanted, below, limit, budget)
         yield found
         below = found.next
         if below is None:
@@ -74,15 +76,12 @@ def test_dead_deliveries_are_all_shown_when_they_ended_together(kernel: Kernel) 
     assert (len(found), set(found)) == (5, made)
 
 
-def test_page_says_how_far_it_looked_when_little_was_found(
-    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_page_says_how_far_it_looked_when_little_was_found(kernel: Kernel) -> None:
     rare = over(kernel, 50, **OTHER)
     for age in range(1, 39):
         over(kernel, age)
-    monkeypatch.setattr(listing, "SIZES", (8, 8))
-    monkeypatch.setattr(listing, "SECONDS", 0.0)
-    found = list(pages(kernel, DeliveryFilter(host="other.example")))
+    budget = Budget(first=8, largest=8, seconds=0.0)
+    found = list(pages(kernel, DeliveryFilter(host="other.example"), budget=budget))
     assert [len(one.rows) for one in found] == [0, 0, 0, 0, 1]
     assert [one.complete for one in found] == [False] * 4 + [True]
     assert found[-1].rows[0].id == rare
@@ -111,11 +110,15 @@ def test_reach_is_what_a_replay_sends_when_it_is_counted_first(
     assert found.total == replay(kernel, DeliveryFilter(**wanted)) > 0
 
 
-def test_reach_says_that_there_may_be_more_when_it_ran_out_of_time(
-    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(listing, "SIZES", (2, 2))
+def test_page_begins_at_the_newest_when_its_cursor_is_of_another_order(kernel: Kernel) -> None:
+    dead = [over(kernel, age) for age in (1, 2)]
+    wanted = DeliveryFilter(state=DeliveryState.DEAD)
+    with kernel.read_session() as session:
+        assert [row.id for row in page(session, wanted, Cursor((dead[0],)), 5).rows] == dead
+
+
+def test_reach_says_that_there_may_be_more_when_it_ran_out_of_time(kernel: Kernel) -> None:
     for age in range(4):
         over(kernel, age)
-    found = reach(kernel, DeliveryFilter(), seconds=0)
+    found = reach(kernel, DeliveryFilter(), Budget(first=2, largest=2, seconds=0))
     assert (found.total, found.complete) == (2, False)

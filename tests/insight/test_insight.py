@@ -8,18 +8,18 @@ import pytest
 from sqlalchemy import event, insert, text
 
 from kernel.db.ids import new_id, time_of
+from kernel.db.keyset import Budget
 from kernel.db.states import DeliveryState
 from kernel.db.tables.deliveries import ATTEMPTS, DELIVERIES
 from kernel.db.tables.orders import ORDERS
 from kernel.delivery.pauses import pause
 from kernel.delivery.redeliver import DeliveryFilter, replay_from, replay_step
-from kernel.insight import delivery_search as listing
 from kernel.insight import minutes
-from kernel.insight.counts import counts
 from kernel.insight.delivery_search import page, reach
 from kernel.insight.hosts import Breaker, Host, hosts
 from kernel.insight.minutes import MINUTE
 from kernel.insight.processes import processes
+from kernel.insight.state_counts import counts
 from kernel.insight.workers import Presence
 from kernel.runtime.kernel import Kernel
 from tests.support.factories import make_delivery, make_order
@@ -103,6 +103,8 @@ def test_breaker_is_open_or_half_when_a_living_process_says_so(kernel: Kernel) -
 BIG = {"orders", "deliveries", "attempts"}
 # Of 3,000 in each table: a fourth of the deliveries wait, and a count reads them twice.
 ROWS_READ = 2000
+# Small windows, as a million rows would take many of them.
+SMALL = Budget(first=50, largest=100, seconds=0.03)
 
 
 def fill(kernel: Kernel, rows: int = 3000) -> None:
@@ -159,9 +161,9 @@ def asked(kernel: Kernel) -> list[tuple[str, Any]]:
                 for when in ranges:
                     wanted = DeliveryFilter(caller_id, state, host, **when)
                     with kernel.read_session() as session:
-                        first = page(session, wanted, None, 20)
-                        page(session, wanted, first.next, 20)
-    reach(kernel, DeliveryFilter(state=DeliveryState.DEAD))
+                        first = page(session, wanted, None, 20, SMALL)
+                        page(session, wanted, first.next, 20, SMALL)
+    reach(kernel, DeliveryFilter(state=DeliveryState.DEAD), SMALL)
     replay_step(kernel, DeliveryFilter(host="nobody.example"), replay_from(kernel), looked_at=100)
     # The counts of all states go through everything up to a limit that these rows do not reach.
     about = [one for one in said if any(table in one[0] for table in BIG)]
@@ -172,8 +174,6 @@ def test_every_question_is_answered_from_an_index_when_there_are_many_rows(
     make_kernel: Callable[..., Kernel], mariadb_rows_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kernel = make_kernel(mariadb_rows_url)
-    # Small steps, as a million rows would take many of them.
-    monkeypatch.setattr(listing, "SIZES", (50, 100))
     fill(kernel)
     statements = asked(kernel)
     assert len(statements) > 100

@@ -16,6 +16,8 @@ from tests.support.factories import make_attempt, make_delivery, make_order
 
 SECOND = timedelta(seconds=1)
 HOUR = timedelta(hours=1)
+# A day is long to count.
+REACH = 4 * HOUR
 A = "https://receiver.example:443"
 
 
@@ -24,12 +26,6 @@ def ended(kernel: Kernel, at: datetime, seconds: float = 1.0) -> str:
     began = at - timedelta(seconds=seconds)
     made = {"id": new_id(began), "created_at": began, "run_after": began}
     return make_order(kernel, **made, state="success", finished_at=at, message="success")
-
-
-@pytest.fixture
-def four_hours(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A day is long to count."""
-    monkeypatch.setattr(minutes, "REACH", 4 * HOUR)
 
 
 def last_minute(kernel: Kernel) -> datetime:
@@ -53,12 +49,11 @@ def test_minute_is_counted_from_the_rows_when_it_is_over(kernel: Kernel) -> None
     assert found.took.percentile(0.5) == pytest.approx(0.5, rel=0.05)
 
 
-@pytest.mark.usefixtures("four_hours")
 def test_minutes_are_written_back_to_the_reach_when_nobody_had_before(kernel: Kernel) -> None:
     ended(kernel, last_minute(kernel) - 5 * HOUR)
     ended(kernel, last_minute(kernel) + SECOND)
     written = 0
-    while made := minutes.write(kernel):
+    while made := minutes.write(kernel, REACH):
         assert made <= minutes.BATCH
         written += made
     assert written in (238, 239)
@@ -99,17 +94,17 @@ def test_old_minutes_are_forgotten_when_new_ones_are_written(kernel: Kernel) -> 
 
 
 def test_durations_of_many_orders_are_a_fair_sample_when_a_minute_has_too_many(
-    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+    kernel: Kernel,
 ) -> None:
-    monkeypatch.setattr(minutes, "SAMPLE", 20)
+    sample = 20
     at = last_minute(kernel)
     for number in range(200):  # the first half of the minute is slow
         ended(kernel, at + number * SECOND / 4, 2.0 if number < 100 else 0.1)
     with kernel.read_session() as session:
-        found = minutes.tally(session, at, at + MINUTE)
+        found = minutes.tally(session, at, at + MINUTE, sample)
     assert found.finished == 200
     assert len(found.took.counts) == 2
-    assert sum(found.took.counts.values()) <= 2 * minutes.SAMPLE
+    assert sum(found.took.counts.values()) <= 2 * sample
 
 
 def test_percentiles_are_right_to_a_twentieth_when_durations_are_added_up() -> None:
@@ -137,12 +132,11 @@ def test_trend_tells_of_now_when_no_worker_has_counted(kernel: Kernel) -> None:
     assert trend.p50 == pytest.approx(0.2, rel=0.06)
 
 
-@pytest.mark.usefixtures("four_hours")
 def test_trend_of_a_day_is_per_minute_when_minutes_are_added_up(kernel: Kernel) -> None:
     at = floor(kernel.clock.now() - 3 * HOUR)
     for number in range(30):
         ended(kernel, at + number * SECOND)
-    while minutes.write(kernel):
+    while minutes.write(kernel, REACH):
         pass
     trend = Trends(kernel).read(Span.DAY)
     assert (len(trend.points), trend.finished) == (96, 30)

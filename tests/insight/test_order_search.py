@@ -11,9 +11,10 @@ from sqlalchemy import event, text
 
 from kernel.callers import identity, keys
 from kernel.db.ids import new_id
+from kernel.db.keyset import Budget, Cursor
 from kernel.db.states import OrderState
-from kernel.insight import order_search as finding
-from kernel.insight.order_search import Cursor, Found, Wanted, find
+from kernel.insight.order_search import BUDGET, Found, Wanted, find
+from kernel.insight.state_counts import count_states
 from kernel.runtime.kernel import Kernel
 from tests.support.factories import make_delivery, make_order
 
@@ -26,9 +27,15 @@ def make_orders(kernel: Kernel, number: int, **values: Any) -> list[str]:
     return made[::-1]
 
 
-def found(kernel: Kernel, cursor: Cursor | None = None, limit: int = 10, **wanted: Any) -> Found:
+def found(
+    kernel: Kernel,
+    cursor: Cursor | None = None,
+    limit: int = 10,
+    budget: Budget = BUDGET,
+    **wanted: Any,
+) -> Found:
     with kernel.read() as connection:
-        return find(connection, Wanted(**wanted), cursor, limit)
+        return find(connection, Wanted(**wanted), cursor, limit, budget)
 
 
 def ids(result: Found) -> list[str]:
@@ -41,12 +48,8 @@ def caller(kernel: Kernel, name: str) -> int:
         return identity.find(session, name).id
 
 
-@pytest.fixture
-def few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Searches go through twelve orders at the most, however quick this machine is."""
-    monkeypatch.setattr(finding, "WINDOWS", (4, 8))
-    monkeypatch.setattr(finding, "ROWS", 12)
-    monkeypatch.setattr(finding, "SECONDS", 1000.0)
+# Twelve orders at the most, in two windows, however quick this machine is.
+TWELVE = Budget(first=4, largest=8, seconds=1000.0, rows=12)
 
 
 def test_orders_are_found_by_each_of_their_marks(kernel: Kernel) -> None:
@@ -115,19 +118,19 @@ def test_every_order_is_on_one_page_when_going_back_and_forth(
 ) -> None:
     newest = make_orders(kernel, 7)
     first = found(kernel, limit=3, **wanted)
-    second = found(kernel, Cursor(before=first.older), 3, **wanted)
-    third = found(kernel, Cursor(before=second.older), 3, **wanted)
+    second = found(kernel, first.older, 3, **wanted)
+    third = found(kernel, second.older, 3, **wanted)
     assert [ids(one) for one in (first, second, third)] == [newest[:3], newest[3:6], newest[6:]]
     assert (first.newer, third.older) == (None, None)
-    back = found(kernel, Cursor(after=third.newer), 3, **wanted)
-    start = found(kernel, Cursor(after=back.newer), 3, **wanted)
+    back = found(kernel, third.newer, 3, **wanted)
+    start = found(kernel, back.newer, 3, **wanted)
     assert [ids(back), ids(start)] == [newest[3:6], newest[:3]]
-    assert (back.older, start.newer) == (newest[5], None)
+    assert (back.older, start.newer) == (Cursor((newest[5],)), None)
 
 
 def test_page_stays_as_it_is_when_orders_come_in(kernel: Kernel) -> None:
     make_orders(kernel, 6)
-    cursor = Cursor(before=found(kernel, limit=3).older)
+    cursor = found(kernel, limit=3).older
     before = ids(found(kernel, cursor, 3))
     make_order(kernel)
     assert ids(found(kernel, cursor, 3)) == before
@@ -138,52 +141,47 @@ def test_page_is_empty_when_there_is_nothing(kernel: Kernel) -> None:
     assert found(kernel, select_tag="x") == Found([])
 
 
-def test_search_stops_and_goes_on_where_it_stopped_when_little_fits(
-    kernel: Kernel, few_rows: None
-) -> None:
+def test_search_stops_and_goes_on_where_it_stopped_when_little_fits(kernel: Kernel) -> None:
     old = make_orders(kernel, 1, select_tag="rare")
     newest = make_orders(kernel, 20)
-    first = found(kernel, select_tag="rare")
-    assert (ids(first), first.looked_at, first.older) == ([], 12, newest[11])
-    second = found(kernel, Cursor(before=first.older), select_tag="rare")
+    first = found(kernel, budget=TWELVE, select_tag="rare")
+    assert (ids(first), first.looked_at, first.older) == ([], 12, Cursor((newest[11],)))
+    second = found(kernel, first.older, budget=TWELVE, select_tag="rare")
     assert (ids(second), second.looked_at, second.older) == (old, None, None)
 
 
-def test_search_takes_what_fits_when_it_stops(kernel: Kernel, few_rows: None) -> None:
+def test_search_takes_what_fits_when_it_stops(kernel: Kernel) -> None:
     newest = make_orders(kernel, 20)
     with kernel.write_session() as session:
         session.execute(
             text("UPDATE orders SET select_tag = 'rare' WHERE id IN (:a, :b, :c)"),
             dict(zip("abc", (newest[1], newest[5], newest[15]), strict=True)),
         )
-    first = found(kernel, select_tag="rare")
+    first = found(kernel, budget=TWELVE, select_tag="rare")
     assert (ids(first), first.looked_at) == ([newest[1], newest[5]], 12)
-    second = found(kernel, Cursor(before=first.older), select_tag="rare")
+    second = found(kernel, first.older, budget=TWELVE, select_tag="rare")
     assert (ids(second), second.looked_at) == ([newest[15]], None)
-    back = found(kernel, Cursor(after=newest[13]), select_tag="rare")
+    back = found(kernel, Cursor((newest[13],), up=True), budget=TWELVE, select_tag="rare")
     assert ids(back) == [newest[1], newest[5]]
 
 
-def test_search_stops_early_when_the_page_is_full(kernel: Kernel, few_rows: None) -> None:
+def test_search_stops_early_when_the_page_is_full(kernel: Kernel) -> None:
     newest = make_orders(kernel, 20)
-    first = found(kernel, limit=2, select_tag="create_project")
-    assert (ids(first), first.looked_at, first.older) == (newest[:2], None, newest[1])
+    first = found(kernel, limit=2, budget=TWELVE, select_tag="create_project")
+    assert (ids(first), first.looked_at, first.older) == (newest[:2], None, Cursor((newest[1],)))
 
 
-def test_search_ends_after_its_time_when_rows_are_slow(
-    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(finding, "WINDOWS", (2,))
-    monkeypatch.setattr(finding, "SECONDS", -1.0)
+def test_search_ends_after_its_time_when_rows_are_slow(kernel: Kernel) -> None:
     make_orders(kernel, 5)
-    assert found(kernel, select_tag="rare").looked_at == 2
+    budget = Budget(first=2, largest=2, seconds=-1.0)
+    assert found(kernel, budget=budget, select_tag="rare").looked_at == 2
 
 
-def test_states_are_counted_up_to_a_limit(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_states_are_counted_up_to_a_limit(kernel: Kernel) -> None:
     make_orders(kernel, 3, state="success")
     make_orders(kernel, 2, state="failed")
     with kernel.read() as connection:
-        counts = finding.count_states(connection)
+        counts = count_states(connection)
     assert {state: n for state, n in counts.items() if n} == {"success": 3, "failed": 2}
     assert set(counts) == set(OrderState)
 
@@ -235,7 +233,7 @@ def test_every_statement_goes_along_an_index_when_explained(
     kernel = mariadb_kernel
     for state in ("success", "failed", "pending"):
         made = make_orders(kernel, 30, state=state)
-    cursor = None if edge is None else Cursor(**{edge: made[10]})
+    cursor = None if edge is None else Cursor((made[10],), up=edge == "after")
     said = statements(kernel)
     found(kernel, cursor, 2, **wanted)
     assert said

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from flask import Flask
 from sqlalchemy import event, select, update
 from sqlalchemy.exc import OperationalError
 
@@ -14,7 +15,7 @@ from kernel.insight import process_metrics as metering
 from kernel.runtime.kernel import Kernel
 from kernel.runtime.metrics import ACCEPTED, RUN_SECONDS, RUNS, Metrics
 from kernel.testing import FakeTransport
-from tests.support.clients import client
+from kernel.views.http.tracking import track
 from tests.support.waiting import wait_until
 
 
@@ -84,11 +85,10 @@ def test_forked_process_begins_at_zero_when_its_parent_has_counted(
     assert metrics.ledger is not ledger
 
 
-def test_api_writes_its_counts_by_itself_when_nobody_scrapes(
-    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(metering, "WRITE_SECONDS", 0.05)
-    client(kernel).submitted()
+def test_api_writes_its_counts_by_itself_when_nobody_scrapes(kernel: Kernel) -> None:
+    app = Flask("counting")
+    track(app, kernel, write_seconds=0.05)
+    app.test_client().get("/")
     wait_until(lambda: rows(kernel) != set())
 
 
@@ -112,7 +112,7 @@ def _seconds_for(metrics: Metrics, turns: int) -> float:
 
 
 def test_counts_are_told_once_when_the_answer_to_a_commit_was_lost(
-    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+    kernel: Kernel,
 ) -> None:
     kernel.metrics.count(ACCEPTED, "tag")
     event.listen(kernel.engine, "commit", _lose, once=True)

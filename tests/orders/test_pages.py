@@ -94,10 +94,10 @@ def test_pages_follow_each_other_without_gap_when_read_to_the_end(
 
 
 def test_page_is_no_longer_than_allowed_when_more_is_asked_for(
-    kernel: Kernel, everything: list[dict[str, object]], monkeypatch: pytest.MonkeyPatch
+    kernel: Kernel, everything: list[dict[str, object]]
 ) -> None:
-    monkeypatch.setattr("kernel.orders.pages.MAX_PAGE", 7)
-    assert len(listed(kernel, None, OrderFilter(limit=MAX_PAGE))) == 7
+    with kernel.read_session() as session:
+        assert len(list_orders(session, None, OrderFilter(limit=MAX_PAGE), most=7)) == 7
 
 
 @pytest.mark.parametrize("micros", [0, 1, 499, 999, 123_456, 999_999])

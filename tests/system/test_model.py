@@ -246,8 +246,7 @@ class Model(RuleBasedStateMachine):
         assert set(orders) == set(self.by_key.values())
         for order_id, state in self.ended.items():
             assert orders[order_id].state == state
-        ended = [one for one in orders.values() if OrderState(one.state).is_final]
-        self.ended = {one.id: one.state for one in ended}
+        self.ended = {o.id: o.state for o in orders.values() if OrderState(o.state).is_final}
 
     @invariant()
     def lease_belongs_to_a_run(self) -> None:

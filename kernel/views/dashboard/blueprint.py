@@ -7,16 +7,16 @@ from kernel.runtime.hints import Hints
 from kernel.runtime.kernel import Kernel
 from kernel.views.dashboard import callers, deliveries, order, orders, overview, problems
 from kernel.views.dashboard.entry import entry_pages
-from kernel.views.dashboard.frame import Frame
+from kernel.views.dashboard.frame import LIMITS, Frame, Limits
 from kernel.views.http.sessions import Visitor
 
 PREFIX = "/dashboard"
 
 
-def dashboard_blueprint(kernel: Kernel, hints: Hints) -> Blueprint:
+def dashboard_blueprint(kernel: Kernel, hints: Hints, limits: Limits = LIMITS) -> Blueprint:
     """Build the dashboard of ``kernel``; ``hints`` is told of what its buttons submit and end."""
     blueprint = Blueprint("dashboard", __name__, url_prefix=PREFIX)
-    frame = Frame(kernel, hints, blueprint)
+    frame = Frame(kernel, hints, blueprint, limits)
     entry = entry_pages(frame)
     overview.overview_pages(frame)
     orders.order_pages(frame)

@@ -2,26 +2,26 @@
 
 import time
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from flask import Response, request
 from werkzeug.exceptions import BadRequest
 
 from kernel.db.ids import ID, time_of
+from kernel.db.keyset import Cursor
 from kernel.db.states import DeliveryState
 from kernel.db.tables.callers import Caller
 from kernel.delivery.pauses import pause, resume
 from kernel.delivery.redeliver import DeliveryFilter, Place, redeliver, replay_from, replay_step
 from kernel.errors import NotFound
 from kernel.formats.envelope import rfc3339
-from kernel.insight.delivery_search import PAGE, Cursor, page, reach
+from kernel.insight.delivery_search import page, reach
 from kernel.runtime.kernel import Kernel
 from kernel.views.dashboard.frame import Frame
 from kernel.views.dashboard.query import caller_ids, moment, read, word
 from kernel.views.http.sessions import Visitor
 
-# A replay of many goes on in steps of this length, each a request of its own.
-STEP_SECONDS = 1.0
 # Where a pause may have been made; the answer leads back there.
 BACK = ("overview", "deliveries", "callers")
 
@@ -79,10 +79,10 @@ def _listing(frame: Frame) -> None:
         found = None
         if not asked.wrong:
             with kernel.read_session() as session:
-                found = page(session, asked.wanted, _cursor(), PAGE)
+                found = page(session, asked.wanted, _cursor(), frame.limits.deliveries)
         looked_to = None
         if found and found.next and not found.complete:
-            looked_to = found.next.finished_at or time_of(found.next.id)
+            looked_to = _reached(found.next)
         return frame.render(
             "deliveries.html",
             asked=asked,
@@ -104,14 +104,21 @@ def _cursor() -> Cursor | None:
     """Read where the page begins; what is no cursor begins at the newest."""
     end, _, id = request.args.get("before", "").rpartition("~")
     try:
-        return Cursor(id, moment(end) if end else None) if ID.fullmatch(id) else None
+        return Cursor((moment(end), id) if end else (id,)) if ID.fullmatch(id) else None
     except ValueError:
         return None
 
 
 def _written(cursor: Cursor) -> str:
-    end = "" if cursor.finished_at is None else f"{rfc3339(cursor.finished_at)}~"
-    return end + cursor.id
+    """Write a cursor for an address: an id, or the end of a delivery and its id."""
+    *ends, id = cursor.key
+    return "".join(f"{rfc3339(end)}~" for end in ends) + str(id)
+
+
+def _reached(cursor: Cursor) -> datetime:
+    """Return the moment that a search has come to."""
+    first = cursor.key[0]
+    return first if isinstance(first, datetime) else time_of(first)
 
 
 def _replaying(frame: Frame) -> None:
@@ -132,7 +139,7 @@ def _replaying(frame: Frame) -> None:
         asked, place, sent = read_query(kernel), _place(), _number("sent")
         if asked.wrong or asked.wanted.state not in (None, *DeliveryState.over()):
             raise BadRequest
-        deadline = time.monotonic() + STEP_SECONDS
+        deadline = time.monotonic() + frame.limits.step_seconds
         while True:
             made, place = replay_step(kernel, asked.wanted, place)
             sent += made

@@ -12,12 +12,16 @@ def pages(frame: Frame) -> None:
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
 from flask import Blueprint, Response, g, request, url_for
 
+from kernel.db.keyset import Budget
 from kernel.errors import Forbidden
+from kernel.insight.delivery_search import PAGE
+from kernel.insight.order_search import BUDGET
 from kernel.runtime.hints import Hints
 from kernel.runtime.kernel import Kernel
 from kernel.views.html.rendering import FORM_BYTES, Html, go_to
@@ -32,10 +36,28 @@ DONE = "done_"
 LIVE_SECONDS, LIVE_SHARE = 1.5, 10
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one request may do."""
+
+    # What a search for orders may read when no index answers its filter.
+    search: Budget = BUDGET
+    # Deliveries on a page.
+    deliveries: int = PAGE
+    # A replay of many deliveries goes on in steps of so many seconds, each a request of its own.
+    step_seconds: float = 1.0
+
+
+LIMITS = Limits()
+
+
 class Frame:
     """One kernel's dashboard: its blueprint, its sessions, its templates."""
 
-    def __init__(self, kernel: Kernel, hints: Hints, blueprint: Blueprint) -> None:
+    def __init__(
+        self, kernel: Kernel, hints: Hints, blueprint: Blueprint, limits: Limits = LIMITS
+    ) -> None:
+        self.limits = limits
         self.kernel = kernel
         self.hints = hints
         self.blueprint = blueprint

@@ -5,12 +5,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from flask import Response, request
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from kernel.db.ids import ID, time_of
+from kernel.db.keyset import Cursor
 from kernel.db.states import OrderState
 from kernel.db.tables.service import SelectTag
-from kernel.insight.order_search import COUNTED, Cursor, Found, Wanted, count_states, find
+from kernel.insight.order_search import Found, Wanted, find
+from kernel.insight.state_counts import COUNTED, count_states
 from kernel.runtime.single_flight import SingleFlightCache
 from kernel.views.dashboard import query
 from kernel.views.dashboard.frame import LIVE_SECONDS, LIVE_SHARE, Frame
@@ -27,7 +29,7 @@ class Asked:
 
     given: dict[str, str]
     wanted: Wanted = field(default_factory=Wanted)
-    cursor: Cursor = field(default_factory=Cursor)
+    cursor: Cursor | None = None
     # Fields that make no sense: nothing is shown rather than too much.
     wrong: list[str] = field(default_factory=list)
 
@@ -44,6 +46,11 @@ def order_pages(frame: Frame) -> None:
         with frame.kernel.read() as connection:
             return count_states(connection)
 
+    def search(connection: Connection, asked: Asked) -> Found:
+        if asked.wrong:
+            return Found([])
+        return find(connection, asked.wanted, asked.cursor, budget=frame.limits.search)
+
     counts = SingleFlightCache[Mapping[str, int]](LIVE_SECONDS, share=LIVE_SHARE)
 
     @frame.page("/orders")
@@ -51,12 +58,14 @@ def order_pages(frame: Frame) -> None:
         with frame.kernel.read() as connection:
             callers = query.caller_ids(connection)
             asked = read_query(callers)
-            found = Found([]) if asked.wrong else find(connection, asked.wanted, asked.cursor)
+            found = search(connection, asked)
             tags = sorted({*connection.scalars(_TAGS), *frame.kernel.handlers})
         return frame.render(
             "orders.html",
             asked=asked,
             found=found,
+            newer=_written(found.newer),
+            older=_written(found.older),
             looked_back_to=_looked_back_to(found),
             states=list(OrderState),
             counts=counts.get(count),
@@ -79,14 +88,21 @@ def read_query(callers: dict[str, int]) -> Asked:
             "q": ("text", _text),
         }
     )
-    cursor = Cursor(before=_id("before"), after=_id("after"))
-    return Asked(given, Wanted(**wanted), cursor, wrong)
+    return Asked(given, Wanted(**wanted), _cursor(), wrong)
 
 
-def _id(name: str) -> str | None:
-    """Return a cursor of the address; one that is no id begins at the newest."""
-    given = request.args.get(name, "")
-    return given if ID.fullmatch(given) else None
+def _cursor() -> Cursor | None:
+    """Read where the page begins; what is no id begins at the newest."""
+    for name in ("before", "after"):
+        given = request.args.get(name, "")
+        if ID.fullmatch(given):
+            return Cursor((given,), up=name == "after")
+    return None
+
+
+def _written(cursor: Cursor | None) -> str | None:
+    """Write a cursor for an address; which way it goes is the field's to say."""
+    return None if cursor is None else str(cursor.key[0])
 
 
 def _text(given: str) -> str:
@@ -99,7 +115,7 @@ def _looked_back_to(found: Found) -> datetime | None:
     """Return how far back a search came that stopped before its end."""
     if found.looked_at is None or found.older is None:
         return None
-    return time_of(found.older)
+    return time_of(found.older.key[0])
 
 
 _TAGS = select(SelectTag.tag).order_by(SelectTag.tag).limit(OFFERED)

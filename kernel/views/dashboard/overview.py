@@ -11,10 +11,9 @@ from kernel.db.tables.callers import Caller
 from kernel.delivery.pauses import list_pauses
 from kernel.insight import hosts as receivers
 from kernel.insight.backlog import LIMIT
-from kernel.insight.counts import Counts, counts
 from kernel.insight.hosts import Host, hosts
-from kernel.insight.order_search import COUNTED
 from kernel.insight.processes import Process, processes
+from kernel.insight.state_counts import COUNTED, Counts, counts
 from kernel.insight.trends import Span, Trends
 from kernel.runtime.kernel import Kernel
 from kernel.runtime.single_flight import SingleFlightCache

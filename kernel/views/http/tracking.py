@@ -6,7 +6,7 @@ from flask import Blueprint, Flask, Response, g, request
 
 from kernel.config.logging import bound, rebind
 from kernel.formats.tracecontext import UNTRACED, Trace, request_id_from, traceparent_from
-from kernel.insight.process_metrics import LateWriter
+from kernel.insight.process_metrics import WRITE_SECONDS, LateWriter
 from kernel.runtime.kernel import Kernel
 from kernel.runtime.metrics import REQUEST_SECONDS, REQUESTS
 
@@ -14,9 +14,12 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 REQUEST_ID = "X-Request-ID"
 
 
-def track(target: Flask | Blueprint, kernel: Kernel) -> None:
-    """Follow every request of ``target``; one that is followed already is left alone."""
-    writer = LateWriter(kernel)
+def track(target: Flask | Blueprint, kernel: Kernel, write_seconds: float = WRITE_SECONDS) -> None:
+    """Follow every request of ``target``; one that is followed already is left alone.
+
+    Counts are written ``write_seconds`` after the first request.
+    """
+    writer = LateWriter(kernel, write_seconds)
 
     def begin() -> None:
         if "kernel_trace" in g:
@@ -54,7 +57,7 @@ def trace_of_request() -> Trace:
 
 
 def _count(kernel: Kernel, status: int, seconds: float) -> None:
-    """Count by route template: addresses, and methods somebody made up, are without number."""
+    """Count by route template and known method: addresses and invented methods are endless."""
     route = "other" if request.url_rule is None else request.url_rule.rule
     method = request.method if request.method in METHODS else "other"
     kernel.metrics.count(REQUESTS, method, route, str(status))

@@ -4,13 +4,15 @@ import html
 import re
 from typing import Any
 
-from flask import Flask
+from flask import Blueprint, Flask
 from werkzeug.test import TestResponse
 
 from kernel.callers import keys
 from kernel.callers.identity import Scope
 from kernel.callers.keys import KeyTerms
 from kernel.runtime.kernel import Kernel
+from kernel.views.dashboard.blueprint import dashboard_blueprint
+from kernel.views.dashboard.frame import Limits
 from tests.support.clients import FakeHints, serve
 
 # As a browser says it of a form of our own page.
@@ -67,6 +69,16 @@ class Visitor:
 def stranger(kernel: Kernel, base: str = "https://kernel.example") -> Visitor:
     """Make a visitor of an application of ``kernel`` who has not signed in."""
     return Visitor(serve(kernel), base)
+
+
+def limited(kernel: Kernel, limits: Limits) -> Visitor:
+    """Make an operator of an application that has the dashboard alone, with other limits."""
+    app, blueprint = Flask("limited"), Blueprint("kernel", "kernel")
+    blueprint.register_blueprint(dashboard_blueprint(kernel, FakeHints(), limits))
+    app.register_blueprint(blueprint)
+    visitor = Visitor(app)
+    assert visitor.sign_in(operator_key(kernel)).status_code == 303
+    return visitor
 
 
 def operator(kernel: Kernel, hints: FakeHints | None = None, name: str = "ops") -> Visitor:

@@ -25,8 +25,8 @@ LARGE = ("orders", "deliveries", "attempts")
 # dashboard asks is held by test_insight.py, test_finding.py and test_minutes.py.
 NOT_STAGES = (
     *("cli", "testing.py", "views/dashboard", "views/order_page.py"),
-    *("insight/counts", "insight/delivery_search", "insight/hosts", "insight/minutes"),
-    *("insight/order_search", "insight/processes", "insight/trends"),
+    *("insight/delivery_search", "insight/hosts", "insight/minutes"),
+    *("insight/order_search", "insight/processes", "insight/state_counts", "insight/trends"),
 )
 NAMES = frozenset({"ORDERS", "DELIVERIES", "ATTEMPTS", "Order", "Delivery", "Attempt"})
 MORE = (

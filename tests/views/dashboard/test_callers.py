@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from flask import Flask
 from sqlalchemy import select, update
 
 from kernel.callers.identity import Scope
@@ -13,9 +14,10 @@ from kernel.callers.key_usage import KeyUses
 from kernel.callers.profile import profiles_of
 from kernel.db.tables.callers import ApiKey, Caller, SigningSecret
 from kernel.delivery.pauses import pause
-from kernel.insight import process_metrics as metering
 from kernel.runtime.kernel import Kernel
-from tests.support.clients import Client, client, new_key, serve
+from kernel.views.http.tracking import track
+from kernel.views.metrics import metrics_blueprint
+from tests.support.clients import Client, FakeHints, new_key, serve
 from tests.support.people.dashboard import operator, words
 from tests.support.waiting import wait_until
 
@@ -188,13 +190,13 @@ def test_no_secret_is_made_when_a_form_has_no_token_or_all_is_read_only(
 # ---- When a key was used ---------------------------------------------------------------------
 
 
-def test_use_of_a_key_is_written_behind_the_request(
-    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(metering, "WRITE_SECONDS", 0.05)
-    zammad = client(kernel)
+def test_use_of_a_key_is_written_behind_the_request(kernel: Kernel) -> None:
+    app = Flask("counting")
+    track(app, kernel, write_seconds=0.05)
+    app.register_blueprint(metrics_blueprint(kernel, FakeHints()))
+    zammad = Client(app, new_key(kernel, "zammad"))
     before = kernel.clock.now()
-    zammad.submitted()
+    assert zammad.get("/metrics").status_code == 200
     wait_until(lambda: key_of(kernel, "zammad").used_at is not None)
     used_at: Any = key_of(kernel, "zammad").used_at
     assert abs(used_at - before) < timedelta(seconds=10)

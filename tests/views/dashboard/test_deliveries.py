@@ -12,9 +12,9 @@ import pytest
 from kernel.db.ids import new_id
 from kernel.delivery.redeliver import replay_step
 from kernel.runtime.kernel import Kernel
-from kernel.views.dashboard import deliveries as page_of_deliveries
+from kernel.views.dashboard.frame import Limits
 from tests.support.factories import delivery, make_delivery, make_order
-from tests.support.people.dashboard import Visitor, operator, words
+from tests.support.people.dashboard import Visitor, limited, operator, words
 
 HOUR = timedelta(hours=1)
 OTHER = {"origin": "https://other.example:8443", "url": "https://other.example:8443/"}
@@ -69,12 +69,9 @@ def test_deliveries_are_not_shown_when_a_field_makes_no_sense(
 
 
 @pytest.mark.parametrize("state", ["", "dead"])
-def test_deliveries_are_all_on_some_page_when_there_are_many(
-    kernel: Kernel, monkeypatch: pytest.MonkeyPatch, state: str
-) -> None:
-    monkeypatch.setattr(page_of_deliveries, "PAGE", 2)
+def test_deliveries_are_all_on_some_page_when_there_are_many(kernel: Kernel, state: str) -> None:
     made = [over(kernel, age) for age in (1, 2, 3, 4, 5)]
-    visitor = operator(kernel)
+    visitor = limited(kernel, Limits(deliveries=2))
     found, address = [], f"{PATH}?state={state}"
     while address:
         answer = visitor.get(address)
@@ -162,7 +159,7 @@ def test_replay_goes_on_by_itself_when_there_are_many(
     order_id = make_order(kernel, state="success", finished_at=kernel.clock.now())
     for age in range(7):
         over(kernel, age, order_id=order_id)
-    visitor = operator(kernel)
+    visitor = limited(kernel, Limits(step_seconds=0.0))
     _, fields = counted(visitor)
     first = visitor.post(f"{PATH}/replay", **fields)
     assert "2 are due again so far" in words(first)

@@ -6,9 +6,11 @@ from datetime import timedelta
 import pytest
 
 from kernel.callers import identity, keys
+from kernel.db.keyset import Budget
 from kernel.runtime.kernel import Kernel
+from kernel.views.dashboard.frame import Limits
 from tests.support.factories import make_order
-from tests.support.people.dashboard import Visitor, operator, words
+from tests.support.people.dashboard import Visitor, limited, operator, words
 
 
 @pytest.fixture
@@ -83,11 +85,9 @@ def test_times_are_taken_for_utc_when_no_offset_is_given(kernel: Kernel, visitor
     assert listed(visitor, f"?since={after:%Y-%m-%dT%H:%M}") == []
 
 
-def test_search_says_how_far_it_looked_when_it_stopped(
-    kernel: Kernel, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("kernel.insight.order_search.WINDOWS", (2,))
-    monkeypatch.setattr("kernel.insight.order_search.ROWS", 2)
+def test_search_says_how_far_it_looked_when_it_stopped(kernel: Kernel) -> None:
+    budget = Budget(first=2, largest=2, seconds=1000.0, rows=2)
+    visitor = limited(kernel, Limits(search=budget))
     for _ in range(5):
         make_order(kernel)
     page = visitor.get("/dashboard/orders?q=nowhere")
