@@ -141,7 +141,7 @@ def _replaying(frame: Frame) -> None:
             raise BadRequest
         deadline = time.monotonic() + frame.limits.step_seconds
         while True:
-            made, place = replay_step(kernel, asked.wanted, place)
+            made, place = replay_step(kernel, asked.wanted, place, frame.limits.replay_batch)
             sent += made
             if place.after is None or time.monotonic() > deadline:
                 break

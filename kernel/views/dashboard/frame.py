@@ -19,6 +19,7 @@ from typing import Any
 from flask import Blueprint, Response, g, request, url_for
 
 from kernel.db.keyset import Budget
+from kernel.delivery.redeliver import BATCH
 from kernel.errors import Forbidden
 from kernel.insight.delivery_search import PAGE
 from kernel.insight.order_search import BUDGET
@@ -46,6 +47,8 @@ class Limits:
     deliveries: int = PAGE
     # A replay of many deliveries goes on in steps of so many seconds, each a request of its own.
     step_seconds: float = 1.0
+    # Deliveries that one transaction of a replay makes due.
+    replay_batch: int = BATCH
 
 
 LIMITS = Limits()

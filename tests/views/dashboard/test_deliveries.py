@@ -3,14 +3,12 @@
 import re
 from collections.abc import Callable
 from datetime import timedelta
-from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 
 from kernel.db.ids import new_id
-from kernel.delivery.redeliver import replay_step
 from kernel.runtime.kernel import Kernel
 from kernel.views.dashboard.frame import Limits
 from tests.support.factories import delivery, make_delivery, make_order
@@ -151,15 +149,11 @@ def test_replay_leaves_out_what_ended_after_it_was_counted(kernel: Kernel) -> No
     assert [delivery(kernel, one).state for one in (first, later)] == ["pending", "dead"]
 
 
-def test_replay_goes_on_by_itself_when_there_are_many(
-    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(page_of_deliveries, "STEP_SECONDS", 0.0)
-    monkeypatch.setattr(page_of_deliveries, "replay_step", partial(replay_step, batch=2))
+def test_replay_goes_on_by_itself_when_there_are_many(kernel: Kernel) -> None:
     order_id = make_order(kernel, state="success", finished_at=kernel.clock.now())
     for age in range(7):
         over(kernel, age, order_id=order_id)
-    visitor = limited(kernel, Limits(step_seconds=0.0))
+    visitor = limited(kernel, Limits(step_seconds=0.0, replay_batch=2))
     _, fields = counted(visitor)
     first = visitor.post(f"{PATH}/replay", **fields)
     assert "2 are due again so far" in words(first)
