@@ -16,23 +16,23 @@ from kernel.config.celeryconfig import QUEUE, TASK, celery_config
 from kernel.db.states import Outcome
 from kernel.handlers import Progress, Run
 from kernel.runtime.kernel import Kernel
-from kernel.worker.publisher import BackgroundSender
+from kernel.worker.publisher import BackgroundPublisher
 from kernel.worker.result_mirror import ResultMirror
 
 log = logging.getLogger(__name__)
 
 
-# Orders that come in quick succession share a trip to the broker.
+# Hints linger for this long, so that those of a burst share a trip to the broker.
 HINTS_SECONDS = 0.02
-# So many messages in the queue mean that no worker is free. Then orders share a message, too, and
-# are waited for: whoever takes it pays once for all of them, and hardly one would begin sooner.
+# With 20 or more messages queued no worker is idle, so up to 10 orders share a message, and hints
+# linger for longer; this saves overhead and delays almost none.
 LONG_QUEUE = 20
 TOGETHER = 10
 TOGETHER_SECONDS = 0.1
 
 
 class QuietWorker(Worker):  # type: ignore[misc]
-    """Celery's worker without gossip, mingle and heartbeat, whatever the command line says."""
+    """Celery's worker without gossip, mingle and heartbeat, which no command line switches on."""
 
     def __init__(self, app: Any = None, hostname: str | None = None, **options: Any) -> None:
         silent = {"without_gossip": True, "without_mingle": True, "without_heartbeat": True}
@@ -52,7 +52,7 @@ class HintCelery(Celery):  # type: ignore[misc]
 
 
 def make_celery(kernel: Kernel, *, publishing: bool = False) -> Celery:
-    """Build a Celery app for ``kernel``: to be worked for, or only to publish hints."""
+    """Build a Celery app for ``kernel``: for a worker, or only for publishing hints."""
     app = HintCelery("kernel", set_as_current=False)
     app.conf.update(celery_config(kernel.settings, publishing=publishing))
     return app
@@ -62,13 +62,13 @@ class Broker:
     """A process's way to Redis: hints out, results mirrored. No method of it ever waits long.
 
     ``hint`` and the mirror return at once; only `backlog` asks, for half a second at the most.
-    ``together``: how many orders may share a message while the queue is long. A worker's own hints
-    never do: what it hints again has waited for its neighbours before.
+    ``together``: how many orders may share a message while the queue is long. Orders that a worker
+    hints again never do: they have waited for others of their message before.
     """
 
     def __init__(self, kernel: Kernel, together: int = 1) -> None:
         self._celery = make_celery(kernel, publishing=True)
-        self._hints = BackgroundSender[str]("hints", self._publish, HINTS_SECONDS)
+        self._hints = BackgroundPublisher[str]("hints", self._publish, HINTS_SECONDS)
         self._mirror = ResultMirror(kernel.settings)
         self._shown: dict[str, Progress] = {}
         self._together = together
@@ -99,7 +99,7 @@ class Broker:
                 self._mirror.progress(run.order_id, run.progress)
 
     def flush(self, seconds: float) -> bool:
-        """Wait until all was said, ``seconds`` each for hints and mirror: for commands that end."""
+        """Wait until all is sent, at most ``seconds`` each for hints and mirror; True if it is."""
         return self._hints.flush(seconds) and self._mirror.flush(seconds)
 
     def _publish(self, order_ids: list[str]) -> None:
@@ -111,17 +111,17 @@ class Broker:
                     self._send(producer, together)
 
     def _sharing(self, channel: Any, count: int) -> int:
-        """Return how many of ``count`` orders are to share a message, and gather accordingly."""
-        # One order alone says that they do not come thick.
+        """Return how many of ``count`` orders share a message, and set how long hints linger."""
+        # A batch of one order: orders do not come in quick succession.
         dense = self._together > 1 and count > 1
         long = dense and _length(channel) >= LONG_QUEUE
-        self._hints.gather = TOGETHER_SECONDS if long else HINTS_SECONDS
+        self._hints.linger = TOGETHER_SECONDS if long else HINTS_SECONDS
         return self._together if long else 1
 
     def _send(self, producer: Producer, order_ids: list[str]) -> None:
         """Publish the least that Celery takes for a task (its message protocol, version 2).
 
-        RabbitMQ drops it while nobody has declared the queue: the sweep knows the row.
+        RabbitMQ drops it until a worker has declared the queue: the sweep knows the row.
         """
         id = str(uuid4())
         producer.publish(  # type: ignore[no-untyped-call]
@@ -135,7 +135,7 @@ class Broker:
 
 def _length(channel: Any) -> int:
     """Return how many messages wait in the queue. Raises OperationalError or OSError."""
-    try:  # as a worker declares it: RabbitMQ closes a channel that asks for what is not there
+    try:  # as a worker declares it: RabbitMQ closes a channel that asks for a missing queue
         declared = channel.queue_declare(QUEUE, durable=True, auto_delete=False)
         return int(declared.message_count)
     except (OperationalError, OSError):

@@ -1,4 +1,4 @@
-"""The only file with Celery in it: the task, the hints, and the life of a worker process.
+"""The Celery app of a worker: its task, and what Celery's signals mean for a worker process.
 
 A message carries orders' ids and nothing else; losing it, doubling it or forging it changes
 nothing, because `execute` believes the rows.
@@ -28,7 +28,7 @@ def make_worker(kernel: Kernel) -> Celery:
     """Build the Celery app that ``celery worker`` runs, and follow its life by signals.
 
     In a prefork pool everything starts in the children, after the fork; in other pools, in the
-    one process there is.
+    worker's only process.
     """
     app = make_celery(kernel)
     life = _WorkerLife(kernel)
@@ -69,7 +69,7 @@ class _WorkerLife:
         self._process: tuple[int, WorkerProcess] | None = None
 
     def process(self) -> WorkerProcess:
-        """Return this process's own part, started with its first use."""
+        """Return the part that belongs to this process, started with its first use."""
         if self._process is None or self._process[0] != os.getpid():
             broker = Broker(self.kernel)
             process = WorkerProcess(self.kernel, broker, self.vitals, self.main_pid)
@@ -86,7 +86,7 @@ class _WorkerLife:
         try:
             for warning in startup.check(self.kernel):
                 log.warning(warning)
-        except ConfigurationError as error:  # Celery swallows what is an Exception here
+        except ConfigurationError as error:  # Celery swallows an Exception here
             raise SystemExit(f"kernel: {error}") from None
         except Unavailable as error:
             log.warning("%s; going on, it may come back", error)

@@ -1,7 +1,7 @@
-"""What runs behind the scenes steps back: callers are answered first, then handlers go on.
+"""Lowers the CPU priority (nice) of worker processes below the API's: callers are answered first.
 
-Where both need the processor, the API takes a burst of orders at once while workers have a long
-queue, which costs them less per order. Nothing starves: a share is left to whoever stepped back.
+Where both need the processor, the API accepts a burst of orders at once, and workers then have a
+long queue, which costs them less per order. Workers do not starve: nice leaves them a share.
 """
 
 import os
@@ -14,9 +14,10 @@ AUTOGROUP = Path("/proc/self/autogroup")
 def step_back(nice: int) -> None:
     """Lower the priority of this process, and of what it will start, by ``nice`` (0 to 19).
 
-    Linux by default makes a group of each session, and a process's own value then counts within
-    its group alone (sched(7), "The autogroup feature"). So the group's is lowered, too, if it is
-    ours: the group of a terminal is not. Best effort: where it is forbidden nothing changes.
+    Linux by default makes a group of each session, and a process's own value then counts only
+    within its group (sched(7), "The autogroup feature"). So the group's priority is lowered, too,
+    if this process leads the session; that of a terminal stays. Best effort: where the system
+    forbids it nothing changes.
     """
     if not nice:
         return

@@ -1,7 +1,7 @@
-"""A bounded queue and one lazy thread: how a request or a handler says something to a broker
-without ever waiting for it.
+"""A bounded queue and one lazy thread: a request or a handler sends something to a broker without
+ever waiting for it.
 
-Whatever cannot be said in time is dropped: rows are the truth, and the sweep makes up for it.
+What cannot be sent in time is dropped: rows are the truth, and the sweep makes up for it.
 """
 
 import logging
@@ -15,27 +15,36 @@ from typing import Generic, TypeVar
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-CAPACITY = 10_000
 BATCH = 100
-PAUSE_SECONDS = 1.0
 
 
-class BackgroundSender(Generic[T]):
-    """Hands what is put into it to ``send``, in batches, from a daemon thread of this process.
+class BackgroundPublisher(Generic[T]):
+    """Hands the items put into it to ``send``, in batches, from a daemon thread of this process.
 
     ``send`` may block for a second or so and may raise: then the batch is kept, and tried again
-    after a pause. A lone item is sent at once; after it, items are gathered for ``gather``
-    seconds, which ``send`` may change: one batch costs little more than one item. The thread
-    starts with the first item, so a process may fork before that.
+    after ``pause_seconds``. An item is sent at once when none was sent in the last ``linger``
+    seconds; else it waits until they are over, for others to share its batch: a batch costs
+    little more than an item. ``send`` may change ``linger``. At most ``capacity`` items wait.
+    The thread starts with the first item, so a process may fork before that.
     """
 
-    def __init__(self, name: str, send: Callable[[list[T]], None], gather: float = 0.0) -> None:
+    def __init__(
+        self,
+        name: str,
+        send: Callable[[list[T]], None],
+        linger: float = 0.0,
+        *,
+        capacity: int = 10_000,
+        pause_seconds: float = 1.0,
+    ) -> None:
         self._name = name
         self._send = send
-        self.gather = gather
+        self.linger = linger
+        self._capacity = capacity
+        self._pause_seconds = pause_seconds
         self._lock = threading.Lock()
         self._pid = 0
-        self._items: queue.Queue[T] = queue.Queue(CAPACITY)
+        self._items: queue.Queue[T] = queue.Queue(capacity)
         self._dropped = 0
 
     def put(self, items: Iterable[T]) -> None:
@@ -49,7 +58,7 @@ class BackgroundSender(Generic[T]):
                 self._dropped += 1
 
     def flush(self, seconds: float) -> bool:
-        """Wait until all that was put is sent, ``seconds`` at the most; True if it is."""
+        """Wait until all that was put is sent, at most for ``seconds``; True if it is."""
         deadline = time.monotonic() + seconds
         while self._items.unfinished_tasks and time.monotonic() < deadline:
             time.sleep(0.01)  # a queue cannot be waited for with a limit
@@ -59,7 +68,7 @@ class BackgroundSender(Generic[T]):
         with self._lock:
             if self._pid == os.getpid():
                 return
-            self._items = queue.Queue(CAPACITY)
+            self._items = queue.Queue(self._capacity)
             self._pid = os.getpid()
             threading.Thread(target=self._run, name=self._name, daemon=True).start()
 
@@ -68,12 +77,12 @@ class BackgroundSender(Generic[T]):
         while True:
             batch = [self._items.get()]
             if self._items.qsize() < BATCH:
-                time.sleep(max(0.0, sent_at + self.gather - time.monotonic()))  # for company
+                time.sleep(max(0.0, sent_at + self.linger - time.monotonic()))
             while len(batch) < BATCH and not self._items.empty():
                 batch.append(self._items.get())
             while not self._try(batch, failing):
                 failing = True
-                time.sleep(PAUSE_SECONDS)  # a broker that is away is not asked in a loop
+                time.sleep(self._pause_seconds)  # a broker that is away is not asked in a loop
             failing, sent_at = False, time.monotonic()
             for _ in batch:
                 self._items.task_done()
@@ -81,7 +90,7 @@ class BackgroundSender(Generic[T]):
     def _try(self, batch: list[T], failing: bool) -> bool:
         try:
             self._send(batch)
-        except Exception as error:  # noqa: BLE001 - whatever a client raises, the next try may do
+        except Exception as error:  # noqa: BLE001 - each client has errors of its own
             if not failing:
                 log.warning("%s: %s: %s; trying again", self._name, type(error).__name__, error)
             return False

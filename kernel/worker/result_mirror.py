@@ -13,11 +13,11 @@ from kernel.config.celeryconfig import redis_ssl
 from kernel.config.settings import Settings
 from kernel.db.states import OrderState, Outcome
 from kernel.handlers import Progress
-from kernel.worker.publisher import BackgroundSender
+from kernel.worker.publisher import BackgroundPublisher
 
 # As Celery's Redis backend names its keys.
 KEY = "celery-task-meta-"
-# Results that come in quick succession share a trip to the broker.
+# Results linger for this long, so that those of a burst share a trip to the broker.
 RESULTS_SECONDS = 0.1
 
 
@@ -31,7 +31,7 @@ class ResultMirror:
         self._url = settings.result_backend.get_secret_value()
         self._expires = settings.result_expires_seconds
         self._client: redis.Redis | None = None
-        self._sender = BackgroundSender[tuple[str, bytes]](
+        self._sender = BackgroundPublisher[tuple[str, bytes]](
             "result mirror", self._write, RESULTS_SECONDS
         )
 
@@ -53,7 +53,7 @@ class ResultMirror:
         self._put(order_id, OrderState.RUNNING.celery_state, json.dumps(meta))
 
     def flush(self, seconds: float) -> bool:
-        """Wait until all is written, ``seconds`` at the most; True if it is."""
+        """Wait until all is written, at most for ``seconds``; True if it is."""
         return self._sender.flush(seconds)
 
     def _put(self, order_id: str, state: str, result: str) -> None:

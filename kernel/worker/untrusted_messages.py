@@ -1,8 +1,8 @@
-"""What a worker takes from the broker: our own hints, and nothing that looks a little like them.
+"""What a worker accepts from the broker: hints of ours, and no message that only resembles one.
 
-Whoever reaches the broker can put anything into the queue. Celery's consumer ends at what is no
-message at all, and obeys what a message says about time limits and due times: here the first is
-dropped and the second ignored. A hint is ids; `kernel.worker.celery_app` believes their rows.
+Every client of the broker can put anything into the queue. Celery's consumer ends at bytes that are
+no message, and obeys time limits and due times that a message names: here the first are dropped and
+the second ignored. A hint is ids; `kernel.worker.celery_app` believes their rows.
 """
 
 import logging
@@ -18,7 +18,7 @@ from kombu.transport.virtual import Empty
 
 log = logging.getLogger(__name__)
 
-# All that is taken from a message's headers: no eta, no expiry, no time limit, no group.
+# The headers of a message that are kept: no eta, no expiry, no time limit, no group.
 KEPT = ("lang", "task", "id")
 
 
@@ -34,7 +34,7 @@ class Channel(redis.Channel):
 
 
 class Transport(redis.Transport):
-    """kombu's Redis, without the messages that its consumer would end at."""
+    """kombu's Redis transport, which drops messages that would end its consumer."""
 
     Channel = Channel
 
@@ -62,7 +62,7 @@ def is_message(found: Any) -> bool:
 
 
 class HintConnection(Connection):
-    """A connection that speaks to a Redis by the transport above, and to others as usual."""
+    """A connection that uses the transport above for Redis, and kombu's own for other brokers."""
 
     def get_transport_cls(self) -> Any:
         """Return the class of the transport."""
@@ -71,13 +71,13 @@ class HintConnection(Connection):
 
 
 class HintAmqp(AMQP):  # type: ignore[misc]
-    """Where Celery takes its connections from."""
+    """The part of a Celery app that opens connections."""
 
     Connection = HintConnection
 
 
 def strategy(task: Any, app: Any, consumer: Any, **options: Any) -> Callable[..., Any]:
-    """Celery's way from a message to a run, for messages of which only the id is believed."""
+    """Wrap Celery's default strategy: of a message's headers only `KEPT` are believed."""
     handle = default(task, app, consumer, **options)
 
     def handle_hint(message: Any, *more: Any, **options: Any) -> Any:

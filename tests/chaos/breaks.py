@@ -62,7 +62,7 @@ def hints_only() -> None:
         return True
 
     dispatcher.due_orders = lambda kernel, limit, **_: []
-    background.BackgroundSender._try = send_once
+    background.BackgroundPublisher._try = send_once
 
 
 def no_rescue() -> None:

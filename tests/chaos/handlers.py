@@ -17,7 +17,7 @@ from sqlalchemy.exc import OperationalError
 
 from kernel.builtin import CreateProject, ImportProjects, create_project, import_projects
 from kernel.handlers import Handlers, Run
-from kernel.worker import celery_app as tasks
+from kernel.worker import broker
 from tests.chaos import breaks
 
 #: Raw tables of these handlers, made by the harness.
@@ -94,8 +94,8 @@ def _fill_disk(connection: Any, *_: Any) -> None:
 
 if "CHAOS_TOGETHER" in os.environ:
     # Orders share messages when they come thick and the queue is long. Here eight come in a second:
-    # they are gathered for longer, and any queue is long, so that some share and others do not.
-    tasks.LONG_QUEUE, tasks.HINTS_SECONDS, tasks.TOGETHER_SECONDS = 0, 0.5, 0.5
+    # they linger for longer, and any queue is long, so that some share and others do not.
+    broker.LONG_QUEUE, broker.HINTS_SECONDS, broker.TOGETHER_SECONDS = 0, 0.5, 0.5
 if "CHAOS_DISK_FULL" in os.environ:
     event.listen(Engine, "checkout", _fill_disk)
 breaks.apply(os.environ.get("CHAOS_BREAK", ""))

@@ -1,4 +1,4 @@
-"""The bounded queue that says things to a broker without anybody waiting for it."""
+"""The bounded queue that sends things to a broker while no caller waits for it."""
 
 import os
 import threading
@@ -6,28 +6,20 @@ import time
 
 import pytest
 
-from kernel.worker import publisher as background
-from kernel.worker.publisher import BackgroundSender
+from kernel.worker.publisher import BackgroundPublisher
 from tests.support.waiting import wait_until
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Try again soon."""
-    monkeypatch.setattr(background, "PAUSE_SECONDS", 0.01)
 
 
 def test_items_arrive_in_order_when_put() -> None:
     got: list[int] = []
-    sender = BackgroundSender[int]("test", got.extend)
+    sender = BackgroundPublisher[int]("test", got.extend)
     sender.put(range(500))
     wait_until(lambda: got == list(range(500)))
 
 
-def test_put_returns_at_once_when_sending_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(background, "CAPACITY", 50)
+def test_put_returns_at_once_when_sending_hangs() -> None:
     released = threading.Event()
-    sender = BackgroundSender[int]("test", lambda batch: released.wait(10))
+    sender = BackgroundPublisher[int]("test", lambda batch: released.wait(10), capacity=50)
     started = time.monotonic()
     sender.put(range(5000))
     assert time.monotonic() - started < 1
@@ -43,14 +35,13 @@ def test_batch_is_sent_again_when_sending_fails() -> None:
             raise failure
         got.extend(batch)
 
-    BackgroundSender[int]("test", send).put([1, 2])
+    BackgroundPublisher[int]("test", send, pause_seconds=0.01).put([1, 2])
     wait_until(lambda: got == [1, 2])
 
 
 def test_items_are_dropped_and_counted_when_the_queue_is_full(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(background, "CAPACITY", 1)
     failed, up = threading.Event(), threading.Event()
 
     def send(batch: list[int]) -> None:
@@ -58,7 +49,7 @@ def test_items_are_dropped_and_counted_when_the_queue_is_full(
             failed.set()
             raise OSError("down")
 
-    sender = BackgroundSender[int]("test", send)
+    sender = BackgroundPublisher[int]("test", send, capacity=1, pause_seconds=0.01)
     sender.put(range(100))
     assert failed.wait(10)
     sender.put(range(100))
@@ -68,7 +59,7 @@ def test_items_are_dropped_and_counted_when_the_queue_is_full(
 
 def test_child_starts_a_thread_of_its_own_when_its_parent_had_one() -> None:
     reading, writing = os.pipe()
-    sender = BackgroundSender[bytes](
+    sender = BackgroundPublisher[bytes](
         "test", lambda batch: os.write(writing, b"".join(batch)) and None
     )
     sender.put([b"parent"])
