@@ -18,7 +18,6 @@ from kernel.db.tables.orders import ORDERS, SNAPSHOT, OrderSnapshot
 from kernel.delivery.attempt import FinishedAttempt
 from kernel.delivery.claim import BATCH, DueDelivery, claim_due, due_lanes
 from kernel.delivery.lanes import share
-from kernel.delivery.pauses import hold_paused
 from kernel.delivery.record import record
 from kernel.delivery.slots import SenderSlots
 from kernel.errors import TooManyPending
@@ -31,6 +30,7 @@ from kernel.runs.claim import Batch
 from kernel.runs.execute import execute
 from kernel.runtime.kernel import Kernel
 from kernel.transport.backoff import Delivered, RetryAt
+from kernel.worker.maintenance.job import Swept
 from kernel.worker.maintenance.known_tags import note_tags
 from kernel.worker.maintenance.sweep import sweep
 from tests.support.clients import Client, serve
@@ -58,7 +58,7 @@ class Stages:
             "operator": Client(app, _key(operator)),
         }
         self.finished = self._some_finished()
-        note_tags(kernel)
+        note_tags(kernel, Swept())
 
     def submit(self) -> float:
         """Time T1, with an idempotency key."""
@@ -128,15 +128,8 @@ class Stages:
         return timed(count)
 
     def sweep(self) -> float:
-        """Time all statements of `kernel.worker.dispatcher.Dispatcher.sweep_once`."""
-
-        def sweep_once() -> None:
-            due_orders(self.kernel, HINTS)
-            note_tags(self.kernel)
-            hold_paused(self.kernel)
-            sweep(self.kernel, rescue=True)
-
-        return timed(sweep_once)
+        """All the jobs of a sweep."""
+        return timed(lambda: sweep(self.kernel, rescue=True, works=True))
 
     def gauges(self) -> float:
         """Time the counts of the backlog for a scrape of /metrics."""

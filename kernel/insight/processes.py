@@ -10,7 +10,7 @@ from kernel.runtime.kernel import Kernel
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process with a dispatcher, as it described itself last."""
+    """A process with a dispatcher, as its last heartbeat describes it."""
 
     host: str
     pid: int
@@ -18,7 +18,7 @@ class Process:
     kind: str
     started_at: datetime
     seen_at: datetime
-    # False: it has been silent for so long that nobody counts on it.
+    # False: its last three heartbeats are missing.
     alive: bool
     running: tuple[str, ...]
     broken: tuple[str, ...]
@@ -26,7 +26,7 @@ class Process:
 
 
 def processes(kernel: Kernel) -> list[Process]:
-    """Return every process that was there in the last ten minutes, the oldest first."""
+    """Return every process that was seen in the last ten minutes, the oldest first."""
     since = kernel.clock.now() - timedelta(seconds=MISSED * kernel.settings.sweep_seconds)
     with kernel.read_session() as session:
         return [

@@ -1,4 +1,4 @@
-"""Who is at work: each process with a dispatcher notes itself in a row, for people to see."""
+"""Which processes are at work: each one with a dispatcher writes its heartbeat into a row."""
 
 import os
 import platform
@@ -15,13 +15,16 @@ from kernel.db.tables.service import Worker
 from kernel.db.transactions import rowcount
 
 FORGET_AFTER = timedelta(minutes=10)
-# What a row holds at the most: ids of running orders, open breakers.
+# At most as many ids of running orders, and as many origins, stand in a row.
 SHOWN = 100
 
 
 @dataclass(slots=True)
-class Presence:
-    """One process, from its start to its end. Belongs to the dispatcher's thread."""
+class Heartbeat:
+    """The row of one process, from its start to its end. Belongs to the dispatcher's thread.
+
+    ``kind``: worker or dispatcher.
+    """
 
     kind: str
     started_at: datetime
@@ -38,7 +41,11 @@ class Presence:
         broken: Iterable[str],
         probing: Iterable[str] = (),
     ) -> None:
-        """Write what this process does now. One statement; the first time, two."""
+        """Write what this process does now. One statement; the first time, two.
+
+        ``running``: ids of orders; ``broken`` and ``probing``: origins whose breaker is open, and
+        those whose breaker is half-open.
+        """
         values = {
             "seen_at": now,
             "running": " ".join(sorted(running)[:SHOWN]),
@@ -50,7 +57,7 @@ class Presence:
             session.execute(insert(Worker).values(values | self._fixed()))
 
     def leave(self, session: Session) -> None:
-        """Say that this process ends."""
+        """Delete the row: this process ends."""
         session.execute(delete(Worker).where(Worker.id == self.id))
 
     def _fixed(self) -> dict[str, Any]:
@@ -60,10 +67,10 @@ class Presence:
 
 
 def list_workers(session: Session) -> list[Worker]:
-    """Return every process that was there lately, the oldest first."""
+    """Return every process that was seen in the last ten minutes, the oldest first."""
     return list(session.scalars(select(Worker).order_by(Worker.id)))
 
 
 def forget_silent(session: Session, now: datetime) -> int:
-    """Remove processes that ended without saying so; return how many."""
+    """Delete the rows of processes that were silent for ten minutes; return how many."""
     return rowcount(session.execute(delete(Worker).where(Worker.seen_at < now - FORGET_AFTER)))

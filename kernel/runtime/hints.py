@@ -18,5 +18,5 @@ class Hints(Protocol):
         ...
 
     def finished(self, order_id: str, outcome: Outcome) -> None:
-        """Show how an order ended, to whoever follows results in the broker."""
+        """Show how an order ended, to clients that read results from the broker."""
         ...

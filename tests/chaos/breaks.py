@@ -27,9 +27,9 @@ from kernel.runs import execute, fence, leases
 from kernel.runtime.kernel import Kernel
 from kernel.transport.backoff import Answer, Dead, Delivered, RetryPolicy
 from kernel.views.http import requests
-from kernel.worker import dispatcher
-from kernel.worker import publisher as background
-from kernel.worker.maintenance import rescue, sweep
+from kernel.worker import publisher
+from kernel.worker.maintenance import due_hints, rescue, sweep
+from kernel.worker.services import housekeeping, sending
 
 
 @dataclass(frozen=True)
@@ -50,19 +50,19 @@ class Break:
 
 
 def no_sweep() -> None:
-    dispatcher.next_turn = lambda kernel: 1.0
+    housekeeping.next_turn = lambda kernel: 1.0
 
 
 def hints_only() -> None:
     def send_once(self: Any, batch: list[Any], failing: bool) -> bool:
         try:
             self._send(batch)
-        except Exception:  # noqa: BLE001 - dropped, as whoever trusts the broker would
+        except Exception:  # noqa: BLE001 - dropped, as if the broker were trusted
             return True
         return True
 
-    dispatcher.due_orders = lambda kernel, limit, **_: []
-    background.BackgroundPublisher._try = send_once
+    due_hints.due_orders = lambda kernel, limit, **_: []
+    publisher.BackgroundPublisher._try = send_once
 
 
 def no_rescue() -> None:
@@ -144,7 +144,7 @@ def delivered_first() -> None:
             )
         return attempt(kernel, due)
 
-    dispatcher.attempt = trusting
+    sending.attempt = trusting
 
 
 def no_retry() -> None:

@@ -28,7 +28,7 @@ SAID = (
     "order rescued",
     "run broken",
     "lost to another run",
-    "a dispatcher round failed",
+    "a turn failed",
     "sending failed",
     "bug in a handler",
     "the outcome could not be written",

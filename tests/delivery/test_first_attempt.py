@@ -17,7 +17,7 @@ from kernel.runs.execute import execute
 from kernel.runtime.kernel import Kernel
 from kernel.worker.dispatcher import Dispatcher
 from tests.support.factories import make_order
-from tests.worker.test_dispatcher import HintList
+from tests.support.hints import FakeHints
 
 ORIGIN = "https://receiver.example:443"
 THREADS = 4
@@ -31,7 +31,7 @@ def sent() -> list[DueDelivery]:
 @pytest.fixture
 def desk(kernel: Kernel, sent: list[DueDelivery]) -> Iterator[Desk]:
     """The desk of a dispatcher whose thread does not run."""
-    desk = Dispatcher(kernel, HintList(), threads=THREADS).desk
+    desk = Dispatcher(kernel, FakeHints(), threads=THREADS).desk
     desk.send = sent.append
     desk.open()
     yield desk

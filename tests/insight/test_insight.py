@@ -20,7 +20,7 @@ from kernel.insight.hosts import Breaker, Host, hosts
 from kernel.insight.minutes import MINUTE
 from kernel.insight.processes import processes
 from kernel.insight.state_counts import counts
-from kernel.insight.workers import Presence
+from kernel.insight.workers import Heartbeat
 from kernel.runtime.kernel import Kernel
 from tests.support.factories import make_delivery, make_order
 
@@ -43,8 +43,8 @@ def test_counts_name_the_order_that_waits_longest_when_orders_wait(kernel: Kerne
 def test_process_is_not_counted_on_when_it_has_been_silent(kernel: Kernel) -> None:
     with kernel.write_session() as session:
         now = kernel.clock.now()
-        Presence("worker", now).note(session, now, ["b", "a"], [A], ["https://half.example:443"])
-        Presence("dispatcher", now + SECOND).note(session, now - timedelta(minutes=5), [], [])
+        Heartbeat("worker", now).note(session, now, ["b", "a"], [A], ["https://half.example:443"])
+        Heartbeat("dispatcher", now + SECOND).note(session, now - timedelta(minutes=5), [], [])
     first, second = processes(kernel)
     assert (first.alive, first.running, first.broken) == (True, ("a", "b"), (A,))
     assert first.probing == ("https://half.example:443",)
@@ -93,8 +93,8 @@ def test_breaker_is_open_or_half_when_a_living_process_says_so(kernel: Kernel) -
     half = "https://half.example:443"
     with kernel.write_session() as session:
         now = kernel.clock.now()
-        Presence("worker", now).note(session, now, [], [A], [half])
-        Presence("worker", now).note(session, now, [], [], [A])
+        Heartbeat("worker", now).note(session, now, [], [A], [half])
+        Heartbeat("worker", now).note(session, now, [], [], [A])
     found = listed(kernel)
     assert (found[A].breaker, found[A].open_in) == (Breaker.OPEN, 1)
     assert (found[half].breaker, found[half].open_in) == (Breaker.HALF, 0)

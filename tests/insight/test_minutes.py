@@ -10,8 +10,7 @@ from kernel.insight import minutes
 from kernel.insight.minutes import MINUTE, Durations, floor
 from kernel.insight.trends import Span, Trends
 from kernel.runtime.kernel import Kernel
-from kernel.worker.dispatcher import Dispatcher
-from tests.support.clients import FakeHints
+from kernel.worker.maintenance.sweep import sweep
 from tests.support.factories import make_attempt, make_delivery, make_order
 
 SECOND = timedelta(seconds=1)
@@ -77,8 +76,8 @@ def test_minutes_go_on_where_they_ended_when_time_has_passed(kernel: Kernel) -> 
     assert minutes.write(kernel) == 3
 
 
-def test_minutes_are_written_when_a_dispatcher_sweeps(kernel: Kernel) -> None:
-    Dispatcher(kernel, FakeHints()).sweep_once()
+def test_minutes_are_written_when_a_process_sweeps(kernel: Kernel) -> None:
+    sweep(kernel, rescue=False)
     with kernel.read_session() as session:
         found = minutes.read(session, kernel.clock.now() - minutes.REACH - MINUTE)
     assert [one.began_at for one in found] == [last_minute(kernel)]

@@ -1,7 +1,5 @@
 """The API as a ticketing system sees it: a Flask test client with a key, and what it gets back."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from flask import Flask
@@ -11,11 +9,11 @@ from werkzeug.test import TestResponse
 from kernel.builtin import CreateProject, ImportProjects, create_project, import_projects
 from kernel.callers import keys
 from kernel.callers.callback_rules import CallerRules
-from kernel.db.states import Outcome
 from kernel.handlers import Handlers, Run
 from kernel.runtime.kernel import Kernel
 from kernel.views.app import create_app
 from tests.support.factories import CALLBACK
+from tests.support.hints import FakeHints
 
 ORDER = {"select_tag": "create_project", "projname": "桥", "callback_url": CALLBACK}
 
@@ -52,23 +50,6 @@ def anything(run: Run, args: Anything) -> dict[str, Any]:
 def nested(run: Run, args: Nested) -> dict[str, Any]:
     """Do nothing."""
     return {}
-
-
-@dataclass
-class FakeHints:
-    """Remembers what a broker would have been told."""
-
-    hinted: list[str] = field(default_factory=list)
-    ended: list[tuple[str, Outcome]] = field(default_factory=list)
-
-    def hint(self, order_ids: Sequence[str]) -> None:
-        self.hinted += order_ids
-
-    def backlog(self) -> int | None:
-        return len(self.hinted)
-
-    def finished(self, order_id: str, outcome: Outcome) -> None:
-        self.ended.append((order_id, outcome))
 
 
 class Client:

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from kernel.db.tables.service import Worker
-from kernel.insight.workers import Presence
+from kernel.insight.workers import Heartbeat
 from kernel.runtime.kernel import Kernel
 from kernel.worker.dispatcher import Dispatcher
 from tests.support.clients import Client, FakeHints, serve
@@ -15,18 +15,11 @@ from tests.support.servers import MariaDB
 WELL = {"database": "ok", "migrations": "ok", "broker": "ok", "worker": "ok"}
 
 
-class SilentHints(FakeHints):
-    """A broker that does not answer."""
-
-    def backlog(self) -> int | None:
-        return None
-
-
 def note_worker(kernel: Kernel, kind: str = "worker", age: float = 0.0) -> None:
     """Leave the row of a process that was seen so many seconds ago."""
     now = kernel.clock.now()
     with kernel.write_session() as session:
-        Presence(kind, now).note(session, now, [], [])
+        Heartbeat(kind, now).note(session, now, [], [])
     kernel.clock.shift(age)
 
 
@@ -50,7 +43,7 @@ def test_readiness_names_every_check_when_all_is_well(kernel: Kernel) -> None:
 def test_readiness_is_seen_by_a_dispatcher_of_a_worker_when_it_has_noted_itself(
     kernel: Kernel,
 ) -> None:
-    Dispatcher(kernel, FakeHints())._note()
+    Dispatcher(kernel, FakeHints()).loop.round()
     assert readiness(kernel)[1]["checks"]["worker"] == "ok"
 
 
@@ -64,7 +57,8 @@ def test_readiness_is_degraded_when_no_worker_lives(kernel: Kernel, kind: str, a
 def test_readiness_is_degraded_when_the_broker_is_away(kernel: Kernel) -> None:
     note_worker(kernel)
     checks = WELL | {"broker": "failed"}
-    assert readiness(kernel, SilentHints()) == (200, {"status": "degraded", "checks": checks})
+    silent = FakeHints(waiting=None)
+    assert readiness(kernel, silent) == (200, {"status": "degraded", "checks": checks})
 
 
 def test_readiness_answers_503_when_the_database_is_behind(kernel: Kernel) -> None:

@@ -1,6 +1,5 @@
 """What /metrics says, and to whom. On both databases."""
 
-import time
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -13,8 +12,8 @@ from kernel.runs.execute import execute
 from kernel.runtime.kernel import Kernel
 from kernel.runtime.metrics import BUCKETS, RUN_SECONDS
 from kernel.testing import FakeTransport, drain
-from kernel.worker.dispatcher import Dispatcher
-from tests.support.clients import Client, FakeHints, client, is_refusal, serve
+from kernel.worker.maintenance.sweep import sweep
+from tests.support.clients import Client, client, is_refusal, serve
 from tests.support.factories import make_delivery, make_order
 from tests.support.handlers.misbehaving import handlers
 from tests.support.prometheus import families, scrape, value
@@ -118,9 +117,7 @@ def test_attempts_are_counted_by_reason_when_they_end(kernel: Kernel) -> None:
 
 def test_rescues_are_counted_when_a_worker_died(kernel: Kernel) -> None:
     make_order(kernel, state="running", lease_until=kernel.clock.now() - timedelta(minutes=1))
-    dispatcher = Dispatcher(kernel, FakeHints())
-    dispatcher._reached_since = time.monotonic() - 3600
-    dispatcher.sweep_once()
+    sweep(kernel, rescue=True)
     assert value(scrape(client(kernel)), "kernel_rescues_total") == 1
 
 

@@ -2,51 +2,35 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import pymysql
 import pytest
-from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
-from kernel.db.states import Outcome
-from kernel.db.tables.service import SelectTag
-from kernel.handlers import Run
 from kernel.runs.execute import execute
 from kernel.runtime.kernel import Kernel
 from kernel.testing import FakeTransport, Sent
 from kernel.transport.client import Response
-from kernel.worker import dispatcher as dispatcher_module
 from kernel.worker.dispatcher import Dispatcher
+from kernel.worker.services import housekeeping, recorder, sending
+from kernel.worker.services.loop import Pace
+from kernel.worker.services.service import Service
 from tests.support.factories import delivery, make_delivery, make_order, order
 from tests.support.handlers.misbehaving import handlers
+from tests.support.hints import FakeHints
 from tests.support.servers import MariaDB
 from tests.support.waiting import wait_until
 
-
-class HintList:
-    """A broker that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.hinted: list[str] = []
-        self.outcomes: dict[str, Outcome] = {}
-        self.waiting: int | None = 0
-
-    def hint(self, order_ids: Sequence[str]) -> None:
-        self.hinted += order_ids
-
-    def backlog(self) -> int | None:
-        return self.waiting
-
-    def finished(self, order_id: str, outcome: Outcome) -> None:
-        self.outcomes[order_id] = outcome
+OUTAGE = OperationalError("", {}, pymysql.err.OperationalError(2013, "gone"))
 
 
 @contextmanager
-def dispatching(kernel: Kernel, **options: object) -> Iterator[tuple[Dispatcher, HintList]]:
+def dispatching(kernel: Kernel, **options: object) -> Iterator[tuple[Dispatcher, FakeHints]]:
     """Run a dispatcher in the background, stopped at the end."""
-    hints = HintList()
+    hints = FakeHints()
     dispatcher = Dispatcher(kernel, hints, **options)  # type: ignore[arg-type]
     dispatcher.start()
     try:
@@ -61,21 +45,15 @@ def test_dispatcher_delivers_what_is_due_when_it_starts(kernel: Kernel) -> None:
         wait_until(lambda: all(delivery(kernel, one).state == "delivered" for one in ids))
 
 
-def test_callbacks_are_recorded_when_there_are_enough_of_them(
-    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(dispatcher_module, "RECORD_SECONDS", 3600.0)
-    ids = [make_delivery(kernel) for _ in range(dispatcher_module.RECORD_TOGETHER + 1)]
-    with dispatching(kernel):
+def test_callbacks_are_recorded_when_there_are_enough_of_them(kernel: Kernel) -> None:
+    ids = [make_delivery(kernel) for _ in range(11)]
+    with dispatching(kernel, pace=Pace(record_seconds=3600.0, record_together=10)):
         wait_until(lambda: [delivery(kernel, one).state for one in ids].count("delivered") > 9)
 
 
-def test_callback_without_company_is_recorded_when_the_dispatcher_stops(
-    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(dispatcher_module, "RECORD_SECONDS", 3600.0)
+def test_single_callback_is_recorded_when_the_dispatcher_stops(kernel: Kernel) -> None:
     delivery_id = make_delivery(kernel)
-    with dispatching(kernel):
+    with dispatching(kernel, pace=Pace(record_seconds=3600.0)):
         wait_until(lambda: kernel.transport.sent)  # type: ignore[attr-defined]
         assert delivery(kernel, delivery_id).state == "pending"
     assert delivery(kernel, delivery_id).state == "delivered"
@@ -85,23 +63,6 @@ def test_dispatcher_hints_what_is_due_when_it_sweeps(kernel: Kernel) -> None:
     order_id = make_order(kernel)
     with dispatching(kernel) as (_, hints):
         wait_until(lambda: order_id in hints.hinted)
-
-
-def test_dispatcher_hints_nothing_when_the_queue_is_full(kernel: Kernel) -> None:
-    hints = HintList()
-    hints.waiting = 10_000
-    make_order(kernel)
-    Dispatcher(kernel, hints).sweep_once()
-    assert hints.hinted == []
-
-
-@pytest.mark.parametrize("works", [True, False])
-def test_dispatcher_vouches_for_tags_when_its_process_runs_handlers(
-    kernel: Kernel, works: bool
-) -> None:
-    Dispatcher(kernel, HintList(), works=works).sweep_once()
-    with kernel.read_session() as session:
-        assert (session.scalars(select(SelectTag.tag)).all() != []) == works
 
 
 def test_dispatcher_hints_later_when_asked_to(kernel: Kernel) -> None:
@@ -132,17 +93,6 @@ def test_dispatcher_renews_the_lease_when_a_handler_is_silent(
     assert (found.state, found.run, found.crashes) == ("success", 1, 0)
 
 
-def test_dispatcher_reports_a_run_when_it_is_over_its_time_limit(
-    make_kernel: Callable[..., Kernel], mariadb_rows_url: str
-) -> None:
-    kernel = make_kernel(mariadb_rows_url, handlers, time_limit_seconds=0.1)
-    order_id = make_order(kernel, select_tag="patient", args='{"name": "1.5"}')
-    overdue: list[Run] = []
-    with dispatching(kernel, overdue=overdue.append):
-        execute(kernel, order_id)
-        wait_until(lambda: overdue != [])
-
-
 def test_dispatcher_goes_on_when_the_database_was_away(
     make_kernel: Callable[..., Kernel], mariadb: MariaDB, mariadb_rows_url: str
 ) -> None:
@@ -155,14 +105,67 @@ def test_dispatcher_goes_on_when_the_database_was_away(
         wait_until(lambda: delivery(kernel, delivery_id).state == "delivered")
 
 
-@pytest.mark.parametrize(("number", "is_outage"), [(1205, False), (1213, False), (2013, True)])
-def test_dispatcher_puts_rescues_off_when_the_database_was_away_not_when_it_was_busy(
-    kernel: Kernel, number: int, is_outage: bool
+SERVICES = (
+    *("watch", "recording of attempts", "leases", "claim of callbacks", "timed hints"),
+    *("sweep", "pruning", "heartbeat", "metrics"),
+)
+
+
+@pytest.mark.parametrize("error", [OUTAGE, ZeroDivisionError()], ids=["outage", "bug"])
+@pytest.mark.parametrize("failing", SERVICES)
+def test_other_services_have_their_turns_when_one_fails(
+    make_kernel: Callable[..., Kernel],
+    sqlite_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    failing: str,
+    error: Exception,
 ) -> None:
-    dispatcher = Dispatcher(kernel, HintList())
-    dispatcher._reached_since = 1.0
-    dispatcher._failed(OperationalError("", {}, pymysql.err.OperationalError(number, "")))
-    assert (dispatcher._reached_since is None) == is_outage
+    ran: list[str] = []
+
+    def watched(service: Service) -> Callable[[], None]:
+        def run() -> None:
+            ran.append(service.name)
+            if service.name == failing and ran.count(failing) == 1:
+                raise error
+
+        return run
+
+    pace = Pace(retry_seconds=0.0)
+    dispatcher = Dispatcher(make_kernel(sqlite_url), FakeHints(), beat=lambda: None, pace=pace)
+    for service in dispatcher.loop.services:
+        monkeypatch.setattr(type(service), "due_at", 0.0)
+        monkeypatch.setattr(service, "run", watched(service))
+    dispatcher.loop.round()
+    assert ran == list(SERVICES)
+    dispatcher.loop.round()
+    assert ran == 2 * list(SERVICES), "and it recovers"
+
+
+@pytest.mark.parametrize("error", [OUTAGE, ZeroDivisionError()], ids=["outage", "bug"])
+@pytest.mark.parametrize(
+    ("module", "name"), [(recorder, "record"), (sending, "due_lanes"), (housekeeping, "next_turn")]
+)
+def test_dispatcher_does_the_rest_while_a_part_of_it_always_fails(
+    kernel: Kernel,
+    monkeypatch: pytest.MonkeyPatch,
+    module: object,
+    name: str,
+    error: Exception,
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    due = kernel.clock.now() - timedelta(minutes=1)
+    order_id, delivery_id = make_order(kernel, run_after=due), make_delivery(kernel)
+    with monkeypatch.context() as broken, dispatching(kernel) as (dispatcher, hints):
+        broken.setattr(module, name, fail)
+        dispatcher.hint_later("later", 0.1)
+        wait_until(lambda: "later" in hints.hinted)
+        wait_until(lambda: name == "next_turn" or order_id in hints.hinted)
+        wait_until(lambda: name == "due_lanes" or kernel.transport.sent)  # type: ignore[attr-defined]
+        broken.undo()
+        wait_until(lambda: delivery(kernel, delivery_id).state == "delivered")
+        wait_until(lambda: order_id in hints.hinted)
 
 
 def test_dispatcher_waits_between_tries_when_results_cannot_be_written(
@@ -173,12 +176,11 @@ def test_dispatcher_waits_between_tries_when_results_cannot_be_written(
     def fail(*_: object) -> None:
         tries.append(time.monotonic())
         if len(tries) < 3:
-            raise OSError("the database is away")
+            raise OUTAGE
 
-    monkeypatch.setattr(dispatcher_module, "IDLE_SECONDS", 0.2)
-    monkeypatch.setattr(dispatcher_module, "record", fail)
+    monkeypatch.setattr(recorder, "record", fail)
     make_delivery(kernel)
-    with dispatching(kernel):
+    with dispatching(kernel, pace=Pace(retry_seconds=0.2)):
         wait_until(lambda: len(tries) == 3)
     assert tries[2] - tries[0] > 0.3
 
@@ -195,7 +197,7 @@ def test_dispatcher_finishes_what_is_in_flight_when_it_is_stopped(kernel: Kernel
     assert isinstance(transport, FakeTransport)
     transport.answers = [slow]
     delivery_id = make_delivery(kernel)
-    dispatcher = Dispatcher(kernel, HintList())
+    dispatcher = Dispatcher(kernel, FakeHints())
     dispatcher.start()
     assert begun.wait(10)
     assert not dispatcher.stop(0.1)
@@ -204,11 +206,8 @@ def test_dispatcher_finishes_what_is_in_flight_when_it_is_stopped(kernel: Kernel
     assert delivery(kernel, delivery_id).state == "delivered"
 
 
-def test_dispatcher_fills_its_senders_when_more_is_due_than_one_claim_takes(
-    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(dispatcher_module, "IDLE_SECONDS", 3600.0)  # no look but those at once
-    monkeypatch.setattr(dispatcher_module, "BATCH", 2)
+def test_dispatcher_fills_its_senders_when_more_is_due_than_one_claim_takes(kernel: Kernel) -> None:
+    pace = Pace(idle_seconds=3600.0, claim_batch=2)  # no look but those at once
     go_on = threading.Event()
 
     def hang(sent: Sent) -> Response:
@@ -220,7 +219,7 @@ def test_dispatcher_fills_its_senders_when_more_is_due_than_one_claim_takes(
     transport.answers = [hang]
     for _ in range(9):
         make_delivery(kernel)
-    with dispatching(kernel, threads=12):
+    with dispatching(kernel, threads=12, pace=pace):
         wait_until(lambda: len(transport.sent) == 6)  # half of the senders: it is one origin
         go_on.set()
 

@@ -128,7 +128,7 @@ def test_rest_is_hinted_again_once_when_its_neighbour_takes_long(
     process = WorkerProcess(make_kernel(sqlite_url, registry), queue, Vitals(), os.getpid())
     order_ids = [make_order(process.kernel, select_tag="write", args="{}") for _ in range(3)]
     process.execute(order_ids)
-    process.dispatcher._hint_timers()
+    process.dispatcher.timers.run()
     assert queue.hinted == order_ids[1:]
     assert (order(process.kernel, order_ids[0]).state, process._turns) == ("success", [])
 

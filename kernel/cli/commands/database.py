@@ -1,7 +1,6 @@
 """`kernel migrate` and `kernel sweep`: commands for the database as a whole."""
 
 import tempfile
-from collections.abc import Sequence
 from datetime import datetime
 
 import click
@@ -10,7 +9,6 @@ from kernel.cli.commands.configuration import visible
 from kernel.cli.opening import migrated, migrations, opened, say
 from kernel.cli.terminal.output import as_json, print_json
 from kernel.config.settings import load
-from kernel.orders.due import HINTS, due_orders
 from kernel.runtime.kernel import Kernel
 from kernel.worker.broker import Broker
 from kernel.worker.maintenance.job import Swept
@@ -64,12 +62,14 @@ def sweep(rescue: bool, machine: bool) -> None:
     Workers and dispatchers do so by themselves, every KERNEL_SWEEP_SECONDS.
     """
     with opened(handlers=True) as kernel:
-        due = due_orders(kernel, HINTS)
-        swept = sweep_once(kernel, rescue=rescue)
-        say(kernel, lambda broker: _tell(broker, due, swept))
+        swept = Swept()
+        try:
+            sweep_once(kernel, rescue=rescue, swept=swept)
+        finally:
+            say(kernel, lambda broker: _tell(broker, swept))
         pruned = _prune_all(kernel)
     counts = {
-        "hinted": len(due) + len(swept.rescued),
+        "hinted": len(swept.due) + len(swept.rescued),
         "rescued": len(swept.rescued),
         "failed": len(swept.failed),
         "pruned": pruned,
@@ -80,8 +80,8 @@ def sweep(rescue: bool, machine: bool) -> None:
         click.echo(", ".join(f"{name} {count}" for name, count in counts.items()))
 
 
-def _tell(broker: Broker, due: Sequence[str], swept: Swept) -> None:
-    broker.hint([*due, *swept.rescued])
+def _tell(broker: Broker, swept: Swept) -> None:
+    broker.hint([*swept.due, *swept.rescued])
     for order_id, outcome in swept.failed.items():
         broker.finished(order_id, outcome)
 

@@ -16,13 +16,14 @@ from kernel.db.transactions import rowcount
 from kernel.orders.transitions import end_order, ending
 from kernel.runtime.kernel import Kernel
 from kernel.worker.maintenance.job import Swept
-from kernel.worker.maintenance.rescue import RESCUES
 
 UNKNOWN_AFTER = timedelta(hours=1)
+# How many orders of unknown tags one sweep ends.
+FAILURES = 100
 
 
-def note_tags(kernel: Kernel) -> None:
-    """Note that a worker knows the tags of this process; only one that runs handlers does."""
+def note_tags(kernel: Kernel, _swept: Swept) -> None:
+    """Note that a worker knows the tags of this process, which must be one that runs handlers."""
     now = kernel.clock.now()
     with kernel.read_session() as session:
         seen = dict(session.execute(select(SelectTag.tag, SelectTag.seen_at)).all())
@@ -35,12 +36,12 @@ def note_tags(kernel: Kernel) -> None:
                 statement = update(SelectTag).where(SelectTag.tag == tag).values(seen_at=now)
                 if rowcount(session.execute(statement)) == 0:
                     session.execute(insert(SelectTag).values(tag=tag, seen_at=now))
-        except IntegrityError:  # another dispatcher noted it first
+        except IntegrityError:  # another dispatcher has noted the tag first
             continue
 
 
 def fail_unknown(kernel: Kernel, swept: Swept) -> None:
-    """Fail orders whose tag no worker has known for an hour; until then a rollout may be on."""
+    """Fail orders whose tag no worker has known for an hour: a rollout may take that long."""
     limit = kernel.clock.now() - UNKNOWN_AFTER
     with kernel.read_session() as session:
         unknown = _unknown_tags(session, kernel.handlers, limit)
@@ -53,7 +54,7 @@ def fail_unknown(kernel: Kernel, swept: Swept) -> None:
                     ORDERS.c.id < first_id(limit),
                     ORDERS.c.run_after < limit,
                 )
-                .limit(RESCUES)
+                .limit(FAILURES)
             ).all()
             if unknown
             else []
@@ -66,9 +67,9 @@ def fail_unknown(kernel: Kernel, swept: Swept) -> None:
 
 
 def _unknown_tags(session: Session, known: Iterable[str], since: datetime) -> list[str]:
-    """Return the tags of waiting orders that no worker has known ``since`` then.
+    """Return the tags of pending orders that no worker has known ``since`` that time.
 
-    By the kinds there are, not by the orders: the index is jumped through from tag to tag.
+    The statement jumps through the index from tag to tag, however many orders are pending.
     """
     scan = skip_scan((ORDERS.c.state, ORDERS.c.select_tag))
     pending = session.execute(scan.where(ORDERS.c.state == OrderState.PENDING))

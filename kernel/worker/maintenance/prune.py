@@ -1,10 +1,10 @@
 """Prunes: deletes finished orders past retention, in transactions that stay short.
 
-A transaction deletes so many rows at the most, so nobody waits long for a row of it, and a replica
-gets it in small pieces. Whoever swept goes on between its other rounds while there is more.
+The number of rows that a transaction deletes is bounded, so that no other statement waits long for
+one of them, and a replica gets small pieces. `kernel.worker.services.pruning` calls again while
+there is more.
 """
 
-import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -21,15 +21,13 @@ from kernel.runtime.kernel import Kernel
 # What one transaction deletes at the most: orders, and rows in all.
 PRUNE = 50
 ROWS = 250
-# Among so many finished orders: what is owed for a long time is passed by.
+# Finished orders that one transaction looks at; those with an unfinished delivery are skipped.
 LOOKED_AT = 100
-# From one of them to the next: many hundred orders a second, and most of the time for others.
-PAUSE_SECONDS = 0.05
 UNFINISHED = [state for state in DeliveryState if not state.is_over]
 
 
 class Pruned(NamedTuple):
-    """How many orders were deleted, and behind which end to go on; None when it is through."""
+    """How many orders were deleted, and the end after which to go on; None when none is left."""
 
     orders: int
     after: datetime | None
@@ -43,8 +41,8 @@ def prune(kernel: Kernel, after: datetime = BEGINNING) -> Pruned:
     """Delete some finished orders past retention whose deliveries are over, the oldest first.
 
     One transaction of at most `PRUNE` orders and `ROWS` rows, chosen from `LOOKED_AT` orders that
-    ended later than ``after``: those that owe a callback stay, however many they are. Call again
-    with what this returns.
+    ended later than ``after``. Orders that owe a callback stay. Call again with the ``after`` that
+    this returns.
     """
     before = kernel.clock.now() - timedelta(days=kernel.settings.retention_days)
     with kernel.read_session() as session:
@@ -59,7 +57,7 @@ def prune(kernel: Kernel, after: datetime = BEGINNING) -> Pruned:
         batch = _that_fit(session, ids) if ids else []
     if ids and not batch and _thin_out(kernel, ids[0]):
         return Pruned(0, after)
-    deleted = _delete_orders(kernel, batch or ids[:1]) if ids else 0
+    deleted = delete_orders(kernel, batch or ids[:1]) if ids else 0
     if len(batch) < len(ids) or len(ids) == PRUNE:
         return Pruned(deleted, after)  # there may be more among those
     return Pruned(deleted, window[-1].finished_at if len(window) == LOOKED_AT else None)
@@ -75,7 +73,7 @@ def _owing(session: Session, ids: Sequence[str], before: datetime) -> set[str]:
 
 
 def _that_fit(session: Session, ids: Sequence[str]) -> list[str]:
-    """Return the first of these orders that have no more than `ROWS` rows together."""
+    """Return the first of these orders, as many as have at most `ROWS` rows together."""
     hanging = session.execute(
         select(
             DELIVERIES.c.order_id, func.count(distinct(DELIVERIES.c.id)), func.count(ATTEMPTS.c.id)
@@ -106,14 +104,15 @@ def _thin_out(kernel: Kernel, order_id: str) -> int:
         return rowcount(session.execute(delete(ATTEMPTS).where(ATTEMPTS.c.id.in_(ids))))
 
 
-def _delete_orders(kernel: Kernel, ids: Sequence[str]) -> int:
+def delete_orders(kernel: Kernel, ids: Sequence[str]) -> int:
     """Delete orders with all that hangs on them; one whose callback is owed again stays."""
     with kernel.write() as connection:
-        # Locked: from here on nobody asks for one of them again, or writes an attempt.
+        # Locked: from here on no delivery of them is asked for again, and no attempt is written.
         found = connection.execute(_LOCK, {"orders": ids}).all()
         kept = {row.order_id for row in found if not DeliveryState(row.state).is_over}
         over = [row.id for row in found if row.order_id not in kept]
-        # By their numbers: where there are few, a DELETE by delivery may read and lock them all.
+        # By their ids: where there are few attempts, MariaDB may read and lock the whole table for
+        # a DELETE by delivery.
         attempts = connection.scalars(_ATTEMPTS, {"deliveries": over}).all() if over else []
         if attempts:
             connection.execute(_DELETE_ATTEMPTS, {"ids": attempts})
@@ -135,29 +134,3 @@ _DELETE_ATTEMPTS, _DELETE_DELIVERIES, _DELETE_ORDERS = (
     delete(table).where(table.c.id.in_(bindparam("ids", expanding=True)))
     for table in (ATTEMPTS, DELIVERIES, ORDERS)
 )
-
-
-class Pruning:
-    """Prunes after a sweep, a transaction at a time, until it is through or it is time to sweep."""
-
-    def __init__(self, kernel: Kernel) -> None:
-        self._kernel = kernel
-        self._until = 0.0
-        self._after = BEGINNING
-        # When to go on (monotonic seconds); None when there is nothing more.
-        self.due_at: float | None = None
-
-    def begin(self) -> None:
-        """Note that this process has just swept: it prunes until the next sweep is due."""
-        self.due_at = time.monotonic()
-        self._until = self.due_at + self._kernel.settings.sweep_seconds
-
-    def go_on(self) -> None:
-        """Prune once more if it is time to."""
-        if self.due_at is None or time.monotonic() < self.due_at:
-            return
-        self.due_at = None  # if this fails, the next sweep tries again
-        after = prune(self._kernel, self._after).after
-        self._after = after or BEGINNING
-        if after is not None and time.monotonic() < self._until:
-            self.due_at = time.monotonic() + PAUSE_SECONDS

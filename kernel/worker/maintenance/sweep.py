@@ -1,66 +1,76 @@
-"""What makes lost messages and dead workers harmless: find what is due, rescue, fail.
+"""What makes lost messages and dead workers harmless: the jobs of a sweep, run one after another.
 
-Any dispatcher may sweep; a conditional update on one row lets one of them do so per interval.
-Returns ids; the dispatcher sends the hints.
+Jobs return ids; the caller sends the hints.
 """
 
-import logging
-from datetime import datetime
+from collections.abc import Callable, Iterator, Sequence
 
-from sqlalchemy import insert, select, update
-from sqlalchemy.exc import IntegrityError
-
-from kernel.db.tables.service import Sweep
-from kernel.db.transactions import rowcount
-from kernel.insight import process_metrics as metering
-from kernel.insight.workers import forget_silent
+from kernel.runtime.hints import Hints
 from kernel.runtime.kernel import Kernel
-from kernel.worker.maintenance.job import Swept
-from kernel.worker.maintenance.known_tags import fail_unknown
+from kernel.worker.maintenance.due_hints import DueHints
+from kernel.worker.maintenance.job import Job, Swept
+from kernel.worker.maintenance.known_tags import fail_unknown, note_tags
+from kernel.worker.maintenance.minutes import count_minutes
+from kernel.worker.maintenance.past_metrics import fold_metrics
+from kernel.worker.maintenance.paused import hold_deliveries
 from kernel.worker.maintenance.rescue import rescue_orders
-
-log = logging.getLogger(__name__)
-
-
-def next_turn(kernel: Kernel) -> float:
-    """Claim the sweep of this interval: return 0 when it is ours, else the seconds to the next."""
-    interval, now = kernel.settings.sweep_seconds, kernel.clock.now()
-    with kernel.read() as connection:
-        last = connection.scalar(_LAST)
-    if last is None:
-        return 0.0 if _first_turn(kernel, now) else interval
-    since = (now - last).total_seconds()
-    if abs(since) < interval:  # another process's clock may be a little ahead
-        return interval - since
-    with kernel.write_session() as session:
-        taken = session.execute(update(Sweep).where(Sweep.swept_at == last).values(swept_at=now))
-    return 0.0 if rowcount(taken) == 1 else interval
+from kernel.worker.maintenance.silent_processes import forget_processes
 
 
-_LAST = select(Sweep.swept_at)
+def sweep_jobs(hints: Hints | None, *, works: bool, may_rescue: Callable[[], bool]) -> list[Job]:
+    """Return the jobs of a sweep in their order.
 
-
-def _first_turn(kernel: Kernel, now: datetime) -> bool:
-    try:
-        with kernel.write_session() as session:
-            session.execute(insert(Sweep).values(id=1, swept_at=now))
-    except IntegrityError:
-        return False
-    return True
-
-
-def sweep(kernel: Kernel, *, rescue: bool) -> Swept:
-    """Sweep once: rescue, fail orders of unknown tags, forget workers that are gone.
-
-    ``rescue`` is False until this process has reached the database without a break for a whole
-    lease: an outage is not a death. What is due is found by `due_orders`, before and apart from
-    this: no trouble in here may keep orders from being hinted.
+    ``hints``: where due orders will be hinted; None to find them all, however many hints wait.
+    ``works``: whether this process runs handlers, and so vouches for their tags.
+    ``may_rescue`` is False until this process has reached the database without a break for a
+    whole lease: an outage is not a death.
     """
-    swept = Swept()
-    if rescue:
-        rescue_orders(kernel, swept)
-    fail_unknown(kernel, swept)
-    with kernel.write_session() as session:
-        forget_silent(session, kernel.clock.now())
-    metering.fold(kernel)
-    return swept
+
+    def rescue(kernel: Kernel, swept: Swept) -> None:
+        if may_rescue():
+            rescue_orders(kernel, swept)
+
+    return [
+        Job("hints of due orders", DueHints(hints).run),
+        *([Job("tags of this process", note_tags)] if works else []),
+        Job("deliveries on hold", hold_deliveries),
+        Job("rescue", rescue),
+        Job("orders of unknown tags", fail_unknown),
+        Job("silent processes", forget_processes),
+        Job("metrics of ended processes", fold_metrics),
+        Job("counts of minutes", count_minutes),
+    ]
+
+
+def run_jobs(kernel: Kernel, jobs: Sequence[Job]) -> Iterator[tuple[Job, Swept, Exception | None]]:
+    """Run ``jobs`` in turn; yield each with what it did, and with its error if it failed.
+
+    What a job did before it failed is committed, so it has to be told all the same.
+    """
+    for job in jobs:
+        swept, failed = Swept(), None
+        try:
+            job.run(kernel, swept)
+        except Exception as error:  # noqa: BLE001 - the next job has its turn
+            failed = error
+        yield job, swept, failed
+
+
+def sweep(
+    kernel: Kernel, *, rescue: bool, works: bool = False, swept: Swept | None = None
+) -> Swept:
+    """Run every job of a sweep now, whichever process's turn it is, and return what they did.
+
+    Raises the error of a job that failed, after the last job: pass ``swept`` to see what was done
+    all the same.
+    """
+    total, errors = Swept() if swept is None else swept, []
+    jobs = sweep_jobs(None, works=works, may_rescue=lambda: rescue)
+    for _, done, error in run_jobs(kernel, jobs):
+        total.due += done.due
+        total.rescued += done.rescued
+        total.failed |= done.failed
+        errors += [error] if error is not None else []
+    if errors:
+        raise errors[0]
+    return total

@@ -30,7 +30,7 @@ from kernel.errors import Retry
 from kernel.handlers import Run
 from kernel.insight.backlog import backlog
 from kernel.insight.readiness import check_database, workers_alive
-from kernel.insight.workers import Presence, forget_silent, list_workers
+from kernel.insight.workers import Heartbeat, forget_silent, list_workers
 from kernel.orders.backpressure import Pressure
 from kernel.orders.cancel import cancel
 from kernel.orders.due import due_orders, waiting_longest
@@ -39,9 +39,11 @@ from kernel.orders.submit import submit
 from kernel.runs.execute import execute
 from kernel.runs.leases import renew_leases
 from kernel.runtime.kernel import Kernel
+from kernel.worker.maintenance.job import Swept
 from kernel.worker.maintenance.known_tags import note_tags
 from kernel.worker.maintenance.prune import BEGINNING, ROWS, prune
-from kernel.worker.maintenance.sweep import next_turn, sweep
+from kernel.worker.maintenance.sweep import sweep
+from kernel.worker.maintenance.turn import next_turn
 from tests.support.factories import ANYBODY, make_delivery, make_order, request
 
 HOST = "receiver-3.example"
@@ -150,20 +152,20 @@ def people_change(kernel: Kernel) -> None:
 
 
 def workers_come_and_go(kernel: Kernel) -> None:
-    """Presence, and a sweep after some of them died."""
-    presence, now = Presence("worker", kernel.clock.now()), kernel.clock.now()
-    for work in (presence.note, presence.note):
+    """Heartbeat, and a sweep after some of them died."""
+    heartbeat, now = Heartbeat("worker", kernel.clock.now()), kernel.clock.now()
+    for work in (heartbeat.note, heartbeat.note):
         with kernel.write_session() as session:
             work(session, now, [], [])
     with kernel.write_session() as session:
         list_workers(session)
-        presence.leave(session)
+        heartbeat.leave(session)
         forget_silent(session, now)
     ago = now - timedelta(hours=2)
     for crashes in (0, 99):
         make_order(kernel, state="running", lease_until=ago, connection_id=10**9, crashes=crashes)
     make_order(kernel, id=new_id(ago), select_tag="unheard_of", run_after=ago)
-    note_tags(kernel)
+    note_tags(kernel, Swept())
     for _ in range(2):
         next_turn(kernel)
         kernel.clock.shift(kernel.settings.sweep_seconds + 1)

@@ -6,7 +6,7 @@ import pytest
 
 from kernel.db.tables.callers import Caller
 from kernel.delivery.pauses import list_pauses, pause
-from kernel.insight.workers import Presence
+from kernel.insight.workers import Heartbeat
 from kernel.runtime.kernel import Kernel
 from tests.support.factories import delivery, make_delivery, make_order
 from tests.support.people.dashboard import operator, words
@@ -18,7 +18,7 @@ def work(kernel: Kernel, *running: str, broken: tuple[str, ...] = ()) -> None:
     """Have a worker process say that it is there."""
     with kernel.write_session() as session:
         now = kernel.clock.now()
-        Presence("worker", now).note(session, now, running, broken)
+        Heartbeat("worker", now).note(session, now, running, broken)
 
 
 def test_overview_says_that_all_is_quiet_when_nothing_was_ever_ordered(kernel: Kernel) -> None:

@@ -1,6 +1,6 @@
 """Pruning in short transactions: how many rows each deletes, and how it goes on."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -11,19 +11,15 @@ from sqlalchemy import event, func, insert, select
 from kernel.db.tables.deliveries import ATTEMPTS, Attempt, Delivery
 from kernel.db.tables.orders import Order
 from kernel.runtime.kernel import Kernel
-from kernel.worker.dispatcher import Dispatcher
 from kernel.worker.maintenance.prune import (
     BEGINNING,
     LOOKED_AT,
     PRUNE,
     ROWS,
-    Pruning,
-    _delete_orders,
+    delete_orders,
     prune,
 )
-from tests.support.clients import FakeHints
 from tests.support.factories import make_delivery, make_order, order
-from tests.support.waiting import wait_until
 
 
 def old(kernel: Kernel, attempts: int = 1, **delivery: Any) -> str:
@@ -90,36 +86,12 @@ def test_transaction_deletes_few_rows_whatever_hangs_on_orders(
 
 def test_order_stays_when_its_callback_is_asked_for_again_meanwhile(kernel: Kernel) -> None:
     gone, asked = old(kernel), old(kernel, state="pending", finished_at=None)
-    assert _delete_orders(kernel, [gone, asked]) == 1
+    assert delete_orders(kernel, [gone, asked]) == 1
     assert (order(kernel, asked).state, rows(kernel)) == ("success", [1, 1, 1])
 
 
-def test_pruning_passes_by_orders_whose_callbacks_are_held(kernel: Kernel) -> None:
+def test_pruning_skips_orders_whose_callbacks_are_held(kernel: Kernel) -> None:
     for _ in range(LOOKED_AT + 1):
         old(kernel, state="held", finished_at=None)
     old(kernel)
     assert prune_all(kernel) == 1
-
-
-def test_pruning_goes_on_after_a_sweep_when_there_is_more(kernel: Kernel) -> None:
-    for _ in range(PRUNE + 1):
-        old(kernel)
-    pruning = Pruning(kernel)
-    pruning.begin()
-    pruning.go_on()
-    pruning.go_on()
-    assert rows(kernel)[0] == 1, "it pauses in between"
-    wait_until(lambda: (pruning.go_on(), pruning.due_at is None)[1], 5, "the end")
-    assert rows(kernel)[0] == 0
-
-
-def test_dispatcher_prunes_everything_that_is_old_when_it_sweeps(
-    make_kernel: Callable[..., Kernel], mariadb_rows_url: str
-) -> None:
-    kernel = make_kernel(mariadb_rows_url, sweep_seconds=60)
-    for _ in range(3 * PRUNE):
-        old(kernel)
-    dispatcher = Dispatcher(kernel, FakeHints(), threads=1)
-    dispatcher.start()
-    wait_until(lambda: rows(kernel) == [0, 0, 0], 20, "the end of what is old")
-    assert dispatcher.stop(10)

@@ -1,25 +1,25 @@
 """The sweep: due orders, rescues, unknown tags, pruning. On SQLite and on MariaDB."""
 
-from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, select, text, update
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import func, select, text
 
-from kernel.db.engine import IDLE_TRANSACTION_SECONDS, LOCK_WAIT_SECONDS
 from kernel.db.tables.callers import Caller
 from kernel.db.tables.deliveries import Delivery
 from kernel.db.tables.orders import Order
-from kernel.db.tables.service import Sweep
+from kernel.db.tables.service import SelectTag
 from kernel.orders.due import due_orders, waiting_longest
 from kernel.runs.execute import execute
 from kernel.runtime.kernel import Kernel
 from kernel.testing import drain
+from kernel.worker.maintenance import sweep as sweep_module
+from kernel.worker.maintenance.due_hints import DueHints
+from kernel.worker.maintenance.job import Job, Swept
 from kernel.worker.maintenance.prune import prune
-from kernel.worker.maintenance.sweep import next_turn, sweep
+from kernel.worker.maintenance.sweep import run_jobs, sweep, sweep_jobs
 from tests.support.factories import make_delivery, make_order, order
-from tests.support.waiting import wait_until
+from tests.support.hints import FakeHints
 
 MINUTE = timedelta(minutes=1)
 DAYS = timedelta(days=40)
@@ -36,37 +36,6 @@ def count(kernel: Kernel, model: type) -> int:
     """How many rows there are."""
     with kernel.read_session() as session:
         return session.scalar(select(func.count()).select_from(model)) or 0
-
-
-def test_turn_is_taken_once_per_interval_when_many_ask(kernel: Kernel) -> None:
-    for _ in range(2):
-        assert [next_turn(kernel) == 0 for _ in range(3)] == [True, False, False]
-        kernel.clock.shift(6)
-
-
-def test_turn_is_said_to_come_when_the_interval_ends(kernel: Kernel) -> None:
-    next_turn(kernel)
-    kernel.clock.shift(3)
-    assert 1 < next_turn(kernel) <= kernel.settings.sweep_seconds - 3
-
-
-def test_turn_is_taken_when_a_frozen_process_holds_the_row(
-    make_kernel: Callable[..., Kernel], mariadb_rows_url: str
-) -> None:
-    kernel, frozen = make_kernel(mariadb_rows_url), make_kernel(mariadb_rows_url)
-    assert next_turn(kernel) == 0
-    kernel.clock.shift(60)
-    with frozen.engine.connect() as connection:
-        connection.execute(update(Sweep).values(swept_at=kernel.clock.now()))
-        wait_until(lambda: _taken(kernel), 2 * IDLE_TRANSACTION_SECONDS + LOCK_WAIT_SECONDS)
-        connection.invalidate()
-
-
-def _taken(kernel: Kernel) -> bool:
-    try:
-        return next_turn(kernel) == 0
-    except OperationalError:  # a lock wait timeout
-        return False
 
 
 def test_order_is_found_when_its_hint_was_lost(kernel: Kernel) -> None:
@@ -151,6 +120,61 @@ def test_order_is_kept_when_it_is_unfinished_or_young(kernel: Kernel) -> None:
     make_order(kernel, created_at=now - DAYS)
     make_order(kernel, state="success", created_at=now - DAYS, finished_at=now)
     assert (prune(kernel), count(kernel, Order)) == ((0, None), 2)
+
+
+NAMES = [one.name for one in sweep_jobs(None, works=True, may_rescue=lambda: True)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_other_jobs_have_their_turns_when_one_fails(kernel: Kernel, name: str) -> None:
+    ran: list[str] = []
+
+    def watched(job: Job) -> Job:
+        def run(kernel: Kernel, swept: Swept) -> None:
+            ran.append(job.name)
+            if job.name == name:
+                raise ZeroDivisionError
+            job.run(kernel, swept)
+
+        return Job(job.name, run)
+
+    jobs = sweep_jobs(None, works=True, may_rescue=lambda: True)
+    ended = run_jobs(kernel, [watched(one) for one in jobs])
+    assert [job.name for job, _, error in ended if error is not None] == [name]
+    assert ran == NAMES
+
+
+def test_error_is_raised_when_the_other_jobs_of_a_sweep_are_done(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(kernel: Kernel, swept: Swept) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(sweep_module, "rescue_orders", fail)
+    due, unknown = make_order(kernel), make_order(kernel, select_tag="forgotten")
+    kernel.clock.shift(3700)
+    swept = Swept()
+    with pytest.raises(ZeroDivisionError):
+        sweep(kernel, rescue=True, swept=swept)
+    assert (swept.due, list(swept.failed)) == ([due], [unknown])
+
+
+@pytest.mark.parametrize(("waiting", "found"), [(0, 1), (None, 1), (10_000, 0)])
+def test_due_orders_are_found_when_few_hints_wait(
+    kernel: Kernel, waiting: int | None, found: int
+) -> None:
+    make_order(kernel)
+    kernel.clock.shift(60)
+    swept = Swept()
+    DueHints(FakeHints(waiting)).run(kernel, swept)
+    assert len(swept.due) == found
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_sweep_vouches_for_tags_when_its_process_runs_handlers(kernel: Kernel, works: bool) -> None:
+    sweep(kernel, rescue=False, works=works)
+    with kernel.read_session() as session:
+        assert (session.scalars(select(SelectTag.tag)).all() != []) == works
 
 
 def test_waiting_is_measured_from_the_oldest_due_order_when_some_wait(kernel: Kernel) -> None:

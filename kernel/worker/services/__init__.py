@@ -1,0 +1,1 @@
+"""What the dispatcher's loop runs: services, each with a time of its own, also after a failure."""

@@ -1,0 +1,65 @@
+"""The sweep: the housekeeping of the whole installation, done by one process per interval."""
+
+import time
+from collections.abc import Callable, Sequence
+
+from kernel.runtime.hints import Hints
+from kernel.runtime.kernel import Kernel
+from kernel.worker.maintenance.job import Job, Swept
+from kernel.worker.maintenance.sweep import run_jobs
+from kernel.worker.maintenance.turn import next_turn
+from kernel.worker.services.health import Health
+from kernel.worker.services.service import Service
+
+
+class Housekeeping(Service):
+    """Runs ``jobs`` when it is this process's turn, and tells the broker what they did.
+
+    A job that fails has its next try with the next sweep, in whichever process that is. ``wake``
+    is called when an order has ended: its callback is due.
+    """
+
+    name = "sweep"
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        jobs: Sequence[Job],
+        hints: Hints,
+        wake: Callable[[], None],
+        health: Health,
+    ) -> None:
+        self._kernel = kernel
+        self._jobs = jobs
+        self._hints = hints
+        self._wake = wake
+        self._health = health
+        self._due_at = 0.0
+
+    @property
+    def due_at(self) -> float:
+        """When the next sweep may be this process's turn."""
+        return self._due_at
+
+    def run(self) -> None:
+        """Take the turn if no other process has, and run each job. Raises database errors."""
+        turn_in = next_turn(self._kernel)
+        self._due_at = time.monotonic() + (turn_in or self._kernel.settings.sweep_seconds)
+        if not turn_in:
+            self.sweep()
+
+    def sweep(self) -> None:
+        """Run each job now; one that fails keeps no other from its turn."""
+        for job, swept, error in run_jobs(self._kernel, self._jobs):
+            self._tell(swept)
+            if error is None:
+                self._health.worked(job.name)
+            else:
+                self._health.failed(job.name, error)
+
+    def _tell(self, swept: Swept) -> None:
+        self._hints.hint([*swept.due, *swept.rescued])
+        for order_id, outcome in swept.failed.items():
+            self._hints.finished(order_id, outcome)
+        if swept.failed:
+            self._wake()

@@ -1,0 +1,127 @@
+"""T5's batches: what attempts came to is written together, one commit for many."""
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.exc import DBAPIError
+
+from kernel.db.errors import is_passing
+from kernel.delivery.attempt import FinishedAttempt
+from kernel.delivery.record import record
+from kernel.runtime.kernel import Kernel
+from kernel.worker.services.service import Service
+
+log = logging.getLogger(__name__)
+
+
+# An attempt that the database has refused as often, alone, is dropped.
+REFUSALS = 5
+
+
+@dataclass(slots=True, eq=False)
+class _Result:
+    """A finished attempt, and how often it was refused."""
+
+    attempt: FinishedAttempt
+    refused: int = 0
+
+
+class Recorder(Service):
+    """Records finished attempts in batches: every ``seconds``, or when ``together`` are there.
+
+    Attempts of a process that is killed before are made again. When a batch is refused, its
+    attempts are recorded one by one at the next turn, so that one that cannot be written keeps no
+    other from being recorded. It is dropped in the end: its delivery is due again by then, because
+    its claim is over.
+    """
+
+    name = "recording of attempts"
+    lasts = True
+
+    def __init__(
+        self, kernel: Kernel, wake: Callable[[], None], *, seconds: float, together: int
+    ) -> None:
+        self._kernel = kernel
+        self._wake = wake
+        self._seconds = seconds
+        self._together = together
+        self._lock = threading.Lock()
+        self._results: list[_Result] = []
+        self._waits_since = 0.0
+        self._hurries = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether all that was put is recorded."""
+        return not self._results
+
+    @property
+    def due_at(self) -> float:
+        """When the next batch is recorded."""
+        with self._lock:
+            if not self._results:
+                return math.inf
+            at_once = self._hurries or len(self._results) >= self._together
+            return self._waits_since + (0.0 if at_once else self._seconds)
+
+    def put(self, finished: FinishedAttempt) -> None:
+        """Have an attempt recorded. For any thread."""
+        with self._lock:
+            self._results.append(_Result(finished))
+            count = len(self._results)
+            if count == 1:
+                self._waits_since = time.monotonic()
+        if count in (1, self._together):
+            self._wake()
+
+    def hurry(self) -> None:
+        """From now on record at once. For any thread."""
+        self._hurries = True
+
+    def run(self) -> None:
+        """Record what is there, in one commit unless some of it was refused before.
+
+        Raises database errors; what is not recorded is kept for the next turn.
+        """
+        batch = list(self._results)
+        if any(one.refused for one in batch):
+            self._record_alone(batch)
+        elif batch:
+            self._record(batch)
+
+    def _record_alone(self, batch: Sequence[_Result]) -> None:
+        errors: list[Exception] = []
+        for one in batch:
+            try:
+                self._record([one])
+            except Exception as error:
+                if _is_passing(error):
+                    raise
+                errors.append(error)
+                if one.refused > REFUSALS:
+                    log.exception("attempt dropped", extra={"delivery_id": one.attempt.due.id})
+                    self._forget([one])
+        if errors:
+            raise errors[0]
+
+    def _record(self, batch: Sequence[_Result]) -> None:
+        try:
+            record(self._kernel, [one.attempt for one in batch])
+        except Exception as error:
+            for one in batch:
+                one.refused += not _is_passing(error)
+            raise
+        self._forget(batch)
+
+    def _forget(self, batch: Sequence[_Result]) -> None:
+        with self._lock:
+            self._results = [one for one in self._results if one not in batch]
+            self._waits_since = time.monotonic()
+
+
+def _is_passing(error: Exception) -> bool:
+    return isinstance(error, DBAPIError) and is_passing(error.orig)

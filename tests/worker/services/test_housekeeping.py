@@ -1,0 +1,46 @@
+"""The turn to sweep, jobs that fail alone, and what the broker is told of what they did."""
+
+from kernel.db.states import OrderState, Outcome
+from kernel.runtime.kernel import Kernel
+from kernel.worker.maintenance.job import Job, Swept
+from kernel.worker.services.health import Health
+from kernel.worker.services.housekeeping import Housekeeping
+from tests.support.hints import FakeHints
+from tests.support.waiting import wait_until
+
+LOST = Outcome(OrderState.FAILED, "lost", error_code="worker_lost")
+
+
+def find(_: Kernel, swept: Swept) -> None:
+    swept.due.append("due")
+
+
+def take_over(_: Kernel, swept: Swept) -> None:
+    """Do half of the work, and fail."""
+    swept.rescued.append("rescued")
+    raise ZeroDivisionError
+
+
+def give_up(_: Kernel, swept: Swept) -> None:
+    swept.failed["lost"] = LOST
+
+
+def test_jobs_have_their_turns_and_are_told_when_one_of_them_fails(kernel: Kernel) -> None:
+    hints, wakes, health = FakeHints(), list[None](), Health()
+    jobs = [Job("find", find), Job("take over", take_over), Job("give up", give_up)]
+    housekeeping = Housekeeping(kernel, jobs, hints, lambda: wakes.append(None), health)
+    housekeeping.run()
+    assert hints.hinted == ["due", "rescued"]
+    assert (hints.outcomes, len(wakes)) == ({"lost": LOST}, 1)
+
+
+def test_sweep_is_done_by_one_process_when_two_ask(kernel: Kernel) -> None:
+    hints = FakeHints()
+    two = [
+        Housekeeping(kernel, [Job("find", find)], hints, lambda: None, Health()) for _ in range(2)
+    ]
+    for one in two:
+        one.run()
+    assert hints.hinted == ["due"]
+    kernel.clock.shift(kernel.settings.sweep_seconds + 1)
+    wait_until(lambda: two[1].run() or len(hints.hinted) == 2)

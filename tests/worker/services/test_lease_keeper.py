@@ -1,0 +1,61 @@
+"""Leases that are renewed, runs that are too long, hand-backs that were put off."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from kernel.handlers import Run
+from kernel.runs.execute import execute
+from kernel.runtime.kernel import Kernel
+from kernel.worker.services.lease_keeper import LeaseKeeper
+from tests.support.factories import make_order, order
+from tests.support.handlers import handlers
+from tests.support.waiting import wait_until
+
+MakeKernel = Callable[..., Kernel]
+
+
+@contextmanager
+def running(kernel: Kernel, select_tag: str, seconds: str) -> Iterator[str]:
+    """Run an order in another thread; yield its id while it runs."""
+    order_id = make_order(kernel, select_tag=select_tag, args=f'{{"name": "{seconds}"}}')
+    thread = threading.Thread(target=execute, args=(kernel, order_id))
+    thread.start()
+    wait_until(lambda: order_id in kernel.running)
+    yield order_id
+    thread.join()
+
+
+def test_lease_is_renewed_when_a_third_of_it_is_over(
+    make_kernel: MakeKernel, mariadb_rows_url: str
+) -> None:
+    kernel = make_kernel(mariadb_rows_url, handlers, lease_seconds=0.9)
+    keeper = LeaseKeeper(kernel, seconds=0.0)
+    with running(kernel, "silent", "1.0") as order_id:
+        keeper.run()
+        first = order(kernel, order_id).lease_until
+        wait_until(lambda: keeper.run() or order(kernel, order_id).lease_until > first)
+    assert order(kernel, order_id).state == "success"
+
+
+def test_run_is_reported_when_it_is_over_its_time_limit(
+    make_kernel: MakeKernel, mariadb_rows_url: str
+) -> None:
+    kernel = make_kernel(mariadb_rows_url, handlers, time_limit_seconds=0.1)
+    overdue: list[Run] = []
+    keeper = LeaseKeeper(kernel, seconds=0.0, overdue=overdue.append)
+    with running(kernel, "patient", "0.5") as order_id:
+        wait_until(lambda: keeper.run() or overdue != [])
+    assert overdue[0].order_id == order_id
+
+
+@pytest.mark.parametrize("seconds", [0.0, 60.0])
+def test_next_look_is_due_after_an_interval_when_one_was_taken(
+    make_kernel: MakeKernel, sqlite_url: str, seconds: float
+) -> None:
+    keeper = LeaseKeeper(make_kernel(sqlite_url), seconds=seconds)
+    keeper.run()
+    assert time.monotonic() + seconds - 5 < keeper.due_at <= time.monotonic() + seconds

@@ -1,0 +1,103 @@
+"""The recorder: how long results wait, and what becomes of a batch that cannot be written."""
+
+import math
+import time
+from dataclasses import replace
+
+import pymysql
+import pytest
+from sqlalchemy.exc import IntegrityError, OperationalError
+
+from kernel.delivery.attempt import FinishedAttempt, attempt
+from kernel.delivery.claim import claim_due, due_lanes
+from kernel.runtime.kernel import Kernel
+from kernel.worker.services import recorder as recorder_module
+from kernel.worker.services.recorder import Recorder
+from tests.support.factories import delivery, make_delivery
+
+
+def recorder(kernel: Kernel, wakes: list[None] | None = None) -> Recorder:
+    """A recorder of batches of three."""
+    told = [] if wakes is None else wakes
+    return Recorder(kernel, lambda: told.append(None), seconds=3600.0, together=3)
+
+
+def attempts(kernel: Kernel, count: int) -> list[FinishedAttempt]:
+    """Make, claim and send deliveries; return the attempts, which are not recorded yet."""
+    for _ in range(count):
+        make_delivery(kernel)
+    claimed = claim_due(kernel, dict.fromkeys(due_lanes(kernel), count)).deliveries
+    return [attempt(kernel, due) for due in claimed]
+
+
+def states(kernel: Kernel, finished: list[FinishedAttempt]) -> set[str]:
+    """The states of their deliveries."""
+    return {delivery(kernel, one.due.id).state for one in finished}
+
+
+def test_batch_is_due_at_once_when_enough_attempts_are_there(kernel: Kernel) -> None:
+    wakes: list[None] = []
+    recording, finished = recorder(kernel, wakes), attempts(kernel, 3)
+    assert recording.due_at == math.inf
+    for one in finished[:2]:
+        recording.put(one)
+    assert recording.due_at > time.monotonic() + 3000
+    assert len(wakes) == 1
+    recording.put(finished[2])
+    assert recording.due_at <= time.monotonic()
+    assert len(wakes) == 2
+
+
+def test_batch_is_due_at_once_when_the_recorder_hurries(kernel: Kernel) -> None:
+    recording = recorder(kernel)
+    recording.put(attempts(kernel, 1)[0])
+    recording.hurry()
+    assert recording.due_at <= time.monotonic()
+
+
+def test_batch_is_recorded_in_one_turn_when_the_database_takes_it(kernel: Kernel) -> None:
+    recording, finished = recorder(kernel), attempts(kernel, 3)
+    for one in finished:
+        recording.put(one)
+    recording.run()
+    assert (recording.is_empty, states(kernel, finished)) == (True, {"delivered"})
+    recording.run()  # there is nothing to do
+
+
+def test_batch_is_kept_when_the_database_is_away(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = OperationalError("", {}, pymysql.err.OperationalError(2013, ""))
+
+    def fail(*_: object) -> None:
+        raise away
+
+    recording, finished = recorder(kernel), attempts(kernel, 2)
+    for one in finished:
+        recording.put(one)
+    with monkeypatch.context() as patched:
+        patched.setattr(recorder_module, "record", fail)
+        for _ in range(3):
+            with pytest.raises(OperationalError):
+                recording.run()
+    assert not recording.is_empty
+    recording.run()
+    assert (recording.is_empty, states(kernel, finished)) == (True, {"delivered"})
+
+
+def test_attempt_that_cannot_be_written_is_set_aside_alone(
+    kernel: Kernel, caplog: pytest.LogCaptureFixture
+) -> None:
+    recording, finished = recorder(kernel), attempts(kernel, 3)
+    lost = finished[1]
+    recording.put(finished[0])
+    recording.put(replace(lost, due=replace(lost.due, id="not there")))
+    recording.put(finished[2])
+    for _ in range(2):
+        with pytest.raises(IntegrityError):
+            recording.run()
+    assert states(kernel, [finished[0], finished[2]]) == {"delivered"}
+    while not recording.is_empty:
+        with pytest.raises(IntegrityError):
+            recording.run()
+    assert [one.message for one in caplog.records] == ["attempt dropped"]
