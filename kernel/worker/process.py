@@ -9,9 +9,9 @@ import os
 import signal
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from sqlalchemy.exc import DBAPIError
 
@@ -28,12 +28,22 @@ from kernel.worker.dispatcher import Dispatcher
 
 log = logging.getLogger(__name__)
 
-STUCK_SECONDS = 10.0
-WATCH_SECONDS = 2.0
 # After the grace time a handler has this long to reach a checkpoint before its process ends.
 LAST_CALL_SECONDS = 2.0
-# A run that takes longer does not hold up those that were hinted together with its order.
-NEIGHBOUR_SECONDS = 0.5
+
+
+class Patience(NamedTuple):
+    """After how many seconds a worker process acts."""
+
+    # Nothing is received although orders and hints wait: the worker is stuck.
+    stuck: float = 10.0
+    # From one look for that to the next.
+    watch: float = 2.0
+    # A run takes longer: the orders of its message that are left are hinted again.
+    neighbour: float = 0.5
+
+
+PATIENCE = Patience()
 
 
 class Mirror(Hints, Protocol):
@@ -85,13 +95,24 @@ class WorkerProcess:
     """What each process of a worker does beside running handlers.
 
     ``main_pid`` is the worker's main process: this one, or the parent of a prefork pool.
+    ``parent_pid`` tells who this process's parent is now.
     """
 
-    def __init__(self, kernel: Kernel, broker: Mirror, vitals: Vitals, main_pid: int) -> None:
+    def __init__(
+        self,
+        kernel: Kernel,
+        broker: Mirror,
+        vitals: Vitals,
+        main_pid: int,
+        patience: Patience = PATIENCE,
+        parent_pid: Callable[[], int] = os.getppid,
+    ) -> None:
         self.kernel = kernel
         self.broker = broker
         self.vitals = vitals
         self.main_pid = main_pid
+        self.patience = patience
+        self._parent_pid = parent_pid
         self.dispatcher = Dispatcher(kernel, broker, beat=self.beat)
         self._forked = main_pid != os.getpid()
         self._busy_at = time.monotonic()
@@ -132,7 +153,7 @@ class WorkerProcess:
     def _hint_the_rest(self) -> None:
         """Hint orders whose neighbour takes long: another process may be free."""
         for turn in list(self._turns):
-            if not turn.hinted and time.monotonic() - turn.began > NEIGHBOUR_SECONDS:
+            if not turn.hinted and time.monotonic() - turn.began > self.patience.neighbour:
                 running = {order_id for order_id, _ in list(self.kernel.running)}
                 turn.hinted = [one for one in turn.left if one not in running]
                 self.broker.hint(turn.hinted)
@@ -147,12 +168,12 @@ class WorkerProcess:
         """Look after the process, once per dispatcher round."""
         self.broker.running(list(self.kernel.running.values()))
         self._hint_the_rest()
-        if self._forked and os.getppid() != self.main_pid:
+        if self._forked and self._parent_pid() != self.main_pid:
             log.error("the worker's main process is gone; ending this one")
             self._abandon()
         if self.vitals.stopping_at:
             self._wind_down(time.monotonic() - self.vitals.stopping_at)
-        elif time.monotonic() - self._watched_at > WATCH_SECONDS:
+        elif time.monotonic() - self._watched_at > self.patience.watch:
             self._watched_at = time.monotonic()
             self._watch()
 
@@ -174,13 +195,13 @@ class WorkerProcess:
         """End a worker whose consumer has stopped although orders and hints are waiting."""
         now = time.monotonic()
         idle_since = max(self.vitals.received_at, self._busy_at)
-        if self.kernel.running or now - idle_since < STUCK_SECONDS or not self._work_waits():
+        if self.kernel.running or now - idle_since < self.patience.stuck or not self._work_waits():
             self._stuck_since = None
             return
         self._stuck_since = self._stuck_since or now
-        if now - self._stuck_since > STUCK_SECONDS:
+        if now - self._stuck_since > self.patience.stuck:
             log.critical("orders and hints wait, nothing is received: ending the worker")
             os.kill(self.main_pid, signal.SIGKILL)
 
     def _work_waits(self) -> bool:
-        return waiting_longest(self.kernel) > STUCK_SECONDS and bool(self.broker.backlog())
+        return waiting_longest(self.kernel) > self.patience.stuck and bool(self.broker.backlog())

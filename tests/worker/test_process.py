@@ -4,37 +4,20 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from kernel.db.states import Outcome
 from kernel.handlers import Handlers, Run
 from kernel.runs import claim
 from kernel.runtime.kernel import Kernel
-from kernel.worker import process as worker
-from kernel.worker.process import Vitals, WorkerProcess
+from kernel.worker.process import Patience, Vitals, WorkerProcess
 from tests.support.factories import make_order, order
 from tests.support.handlers.misbehaving import Named, handlers
+from tests.support.hints import FakeHints
 from tests.support.waiting import wait_until
 
-
-class Queue:
-    """A broker with so many hints waiting."""
-
-    def __init__(self, waiting: int | None) -> None:
-        self.waiting = waiting
-        self.hinted: list[str] = []
-
-    def hint(self, order_ids: Sequence[str]) -> None:
-        self.hinted += order_ids
-
-    def backlog(self) -> int | None:
-        return self.waiting
-
-    def finished(self, order_id: str, outcome: Outcome) -> None: ...
-
-    def running(self, runs: object) -> None: ...
+SOON = Patience(stuck=0.2, watch=0.01)
 
 
 @pytest.fixture
@@ -46,19 +29,13 @@ def main_process() -> Iterator[subprocess.Popen[bytes]]:
     process.wait()
 
 
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take a worker for stuck soon."""
-    monkeypatch.setattr(worker, "STUCK_SECONDS", 0.2)
-    monkeypatch.setattr(worker, "WATCH_SECONDS", 0.01)
-
-
 def beats(
     kernel: Kernel, vitals: Vitals, process: subprocess.Popen[bytes], waiting: int | None
 ) -> None:
     """Let a process of the worker look after its main process for a second."""
-    watcher = WorkerProcess(kernel, Queue(waiting), vitals, process.pid)
-    watcher._forked = False  # it did not really fork from there
+    hints, pid = FakeHints(waiting), process.pid
+    # It did not really fork from there.
+    watcher = WorkerProcess(kernel, hints, vitals, pid, SOON, parent_pid=lambda: pid)
     deadline = time.monotonic() + 1
     while time.monotonic() < deadline and process.poll() is None:
         watcher.beat()
@@ -113,7 +90,6 @@ def test_worker_lives_when_its_consumer_receives(
 def test_rest_is_hinted_again_once_when_its_neighbour_takes_long(
     make_kernel: Callable[..., Kernel], sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "NEIGHBOUR_SECONDS", 0.0)
     registry = Handlers()
 
     @registry.register("write", Named)
@@ -124,13 +100,15 @@ def test_rest_is_hinted_again_once_when_its_neighbour_takes_long(
         monkeypatch.setattr(claim, "monotonic", lambda: float("inf"))
         return {}
 
-    queue = Queue(0)
-    process = WorkerProcess(make_kernel(sqlite_url, registry), queue, Vitals(), os.getpid())
+    queue, kernel = FakeHints(), make_kernel(sqlite_url, registry)
+    patience = Patience(neighbour=0.0)
+    process = WorkerProcess(kernel, queue, Vitals(), os.getpid(), patience)
     order_ids = [make_order(process.kernel, select_tag="write", args="{}") for _ in range(3)]
     process.execute(order_ids)
     process.dispatcher.timers.run()
+    process.beat()
     assert queue.hinted == order_ids[1:]
-    assert (order(process.kernel, order_ids[0]).state, process._turns) == ("success", [])
+    assert order(process.kernel, order_ids[0]).state == "success"
 
 
 def test_vitals_are_shared_when_a_process_forks() -> None:
