@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from kernel.handlers import Run
+from kernel.orders.transitions import RunEnd
 from kernel.runs.execute import execute
 from kernel.runtime.kernel import Kernel
 from kernel.worker.services.lease_keeper import LeaseKeeper
@@ -24,7 +25,7 @@ def running(kernel: Kernel, select_tag: str, seconds: str) -> Iterator[str]:
     order_id = make_order(kernel, select_tag=select_tag, args=f'{{"name": "{seconds}"}}')
     thread = threading.Thread(target=execute, args=(kernel, order_id))
     thread.start()
-    wait_until(lambda: order_id in kernel.running)
+    wait_until(lambda: (order_id, 1) in kernel.running)
     yield order_id
     thread.join()
 
@@ -33,7 +34,7 @@ def test_lease_is_renewed_when_a_third_of_it_is_over(
     make_kernel: MakeKernel, mariadb_rows_url: str
 ) -> None:
     kernel = make_kernel(mariadb_rows_url, handlers, lease_seconds=0.9)
-    keeper = LeaseKeeper(kernel, seconds=0.0)
+    keeper = LeaseKeeper(kernel, print, seconds=0.0)
     with running(kernel, "silent", "1.0") as order_id:
         keeper.run()
         first = order(kernel, order_id).lease_until
@@ -41,21 +42,23 @@ def test_lease_is_renewed_when_a_third_of_it_is_over(
     assert order(kernel, order_id).state == "success"
 
 
-def test_run_is_reported_when_it_is_over_its_time_limit(
+def test_order_leaves_as_timed_out_when_its_run_is_over_the_time_limit(
     make_kernel: MakeKernel, mariadb_rows_url: str
 ) -> None:
     kernel = make_kernel(mariadb_rows_url, handlers, time_limit_seconds=0.1)
     overdue: list[Run] = []
-    keeper = LeaseKeeper(kernel, seconds=0.0, overdue=overdue.append)
+    ends: list[RunEnd] = []
+    keeper = LeaseKeeper(kernel, ends.append, seconds=0.0, overdue=overdue.append)
     with running(kernel, "patient", "0.5") as order_id:
         wait_until(lambda: keeper.run() or overdue != [])
-    assert overdue[0].order_id == order_id
+        assert (order(kernel, order_id).state, order(kernel, order_id).timeouts) == ("pending", 1)
+    assert (overdue[0].order_id, ends[0].again_in) == (order_id, 0.0)
 
 
 @pytest.mark.parametrize("seconds", [0.0, 60.0])
 def test_next_look_is_due_after_an_interval_when_one_was_taken(
     make_kernel: MakeKernel, sqlite_url: str, seconds: float
 ) -> None:
-    keeper = LeaseKeeper(make_kernel(sqlite_url), seconds=seconds)
+    keeper = LeaseKeeper(make_kernel(sqlite_url), print, seconds=seconds)
     keeper.run()
     assert time.monotonic() + seconds - 5 < keeper.due_at <= time.monotonic() + seconds
