@@ -13,7 +13,7 @@ from kernel.runs.execute import execute
 from kernel.runtime.kernel import Kernel
 from kernel.worker.services.lease_keeper import LeaseKeeper
 from tests.support.factories import make_order, order
-from tests.support.handlers import handlers
+from tests.support.handlers.misbehaving import handlers
 from tests.support.waiting import wait_until
 
 MakeKernel = Callable[..., Kernel]
