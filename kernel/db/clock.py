@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Engine, text
 
+from kernel.db.dialects import dialect_of
 from kernel.db.engine import READ_ONLY
 
 CLOCK_SECONDS = 60.0
@@ -49,10 +50,9 @@ class Clock:
 
 
 def read_clock(engine: Engine) -> datetime:
-    """Ask the database what time it is."""
-    sqlite = engine.dialect.name == "sqlite"
-    query = "SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')" if sqlite else "SELECT UTC_TIMESTAMP(6)"
+    """Ask the database what time it is: an aware UTC datetime. Raises the database's errors."""
+    query = text(dialect_of(engine.url).clock)
     with engine.connect().execution_options(**{READ_ONLY: True}) as connection:
-        value = connection.execute(text(query)).scalar_one()
+        value = connection.execute(query).scalar_one()
     moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
     return moment.replace(tzinfo=UTC)

@@ -1,13 +1,12 @@
 """What the tables are made of: times, tokens, long texts, ids, and the options of every table."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import (
     BigInteger,
     DateTime,
-    Dialect,
-    Integer,
     LargeBinary,
     MetaData,
     Select,
@@ -15,38 +14,53 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
 )
-from sqlalchemy.dialects import mysql
+from sqlalchemy.engine import Dialect as SQLAlchemyDialect
 from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.types import TypeEngine
+
+from kernel.db.dialects import DIALECTS, Dialect
 
 Query = TypeVar("Query", bound=Select[Any])
+Kind = TypeVar("Kind", bound=TypeEngine[Any])
 
 
 def by_index(query: Query, table: Any, name: str) -> Query:
-    """Have MariaDB and MySQL take this index of ``table``: where theirs would read far more.
-
-    SQLite chooses by itself.
-    """
-    for dialect in ("mysql", "mariadb"):
-        query = query.with_hint(table, f"FORCE INDEX ({name})", dialect)
+    """Have the database use this index of ``table`` where its own choice reads far more rows."""
+    for dialect in DIALECTS:
+        if (hint := dialect.index_hint(name)) is not None:
+            for each in dialect.names:
+                query = query.with_hint(table, hint, each)
     return query
 
 
-class UTCDateTime(TypeDecorator[datetime]):
-    """An aware UTC datetime with microseconds, stored without a zone.
+def _by_dialect(choose: Callable[[Dialect], TypeEngine[Any]]) -> dict[str, TypeEngine[Any]]:
+    """Return the column type of each dialect by the names that SQLAlchemy has for it."""
+    return {name: choose(dialect) for dialect in DIALECTS for name in dialect.names}
 
-    MariaDB's plain DATETIME drops fractions, so the column says DATETIME(6) there.
-    """
+
+def _varied(kind: Kind, choose: Callable[[Dialect], TypeEngine[Any]]) -> Kind:
+    """Return ``kind`` with what each dialect has for it."""
+    for name, own in _by_dialect(choose).items():
+        kind = kind.with_variant(own, name)
+    return kind
+
+
+_MOMENTS = _by_dialect(lambda dialect: dialect.moment())
+
+
+class UTCDateTime(TypeDecorator[datetime]):
+    """An aware UTC datetime with microseconds, stored without a zone."""
 
     impl = DateTime
     cache_ok = True
 
-    def load_dialect_impl(self, dialect: Dialect) -> Any:
+    def load_dialect_impl(self, dialect: SQLAlchemyDialect) -> Any:
         """Choose the column type that keeps microseconds."""
-        if dialect.name in {"mysql", "mariadb"}:
-            return dialect.type_descriptor(mysql.DATETIME(fsp=6))
-        return dialect.type_descriptor(DateTime())
+        return dialect.type_descriptor(_MOMENTS.get(dialect.name, DateTime()))
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_bind_param(
+        self, value: datetime | None, dialect: SQLAlchemyDialect
+    ) -> datetime | None:
         """Store UTC; a naive value is a bug and raises ValueError."""
         if value is None:
             return None
@@ -54,41 +68,41 @@ class UTCDateTime(TypeDecorator[datetime]):
             raise ValueError("naive datetime: every time here is aware and in UTC")
         return value.astimezone(UTC).replace(tzinfo=None)
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_result_value(
+        self, value: datetime | None, dialect: SQLAlchemyDialect
+    ) -> datetime | None:
         """Give back what was stored, marked as UTC."""
         return value if value is None else value.replace(tzinfo=UTC)
 
 
 def token(length: int) -> String:
-    """A short machine-made ASCII word: compared byte for byte, whatever the server's collation."""
-    kind = mysql.VARCHAR(length, charset="ascii", collation="ascii_bin")
-    return String(length).with_variant(kind, "mysql", "mariadb")
+    """A short machine-made ASCII word, compared byte for byte and not by the server's collation."""
+    return _varied(String(length), lambda dialect: dialect.token(length))
 
 
 def long_text() -> Text:
-    """Text without a practical limit (LONGTEXT)."""
-    return Text().with_variant(mysql.LONGTEXT(), "mysql", "mariadb")
+    """Text without a practical limit."""
+    return _varied(Text(), lambda dialect: dialect.long_text())
 
 
 def long_bytes() -> LargeBinary:
-    """Bytes without a practical limit (LONGBLOB)."""
-    return LargeBinary().with_variant(mysql.LONGBLOB(), "mysql", "mariadb")
+    """Bytes without a practical limit."""
+    return _varied(LargeBinary(), lambda dialect: dialect.long_bytes())
 
 
 def serial() -> BigInteger:
-    """A 64-bit number that the database counts up, on SQLite too."""
-    return BigInteger().with_variant(Integer, "sqlite")
+    """A 64-bit number that the database counts up."""
+    return _varied(BigInteger(), lambda dialect: dialect.serial())
 
 
+# What every table is made with, on each database.
 OPTIONS: dict[str, Any] = {
-    "mysql_engine": "InnoDB",
-    "mysql_charset": "utf8mb4",
-    "mysql_collate": "utf8mb4_bin",
+    name: value for dialect in DIALECTS for name, value in dialect.table_options.items()
 }
 
 
 class Base(DeclarativeBase):
-    """All tables: InnoDB and utf8mb4 said aloud, every constraint named."""
+    """All tables: with each dialect's options, every constraint named."""
 
     metadata = MetaData(
         naming_convention={

@@ -1,79 +1,98 @@
-"""The engine, its sessions and events.
+"""The engines of a process and their events. What differs by database: `kernel.db.dialects`.
 
-Knows nothing of orders. What it guards: sessions are strict UTF-8 and READ COMMITTED on
-MariaDB/MySQL, WAL with explicit transactions on SQLite; a handler's connection refuses COMMIT,
-ROLLBACK and DDL; a transaction the server dropped is never mistaken for one that goes on.
+Knows nothing of orders. A server's engines spare round trips: no ping before a connection that
+was just in use, no ROLLBACK after a COMMIT.
 """
 
+import os
 import time
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.exc import ArgumentError, DisconnectionError
 from sqlalchemy.pool import PoolResetState
 
-from kernel.db.guard import (
-    GUARD,
-    _note_passing_error,
-    _note_rollback,
-    _refuse_commit,
-    _refuse_committing,
-    unsealed,
-)
+from kernel.db import guard
+from kernel.db.dialects import Dialect, dialect_of
+from kernel.errors import ConfigurationError
 
-LOCK_WAIT_SECONDS = 5
-# A frozen process keeps its row locks; MariaDB ends a transaction after so much silence.
-IDLE_TRANSACTION_SECONDS = 2 * LOCK_WAIT_SECONDS
-SQLITE_BUSY_SECONDS = 1.5
-IDLE_PING_SECONDS = 1.0
+# A connection that was idle for longer is pinged before its next use.
+PING_AFTER_SECONDS = 1.0
 OPEN = "kernel_open"
 READ_ONLY = "kernel_read_only"
 
 
+class Engines(NamedTuple):
+    """The engines of one process; a database that is a file has one for all three.
+
+    ``writing``: short transactions, which a server ends when nothing is said in them. ``single``:
+    each statement is a transaction of its own. ``running``: runs of handlers, whose transactions
+    alone may be silent for long.
+    """
+
+    pid: int
+    writing: Engine
+    single: Engine
+    running: Engine
+
+    @classmethod
+    def of(cls, url: str, read_timeout: int) -> Self:
+        """Make the engines of this process for ``url``. Call it after the fork.
+
+        ``read_timeout``: seconds to wait for a server that has stopped answering. Raises
+        ConfigurationError for a URL that cannot be used.
+        """
+        writing = make_engine(url, read_timeout, brief=True)
+        if not dialect_of(url).is_remote:
+            return cls(os.getpid(), writing, writing, writing)
+        single = make_engine(url, read_timeout, autocommit=True)
+        return cls(os.getpid(), writing, single, make_engine(url, read_timeout))
+
+    def dispose(self) -> None:
+        """Close the pooled connections."""
+        for engine in {self.writing, self.single, self.running}:
+            engine.dispose()
+
+
 def make_engine(
-    url: str, read_timeout: int = 300, *, autocommit: bool = False, brief: bool = False
+    url: str,
+    read_timeout: int = 300,
+    *,
+    autocommit: bool = False,
+    brief: bool = False,
+    ping_after: float = PING_AFTER_SECONDS,
 ) -> Engine:
-    """Build the engine for ``url`` (``sqlite:///path`` or ``mysql+pymysql://...``).
+    """Build an engine for ``url`` (``sqlite:///path`` or ``mysql+pymysql://...``).
 
     ``read_timeout``: seconds to wait for a server that has stopped answering. ``autocommit``:
-    each statement is a transaction of its own, and costs one round trip, not two.
-    ``brief``: MariaDB ends a transaction in which nothing was said for IDLE_TRANSACTION_SECONDS.
+    each statement is a transaction of its own, and costs one round trip, not two. ``brief``: the
+    server ends a transaction that is silent for `Dialect.idle_transaction_seconds`.
+    ``ping_after``: seconds after which an idle connection is pinged before its next use.
 
-    Call it after the fork. Raises ConfigurationError's cause (sqlalchemy ArgumentError) for a
-    URL that cannot be parsed.
+    Call it after the fork. Raises ConfigurationError for a URL that cannot be used.
     """
-    parsed = make_url(url)
-    if parsed.get_backend_name() == "sqlite":
-        engine = create_engine(parsed, hide_parameters=True, connect_args={"timeout": 0})
-        event.listen(engine, "connect", _connect_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-    else:
-        if "charset" not in parsed.query:
-            parsed = parsed.update_query_dict({"charset": "utf8mb4"})
-        engine = create_engine(parsed, **_mysql_options(read_timeout, autocommit=autocommit))
-        event.listen(engine, "connect", _connect_mysql)
-        if brief:
-            event.listen(engine, "connect", _limit_idle_transactions)
-        event.listen(engine, "checkin", _note_idle)
-        event.listen(engine, "checkout", _ping_when_idle)
-        event.listen(engine, "reset", _roll_back_what_is_open)
-    event.listen(engine, "before_cursor_execute", _refuse_committing)
-    event.listen(engine, "commit", _refuse_commit)
-    event.listen(engine, "rollback", _note_rollback)
-    event.listen(engine, "handle_error", _note_passing_error)
-    event.listen(engine, "begin", _note_open)
-    event.listen(engine, "commit", _note_ended)
-    event.listen(engine, "rollback", _note_ended)
-    event.listen(engine, "handle_error", _note_doubt)
+    dialect = dialect_of(url)
+    pooling = _server_pool(autocommit=autocommit) if dialect.is_remote else {}
+    try:
+        engine = create_engine(
+            dialect.complete(make_url(url)),
+            hide_parameters=True,
+            connect_args=dialect.connect_args(read_timeout),
+            **pooling,
+        )
+    except ArgumentError as error:
+        raise ConfigurationError(f"KERNEL_DATABASE_URL: {error}") from None
+    event.listen(engine, "connect", lambda one, _record: dialect.prepare(one, brief=brief))
+    event.listen(engine, "begin", lambda connection: _begin(dialect, connection))
+    guard.listen(engine)
+    if dialect.is_remote:
+        _spare_round_trips(engine, ping_after)
     return engine
 
 
-def _mysql_options(timeout: int, *, autocommit: bool) -> dict[str, Any]:
-    # One timeout for reading and writing: PyMySQL would change the socket's between the two.
-    timeouts = {"connect_timeout": 5, "read_timeout": timeout, "write_timeout": timeout}
+def _server_pool(*, autocommit: bool) -> dict[str, Any]:
     return {
-        "hide_parameters": True,
         "pool_size": 10,
         "max_overflow": 40,
         "pool_recycle": 1800,
@@ -81,56 +100,42 @@ def _mysql_options(timeout: int, *, autocommit: bool) -> dict[str, Any]:
         "pool_use_lifo": True,
         "isolation_level": "AUTOCOMMIT" if autocommit else "READ COMMITTED",
         "skip_autocommit_rollback": True,
-        "pool_reset_on_return": None,
-        "connect_args": timeouts,
+        "pool_reset_on_return": None,  # see `_roll_back_what_is_open`
     }
 
 
-def _connect_sqlite(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # we say BEGIN ourselves; the driver's own loses updates
-    connection.execute(f"PRAGMA busy_timeout = {int(SQLITE_BUSY_SECONDS * 1000)}")
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA foreign_keys = ON")
-
-
-def _begin_sqlite(connection: Connection) -> None:
+def _begin(dialect: Dialect, connection: Connection) -> None:
     read_only = connection.get_execution_options().get(READ_ONLY, False)
-    with unsealed(connection.info.get(GUARD)):
-        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+    with guard.unsealed(connection.info.get(guard.GUARD)):
+        dialect.begin(connection, read_only=read_only)
 
 
-def _connect_mysql(connection: Any, _record: Any) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SET SESSION time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,"
-            "NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO', "
-            f"innodb_lock_wait_timeout = {LOCK_WAIT_SECONDS}"
-        )
-        cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+# ---- Round trips that are spared -------------------------------------------------------------
 
 
-def _limit_idle_transactions(connection: Any, _record: Any) -> None:
-    with connection.cursor() as cursor:
-        # MySQL has no such variable, and takes what stands in /*M! */ for a comment.
-        cursor.execute(
-            f"SET SESSION innodb_lock_wait_timeout = {LOCK_WAIT_SECONDS} "
-            f"/*M! , idle_transaction_timeout = {IDLE_TRANSACTION_SECONDS} */"
-        )
+def _spare_round_trips(engine: Engine, ping_after: float) -> None:
+    """Note of each connection since when it is idle and whether a transaction may be open."""
+
+    def ping_when_idle(connection: Any, record: Any, _proxy: Any) -> None:
+        # A ping per checkout costs a round trip per order; one after an idle second costs nothing.
+        if time.monotonic() - record.info.get("idle_since", 0.0) < ping_after:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except Exception as error:
+            raise DisconnectionError from error
+
+    event.listen(engine, "checkin", _note_idle)
+    event.listen(engine, "checkout", ping_when_idle)
+    event.listen(engine, "reset", _roll_back_what_is_open)
+    event.listen(engine, "begin", _note_open)
+    event.listen(engine, "commit", _note_ended)
+    event.listen(engine, "rollback", _note_ended)
+    event.listen(engine, "handle_error", _note_doubt)
 
 
 def _note_idle(_connection: Any, record: Any) -> None:
     record.info["idle_since"] = time.monotonic()
-
-
-def _ping_when_idle(connection: Any, record: Any, _proxy: Any) -> None:
-    # A ping per checkout costs a round trip per order; one after an idle second costs nothing.
-    if time.monotonic() - record.info.get("idle_since", 0.0) < IDLE_PING_SECONDS:
-        return
-    try:
-        connection.ping(reconnect=False)
-    except Exception as error:
-        raise DisconnectionError from error
 
 
 def _note_open(connection: Connection) -> None:

@@ -1,51 +1,55 @@
-"""What a driver's error means: passing trouble, contention, or the statement's own fault."""
+"""What an error of the database means. The one place that is asked whether the database is away.
 
-import sqlite3
+Takes SQLAlchemy's errors as well as the driver's own, which arise where SQLAlchemy does not look:
+while the pool sets up a connection or gets one back.
+"""
 
-import pymysql
+from typing import Any
 
-# Errors after which the transaction, or the whole connection, is gone while the work itself may
-# be fine: lock wait timeout, deadlock, too many connections, shutdown, killed, disk or table
-# full, network errors, server gone, idle too long, "record has changed since last read".
-MYSQL_PASSING = frozenset(
-    {1020, 1021, 1040, 1053, 1077, 1078, 1079, 1080, 1114, 1129, 1158, 1159, 1160, 1161, 1180}
-    | {1184, 1203, 1205, 1213, 1226, 1290, 1317, 1927, 2002, 2003, 2006, 2013, 2014, 2055, 4031}
-)
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from kernel.db.dialects import DIALECTS, dialect_of_error
 
-# Of these, the ones that say that somebody else was first.
-MYSQL_CONTENTION = frozenset({1020, 1205, 1213})
-DRIVER_ERRORS = (pymysql.err.MySQLError, sqlite3.Error)
-
-
-SQLITE_PASSING = frozenset(
-    {
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_INTERRUPT,
-        sqlite3.SQLITE_CANTOPEN,
-    }
-)
+# The roots of what the drivers raise themselves. Any: mypy refuses a tuple of unknown length where
+# it stands among others behind `except`.
+DRIVER_ERRORS: Any = tuple(kind for dialect in DIALECTS for kind in dialect.driver_errors)
+# All that a question to the database may raise, a bug in its statement included.
+DATABASE_ERRORS: tuple[type[Exception], ...] = (DBAPIError, PoolTimeout, *DRIVER_ERRORS)
 
 
 def is_passing(error: BaseException | None) -> bool:
-    """Tell whether a DBAPI error is the database's trouble of the moment, not the statement's."""
-    if isinstance(error, sqlite3.OperationalError):
-        return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in SQLITE_PASSING
-    if isinstance(error, pymysql.err.InterfaceError):
-        return True
-    if isinstance(error, pymysql.err.MySQLError) and error.args:
-        return error.args[0] in MYSQL_PASSING
-    return False
+    """Tell whether the database is away or busy for the moment: the same work may succeed later.
+
+    If not, the error is the statement's fault, or none of the database's. After a passing error
+    the transaction is gone. True also when the connection was lost or the pool had none to give.
+    """
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated or is_passing(error.orig)
+    dialect = dialect_of_error(error)
+    return isinstance(error, PoolTimeout) or (
+        error is not None and dialect is not None and dialect.is_passing(error)
+    )
 
 
 def is_contention(error: BaseException | None) -> bool:
-    """Tell whether a passing error came from a database that is there: somebody else was first.
+    """Tell whether a passing error came from a database that is there: a rival was first.
 
-    On SQLite every one does: while its file is locked, nobody else could have written.
+    Every passing error of SQLite does: while its file is locked, no process could have written.
     """
-    if isinstance(error, pymysql.err.MySQLError):
-        return bool(error.args) and error.args[0] in MYSQL_CONTENTION
-    return is_passing(error)
+    if isinstance(error, DBAPIError):
+        return not error.connection_invalidated and is_contention(error.orig)
+    dialect = dialect_of_error(error)
+    return error is not None and dialect is not None and dialect.is_contention(error)
+
+
+def is_missing_table(error: BaseException | None) -> bool:
+    """Tell whether an error says that a table does not exist: the database was never migrated."""
+    cause = driver_error(error)
+    dialect = dialect_of_error(cause)
+    return cause is not None and dialect is not None and dialect.is_missing_table(cause)
+
+
+def driver_error(error: BaseException | None) -> BaseException | None:
+    """Return the driver's error inside SQLAlchemy's, for people; any other error as it is."""
+    return getattr(error, "orig", None) or error

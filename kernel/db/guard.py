@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Session
@@ -14,7 +14,6 @@ from sqlalchemy.orm import Session
 from kernel.db.errors import is_passing
 
 GUARD = "kernel_guard"
-
 
 # Statements that end the transaction, openly or behind the handler's back.
 COMMITTING = re.compile(
@@ -65,6 +64,14 @@ class RunSession(Session):
     def close(self) -> None:
         """Refuse: the session closes when the run ends."""
         raise InvalidRequestError("a handler may not close the run's session")
+
+
+def listen(engine: Engine) -> None:
+    """Have the connections of ``engine`` obey the guard in their ``info``, where there is one."""
+    event.listen(engine, "before_cursor_execute", _refuse_committing)
+    event.listen(engine, "commit", _refuse_commit)
+    event.listen(engine, "rollback", _note_rollback)
+    event.listen(engine, "handle_error", _note_passing_error)
 
 
 def _refuse_committing(connection: Connection, _cursor: Any, statement: str, *_more: Any) -> None:

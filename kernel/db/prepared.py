@@ -3,7 +3,7 @@
 SQLAlchemy spends more on a small statement than driver and database together: it looks its text
 up, arranges the values and makes a result of an UPDATE that has none. Here the text is made once
 per dialect. What SQLAlchemy promises of a connection holds all the same: its events hear the
-statement, and an error is wrapped, told to `handle_error` and, if the link is lost, believed.
+statement, and an error is wrapped, told to `handle_error`, and ends a connection that is lost.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -118,11 +118,11 @@ def _run(connection: Connection, sql: str, bound: Any, read: Callable[[Any], T])
         (cursor.executemany if many else cursor.execute)(sql, bound)
         for hear in connection.dispatch.after_cursor_execute:
             hear(connection, cursor, sql, bound, None, many)
-        came_to = read(cursor)
+        answer = read(cursor)
         cursor.close()
     except BaseException as error:  # noqa: BLE001 - raised again, as what SQLAlchemy makes of it
         connection._handle_dbapi_exception(error, sql, bound, cursor, None)
-    return came_to
+    return answer
 
 
 def _matched(cursor: Any) -> int:

@@ -10,16 +10,17 @@ from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple, Protocol, Self
+from typing import Protocol, Self
 
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from kernel.callers.key_usage import KeyUses
 from kernel.config.settings import Settings, load
 from kernel.db.clock import Clock, read_clock
-from kernel.db.engine import READ_ONLY, make_engine
+from kernel.db.dialects import Dialect, dialect_of
+from kernel.db.engine import READ_ONLY, Engines
 from kernel.errors import ConfigurationError, Unavailable
 from kernel.handlers import Handlers, Run, load_handlers
 from kernel.runtime.metrics import Metrics
@@ -33,19 +34,6 @@ SCHEMA = "0004"
 
 # MariaDB's and MySQL's error number.
 NO_SUCH_TABLE = 1146
-
-
-class Engines(NamedTuple):
-    """A process's engines; SQLite has one for all three.
-
-    ``single``: each statement is a transaction of its own. ``running``: runs of handlers, whose
-    transactions alone may be silent for long.
-    """
-
-    pid: int
-    writing: Engine
-    single: Engine
-    running: Engine
 
 
 class Poster(Protocol):
@@ -69,6 +57,25 @@ class Kernel:
     and the transport come with their first use, which must be after the last fork.
     ``read_timeout``: seconds to wait for a database server that has stopped answering; long
     enough for a handler's longest statement.
+
+    The six ways to the database. On a server a COMMIT is a round trip of its own, and an ORM
+    session costs more than a small statement: hence the three with a Core connection for hot
+    paths. A file has no round trips: every transaction there is begun and ended aloud.
+
+    ==================  ==========  =================================  ===========================
+    block               opens       transaction                        for
+    ==================  ==========  =================================  ===========================
+    `write_session()`   Session     one; commits, or rolls back when   what holds together, with
+                                    the block raises                   the ORM
+    `write()`           Connection  as `write_session`                 the same on hot paths
+    `write_one()`       Connection  each statement commits itself;     one writing statement
+                                    on a file as `write`
+    `read_session()`    Session     each statement its own; on a file  what only reads, with the
+                                    one, read-only; commits nothing    ORM
+    `read()`            Connection  as `read_session`                  the same on hot paths
+    `run_connection()`  Connection  none: a run begins and commits     runs in turn; may be silent
+                                    its own                            in a transaction
+    ==================  ==========  =================================  ===========================
     """
 
     def __init__(
@@ -114,19 +121,17 @@ class Kernel:
         if self._engines is None or self._engines.pid != os.getpid():
             with self._lock:
                 if self._engines is None or self._engines.pid != os.getpid():
-                    self._engines = self._make_engines()
+                    self._engines = Engines.of(self._url, self._read_timeout)
         return self._engines
 
-    def _make_engines(self) -> Engines:
-        url, timeout = self.settings.database_url.get_secret_value(), self._read_timeout
-        try:
-            writing = make_engine(url, timeout, brief=True)
-            if writing.dialect.name == "sqlite":
-                return Engines(os.getpid(), writing, writing, writing)
-            single = make_engine(url, timeout, autocommit=True)
-            return Engines(os.getpid(), writing, single, make_engine(url, timeout))
-        except ArgumentError as error:
-            raise ConfigurationError(f"KERNEL_DATABASE_URL: {error}") from None
+    @property
+    def _url(self) -> str:
+        return self.settings.database_url.get_secret_value()
+
+    @cached_property
+    def dialect(self) -> Dialect:
+        """Which kind of database it is. Raises ConfigurationError for one that is not supported."""
+        return dialect_of(self._url)
 
     @cached_property
     def transport(self) -> Poster:
@@ -171,20 +176,20 @@ class Kernel:
     def write_session(self) -> Iterator[Session]:
         """Open a session, commit when the block ends well, roll back when it raises.
 
-        Keep it short, and never open across network I/O.
+        Keep it short, and never open across network I/O. Raises the database's errors.
         """
         with Session(self.engine, expire_on_commit=False) as session, session.begin():
             yield session
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """Open a transaction like `write_session`, for hot paths: Core alone, no ORM session."""
+        """Open a connection in a transaction that commits and rolls back like `write_session`."""
         with self.engine.begin() as connection:
             yield connection
 
     @contextmanager
     def write_one(self) -> Iterator[Connection]:
-        """Open a connection for one writing statement: its own transaction, without a COMMIT."""
+        """Open a connection for one writing statement, which needs no COMMIT on a server."""
         if self.engines.single is self.engine:
             with self.write() as connection:
                 yield connection
@@ -194,20 +199,20 @@ class Kernel:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Open a connection that only reads, like `read_session`, without an ORM session."""
+        """Open a connection that only reads and waits for no writer."""
         with self.engines.single.connect() as connection:
             yield connection.execution_options(**{READ_ONLY: True})
 
     @contextmanager
     def read_session(self) -> Iterator[Session]:
-        """Open a session that only reads. On SQLite it does not wait for a writer."""
+        """Open a session that only reads and waits for no writer."""
         with Session(self.engines.single) as session:
             session.connection(execution_options={READ_ONLY: True})
             yield session
 
     @contextmanager
     def run_connection(self) -> Iterator[Connection]:
-        """Hold one database connection, for a run whose row names the connection it uses."""
+        """Hold one connection, in no transaction yet, for a run whose row names it."""
         with self.engines.running.connect() as connection:
             yield connection
 
@@ -238,7 +243,6 @@ class Kernel:
         while self.on_close:
             self.on_close.pop()()
         if self._engines is not None and self._engines.pid == os.getpid():
-            for engine in self._engines[1:]:
-                engine.dispose()
+            self._engines.dispose()
         if "transport" in self.__dict__:
             self.transport.close()

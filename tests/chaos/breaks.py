@@ -15,7 +15,8 @@ from typing import Any
 from sqlalchemy import bindparam, or_, update
 
 from kernel.cli.local.supervisor import Supervisor
-from kernel.db import clock, errors, guard
+from kernel.db import clock, guard
+from kernel.db.dialects import mysql, sqlite
 from kernel.db.prepared import Prepared
 from kernel.db.states import DeliveryState
 from kernel.db.tables.deliveries import DELIVERIES
@@ -86,7 +87,7 @@ def no_guard() -> None:
 
 
 def errors_are_final() -> None:
-    errors.MYSQL_PASSING = errors.SQLITE_PASSING = frozenset()
+    mysql.PASSING = sqlite.PASSING = frozenset()
 
 
 def split_commit() -> None:

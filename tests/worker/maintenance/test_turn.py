@@ -5,7 +5,6 @@ from collections.abc import Callable
 from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 
-from kernel.db.engine import IDLE_TRANSACTION_SECONDS, LOCK_WAIT_SECONDS
 from kernel.db.tables.service import Sweep
 from kernel.runtime.kernel import Kernel
 from kernel.worker.maintenance.turn import next_turn
@@ -32,7 +31,9 @@ def test_turn_is_taken_when_a_frozen_process_holds_the_row(
     kernel.clock.shift(60)
     with frozen.engine.connect() as connection:
         connection.execute(update(Sweep).values(swept_at=kernel.clock.now()))
-        wait_until(lambda: _taken(kernel), 2 * IDLE_TRANSACTION_SECONDS + LOCK_WAIT_SECONDS)
+        waits = kernel.dialect
+        ended = 2 * waits.idle_transaction_seconds + waits.lock_wait_seconds
+        wait_until(lambda: _taken(kernel), ended)
         connection.invalidate()
 
 

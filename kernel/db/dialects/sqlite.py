@@ -1,0 +1,88 @@
+"""SQLite: one file, one writer at a time, no server."""
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Integer
+from sqlalchemy.types import TypeEngine
+
+from kernel.db.dialects.base import Dialect
+
+# Locked by another process, the disk full, the file out of reach: nothing of it is the statement's.
+PASSING = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_INTERRUPT,
+        sqlite3.SQLITE_CANTOPEN,
+    }
+)
+
+
+def file_url(file: str | Path) -> str:
+    """Return the URL of a database in this file, for a trial that needs no server."""
+    return f"sqlite:///{file}"
+
+
+class SQLite(Dialect):
+    """SQLite in WAL mode. Every transaction begins aloud, and a writing one as a writer.
+
+    A connection dies with its process, and the operating system frees its locks: none is killed.
+    """
+
+    names = ("sqlite",)
+    driver_errors = (sqlite3.Error,)
+    is_remote = False
+    clock = "SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')"
+    lock_wait_seconds = 1.5
+
+    def file_of(self, url: URL) -> Path | None:
+        """Return the file; None for a database in memory."""
+        return Path(url.database) if url.database and url.database != ":memory:" else None
+
+    def connect_args(self, read_timeout: int) -> dict[str, Any]:
+        """Leave waiting to the PRAGMA of `prepare`."""
+        return {"timeout": 0}
+
+    def prepare(self, connection: Any, *, brief: bool) -> None:
+        """Wait for a writer, write ahead, and reach the disk with every COMMIT."""
+        connection.isolation_level = None  # we say BEGIN ourselves; the driver's own loses updates
+        connection.execute(f"PRAGMA busy_timeout = {int(self.lock_wait_seconds * 1000)}")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    def begin(self, connection: Connection, *, read_only: bool) -> None:
+        """Take the write lock with BEGIN: taken later, it could be refused without any waiting."""
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    def is_passing(self, error: BaseException) -> bool:
+        """Look the primary result code up."""
+        if not isinstance(error, sqlite3.OperationalError):
+            return False
+        return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in PASSING
+
+    def is_contention(self, error: BaseException) -> bool:
+        """Take it for that, always: while the file is locked, no process could have written."""
+        return self.is_passing(error)
+
+    def is_missing_table(self, error: BaseException) -> bool:
+        """Read the message: the result code is the same for every error in a statement."""
+        return "no such table" in str(error)
+
+    def connection_number(self, connection: Connection) -> int | None:
+        """Return None: there is no server to count connections."""
+        return None
+
+    def kill_connection(self, connection: Connection, number: int) -> None:
+        """Do nothing: no connection has a number."""
+
+    def limit_silence(self, connection: Connection, seconds: int) -> None:
+        """Do nothing: no server waits for this client."""
+
+    def serial(self) -> TypeEngine[Any]:
+        """Return INTEGER: only a primary key of this very type is counted up."""
+        return Integer()

@@ -1,0 +1,100 @@
+"""What each database answers, on the real ones."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import make_url, select, text
+from sqlalchemy.dialects import mysql, sqlite
+from sqlalchemy.exc import DBAPIError
+
+from kernel.db.columns import by_index
+from kernel.db.dialects import dialect_of, file_url
+from kernel.db.errors import is_passing
+from kernel.db.tables.orders import ORDERS
+from kernel.errors import ConfigurationError
+from kernel.runtime.kernel import Kernel
+
+
+@pytest.mark.parametrize(
+    ("url", "remote"),
+    [
+        ("sqlite:///var/kernel.db", False),
+        ("sqlite+pysqlite:///var/kernel.db", False),
+        ("mysql+pymysql://user@host/name", True),
+        ("mariadb+pymysql://user@host/name", True),
+    ],
+)
+def test_dialect_is_found_when_the_url_names_its_database(url: str, remote: bool) -> None:
+    assert dialect_of(url).is_remote is remote
+    assert dialect_of(make_url(url)) is dialect_of(url)
+
+
+@pytest.mark.parametrize("url", ["oracle://host/name", "not a url", ""])
+def test_dialect_is_refused_when_the_url_names_no_database_of_ours(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="KERNEL_DATABASE_URL"):
+        dialect_of(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "file"),
+    [
+        (file_url("/tmp/kernel.db"), Path("/tmp/kernel.db")),
+        ("sqlite:///:memory:", None),
+        ("sqlite://", None),
+        ("mysql+pymysql://user@host/name", None),
+    ],
+)
+def test_file_is_known_when_the_database_is_one(url: str, file: Path | None) -> None:
+    assert dialect_of(url).file_of(make_url(url)) == file
+
+
+def test_engines_are_as_many_as_a_commit_is_worth_when_they_are_made(kernel: Kernel) -> None:
+    _, *engines = kernel.engines
+    assert len(set(engines)) == (3 if kernel.dialect.is_remote else 1)
+
+
+@pytest.fixture
+def remote(make_kernel: Callable[..., Kernel], mariadb_rows_url: str) -> Kernel:
+    """A kernel whose database is a server."""
+    return make_kernel(mariadb_rows_url)
+
+
+def test_connection_ends_when_it_is_killed_by_its_number(remote: Kernel) -> None:
+    with remote.run_connection() as frozen:
+        number = remote.dialect.connection_number(frozen)
+        assert number is not None
+        with remote.write() as connection:
+            remote.dialect.kill_connection(connection, number)
+        with pytest.raises(DBAPIError) as ended:
+            frozen.execute(text("SELECT 1"))
+    assert is_passing(ended.value)
+
+
+def test_killing_is_refused_when_the_connection_is_gone(remote: Kernel) -> None:
+    with pytest.raises(DBAPIError), remote.write() as connection:
+        remote.dialect.kill_connection(connection, 2**31)
+
+
+def test_connection_has_no_number_when_the_database_is_a_file(
+    make_kernel: Callable[..., Kernel], sqlite_url: str
+) -> None:
+    kernel = make_kernel(sqlite_url)
+    with kernel.run_connection() as connection:
+        assert kernel.dialect.connection_number(connection) is None
+
+
+def test_server_is_told_once_how_long_to_bear_silence_when_it_stays(remote: Kernel) -> None:
+    told = text("SHOW SESSION STATUS LIKE 'Com_set_option'")
+    with remote.run_connection() as connection:
+        before = int(connection.execute(told).one()[1])
+        for seconds in (77, 77, 88):
+            remote.dialect.limit_silence(connection, seconds)
+        assert int(connection.execute(told).one()[1]) == before + 2
+        assert connection.scalar(text("SELECT @@wait_timeout")) == 88
+
+
+def test_index_is_forced_when_the_optimizer_chooses_badly() -> None:
+    query = by_index(select(ORDERS.c.id), ORDERS, "ix_one")
+    assert "FORCE INDEX (ix_one)" in str(query.compile(dialect=mysql.dialect()))
+    assert "INDEX" not in str(query.compile(dialect=sqlite.dialect()))

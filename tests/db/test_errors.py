@@ -1,0 +1,85 @@
+"""What an error of the database means, as SQLAlchemy wraps it and as a driver raises it itself."""
+
+import sqlite3
+from typing import Any
+
+import pymysql
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from kernel.db.errors import driver_error, is_contention, is_missing_table, is_passing
+from kernel.runtime.kernel import Kernel
+
+
+def server(number: int) -> pymysql.err.OperationalError:
+    return pymysql.err.OperationalError(number, "")
+
+
+def file(code: int) -> sqlite3.OperationalError:
+    error = sqlite3.OperationalError(f"code {code}")
+    error.sqlite_errorcode = code
+    return error
+
+
+def wrapped(error: BaseException, *, lost: bool = False) -> OperationalError:
+    return OperationalError("", {}, error, connection_invalidated=lost)
+
+
+BUSY_SNAPSHOT = sqlite3.SQLITE_BUSY | 2 << 8
+PASSING = [server(1205), server(1213), server(2013), pymysql.err.InterfaceError(0, "")]
+PASSING += [file(sqlite3.SQLITE_BUSY), file(BUSY_SNAPSHOT), file(sqlite3.SQLITE_FULL)]
+FINAL = [server(1062), server(1146), file(sqlite3.SQLITE_ERROR), sqlite3.IntegrityError("")]
+FINAL += [OSError("gone"), ValueError("")]
+
+
+@pytest.mark.parametrize("error", PASSING, ids=repr)
+def test_error_is_passing_when_the_database_is_in_trouble(error: BaseException) -> None:
+    assert is_passing(error)
+    assert is_passing(wrapped(error))
+
+
+@pytest.mark.parametrize("error", FINAL, ids=repr)
+def test_error_is_not_passing_when_the_same_work_would_fail_again(error: BaseException) -> None:
+    assert not is_passing(error)
+    assert not is_passing(wrapped(error))
+    assert not is_contention(error)
+
+
+def test_error_is_passing_when_the_connection_was_lost_or_there_is_none() -> None:
+    assert is_passing(wrapped(ValueError("closed"), lost=True))
+    assert is_passing(PoolTimeout())
+    assert not is_passing(None)
+
+
+@pytest.mark.parametrize(
+    ("error", "contention"),
+    [
+        (server(1205), True),
+        (server(1213), True),
+        (server(2013), False),
+        (file(sqlite3.SQLITE_BUSY), True),
+        (PoolTimeout(), False),
+    ],
+)
+def test_error_is_contention_when_a_rival_was_first(error: Any, contention: bool) -> None:
+    assert is_contention(error) is contention
+    assert is_contention(wrapped(error)) is contention
+    assert not is_contention(wrapped(error, lost=True))
+
+
+def test_table_is_missing_when_it_was_never_made(kernel: Kernel) -> None:
+    found = []
+    for statement in ("SELECT 1 FROM never_made", "SELECT never FROM orders", "no statement"):
+        with pytest.raises(DBAPIError) as refused, kernel.read() as connection:
+            connection.execute(text(statement))
+        found.append(is_missing_table(refused.value))
+    assert found == [True, False, False]
+    assert not is_missing_table(OSError("no such table"))
+
+
+def test_drivers_error_is_what_people_read_when_there_is_one() -> None:
+    inner = server(1205)
+    assert driver_error(wrapped(inner)) is inner
+    assert driver_error(inner) is inner
