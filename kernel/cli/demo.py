@@ -37,6 +37,7 @@ from kernel.cli.local.supervisor import Supervisor, free_port
 from kernel.cli.opening import migrated, opened
 from kernel.cli.terminal.output import cell
 from kernel.config.settings import CONFIG_FILE, PREFIX, load
+from kernel.db.dialects import file_url
 from kernel.db.tables.deliveries import DELIVERIES
 from kernel.db.tables.orders import ORDERS
 from kernel.errors import KernelError
@@ -97,7 +98,7 @@ def _own_settings(folder: Path) -> Iterator[None]:
             del os.environ[name]
     os.environ[CONFIG_FILE] = str(folder / "kernel.toml")
     (folder / "kernel.toml").touch()
-    os.environ[f"{PREFIX}DATABASE_URL"] = f"sqlite:///{folder}/kernel.db"
+    os.environ[f"{PREFIX}DATABASE_URL"] = file_url(folder / "kernel.db")
     try:
         yield
     finally:

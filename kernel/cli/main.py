@@ -88,6 +88,8 @@ class Commands(click.Group):
         """Run the command."""
         from sqlalchemy.exc import SQLAlchemyError  # `kernel --help` does not come here
 
+        from kernel.db.errors import driver_error
+
         try:
             return super().invoke(ctx)
         except ConfigurationError as error:
@@ -95,7 +97,7 @@ class Commands(click.Group):
         except KernelError as error:
             raise Failure(explain(error)) from None
         except SQLAlchemyError as error:
-            raise Failure(f"database: {getattr(error, 'orig', None) or error}") from None
+            raise Failure(f"database: {driver_error(error)}") from None
         except OSError as error:
             if error.filename is None:  # not about a file or folder that the user named
                 raise

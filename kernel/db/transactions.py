@@ -5,24 +5,19 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from sqlalchemy.exc import DBAPIError
+from kernel.db.errors import DATABASE_ERRORS, is_passing
+from kernel.errors import Unavailable
 
-from kernel.db.errors import is_passing
-from kernel.errors import (
-    Unavailable,
-)
+TRIES = 4
+# A caller that has waited this long is told to come back: a ticketing system waits a few seconds.
+RETRY_SECONDS = 1.0
+T = TypeVar("T")
 
 
 def rowcount(result: Any) -> int:
-    """How many rows a conditional statement matched: the answer to "was I the one?"."""
+    """Return how many rows a conditional statement matched: the answer to "was I the one?"."""
     found: int = result.rowcount
     return found
-
-
-TRIES = 4
-# Whoever has waited this long is told to come back: a ticketing system waits a few seconds.
-RETRY_SECONDS = 1.0
-T = TypeVar("T")
 
 
 def retrying(work: Callable[[], T]) -> T:
@@ -35,8 +30,8 @@ def retrying(work: Callable[[], T]) -> T:
     for attempt in range(TRIES):
         try:
             return work()
-        except DBAPIError as error:
-            if not (error.connection_invalidated or is_passing(error.orig)):
+        except DATABASE_ERRORS as error:
+            if not is_passing(error):
                 raise
             last = error
         if time.monotonic() > deadline:

@@ -13,8 +13,9 @@ from collections.abc import Callable
 from functools import partial
 
 from sqlalchemy import Connection, insert, select
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import IntegrityError
 
+from kernel.db.errors import DATABASE_ERRORS
 from kernel.db.tables.service import ServiceKey
 from kernel.runtime.kernel import Kernel
 from kernel.runtime.single_flight import SingleFlightCache
@@ -34,13 +35,15 @@ class ServiceKeys:
 
     def __init__(self, kernel: Kernel, clock: Callable[[], float] = time.monotonic) -> None:
         # While the database is away, what was read before serves on.
-        self._secrets = SingleFlightCache[bytes](KEEP_SECONDS, survives=(DBAPIError,), clock=clock)
+        self._secrets = SingleFlightCache[bytes](
+            KEEP_SECONDS, survives=DATABASE_ERRORS, clock=clock
+        )
         self._read = partial(_stored, kernel)
 
     def for_purpose(self, purpose: str) -> bytes:
         """Return the key of ``purpose``: 32 bytes, the same in every process.
 
-        Raises DBAPIError when the database does not answer and this process has not read the
+        Raises `DATABASE_ERRORS` when the database does not answer and this process has not read the
         secret before.
         """
         return hmac.digest(self._secrets.get(self._read), purpose.encode(), hashlib.sha256)

@@ -1,8 +1,8 @@
 """Is the process alive, and could the installation do its work?"""
 
 from flask import Blueprint, Response
-from sqlalchemy.exc import DBAPIError
 
+from kernel.db.errors import DATABASE_ERRORS
 from kernel.insight.readiness import check_database, workers_alive
 from kernel.runtime.hints import Hints
 from kernel.runtime.kernel import Kernel
@@ -40,7 +40,7 @@ class Readiness:
     def _worker_lives(self) -> bool:
         try:
             return workers_alive(self._kernel) > 0
-        except DBAPIError:  # away since the check before
+        except DATABASE_ERRORS:  # away since the check before
             return False
 
 

@@ -15,11 +15,9 @@ from prometheus_client.core import (
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
-from pymysql.err import MySQLError
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from kernel.callers.identity import Scope
+from kernel.db.errors import DATABASE_ERRORS, driver_error, is_passing
 from kernel.insight import process_metrics as metering
 from kernel.insight.backlog import Backlog, backlog
 from kernel.insight.readiness import workers_alive
@@ -33,7 +31,6 @@ from kernel.views.http.requests import identity
 log = logging.getLogger(__name__)
 
 CACHE_SECONDS = 5.0
-AWAY = (DBAPIError, PoolTimeout, MySQLError)
 DATABASE_UP = "kernel_database_up"
 GAUGES = {
     DATABASE_UP: "Whether the database answers; without it there are no other numbers.",
@@ -131,9 +128,11 @@ def metrics_blueprint(kernel: Kernel, hints: Hints) -> Blueprint:
         try:
             identity(kernel, Scope.READ)
             registry.register(_scrape(kernel, gauges))
-        except AWAY as error:
+        except DATABASE_ERRORS as error:
+            if not is_passing(error):
+                raise
             # Whose key this is cannot be known now, and /readyz says as much to anybody.
-            log.warning("metrics without the database: %s", getattr(error, "orig", error))
+            log.warning("metrics without the database: %s", driver_error(error))
             registry.register(Scrape({}, {DATABASE_UP: 0.0}))
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
         return Response(encode(registry), 200, HEADERS, content_type=content_type)

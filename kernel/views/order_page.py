@@ -9,18 +9,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from flask import Blueprint, Response, request
-from pymysql.err import MySQLError
 from sqlalchemy import Row, bindparam, select
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from kernel.db.errors import DATABASE_ERRORS
 from kernel.db.states import OrderState
 from kernel.db.tables.orders import ORDERS, Order
 from kernel.formats.texts import TEXTS, Language
 from kernel.runtime.kernel import Kernel
 from kernel.runtime.service_key import ServiceKeys
 from kernel.views.html.rendering import Html, beside
-from kernel.views.http.errors import DATABASE_ERRORS, is_away
+from kernel.views.http.errors import is_unavailable
 from kernel.views.http.links import Links
 from kernel.views.http.origin import is_https
 
@@ -72,9 +70,9 @@ class Ordered:
             return self._answer("ordered_unknown.html", 404)
         return self._answer("ordered.html", 200, **describe(order))
 
-    def apologise(self, error: DBAPIError | MySQLError | PoolTimeout) -> Response:
+    def apologise(self, error: Exception) -> Response:
         """Answer while the database is away. Raises ``error`` when it is something else."""
-        if not is_away(error):
+        if not is_unavailable(error):
             raise error
         answer = self._answer("ordered_away.html", 503)
         answer.headers["Retry-After"] = str(RELOAD_SECONDS)

@@ -1,6 +1,8 @@
-"""What each database answers, on the real ones."""
+"""What each database answers, on the real ones; and that nothing else asks which one it is."""
 
-from collections.abc import Callable
+import ast
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,11 +11,13 @@ from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.exc import DBAPIError
 
 from kernel.db.columns import by_index
-from kernel.db.dialects import dialect_of, file_url
+from kernel.db.dialects import DIALECTS, dialect_of, file_url
 from kernel.db.errors import is_passing
 from kernel.db.tables.orders import ORDERS
 from kernel.errors import ConfigurationError
 from kernel.runtime.kernel import Kernel
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize(
@@ -98,3 +102,53 @@ def test_index_is_forced_when_the_optimizer_chooses_badly() -> None:
     query = by_index(select(ORDERS.c.id), ORDERS, "ix_one")
     assert "FORCE INDEX (ix_one)" in str(query.compile(dialect=mysql.dialect()))
     assert "INDEX" not in str(query.compile(dialect=sqlite.dialect()))
+
+
+# ---- Nothing else knows -----------------------------------------------------------------------
+
+KNOWING = re.compile(
+    r"sqlite|mysql|mariadb|innodb|postgres|psycopg|get_backend_name|information_schema|pragma"
+    r"|wait_timeout|thread_id|kill connection|force index|utc_timestamp|strftime\('",
+    re.IGNORECASE,
+)
+MAY_KNOW = {
+    # Which URLs are accepted is the settings' policy; they stand below this room.
+    "kernel/config/settings.py",
+    # Migrations and the look at their version: they run before there is a kernel.
+    "kernel/db/migrate.py",
+    "kernel/runtime/kernel.py",
+    # Still to be asked of the dialect.
+    "kernel/runs/claim.py",
+    "kernel/runs/execute.py",
+    "kernel/worker/maintenance/rescue.py",
+}
+
+
+def words(tree: ast.AST) -> Iterator[str]:
+    """Yield names and texts of a module's code: no comment, and no docstring."""
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    doc = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, documented) and isinstance(node.body[0], ast.Expr)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in doc:
+            yield node.value
+        elif isinstance(node, ast.Name | ast.alias | ast.FunctionDef | ast.ClassDef):
+            yield node.id if isinstance(node, ast.Name) else node.name
+        elif isinstance(node, ast.Attribute):
+            yield node.attr
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+
+
+def test_no_other_file_knows_which_database_it_is() -> None:
+    knowing = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "kernel").rglob("*.py")
+        if any(KNOWING.search(word) for word in words(ast.parse(path.read_text())))
+    }
+    room = {name for name in knowing if name.startswith("kernel/db/dialects/")}
+    assert len(room) > len(DIALECTS), "the words to look for are wrong"
+    assert knowing - room - MAY_KNOW == set()

@@ -10,6 +10,8 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from kernel.db.errors import driver_error, is_contention, is_missing_table, is_passing
+from kernel.db.transactions import retrying
+from kernel.errors import Unavailable
 from kernel.runtime.kernel import Kernel
 
 
@@ -83,3 +85,36 @@ def test_drivers_error_is_what_people_read_when_there_is_one() -> None:
     inner = server(1205)
     assert driver_error(wrapped(inner)) is inner
     assert driver_error(inner) is inner
+
+
+@pytest.mark.parametrize("error", [server(2013), wrapped(file(sqlite3.SQLITE_BUSY))], ids=repr)
+def test_work_is_tried_again_when_its_error_passes(error: BaseException) -> None:
+    failures = [error, error]
+
+    def work() -> str:
+        if failures:
+            raise failures.pop()
+        return "done"
+
+    assert retrying(work) == "done"
+
+
+def test_work_ends_with_when_to_come_back_when_its_error_stays() -> None:
+    def work() -> None:
+        raise server(2013)
+
+    with pytest.raises(Unavailable) as told:
+        retrying(work)
+    assert told.value.data["retry_after"] == 2
+
+
+def test_work_is_not_tried_again_when_the_statement_is_wrong() -> None:
+    tries = []
+
+    def work() -> None:
+        tries.append(1)
+        raise server(1062)
+
+    with pytest.raises(pymysql.err.OperationalError):
+        retrying(work)
+    assert tries == [1]

@@ -7,6 +7,7 @@ import pytest
 
 from kernel.callers import keys
 from kernel.callers.keys import KeyTerms
+from kernel.db.tables.service import ProcessMetrics
 from kernel.insight import process_metrics as metering
 from kernel.runs.execute import execute
 from kernel.runtime.kernel import Kernel
@@ -134,6 +135,18 @@ def test_scrape_says_so_and_nothing_else_when_the_database_is_away(
     assert "kernel_database_up 0.0\n" in text
     assert "kernel_http_requests_total{" not in text
     assert "kernel_orders_due" not in text
+
+
+def test_scrape_fails_when_the_database_answers_that_a_table_is_missing(
+    make_kernel: Callable[..., Kernel], sqlite_url: str
+) -> None:
+    kernel = make_kernel(sqlite_url)
+    zammad = client(kernel)
+    with kernel.write() as connection:
+        ProcessMetrics.metadata.tables[ProcessMetrics.__tablename__].drop(connection)
+    answer = zammad.get("/metrics")
+    assert answer.status_code == 500
+    assert "kernel_database_up" not in answer.text
 
 
 def test_histogram_is_cumulative_and_ends_with_its_count_when_shown(kernel: Kernel) -> None:

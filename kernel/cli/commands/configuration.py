@@ -11,6 +11,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from kernel.cli.terminal.output import as_json, cell, print_json
 from kernel.config.settings import Settings, load
+from kernel.db.errors import driver_error
 from kernel.errors import ConfigurationError, KernelError
 from kernel.handlers import Handlers, load_handlers
 from kernel.runtime import startup
@@ -86,7 +87,7 @@ def _outcome(name: str, one: Callable[[Settings], str], settings: Settings) -> C
     except KernelError as error:
         return name, False, error.message
     except SQLAlchemyError as error:
-        return name, False, str(getattr(error, "orig", None) or error)
+        return name, False, str(driver_error(error))
     except Exception as error:  # noqa: BLE001 - a handlers' module can raise anything on import
         return name, False, f"{type(error).__name__}: {error}"
 

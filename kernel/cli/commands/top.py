@@ -7,13 +7,12 @@ from typing import Any
 
 import click
 from sqlalchemy import select
-from sqlalchemy.exc import DBAPIError
 
 from kernel.cli.commands.watch import COLOURS, INTERRUPTED
 from kernel.cli.opening import opened
 from kernel.cli.terminal.output import as_json, columns, print_json
 from kernel.cli.terminal.screen import Line, Part, Screen, drawn, is_terminal
-from kernel.db.errors import is_passing
+from kernel.db.errors import DATABASE_ERRORS, is_passing
 from kernel.db.states import OrderState
 from kernel.db.tables.orders import ORDERS
 from kernel.formats.envelope import rfc3339
@@ -82,8 +81,8 @@ def _draw(kernel: Kernel, trends: Trends) -> None:
 def _lines(kernel: Kernel, trends: Trends) -> Sequence[Line]:
     try:
         return [*lines(overview(kernel, trends)), [], [Part("q ends", dim=True)]]
-    except DBAPIError as error:
-        if not (error.connection_invalidated or is_passing(error.orig)):
+    except DATABASE_ERRORS as error:
+        if not is_passing(error):
             raise
         return [[Part("the database does not answer; trying again", "red")]]
 

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import click
-from sqlalchemy.exc import DBAPIError
 
 from kernel.cli.commands.orders import orders
 from kernel.cli.opening import opened
 from kernel.cli.terminal.output import as_json, cell
 from kernel.cli.terminal.screen import Line, Part, Screen, bar, is_terminal
-from kernel.db.errors import is_passing
+from kernel.db.errors import DATABASE_ERRORS, is_passing
 from kernel.db.states import DeliveryState, OrderState, Tone
 from kernel.db.tables.deliveries import Attempt, Delivery
 from kernel.db.tables.orders import Order
@@ -117,8 +116,8 @@ def _look_again(kernel: Kernel, seen: Seen) -> Seen | None:
     """Read the order again; None while the database does not answer."""
     try:
         return look(kernel, seen.order.id)
-    except DBAPIError as error:
-        if not (error.connection_invalidated or is_passing(error.orig)):
+    except DATABASE_ERRORS as error:
+        if not is_passing(error):
             raise
         return None
 

@@ -3,17 +3,15 @@
 import logging
 
 from flask import Response, request
-from pymysql.err import MySQLError
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
 from kernel import errors
+from kernel.db.errors import DATABASE_ERRORS
 from kernel.formats.texts import TEXTS as MESSAGES
 from kernel.views.dashboard.entry import Entry
 from kernel.views.dashboard.frame import Frame
 from kernel.views.html.rendering import is_fragment
-from kernel.views.http.errors import DATABASE_ERRORS, HTTP_CODES, is_away, status_of
+from kernel.views.http.errors import HTTP_CODES, is_unavailable, status_of
 from kernel.views.http.tracking import trace_of_request
 
 log = logging.getLogger(__name__)
@@ -39,8 +37,8 @@ def install(frame: Frame, entry: Entry) -> None:
         code = "page_not_found" if status == 404 else HTTP_CODES.get(status, "bad_request")
         return problem(frame, status, code)
 
-    def on_database_error(error: DBAPIError | MySQLError | PoolTimeout) -> Response:
-        if not is_away(error):
+    def on_database_error(error: Exception) -> Response:
+        if not is_unavailable(error):
             return on_bug(error)
         return problem(frame, 503, "unavailable", 2)
 

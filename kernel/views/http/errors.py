@@ -4,13 +4,10 @@ import logging
 from typing import Any
 
 from flask import Blueprint, Flask, Response
-from pymysql.err import MySQLError
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
 from kernel import errors
-from kernel.db.errors import is_passing
+from kernel.db.errors import DATABASE_ERRORS, driver_error, is_passing
 from kernel.formats.envelope import encode, envelope
 from kernel.formats.texts import Language, text
 
@@ -34,7 +31,6 @@ STATUS: dict[type[errors.KernelError], int] = {
 HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
 # Answers are one caller's, and of this moment.
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-DATABASE_ERRORS = (DBAPIError, MySQLError, PoolTimeout)
 
 
 def json_response(
@@ -72,13 +68,11 @@ def status_of(error: errors.KernelError) -> int:
     return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
 
 
-def is_away(error: DBAPIError | MySQLError | PoolTimeout) -> bool:
-    """Tell, in the log too, whether an error came of a database that is away or busy."""
-    lost = isinstance(error, PoolTimeout) or getattr(error, "connection_invalidated", False)
-    cause = getattr(error, "orig", error)
-    if not (lost or is_passing(cause)):
+def is_unavailable(error: Exception) -> bool:
+    """Tell whether the database is away or busy, so that 503 is the answer; say so in the log."""
+    if not is_passing(error):
         return False
-    log.warning("unavailable: %s", cause)
+    log.warning("unavailable: %s", driver_error(error))
     return True
 
 
@@ -100,8 +94,8 @@ def install(target: Flask | Blueprint, language: Language) -> None:
             answer.headers["Allow"] = allowed
         return answer
 
-    def on_database_error(error: DBAPIError | MySQLError | PoolTimeout) -> Response:
-        if not is_away(error):
+    def on_database_error(error: Exception) -> Response:
+        if not is_unavailable(error):
             return on_bug(error)
         return refusal(errors.Unavailable(retry_after=2), language)
 
