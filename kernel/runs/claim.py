@@ -159,7 +159,7 @@ class Batch:
         while self._found and self._goes_on():
             found = self._found[0]
             now = self.kernel.clock.now()
-            mine = {"lease": now + self.kernel.lease, "connection": self._connection_id()}
+            mine = {"lease": now + self.kernel.lease, "connection": self._number()}
             taken = TAKE.execute(self.connection, {**found.order.fenced(), "now": now, **mine})
             claimed = self._claimed(found) if taken == 1 else None
             self._found.popleft()
@@ -177,7 +177,6 @@ class Batch:
         state = None if state is None else json.loads(state)
         return replace(found, order=order, progress=progress, state=state)
 
-    def _connection_id(self) -> int | None:
+    def _number(self) -> int | None:
         """Return the server's number of this connection: a rescue kills it by that."""
-        thread_id = getattr(self.connection.connection.dbapi_connection, "thread_id", None)
-        return None if thread_id is None else int(thread_id())
+        return self.kernel.dialect.connection_number(self.connection)

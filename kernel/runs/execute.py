@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from kernel.config.logging import binding
@@ -105,7 +104,7 @@ def begin_run(batch: Batch, claimed: Claimed) -> Run:
     """Make the run of an order that ``batch`` has claimed, and have its lease renewed."""
     kernel, connection, order = batch.kernel, batch.connection, claimed.order
     time_limit = claimed.handler.time_limit or kernel.settings.time_limit_seconds
-    _limit_silence(connection, time_limit)
+    kernel.dialect.limit_silence(connection, int(time_limit) + WAIT_MARGIN_SECONDS)
     batch.first_attempts.prepare(order.caller_id)
     run = Run(
         order_id=order.id,
@@ -123,16 +122,6 @@ def begin_run(batch: Batch, claimed: Claimed) -> Run:
     connection.info[GUARD] = run.guard
     kernel.running[run.order_id, run.number] = run
     return run
-
-
-def _limit_silence(connection: Connection, time_limit: float) -> None:
-    seconds = int(time_limit) + WAIT_MARGIN_SECONDS
-    if connection.dialect.name == "sqlite" or connection.info.get("wait_timeout") == seconds:
-        return
-    cursor = connection.connection.cursor()
-    cursor.execute(f"SET SESSION wait_timeout = {seconds}")
-    cursor.close()
-    connection.info["wait_timeout"] = seconds
 
 
 def _followed(batch: Batch, claimed: Claimed, run: Run) -> RunEnd:

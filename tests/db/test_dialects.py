@@ -117,10 +117,6 @@ MAY_KNOW = {
     # Migrations and the look at their version: they run before there is a kernel.
     "kernel/db/migrate.py",
     "kernel/runtime/kernel.py",
-    # Still to be asked of the dialect.
-    "kernel/runs/claim.py",
-    "kernel/runs/execute.py",
-    "kernel/worker/maintenance/rescue.py",
 }
 
 

@@ -2,7 +2,7 @@
 
 import logging
 
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
 from kernel.db.states import OrderState
@@ -46,10 +46,10 @@ def rescue_orders(kernel: Kernel, swept: Swept) -> None:
 
 
 def _kill_connection(kernel: Kernel, connection_id: int | None) -> None:
-    if connection_id is None or kernel.engine.dialect.name == "sqlite":
+    if connection_id is None:
         return
     try:
-        with kernel.write_session() as session:
-            session.execute(text(f"KILL CONNECTION {int(connection_id)}"))
+        with kernel.write() as connection:
+            kernel.dialect.kill_connection(connection, connection_id)
     except DBAPIError as error:  # gone already, which is what we want
         log.debug("connection %s not killed: %s", connection_id, error.orig)
