@@ -43,7 +43,7 @@ class Walk:
     where: Sequence[ColumnElement[bool]] = ()
     up: bool = False
 
-    def rows(self, query: Query, edge: Key | None) -> Query:
+    def along(self, query: Query, edge: Key | None) -> Query:
         """Take rows from the index, in its order: those beyond ``edge``, or all without one.
 
         The index is named. By its own choice MariaDB would not jump to the edge, nor to the end of
@@ -116,7 +116,7 @@ class Windows:
 
     def __iter__(self) -> Iterator[Subquery]:
         for size in self.budget.sizes():
-            near = self.walk.rows(select(*self.walk.columns), self.edge)
+            near = self.walk.along(select(*self.walk.columns), self.edge)
             yield near.limit(size).subquery()
             last = self.connection.execute(near.offset(size - 1).limit(1)).one_or_none()
             if last is None:
@@ -146,7 +146,7 @@ def take(
     """
     walk, rows = windows.walk, list[Any]()
     if not rest:
-        page = walk.rows(select(*columns), windows.edge).limit(limit + 1)
+        page = walk.along(select(*columns), windows.edge).limit(limit + 1)
         rows += windows.connection.execute(page)
         windows.ended = True
     else:

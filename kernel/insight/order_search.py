@@ -30,7 +30,7 @@ LISTED = tuple(ORDERS.c[name] for name in (*_LISTED, *_MORE))
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class SearchFilter:
     """Which orders; None means any. ``text``: an id, an idempotency key, or words of arguments."""
 
     state: OrderState | None = None
@@ -58,7 +58,7 @@ class Found:
 
 def find(
     connection: Connection,
-    wanted: Wanted,
+    wanted: SearchFilter,
     cursor: Cursor | None = None,
     limit: int = PAGE,
     budget: Budget = BUDGET,
@@ -88,14 +88,14 @@ def _named(connection: Connection, text: str) -> list[str] | None:
     return list(connection.scalars(by_key.limit(PAGE))) or None
 
 
-def _page_of(connection: Connection, wanted: Wanted, ids: list[str]) -> Found:
+def _page_of(connection: Connection, wanted: SearchFilter, ids: list[str]) -> Found:
     conditions = [ORDERS.c.id.in_(ids), *_all_of(wanted)]
     rows = connection.execute(select(*LISTED).where(*conditions).order_by(ORDERS.c.id.desc()))
     return Found(list(rows))
 
 
 def _page_at(
-    connection: Connection, wanted: Wanted, cursor: Cursor | None, limit: int, budget: Budget
+    connection: Connection, wanted: SearchFilter, cursor: Cursor | None, limit: int, budget: Budget
 ) -> Found:
     up = cursor is not None and cursor.up
     walk, rest = _plan(wanted, up)
@@ -116,15 +116,15 @@ def _behind(rows: list[Any], cursor: Cursor | None) -> Cursor | None:
     return Cursor(key, not cursor.up)
 
 
-def _plan(wanted: Wanted, up: bool) -> tuple[Walk, list[ColumnElement[bool]]]:
+def _plan(wanted: SearchFilter, up: bool) -> tuple[Walk, list[ColumnElement[bool]]]:
     """Choose an index; return the walk along it, and the conditions that rows are looked at for.
 
     With both a state and a caller: most orders have succeeded, so that state narrows least.
     """
     rest = _all_of(replace(wanted, state=None, caller_id=None, since=None, until=None))
     span = id_range(ORDERS.c.id, wanted.since, wanted.until)
-    state = _all_of(Wanted(state=wanted.state))
-    caller = _all_of(Wanted(caller_id=wanted.caller_id))
+    state = _all_of(SearchFilter(state=wanted.state))
+    caller = _all_of(SearchFilter(caller_id=wanted.caller_id))
     if state and not (caller and wanted.state is OrderState.SUCCESS):
         return _walk("ix_orders_state_id", [*state, *span], up), [*caller, *rest]
     if caller:
@@ -136,7 +136,7 @@ def _walk(index: str, where: list[ColumnElement[bool]], up: bool) -> Walk:
     return Walk(ORDERS, index, [ORDERS.c.id], where, up)
 
 
-def _all_of(wanted: Wanted) -> list[ColumnElement[bool]]:
+def _all_of(wanted: SearchFilter) -> list[ColumnElement[bool]]:
     """Return what is wanted as SQL conditions."""
     made: list[tuple[Any, Callable[[Any], ColumnElement[bool]]]] = [
         (wanted.state, lambda value: ORDERS.c.state == value),

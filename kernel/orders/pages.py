@@ -60,8 +60,8 @@ def list_orders(
     limit, edge = min(wanted.limit, most), wanted.edge
     lanes = _lanes(session, caller_id, wanted)
     if len(lanes) == 1:
-        return session.execute(lanes[0].rows(_SUMMARY, edge).limit(limit)).all()
-    newest = [lane.rows(select(ORDERS.c.id), edge).limit(limit).subquery() for lane in lanes]
+        return session.execute(lanes[0].along(_SUMMARY, edge).limit(limit)).all()
+    newest = [lane.along(select(ORDERS.c.id), edge).limit(limit).subquery() for lane in lanes]
     if not newest:
         return []
     together = union_all(*(select(one) for one in newest)).subquery()

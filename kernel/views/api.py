@@ -1,6 +1,6 @@
-"""The API of DESIGN's wire: orders and deliveries under /v1.
+"""The API under /v1: orders and their deliveries.
 
-Also where ``celery -A kernel.views.api worker`` finds its application, as in the original.
+``celery -A kernel.views.api worker`` finds its application here, as in the original system.
 """
 
 from collections.abc import Callable
@@ -31,10 +31,11 @@ from kernel.orders.cancel import cancel
 from kernel.orders.pages import MAX_PAGE, PAGE, OrderFilter, get_order, list_orders
 from kernel.runtime.hints import Hints
 from kernel.runtime.kernel import Kernel
+from kernel.views.http.credentials import identity, orderer
 from kernel.views.http.errors import json_response
-from kernel.views.http.requests import accept, identity, orderer, read_members
-from kernel.views.order_page import Ordered
-from kernel.views.pauses import Holding
+from kernel.views.http.requests import accept, read_members
+from kernel.views.order_page import OrderPage
+from kernel.views.pauses import PauseViews
 from kernel.worker.celery_app import make_worker
 
 RETRY_AFTER = {"Retry-After": "1"}
@@ -71,7 +72,7 @@ class ListQuery(BaseModel, extra="forbid"):
 class Api:
     """The views, bound to one kernel; hints and results go out after the commit."""
 
-    def __init__(self, kernel: Kernel, hints: Hints, pages: Ordered) -> None:
+    def __init__(self, kernel: Kernel, hints: Hints, pages: OrderPage) -> None:
         self.kernel = kernel
         self.hints = hints
         self.pages = pages
@@ -158,13 +159,13 @@ class Api:
         return json_response(status, envelope(0, text("success", self.language), data))
 
 
-def api_blueprint(kernel: Kernel, hints: Hints, pages: Ordered) -> Blueprint:
+def api_blueprint(kernel: Kernel, hints: Hints, pages: OrderPage) -> Blueprint:
     """Build the blueprint of the API for ``kernel``; ``pages`` makes the links to orders' pages.
 
     What lies below its addresses, and methods they do not have, are its own too: an application
     that mounts it would otherwise answer those in words of its own.
     """
-    api, holding = Api(kernel, hints, pages), Holding(kernel)
+    api, pauses = Api(kernel, hints, pages), PauseViews(kernel)
     blueprint = Blueprint("api", __name__, url_prefix="/v1")
     views: dict[str, dict[str, Callable[..., Response]]] = {
         "/orders": {"POST": api.submit_order, "GET": api.show_orders},
@@ -172,9 +173,9 @@ def api_blueprint(kernel: Kernel, hints: Hints, pages: Ordered) -> Blueprint:
         "/orders/<order_id>/cancel": {"POST": api.cancel_order},
         "/orders/<order_id>/deliveries": {"GET": api.show_deliveries},
         "/deliveries/<delivery_id>/redeliver": {"POST": api.redeliver_delivery},
-        "/deliveries/replay": {"POST": holding.replay_deliveries},
-        "/pauses": {"GET": holding.show_pauses, "POST": holding.pause},
-        "/pauses/<pause_id>": {"DELETE": holding.resume},
+        "/deliveries/replay": {"POST": pauses.replay_deliveries},
+        "/pauses": {"GET": pauses.show_pauses, "POST": pauses.pause},
+        "/pauses/<pause_id>": {"DELETE": pauses.resume},
         "/orders/<path:below>": dict.fromkeys(METHODS, api.refuse),
         "/deliveries/<path:below>": dict.fromkeys(METHODS, api.refuse),
         "/pauses/<path:below>": dict.fromkeys(METHODS, api.refuse),

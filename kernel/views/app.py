@@ -18,7 +18,7 @@ from kernel.views.http.tracking import track
 from kernel.views.metrics import metrics_blueprint
 from kernel.views.openapi.document import document
 from kernel.views.openapi.routes import docs_blueprint, document_blueprint
-from kernel.views.order_page import Ordered
+from kernel.views.order_page import OrderPage
 from kernel.views.original import original_blueprint
 from kernel.worker.broker import TOGETHER, Broker
 
@@ -76,9 +76,9 @@ def create_blueprint(kernel: Kernel, name: str = "kernel", hints: Hints | None =
     blueprint = Blueprint(name, __name__)
     track(blueprint, kernel)
     Gate(kernel).stand_before(blueprint)
-    ordered = Ordered(kernel)
-    blueprint.register_blueprint(api_blueprint(kernel, told, ordered))
-    blueprint.register_blueprint(ordered.blueprint)
+    order_page = OrderPage(kernel)
+    blueprint.register_blueprint(api_blueprint(kernel, told, order_page))
+    blueprint.register_blueprint(order_page.blueprint)
     blueprint.register_blueprint(original_blueprint(kernel, told))
     described = partial(document, kernel.handlers)
     blueprint.register_blueprint(document_blueprint(kernel, described))

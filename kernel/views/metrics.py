@@ -25,8 +25,8 @@ from kernel.runtime.hints import Hints
 from kernel.runtime.kernel import Kernel
 from kernel.runtime.metrics import BUCKETS, COUNTED, Counter, Histogram, Series
 from kernel.runtime.single_flight import SingleFlightCache
+from kernel.views.http.credentials import identity
 from kernel.views.http.errors import HEADERS
-from kernel.views.http.requests import identity
 
 log = logging.getLogger(__name__)
 

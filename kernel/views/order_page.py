@@ -37,11 +37,11 @@ _COLUMNS = (ORDERS.c[name] for name in (*_SHOWN, *_PROGRESS))
 _LOOK = select(*_COLUMNS).where(ORDERS.c.id == bindparam("id"))
 
 
-class Ordered:
+class OrderPage:
     """Pages of single orders, and the links that lead to them."""
 
     def __init__(self, kernel: Kernel) -> None:
-        self.blueprint = Blueprint("ordered", __name__, url_prefix=PREFIX)
+        self.blueprint = Blueprint("order_page", __name__, url_prefix=PREFIX)
         self._kernel = kernel
         self._links = Links(ServiceKeys(kernel))
         self._html = Html(self.blueprint, kernel)
@@ -58,7 +58,7 @@ class Ordered:
 
     def link(self, order_id: str) -> str:
         """Return the address of this order's page, the same each time. Within a request."""
-        path = beside("ordered.show_page", token=self._links.token(order_id))
+        path = beside("order_page.show_page", token=self._links.token(order_id))
         seen = f"{'https' if is_https() else 'http'}://{request.host}"
         return (self._kernel.settings.public_url or seen).rstrip("/") + path
 
@@ -67,14 +67,14 @@ class Ordered:
         order_id = self._links.order_id(token)
         order = None if order_id is None else self._find(order_id)
         if order is None:
-            return self._answer("ordered_unknown.html", 404)
-        return self._answer("ordered.html", 200, **describe(order))
+            return self._answer("order_page/unknown.html", 404)
+        return self._answer("order_page/order.html", 200, **describe(order))
 
     def apologise(self, error: Exception) -> Response:
         """Answer while the database is away. Raises ``error`` when it is something else."""
         if not is_unavailable(error):
             raise error
-        answer = self._answer("ordered_away.html", 503)
+        answer = self._answer("order_page/away.html", 503)
         answer.headers["Retry-After"] = str(RELOAD_SECONDS)
         return answer
 

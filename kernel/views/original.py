@@ -21,8 +21,9 @@ from kernel.formats.strictjson import parse_json
 from kernel.formats.texts import text
 from kernel.runtime.hints import Hints
 from kernel.runtime.kernel import Kernel
+from kernel.views.http.credentials import identity
 from kernel.views.http.errors import json_response, refusal_body
-from kernel.views.http.requests import accept, identity, read_body
+from kernel.views.http.requests import accept, read_body
 
 log = logging.getLogger(__name__)
 

@@ -17,8 +17,9 @@ from kernel.formats.order_request import problem
 from kernel.formats.strictjson import escape_pointer
 from kernel.formats.texts import text
 from kernel.runtime.kernel import Kernel
+from kernel.views.http.credentials import identity
 from kernel.views.http.errors import json_response
-from kernel.views.http.requests import identity, read_members
+from kernel.views.http.requests import read_members
 
 NUMBER = re.compile(r"[0-9]{1,9}")
 Body = TypeVar("Body", bound=BaseModel)
@@ -41,7 +42,7 @@ class PauseRequest(BaseModel, extra="forbid"):
     caller: str | None = Field(None, max_length=100)
 
 
-class Holding:
+class PauseViews:
     """The views, bound to one kernel."""
 
     def __init__(self, kernel: Kernel) -> None:

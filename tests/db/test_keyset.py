@@ -108,7 +108,7 @@ def test_budget_ends_when_rows_or_seconds_are_spent(budget: Budget, sizes: list[
 
 
 def test_index_is_named_and_its_first_column_bounded_when_mariadb_is_asked() -> None:
-    query = walk(BY_END).rows(select(ROWS.c.id), (7, 30))
+    query = walk(BY_END).along(select(ROWS.c.id), (7, 30))
     said = " ".join(str(query.compile(dialect=mysql.dialect())).split())
     assert "FORCE INDEX (PRIMARY)" in said
     assert "ended <= %s AND (`rows`.ended < %s OR `rows`.ended = %s AND `rows`.id < %s)" in said

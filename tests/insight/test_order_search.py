@@ -13,7 +13,7 @@ from kernel.callers import identity, keys
 from kernel.db.ids import new_id
 from kernel.db.keyset import Budget, Cursor
 from kernel.db.states import OrderState
-from kernel.insight.order_search import BUDGET, Found, Wanted, find
+from kernel.insight.order_search import BUDGET, Found, SearchFilter, find
 from kernel.insight.state_counts import count_states
 from kernel.runtime.kernel import Kernel
 from tests.support.factories import make_delivery, make_order
@@ -35,7 +35,7 @@ def found(
     **wanted: Any,
 ) -> Found:
     with kernel.read() as connection:
-        return find(connection, Wanted(**wanted), cursor, limit, budget)
+        return find(connection, SearchFilter(**wanted), cursor, limit, budget)
 
 
 def ids(result: Found) -> list[str]:
@@ -98,7 +98,7 @@ def test_nothing_is_found_when_the_text_is_hostile(kernel: Kernel, word: str) ->
 def test_orders_are_found_by_time_to_the_millisecond(kernel: Kernel) -> None:
     newest = make_orders(kernel, 5)
     with kernel.read() as connection:
-        times = [row.created_at for row in find(connection, Wanted()).orders]
+        times = [row.created_at for row in find(connection, SearchFilter()).orders]
     assert ids(found(kernel, since=times[3], until=times[0])) == newest[1:4]
 
 

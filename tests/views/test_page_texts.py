@@ -14,7 +14,7 @@ from kernel.views.html.wording import Wording, plain, pretty_json
 PACKAGE = Path(__file__).resolve().parents[2] / "kernel"
 CODE = [
     path.read_text()
-    for path in [*PACKAGE.glob("views/html/templates/*.html"), *PACKAGE.rglob("*.py")]
+    for path in [*PACKAGE.glob("views/html/templates/**/*.html"), *PACKAGE.rglob("*.py")]
     if path.parent.name != "texts"
 ]
 ASKED = re.compile(r"""\bt\(\s*["'](\w+)["']\s*[,)]""")

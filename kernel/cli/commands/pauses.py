@@ -17,7 +17,7 @@ from kernel.delivery.redeliver import BATCH, DeliveryFilter, count, replay
 from kernel.formats.envelope import rfc3339
 from kernel.runtime.kernel import Kernel
 
-OVER = sorted(DeliveryState.over())
+OVER = sorted(state.value for state in DeliveryState.over())
 
 
 class Moment(click.ParamType[datetime]):

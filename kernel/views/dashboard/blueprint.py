@@ -6,8 +6,8 @@ from werkzeug.exceptions import NotFound
 from kernel.runtime.hints import Hints
 from kernel.runtime.kernel import Kernel
 from kernel.views.dashboard import callers, deliveries, order, orders, overview, problems
-from kernel.views.dashboard.entry import entry_pages
 from kernel.views.dashboard.frame import LIMITS, Frame, Limits
+from kernel.views.dashboard.sign_in import sign_in_pages
 from kernel.views.http.sessions import Visitor
 
 PREFIX = "/dashboard"
@@ -17,7 +17,7 @@ def dashboard_blueprint(kernel: Kernel, hints: Hints, limits: Limits = LIMITS) -
     """Build the dashboard of ``kernel``; ``hints`` is told of what its buttons submit and end."""
     blueprint = Blueprint("dashboard", __name__, url_prefix=PREFIX)
     frame = Frame(kernel, hints, blueprint, limits)
-    entry = entry_pages(frame)
+    sign_in = sign_in_pages(frame)
     overview.overview_pages(frame)
     orders.order_pages(frame)
     order.one_order_pages(frame)
@@ -28,5 +28,5 @@ def dashboard_blueprint(kernel: Kernel, hints: Hints, limits: Limits = LIMITS) -
     def unknown_page(visitor: Visitor, below: str) -> Response:
         raise NotFound
 
-    problems.install(frame, entry)
+    problems.install(frame, sign_in)
     return blueprint

@@ -41,7 +41,7 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class CallerDetails:
     """A caller, its keys (those in force first) and what its callbacks carry and may reach."""
 
     caller: Caller
@@ -70,7 +70,7 @@ def caller_pages(frame: Frame) -> None:
         with kernel.read_session() as session:
             known = known_callers(session, kernel.clock.now())
             session.expunge_all()
-        return frame.render("callers.html", known=known, scopes=list(Scope), days=DAYS)
+        return frame.render("dashboard/callers.html", known=known, scopes=list(Scope), days=DAYS)
 
     def change(rule: str, name: str, make: Any) -> None:
         """Route a form to ``make``, which makes a secret that the answer shows."""
@@ -81,7 +81,7 @@ def caller_pages(frame: Frame) -> None:
                     found: Credentials = make(session, kernel.clock.now(), **values)
             except ValueError as error:
                 raise Conflict(str(error)) from None
-            return frame.render("secret.html", made=found)
+            return frame.render("dashboard/secret.html", made=found)
 
         made.__name__ = name
         frame.change(rule)(made)
@@ -98,7 +98,7 @@ def caller_pages(frame: Frame) -> None:
         return frame.back("callers", "done_revoked")
 
 
-def known_callers(session: Session, now: datetime) -> list[Known]:
+def known_callers(session: Session, now: datetime) -> list[CallerDetails]:
     """Return every caller, by name. Takes four short queries."""
     paused = {one.caller_id for one in list_pauses(session)}
     keys: dict[int, list[Key]] = {}
@@ -109,7 +109,7 @@ def known_callers(session: Session, now: datetime) -> list[Known]:
         if row.expires_at is None or row.expires_at > now:
             secrets.setdefault(row.caller_id, []).append((row.created_at, row.expires_at))
     return [
-        Known(one, _shown(keys.get(one.id, [])), secrets.get(one.id, []), one.id in paused)
+        CallerDetails(one, _shown(keys.get(one.id, [])), secrets.get(one.id, []), one.id in paused)
         for one in session.scalars(select(Caller).order_by(Caller.name))
     ]
 

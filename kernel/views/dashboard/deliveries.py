@@ -27,7 +27,7 @@ BACK = ("overview", "deliveries", "callers")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class DeliveryQuery:
     """The fields of the search, as given and as understood."""
 
     given: dict[str, str]
@@ -47,7 +47,7 @@ class Asked:
         return {name: value for name, value in self.given.items() if value}
 
 
-def read_query(kernel: Kernel) -> Asked:
+def read_query(kernel: Kernel) -> DeliveryQuery:
     """Read the query string."""
     with kernel.read() as connection:
         callers = caller_ids(connection)
@@ -60,7 +60,7 @@ def read_query(kernel: Kernel) -> Asked:
     }
     given, values, wrong = read(readers)
     names = {caller_id: name for name, caller_id in callers.items()}
-    return Asked(given, DeliveryFilter(**values), wrong, names)
+    return DeliveryQuery(given, DeliveryFilter(**values), wrong, names)
 
 
 def delivery_pages(frame: Frame) -> None:
@@ -84,7 +84,7 @@ def _listing(frame: Frame) -> None:
         if found and found.next and not found.complete:
             looked_to = _reached(found.next)
         return frame.render(
-            "deliveries.html",
+            "dashboard/deliveries.html",
             asked=asked,
             found=found,
             looked_to=looked_to,
@@ -131,8 +131,8 @@ def _replaying(frame: Frame) -> None:
             asked = replace(asked, wrong=[*asked.wrong, "state"])
         found = None if asked.wrong or "count" not in request.args else reach(kernel, asked.wanted)
         place = replay_from(kernel)
-        over = DeliveryState.over()
-        return frame.render("replay.html", asked=asked, found=found, place=place, over=over)
+        known: dict[str, Any] = {"asked": asked, "found": found, "place": place}
+        return frame.render("dashboard/replay.html", over=DeliveryState.over(), **known)
 
     @frame.change("/deliveries/replay")
     def replay_all(visitor: Visitor) -> Response:
@@ -150,13 +150,13 @@ def _replaying(frame: Frame) -> None:
         reached = time_of(place.after) if place.after else None
         total = request.form.get("total", "")
         known: dict[str, Any] = {"place": place, "sent": sent, "reached": reached, "total": total}
-        return frame.render("replaying.html", 200, asked=asked, **known)
+        return frame.render("dashboard/replaying.html", 200, asked=asked, **known)
 
     @frame.page("/deliveries/replayed")
     def replayed(visitor: Visitor) -> Response:
-        sent = request.args.get("sent", "")
-        asked = read_query(kernel)
-        return frame.render("replayed.html", asked=asked, sent=int(sent) if sent.isdigit() else 0)
+        given = request.args.get("sent", "")
+        sent = int(given) if given.isdigit() else 0
+        return frame.render("dashboard/replayed.html", asked=read_query(kernel), sent=sent)
 
 
 def _place() -> Place:

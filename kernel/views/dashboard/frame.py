@@ -3,7 +3,7 @@
 def pages(frame: Frame) -> None:
     @frame.page("/orders")
     def orders(visitor: Visitor) -> Response:
-        return frame.render("orders.html", found=...)
+        return frame.render("dashboard/orders.html", found=...)
 
     @frame.change("/orders/<order_id>/cancel")
     def cancel_order(visitor: Visitor, order_id: str) -> Response:
@@ -28,7 +28,7 @@ from kernel.runtime.kernel import Kernel
 from kernel.views.html.rendering import FORM_BYTES, Html, go_to
 from kernel.views.html.texts import TEXTS
 from kernel.views.http.origin import refuse_other_sites
-from kernel.views.http.sessions import Guard, Visitor
+from kernel.views.http.sessions import Sessions, Visitor
 
 View = Callable[..., Response]
 Add = Callable[[View], View]
@@ -64,7 +64,7 @@ class Frame:
         self.kernel = kernel
         self.hints = hints
         self.blueprint = blueprint
-        self.guard = Guard(kernel)
+        self.sessions = Sessions(kernel)
         self.html = Html(blueprint, kernel)
 
     def page(self, rule: str) -> Add:
@@ -104,7 +104,7 @@ class Frame:
         refuse_other_sites()
         request.max_content_length = FORM_BYTES
         visitor = self._visitor()
-        self.guard.check_token(visitor)
+        self.sessions.check_token(visitor)
         return visitor
 
     def render(self, template: str, status: int = 200, **context: Any) -> Response:
@@ -124,7 +124,7 @@ class Frame:
         self._add(rule, view, method)
 
     def _visitor(self) -> Visitor:
-        g.kernel_visitor = self.guard.visitor()
+        g.kernel_visitor = self.sessions.visitor()
         found: Visitor = g.kernel_visitor
         return found
 

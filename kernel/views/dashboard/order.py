@@ -49,15 +49,15 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class TriedDelivery:
     """A delivery with its attempts, each with what was sent along."""
 
     delivery: Delivery
     attempts: list[tuple[Attempt, dict[str, float], list[tuple[str, str | None]]]]
 
 
-class OrderPage:
-    """What the page is made of, as one reading found it."""
+class OrderDetails:
+    """All that the page shows of an order, read at one moment."""
 
     def __init__(self, session: Session, order_id: str) -> None:
         late = (defer(Order.args), defer(Order.run_state))
@@ -69,10 +69,11 @@ class OrderPage:
         deliveries = list_deliveries(session, order_id)
         attempts = list_attempts(session, [one.id for one in deliveries])
         names = sorted(json.loads(self.caller.headers))
-        self.sent = [
-            Sent(one, [(a, _phases(a), _headers(known, a, names)) for a in attempts[one.id]])
-            for one in deliveries
-        ]
+        tried = {
+            one: [(a, _phases(a), _headers(known, a, names)) for a in found]
+            for one, found in attempts.items()
+        }
+        self.sent = [TriedDelivery(one, tried[one.id]) for one in deliveries]
 
     @property
     def over(self) -> bool:
@@ -101,7 +102,7 @@ def _event(at: datetime | None, key: str, tone: Tone = Tone.WAIT, **more: Any) -
     return None if at is None else Event(at, key, tone, **more)
 
 
-def _attempts(sent: Sent) -> list[Event]:
+def _attempts(sent: TriedDelivery) -> list[Event]:
     events = []
     for attempt, _, _ in sent.attempts:
         said = " ".join(str(one) for one in (attempt.status, attempt.reason) if one is not None)
@@ -137,11 +138,11 @@ class OrderViews:
     def order(self, visitor: Visitor, order_id: str) -> Response:
         """GET an order: all of it, or its live part."""
         with self._kernel.read_session() as session:
-            page = OrderPage(session, order_id)
+            page = OrderDetails(session, order_id)
             args = "" if is_fragment() else page.order.args
             members = _members(page.order, args) if 0 < len(args) <= SHOWN else None
             return self._frame.render(
-                "order.html",
+                "dashboard/order.html",
                 page=page,
                 order=page.order,
                 final=OrderState(page.order.state).is_final,
@@ -168,7 +169,7 @@ class OrderViews:
     def submit_again(self, visitor: Visitor, order_id: str) -> Response:
         """POST: a new order with the same body, of the same caller."""
         with self._kernel.read_session() as session:
-            page = OrderPage(session, order_id)
+            page = OrderDetails(session, order_id)
             who = identity_of(session, page.caller.name)
             members = _members(page.order, page.order.args)
         try:

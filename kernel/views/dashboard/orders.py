@@ -11,7 +11,7 @@ from kernel.db.ids import ID, time_of
 from kernel.db.keyset import Cursor
 from kernel.db.states import OrderState
 from kernel.db.tables.service import SelectTag
-from kernel.insight.order_search import Found, Wanted, find
+from kernel.insight.order_search import Found, SearchFilter, find
 from kernel.insight.state_counts import COUNTED, count_states
 from kernel.runtime.single_flight import SingleFlightCache
 from kernel.views.dashboard import query
@@ -24,11 +24,11 @@ OFFERED = 200
 
 
 @dataclass
-class Asked:
+class OrderQuery:
     """The query of the list, as given and as understood."""
 
     given: dict[str, str]
-    wanted: Wanted = field(default_factory=Wanted)
+    wanted: SearchFilter = field(default_factory=SearchFilter)
     cursor: Cursor | None = None
     # Fields that make no sense: nothing is shown rather than too much.
     wrong: list[str] = field(default_factory=list)
@@ -46,7 +46,7 @@ def order_pages(frame: Frame) -> None:
         with frame.kernel.read() as connection:
             return count_states(connection)
 
-    def search(connection: Connection, asked: Asked) -> Found:
+    def search(connection: Connection, asked: OrderQuery) -> Found:
         if asked.wrong:
             return Found([])
         return find(connection, asked.wanted, asked.cursor, budget=frame.limits.search)
@@ -61,7 +61,7 @@ def order_pages(frame: Frame) -> None:
             found = search(connection, asked)
             tags = sorted({*connection.scalars(_TAGS), *frame.kernel.handlers})
         return frame.render(
-            "orders.html",
+            "dashboard/orders.html",
             asked=asked,
             found=found,
             newer=_written(found.newer),
@@ -75,7 +75,7 @@ def order_pages(frame: Frame) -> None:
         )
 
 
-def read_query(callers: dict[str, int]) -> Asked:
+def read_query(callers: dict[str, int]) -> OrderQuery:
     """Read the query string; what cannot be understood is named in ``wrong``."""
     given, wanted, wrong = query.read(
         {
@@ -88,7 +88,7 @@ def read_query(callers: dict[str, int]) -> Asked:
             "q": ("text", _text),
         }
     )
-    return Asked(given, Wanted(**wanted), _cursor(), wrong)
+    return OrderQuery(given, SearchFilter(**wanted), _cursor(), wrong)
 
 
 def _cursor() -> Cursor | None:

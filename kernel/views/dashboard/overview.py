@@ -22,7 +22,7 @@ from kernel.views.http.sessions import Visitor
 
 
 @dataclass(frozen=True, slots=True)
-class Now:
+class Overview:
     """How everything is at one moment."""
 
     counts: Counts
@@ -41,7 +41,7 @@ class Now:
 def overview_pages(frame: Frame) -> None:
     """Add the page to ``frame``."""
     trends = Trends(frame.kernel)
-    found = SingleFlightCache[Now](LIVE_SECONDS, share=LIVE_SHARE)
+    found = SingleFlightCache[Overview](LIVE_SECONDS, share=LIVE_SHARE)
 
     @frame.page("/")
     def overview(visitor: Visitor) -> Response:
@@ -50,8 +50,8 @@ def overview_pages(frame: Frame) -> None:
         if "done" in request.args:  # what a person has just changed is to be seen at once
             found.forget()
         return frame.render(
-            "overview.html",
-            overview=found.get(partial(look, frame.kernel)),
+            "dashboard/overview.html",
+            overview=found.get(partial(read_overview, frame.kernel)),
             trend=trends.read(span),
             states=list(OrderState),
             counted=COUNTED,
@@ -60,7 +60,7 @@ def overview_pages(frame: Frame) -> None:
         )
 
 
-def look(kernel: Kernel) -> Now:
+def read_overview(kernel: Kernel) -> Overview:
     """Look at everything, by two dozen short queries."""
     at_work = processes(kernel)
     found, more = hosts(kernel, [one for one in at_work if one.alive])
@@ -68,4 +68,4 @@ def look(kernel: Kernel) -> Now:
         paused = {one.caller_id for one in list_pauses(session)} - {None}
         names = session.execute(select(Caller.id, Caller.name).where(Caller.id.in_(paused)))
         callers = {row.id: row.name for row in names} if paused else {}
-    return Now(counts(kernel), at_work, found, more, callers)
+    return Overview(counts(kernel), at_work, found, more, callers)

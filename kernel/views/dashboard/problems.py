@@ -8,8 +8,8 @@ from werkzeug.exceptions import HTTPException
 from kernel import errors
 from kernel.db.errors import DATABASE_ERRORS
 from kernel.formats.texts import TEXTS as MESSAGES
-from kernel.views.dashboard.entry import Entry
 from kernel.views.dashboard.frame import Frame
+from kernel.views.dashboard.sign_in import SignIn
 from kernel.views.html.rendering import is_fragment
 from kernel.views.http.errors import HTTP_CODES, is_unavailable, status_of
 from kernel.views.http.tracking import trace_of_request
@@ -17,12 +17,12 @@ from kernel.views.http.tracking import trace_of_request
 log = logging.getLogger(__name__)
 
 
-def install(frame: Frame, entry: Entry) -> None:
+def install(frame: Frame, sign_in: SignIn) -> None:
     """Answer every error raised below ``frame`` with a page."""
 
     def on_kernel_error(error: errors.KernelError) -> Response:
         if isinstance(error, errors.Unauthenticated):
-            return _ask_for_key(entry)
+            return _ask_for_key(sign_in)
         if status_of(error) == 500:
             return on_bug(error)
         retry_after = error.data.get("retry_after")
@@ -57,7 +57,7 @@ def install(frame: Frame, entry: Entry) -> None:
 def problem(frame: Frame, status: int, code: str, retry_after: int | None = None) -> Response:
     """Render the page of an error. ``code`` is a text of the pages, or one of the API's."""
     return frame.render(
-        "problem.html",
+        "dashboard/problem.html",
         status,
         code=code,
         message=MESSAGES.get(code),
@@ -67,10 +67,10 @@ def problem(frame: Frame, status: int, code: str, retry_after: int | None = None
     )
 
 
-def _ask_for_key(entry: Entry) -> Response:
+def _ask_for_key(sign_in: SignIn) -> Response:
     """Show the sign-in form in place of the page; a script that polls loads the page anew."""
     back = request.full_path.rstrip("?") if request.method == "GET" else ""
-    answer = entry.form(401, "ask_for_key", request.script_root + back if back else "")
+    answer = sign_in.form(401, "ask_for_key", request.script_root + back if back else "")
     answer.headers["WWW-Authenticate"] = 'Bearer realm="kernel"'
     if is_fragment():
         answer.headers["HX-Refresh"] = "true"

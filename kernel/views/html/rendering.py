@@ -141,7 +141,7 @@ def beside(endpoint: str, **values: Any) -> str:
 
 
 def asset(name: str) -> str:
-    """Return the address of a file in kernel/static, which changes with its bytes."""
+    """Return the address of a file in `STATIC`, which changes with its bytes."""
     return url_for(".asset", version=_version(name), name=name)
 
 
@@ -166,7 +166,7 @@ def _version(name: str) -> str:
 
 
 def _serve(version: str, name: str) -> Response:
-    """GET a static file. Whoever has its present version keeps it; others ask again."""
+    """GET a static file; browsers keep its present version for a year, and ask for others again."""
     found = safe_join(str(STATIC), name)
     if found is None or not Path(found).is_file():
         raise NotFound

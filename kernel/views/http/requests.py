@@ -1,16 +1,14 @@
-"""What every view needs of a request: who asks, the body within its limit, the order in it."""
+"""What views read of a request: the body within its limit, and the order in it."""
 
-import ipaddress
 import logging
 import re
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
-from flask import Request, request
+from flask import request
 from gunicorn.http.errors import ParseException
 
-from kernel.callers.identity import Identity, Scope, identify, identify_key, identity_of
+from kernel.callers.identity import Identity
 from kernel.errors import (
     AddressRefused,
     BodyTooLarge,
@@ -18,22 +16,20 @@ from kernel.errors import (
     InvalidOrder,
     NotJson,
     TooManyPending,
-    Unauthenticated,
 )
 from kernel.formats.order_request import MAX_WORD, OrderRequest, fingerprint, order_request, problem
 from kernel.formats.strictjson import parse_json
 from kernel.orders.submit import Accepted, check_key, find_repeat, submit
 from kernel.runtime.kernel import Kernel
 from kernel.transport.addresses import check_url
+from kernel.views.http.credentials import recheck
 from kernel.views.http.gate import gate
 from kernel.views.http.tracking import trace_of_request
 
 log = logging.getLogger(__name__)
 
-# In this order: the draft standard's own, Zammad's, Jira's. Stable over a sender's retries.
+# In this order: the draft standard's, Zammad's, Jira's. A sender's retries repeat the value.
 KEY_HEADERS = ("Idempotency-Key", "X-Zammad-Delivery", "X-Atlassian-Webhook-Identifier")
-# Any of them says that somebody stands between us and whoever asks.
-PROXIED = ("forwarded", "x-forwarded", "x-real-ip", "x-original", "via", "cf-", "true-client-ip")
 
 
 def read_body(limit: int) -> bytes:
@@ -47,7 +43,7 @@ def read_body(limit: int) -> bytes:
         raise BodyTooLarge(limit=limit)
     try:
         body = request.get_data(cache=False)
-    except (OSError, ParseException):  # the server's words for a connection or chunk gone wrong
+    except (OSError, ParseException):  # how the server reports a broken connection or chunk
         raise InvalidJson("the body could not be read to its end") from None
     if len(body) > limit:
         raise BodyTooLarge(limit=limit)
@@ -75,9 +71,9 @@ def accept(kernel: Kernel, who: Identity, members: Mapping[str, Any]) -> Accepte
     try:
         accepted = _accepted(kernel, who, members)
         if accepted.replayed:
-            _check(kernel, who)
+            recheck(kernel, who)
     except InvalidOrder:
-        _check(kernel, who)
+        recheck(kernel, who)
         raise
     log.info(
         "order repeated" if accepted.replayed else "order accepted",
@@ -154,106 +150,6 @@ def _callback_problems(kernel: Kernel, identity: Identity, url: Any) -> list[dic
         )
         return [problem("/callback_url", refused.code, refused.message, rule=refused.rule)]
     return []
-
-
-def identity(kernel: Kernel, scope: Scope) -> Identity:
-    """Return who asks. Raises Unauthenticated, TooManyRequests, or Forbidden without ``scope``.
-
-    Bearer, or Basic with the key as password (ticketing systems offer one or the other). Without
-    credentials: the anonymous caller when KERNEL_AUTH=off and the request comes straight from
-    this host.
-    """
-    key = _credentials(request)
-    if key is None and not (kernel.settings.auth == "off" and is_local(request)):
-        raise Unauthenticated
-    who = anonymous(kernel) if key is None else _known(kernel, key)
-    if (found := gate()) is not None:
-        found.count(who)
-    who.require(scope)
-    return who
-
-
-def orderer(kernel: Kernel) -> Identity:
-    """Return who orders, as `identity` does, or as it did for the same key within a second.
-
-    For `accept` alone, which believes it no further than that.
-    """
-    key = _credentials(request)
-    found = gate()
-    if key is None or found is None:
-        return identity(kernel, Scope.WRITE)
-    who = found.remembered(key, partial(_known, kernel, key))
-    found.count(who)
-    who.require(Scope.WRITE)
-    return who
-
-
-def _check(kernel: Kernel, who: Identity) -> None:
-    """Raise Unauthenticated when the key behind ``who`` was revoked, or expired, meanwhile."""
-    if who.key_id is not None:
-        with kernel.read() as connection:
-            identify_key(connection, who.key_id, kernel.clock.now())
-
-
-def _known(kernel: Kernel, key: str) -> Identity:
-    now = kernel.clock.now()
-    with kernel.read() as connection:
-        who = identify(connection, key, now)
-    kernel.key_uses.note(who.key_id, now)
-    return who
-
-
-def anonymous(kernel: Kernel) -> Identity:
-    """Return the caller that needs no credentials."""
-    with kernel.read_session() as session:
-        return identity_of(session)
-
-
-def _credentials(asked: Request) -> str | None:
-    if "Authorization" not in asked.headers:
-        return None
-    authorization = asked.authorization
-    if authorization is None:
-        raise Unauthenticated
-    if authorization.type == "bearer" and authorization.token:
-        return authorization.token
-    if authorization.type == "basic" and authorization.password:
-        return str(authorization.password)
-    raise Unauthenticated
-
-
-def is_local(asked: Request) -> bool:
-    """Tell whether a program on this host asks, and no web page in a browser on it.
-
-    A page anywhere can make its visitor's browser POST to 127.0.0.1: then Origin says whose it is.
-    """
-    origin = asked.headers.get("Origin", f"http://{asked.host}")
-    return origin.partition("://")[2] == asked.host and is_direct(asked)
-
-
-def is_direct(asked: Request) -> bool:
-    """Tell whether this host asks for this host, and no proxy for others.
-
-    A page anywhere can give its visitor's browser a name of its own that leads to 127.0.0.1: then
-    Host says so.
-    """
-    if any(name.lower().startswith(PROXIED) for name, _ in asked.headers):
-        return False
-    return is_loopback(asked.remote_addr or "") and is_loopback(name_of(asked.host))
-
-
-def name_of(host: str) -> str:
-    """Return the host of ``host:port``, the usual name of this one as its address."""
-    name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
-    return "127.0.0.1" if name == "localhost" else name
-
-
-def is_loopback(address: str) -> bool:
-    """Tell whether an address leads nowhere but to this host."""
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:  # a unix socket has no address; a name may be anybody's
-        return False
 
 
 def idempotency_key() -> str | None:

@@ -17,7 +17,7 @@ from kernel.callers.identity import Identity, Scope, identify, identify_key
 from kernel.errors import Forbidden, Unauthenticated
 from kernel.runtime.kernel import Kernel
 from kernel.runtime.service_key import ServiceKeys
-from kernel.views.http.requests import anonymous, is_direct
+from kernel.views.http.credentials import anonymous, is_direct
 
 LIFETIME = timedelta(hours=12)
 # The prefix makes browsers refuse the cookie unless it is Secure, for every path and this host
@@ -36,7 +36,7 @@ class Visitor:
     signed_in: bool = True
 
 
-class Guard:
+class Sessions:
     """The sessions of one kernel's dashboard."""
 
     def __init__(self, kernel: Kernel) -> None:

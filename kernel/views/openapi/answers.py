@@ -1,7 +1,7 @@
 """The shapes of what the API answers, for the API document.
 
-`kernel.formats.order_request` makes the answers; the tests hold the two together by sending
-requests and checking each answer against these.
+`kernel.formats.representations` makes most of the answers. The tests hold the two together: they
+send requests and check each answer against these shapes.
 """
 
 from typing import Annotated, Any, NotRequired

@@ -13,9 +13,9 @@ from kernel.callers.identity import Scope
 from kernel.errors import Unauthenticated
 from kernel.runtime.kernel import Kernel
 from kernel.views.html.rendering import Html, beside
+from kernel.views.http.credentials import identity
 from kernel.views.http.errors import json_response
-from kernel.views.http.requests import identity
-from kernel.views.http.sessions import Guard
+from kernel.views.http.sessions import Sessions
 
 PATH = "/openapi.json"
 Document = Callable[[str], dict[str, Any]]
@@ -36,11 +36,11 @@ def document_blueprint(kernel: Kernel, document: Document) -> Blueprint:
 def docs_blueprint(kernel: Kernel, document: Document) -> Blueprint:
     """Build the blueprint of the page that shows the document, and lets people try it."""
     blueprint = Blueprint("docs", __name__, url_prefix="/docs")
-    html, guard = Html(blueprint, kernel), Guard(kernel)
+    html, sessions = Html(blueprint, kernel), Sessions(kernel)
 
     def signed_in() -> bool:
         try:
-            return bool(guard.visitor())
+            return bool(sessions.visitor())
         except Unauthenticated:
             return False
 
@@ -52,7 +52,7 @@ def docs_blueprint(kernel: Kernel, document: Document) -> Blueprint:
 
     @blueprint.get(PATH)
     def show_document_here() -> Response:
-        guard.visitor()
+        sessions.visitor()
         return json_response(200, document(_server("/docs" + PATH)))
 
     return blueprint

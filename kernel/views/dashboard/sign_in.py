@@ -14,8 +14,8 @@ from kernel.views.http.sessions import LIFETIME
 log = logging.getLogger(__name__)
 
 
-class Entry:
-    """The door of one dashboard."""
+class SignIn:
+    """The sign-in and sign-out of one dashboard."""
 
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
@@ -23,7 +23,7 @@ class Entry:
     def form(self, status: int, said: str = "", back: str = "", **values: int) -> Response:
         """Show the form; ``said`` is the key of a text above it, ``back`` the page to go on to."""
         return self._frame.render(
-            "sign_in.html",
+            "dashboard/sign_in.html",
             status,
             said=said if keeps_secrets() else "sign_in_plain",
             said_values=values,
@@ -36,7 +36,7 @@ class Entry:
         """POST an operator's key: go on to the page that was asked for, with a session.
 
         A wrong key is looked up like a right one and takes as long. Only wrong ones are counted,
-        so nobody can keep an operator out by trying.
+        so trying keys keeps no operator out.
         """
         refuse_other_sites()
         request.max_content_length = FORM_BYTES
@@ -45,7 +45,7 @@ class Entry:
             return self.form(403)
         answer = go_to(back)
         try:
-            who = self._frame.guard.open(answer, request.form.get("key", "").strip())
+            who = self._frame.sessions.open(answer, request.form.get("key", "").strip())
         except Unauthenticated:
             return self._refused(back)
         except Forbidden:
@@ -61,7 +61,7 @@ class Entry:
         """POST: end the session in this browser."""
         self._frame.check_change()
         answer = go_to(url_for(".show_form"))
-        self._frame.guard.close(answer)
+        self._frame.sessions.close(answer)
         return answer
 
     def _refused(self, back: str) -> Response:
@@ -77,10 +77,10 @@ class Entry:
         return self.form(401, "sign_in_wrong", back)
 
 
-def entry_pages(frame: Frame) -> Entry:
-    """Add the door to ``frame``; it stands open to everybody."""
-    entry = Entry(frame)
-    frame.add_open("/sign-in", entry.show_form, "GET")
-    frame.add_open("/sign-in", entry.sign_in, "POST")
-    frame.add_open("/sign-out", entry.sign_out, "POST")
-    return entry
+def sign_in_pages(frame: Frame) -> SignIn:
+    """Add the pages to ``frame``; they need no session."""
+    sign_in = SignIn(frame)
+    frame.add_open("/sign-in", sign_in.show_form, "GET")
+    frame.add_open("/sign-in", sign_in.sign_in, "POST")
+    frame.add_open("/sign-out", sign_in.sign_out, "POST")
+    return sign_in
