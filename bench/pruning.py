@@ -30,15 +30,16 @@ from kernel.runtime.kernel import Kernel
 from kernel.worker.maintenance.prune import BEGINNING, prune
 
 OLDEST = text(
-    "SELECT deliveries.id FROM orders FORCE INDEX (ix_orders_finished_at)"
-    " STRAIGHT_JOIN deliveries FORCE INDEX (ix_deliveries_order_id)"
-    " ON deliveries.order_id = orders.id"
-    " WHERE orders.finished_at IS NOT NULL ORDER BY orders.finished_at LIMIT 200"
+    "SELECT kernel_deliveries.id FROM kernel_orders FORCE INDEX (ix_kernel_orders_finished_at)"
+    " STRAIGHT_JOIN kernel_deliveries FORCE INDEX (ix_kernel_deliveries_order_id)"
+    " ON kernel_deliveries.order_id = kernel_orders.id"
+    " WHERE kernel_orders.finished_at IS NOT NULL ORDER BY kernel_orders.finished_at LIMIT 200"
 )
-TOUCH = text("UPDATE deliveries SET client_errors = client_errors WHERE id = :id")
+TOUCH = text("UPDATE kernel_deliveries SET client_errors = client_errors WHERE id = :id")
 INSERT = text(
-    "INSERT INTO orders (id, caller_id, select_tag, args, callback_url, fingerprint, created_at,"
-    " state, run_after, run, checkpoint, crashes) VALUES (:id, 101, 'create_project', '{}',"
+    "INSERT INTO kernel_orders"
+    " (id, caller_id, select_tag, args, callback_url, fingerprint, created_at, state, run_after,"
+    " run, checkpoint, crashes) VALUES (:id, 101, 'create_project', '{}',"
     " 'https://receiver.example/', '0', UTC_TIMESTAMP(6), 'pending', UTC_TIMESTAMP(6), 0, 0, 0)"
 )
 

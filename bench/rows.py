@@ -24,12 +24,14 @@ RARE_TAG = "rare_tag"
 RARE = 9973
 # The last digits of the ids, one value per kind, so that no two kinds share an id.
 FINISHED, RETRIED, PENDING = 1, 2, 3
-_ORDERS = """INSERT INTO orders (id, caller_id, select_tag, args, callback_url, idempotency_key,
-    fingerprint, created_at, state, run_after, run, checkpoint, crashes, started_at,
+_ORDERS = """INSERT INTO kernel_orders
+    (id, caller_id, select_tag, args, callback_url, idempotency_key, fingerprint,
+    created_at, state, run_after, run, checkpoint, crashes, started_at,
     finished_at, message, result, error_code)"""
-_DELIVERIES = """INSERT INTO deliveries (id, order_id, caller_id, origin, url, body, created_at,
-    state, next_attempt_at, late, attempt, tries, client_errors, finished_at)"""
-_ATTEMPTS = """INSERT INTO attempts
+_DELIVERIES = """INSERT INTO kernel_deliveries
+    (id, order_id, caller_id, origin, url, body, created_at,
+    state, next_attempt_at, is_retry, attempt, tries, client_errors, finished_at)"""
+_ATTEMPTS = """INSERT INTO kernel_attempts
     (delivery_id, number, started_at, duration_ms, status, reason, phases, excerpt)"""
 _TAG = f"IF(n % {RARE} = 0, '{RARE_TAG}', IF(n % 10 = 0, 'import_projects', 'create_project'))"
 _CALLER = f"{FIRST_CALLER} + n % {CALLERS}"
@@ -72,12 +74,12 @@ def fill(kernel: Kernel, size: Size) -> None:
             connection.execute(text(statement.replace(":", "\\:")))
             connection.commit()
         connection.execute(text("SET SESSION foreign_key_checks = 1, unique_checks = 1"))
-        connection.execute(text("ANALYZE TABLE orders, deliveries, attempts"))
+        connection.execute(text("ANALYZE TABLE kernel_orders, kernel_deliveries, kernel_attempts"))
         connection.commit()
 
 
 _ADD_CALLER = text(
-    "INSERT IGNORE INTO callers (id, name, created_at, allow_nets, allow_hosts, headers)"
+    "INSERT IGNORE INTO kernel_callers (id, name, created_at, allow_nets, allow_hosts, headers)"
     " VALUES (:id, :name, :now, '[]', '[]', '{}')"
 )
 
@@ -90,7 +92,7 @@ def make_due(connection: Connection, ahead: timedelta) -> None:
         connection.execute(
             text(f"UPDATE {table} SET {column} = {moved} - {spread} WHERE state = 'pending'")
         )
-    connection.execute(text("ANALYZE TABLE orders, deliveries"))
+    connection.execute(text("ANALYZE TABLE kernel_orders, kernel_deliveries"))
 
 
 def _statements(size: Size, now: datetime) -> Iterator[str]:

@@ -18,6 +18,7 @@ from sqlalchemy import select, text
 
 from kernel.callers.identity import identity_of
 from kernel.db.columns import Base
+from kernel.db.schema import SCHEMA, VERSION_TABLE
 from kernel.db.tables.callers import ANONYMOUS, Caller, SigningSecret
 from kernel.delivery.attempt import attempt
 from kernel.delivery.claim import BATCH, claim_due, due_lanes
@@ -28,7 +29,7 @@ from kernel.formats.signing import new_secret
 from kernel.orders.due import HINTS, due_orders
 from kernel.orders.submit import submit
 from kernel.runs.execute import execute
-from kernel.runtime.kernel import SCHEMA, Kernel
+from kernel.runtime.kernel import Kernel
 from kernel.transport.addresses import CallbackPolicy
 from kernel.transport.client import Response
 
@@ -84,7 +85,7 @@ def create_tables(kernel: Kernel) -> None:
     Base.metadata.create_all(kernel.engine)
     now = kernel.clock.now()
     with kernel.write_session() as session:
-        version = "alembic_version"
+        version = VERSION_TABLE
         session.execute(text(f"CREATE TABLE IF NOT EXISTS {version} (version_num VARCHAR(32))"))
         session.execute(text(f"DELETE FROM {version}"))  # noqa: S608 - a constant
         session.execute(text(f"INSERT INTO {version} VALUES ('{SCHEMA}')"))  # noqa: S608

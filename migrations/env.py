@@ -14,6 +14,7 @@ import kernel.db.tables.orders  # noqa: F401 - both know tables
 from kernel.config.settings import load
 from kernel.db.columns import Base
 from kernel.db.engine import make_engine
+from kernel.db.schema import VERSION_TABLE
 from kernel.errors import Unavailable
 
 # How long to wait for another migration, and for statements that use a table (the server's own
@@ -33,6 +34,8 @@ def migrate() -> None:
             context.configure(
                 connection=connection,
                 target_metadata=Base.metadata,
+                include_name=_is_ours,
+                version_table=VERSION_TABLE,
                 compare_type=True,
                 render_as_batch=sqlite,
                 transactional_ddl=sqlite,
@@ -42,6 +45,12 @@ def migrate() -> None:
                 context.run_migrations()
     finally:
         engine.dispose()
+
+
+def _is_ours(name: str | None, kind: str, _parents: Any) -> bool:
+    """Leave an application's tables out of comparisons, but not a table that kernel has left."""
+    ours = name in Base.metadata.tables or str(name).startswith("kernel_")
+    return kind != "table" or ours
 
 
 def _without_read_timeout(_dialect: Any, _record: Any, _args: Any, options: dict[str, Any]) -> None:

@@ -33,9 +33,11 @@ def opened(settings: Settings | None = None, *, handlers: bool = False) -> Itera
         kernel.close()
 
 
-def migrated(settings: Settings, told: Callable[[str], None] = lambda _: None) -> None:
-    """Bring the database of ``settings`` to the newest migration."""
-    migrations().upgrade(settings.database_url.get_secret_value(), told=told)
+def migrated(
+    settings: Settings, told: Callable[[str], None] = lambda _: None, *, force: bool = False
+) -> None:
+    """Bring the database of ``settings`` to the newest migration; see `kernel.db.migrate`."""
+    migrations().upgrade(settings.database_url.get_secret_value(), told=told, force=force)
 
 
 def migrations() -> ModuleType:

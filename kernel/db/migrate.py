@@ -1,4 +1,7 @@
-"""Migrations, and the only file that imports Alembic: every other command starts without it."""
+"""Migrations. Every other command starts without Alembic, which is imported here and by migrations.
+
+The database's version stands in a table of kernel's own: `alembic_version` may be an application's.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,20 +17,26 @@ from sqlalchemy.exc import ArgumentError
 
 from kernel.config.shipped import shipped
 from kernel.db.engine import READ_ONLY, make_engine
+from kernel.db.schema import VERSION_TABLE
 from kernel.errors import ConfigurationError
 
 Told = Callable[[str], None]
 
 
-def upgrade(url: str, revision: str = "head", told: Told = lambda _: None) -> None:
+def upgrade(
+    url: str, revision: str = "head", told: Told = lambda _: None, *, force: bool = False
+) -> None:
     """Bring the database at ``url`` to ``revision``; a newer one than this code knows stays.
 
     Makes the folder of a SQLite file where it is missing. ``told`` is called with a line for
-    each migration that was applied. Raises ConfigurationError, Unavailable while another
-    migration runs, and the database's own errors.
+    each migration that was applied. One that was interrupted is taken up where it stopped.
+    ``force``: rename the tables of an old installation although one of its processes was seen
+    lately. Raises ConfigurationError, Unavailable while another migration runs, and the
+    database's own errors.
     """
     _make_folder(url)
     config = _config(url, told)
+    config.attributes["force"] = force
     if _is_ahead(config, current(url)):
         return
     _run(command.upgrade, config, revision)
@@ -46,7 +55,8 @@ def current(url: str) -> str | None:
     engine = make_engine(url)
     try:
         with engine.connect().execution_options(**{READ_ONLY: True}) as connection:
-            return MigrationContext.configure(connection).get_current_revision()
+            options = {"version_table": VERSION_TABLE}
+            return MigrationContext.configure(connection, opts=options).get_current_revision()
     finally:
         engine.dispose()
 
@@ -55,7 +65,7 @@ def check(url: str) -> None:
     """Compare the migrated database at ``url`` with what the models say.
 
     Raises ConfigurationError with the differences, or when the newest migration is not applied.
-    Tables that are not the kernel's count as differences: use a database made for this.
+    An application's tables are left out.
     """
     _run(command.check, _config(url))
 

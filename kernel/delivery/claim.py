@@ -108,7 +108,7 @@ def claim_due(kernel: Kernel, shares: Mapping[Lane, int], ahead: int = 1) -> Cla
                 claim_token=token,
                 attempt=DELIVERIES.c.attempt + 1,
                 tries=DELIVERIES.c.tries + 1,
-                late=True,
+                is_retry=True,
                 next_attempt_at=claim_end(kernel, now),
             )
         )
@@ -137,7 +137,7 @@ def _first_due(shares: Mapping[Lane, int], ahead: int, now: datetime) -> Compoun
         select(DELIVERIES.c.id, *STATE_AND_LANE[1:])
         .where(
             DELIVERIES.c.state == DeliveryState.PENDING,
-            DELIVERIES.c.late == lane.late,
+            DELIVERIES.c.is_retry == lane.is_retry,
             DELIVERIES.c.caller_id == lane.caller_id,
             DELIVERIES.c.origin == lane.origin,
             DELIVERIES.c.next_attempt_at <= now,

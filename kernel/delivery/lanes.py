@@ -13,7 +13,7 @@ RETRY_SHARE = 8
 class Lane(NamedTuple):
     """Deliveries that queue together: first attempts or retries of one caller to one origin."""
 
-    late: bool
+    is_retry: bool
     caller_id: int
     origin: str
 
@@ -22,10 +22,10 @@ def in_turn(lanes: Iterable[Lane]) -> list[Lane]:
     """Order lanes: first attempts before retries, and in each of the two the callers in turn."""
     ordered: list[Lane] = []
     lanes = list(lanes)
-    for late in (False, True):
+    for is_retry in (False, True):
         by_caller: dict[int, list[Lane]] = {}
         for lane in lanes:
-            if lane.late == late:
+            if lane.is_retry == is_retry:
                 by_caller.setdefault(lane.caller_id, []).append(lane)
         turns = chain.from_iterable(zip_longest(*by_caller.values()))
         ordered += [lane for lane in turns if lane is not None]
@@ -38,7 +38,7 @@ def share(lanes: Iterable[Lane], slots: SenderSlots, limit: int, now: float) -> 
     ``now`` is in monotonic seconds. Lanes that get none are left out.
     """
     ordered = in_turn(lanes)
-    first = [lane for lane in ordered if not lane.late]
+    first = [lane for lane in ordered if not lane.is_retry]
     retries = ordered[len(first) :]
     limit = min(limit, slots.free)
     kept = min(limit, max(1, limit // RETRY_SHARE)) if retries else 0

@@ -189,7 +189,7 @@ def make_due(kernel: Kernel, session: Session, ids: list[str]) -> int:
             created_at=now,
             tries=0,
             client_errors=0,
-            late=False,
+            is_retry=False,
             finished_at=None,
         )
     )

@@ -51,7 +51,7 @@ def _plan(wanted: DeliveryFilter) -> tuple[Walk, list[ColumnElement[bool]]]:
     Return the walk along it, and the conditions that rows are looked at for; none if the index
     answers all.
     """
-    state, ends = DELIVERIES.c.state == wanted.state, "ix_deliveries_state_finished_at"
+    state, ends = DELIVERIES.c.state == wanted.state, "ix_kernel_deliveries_state_finished_at"
     plain = wanted.caller_id is None and wanted.host is None
     rest = wanted.conditions()
     if wanted.state is not None and not wanted.state.is_over:
@@ -64,7 +64,7 @@ def _plan(wanted: DeliveryFilter) -> tuple[Walk, list[ColumnElement[bool]]]:
         by_end = [DELIVERIES.c.finished_at, DELIVERIES.c.id]
         walk = Walk(DELIVERIES, ends, by_end, [state, *after])
         return walk, [] if plain and wanted.since is None else rest
-    index = "PRIMARY" if wanted.caller_id is None else "ix_deliveries_caller_id_id"
+    index = "PRIMARY" if wanted.caller_id is None else "ix_kernel_deliveries_caller_id_id"
     whole = wanted.state is None and wanted.host is None
     return _by_id(index, wanted.bounds()), [] if whole else rest
 

@@ -136,7 +136,7 @@ _ROWS = (
     select(DELIVERIES.c.state)
     .where(
         DELIVERIES.c.state == bindparam("state"),
-        DELIVERIES.c.late.in_([False, True]),
+        DELIVERIES.c.is_retry.in_([False, True]),
         DELIVERIES.c.caller_id.in_(bindparam("callers", expanding=True)),
         DELIVERIES.c.origin == bindparam("origin"),
         # For a dead delivery, next_attempt_at is the time at which it was given up.

@@ -38,7 +38,7 @@ SAMPLE = 1000
 STEP = math.log(1.1)
 MINUTES: Any = Minute.__table__
 # The index that covers the count; MariaDB would choose the primary key and read whole orders.
-BY_STATE = "ix_orders_state_id"
+BY_STATE = "ix_kernel_orders_state_id"
 
 
 @dataclass(slots=True)

@@ -126,9 +126,9 @@ def _plan(wanted: SearchFilter, up: bool) -> tuple[Walk, list[ColumnElement[bool
     state = _all_of(SearchFilter(state=wanted.state))
     caller = _all_of(SearchFilter(caller_id=wanted.caller_id))
     if state and not (caller and wanted.state is OrderState.SUCCESS):
-        return _walk("ix_orders_state_id", [*state, *span], up), [*caller, *rest]
+        return _walk("ix_kernel_orders_state_id", [*state, *span], up), [*caller, *rest]
     if caller:
-        return _walk("ix_orders_caller_id_id", [*caller, *span], up), [*state, *rest]
+        return _walk("ix_kernel_orders_caller_id_id", [*caller, *span], up), [*state, *rest]
     return _walk("PRIMARY", span, up), rest
 
 

@@ -75,12 +75,12 @@ def _lanes(session: Session, caller_id: int | None, wanted: OrderFilter) -> list
     owned = [] if caller_id is None else [ORDERS.c.caller_id == caller_id]
     span = id_range(ORDERS.c.id, wanted.since, wanted.until)
     if wanted.state is None and wanted.select_tag is None:
-        return [_lane("ix_orders_caller_id_id" if owned else "PRIMARY", *owned, *span)]
+        return [_lane("ix_kernel_orders_caller_id_id" if owned else "PRIMARY", *owned, *span)]
     if wanted.select_tag is None and not owned:
-        return [_lane("ix_orders_state_id", ORDERS.c.state == wanted.state, *span)]
+        return [_lane("ix_kernel_orders_state_id", ORDERS.c.state == wanted.state, *span)]
     states = list(OrderState) if wanted.state is None else [wanted.state]
     tags = [wanted.select_tag] if wanted.select_tag else _tags(session, owned, wanted.state)
-    index = f"ix_orders_{'caller_id_' if owned else ''}state_select_tag_id"
+    index = f"ix_kernel_orders_{'caller_id_' if owned else ''}state_select_tag_id"
     return [
         _lane(index, *owned, ORDERS.c.state == state, ORDERS.c.select_tag == tag, *span)
         for state, tag in product(states, tags)

@@ -50,7 +50,7 @@ _END = Prepared(
 )
 _OUTBOX = ("id", "order_id", "caller_id", "origin", "url", "body", "created_at")
 _INSERT_DELIVERY = Prepared(
-    insert(DELIVERIES), (*_OUTBOX, "next_attempt_at", "claim_token", "attempt", "tries", "late")
+    insert(DELIVERIES), (*_OUTBOX, "next_attempt_at", "claim_token", "attempt", "tries", "is_retry")
 )
 _COUNTERS = ("crashes", "broken", "timeouts", "retries")
 
@@ -119,7 +119,7 @@ def _owe(
         "claim_token": row.token,
         "attempt": row.attempt,
         "tries": row.tries,
-        "late": claim is not None,
+        "is_retry": claim is not None,
     }
     _INSERT_DELIVERY.execute(connection, values)
     return row

@@ -9,11 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
-from pathlib import Path
 from typing import Protocol, Self
 
-from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, Engine
 from sqlalchemy.orm import Session
 
 from kernel.callers.key_usage import KeyUses
@@ -21,19 +19,14 @@ from kernel.config.settings import Settings, load
 from kernel.db.clock import Clock, read_clock
 from kernel.db.dialects import Dialect, dialect_of
 from kernel.db.engine import READ_ONLY, Engines
-from kernel.errors import ConfigurationError, Unavailable
+from kernel.db.schema import check_schema
+from kernel.errors import ConfigurationError
 from kernel.handlers import Handlers, Run, load_handlers
 from kernel.runtime.metrics import Metrics
 from kernel.runtime.tracing import Tracer, make_tracer
 from kernel.transport.addresses import CallbackPolicy
 from kernel.transport.backoff import RetryPolicy
 from kernel.transport.client import Response, Transport
-
-# The newest migration this code needs. An older schema is refused, a newer one accepted.
-SCHEMA = "0004"
-
-# MariaDB's and MySQL's error number.
-NO_SUCH_TABLE = 1146
 
 
 class Poster(Protocol):
@@ -217,26 +210,8 @@ class Kernel:
             yield connection
 
     def check_schema(self) -> None:
-        """Refuse a database that cannot be reached or is behind this code's migrations.
-
-        Raises Unavailable when it cannot be reached, ConfigurationError when it is behind.
-        """
-        url = self.engine.url
-        if url.get_backend_name() == "sqlite" and not Path(url.database or ".").exists():
-            raise ConfigurationError(f"there is no database {url.database}: run `kernel migrate`")
-        try:
-            with self.read_session() as session:
-                found = session.scalar(text("SELECT version_num FROM alembic_version"))
-        except DBAPIError as error:
-            number = getattr(error.orig, "args", (None,))[0]
-            if "no such table" not in str(error.orig) and number != NO_SUCH_TABLE:
-                raise Unavailable(f"the database does not answer: {error.orig}") from error
-            found = None
-        if found is None or found < SCHEMA:
-            raise ConfigurationError(
-                f"the database is at migration {found or 'none'} and this code needs {SCHEMA}: "
-                "run `kernel migrate`"
-            )
+        """Refuse a database that is not there or behind; see `kernel.db.schema`."""
+        check_schema(self.engines.single)
 
     def close(self) -> None:
         """Close the pooled connections of this process."""

@@ -5,9 +5,9 @@ Revises: 0001
 """
 
 import sqlalchemy as sa
-from alembic import op
 
 from kernel.db.columns import UTCDateTime
+from kernel.db.steps import make_table
 
 revision = "0002"
 down_revision = "0001"
@@ -21,18 +21,20 @@ OPTIONS = {
 }
 
 
+projects = sa.Table(
+    "project_tb_project",
+    sa.MetaData(),
+    sa.Column("id", sa.Integer(), nullable=False),
+    sa.Column("projname", sa.String(length=255), nullable=False),
+    sa.Column("prodesc", sa.Text(), nullable=False),
+    sa.Column("projctime", UTCDateTime(), nullable=False),
+    sa.PrimaryKeyConstraint("id", name="pk_project_tb_project"),
+    **OPTIONS,
+)
+
+
 def upgrade() -> None:
-    if sa.inspect(op.get_bind()).has_table("project_tb_project"):
-        return
-    op.create_table(
-        "project_tb_project",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("projname", sa.String(length=255), nullable=False),
-        sa.Column("prodesc", sa.Text(), nullable=False),
-        sa.Column("projctime", UTCDateTime(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_project_tb_project")),
-        **OPTIONS,
-    )
+    make_table(projects)
 
 
 def downgrade() -> None:

@@ -4,7 +4,7 @@ Revision ID: 0004
 Revises: 0003
 """
 
-from alembic import op
+from kernel.db.steps import drop_index, make_index
 
 revision = "0004"
 down_revision = "0003"
@@ -14,12 +14,15 @@ depends_on = None
 BY_KIND = ["state", "select_tag", "id"]
 
 
+BY_CALLER_AND_KIND = ["caller_id", *BY_KIND]
+
+
 def upgrade() -> None:
-    op.create_index(op.f("ix_orders_state_select_tag_id"), "orders", BY_KIND)
-    name = op.f("ix_orders_caller_id_state_select_tag_id")
-    op.create_index(name, "orders", ["caller_id", *BY_KIND])
+    make_index("ix_kernel_orders_state_select_tag_id", "kernel_orders", BY_KIND)
+    name = "ix_kernel_orders_caller_id_state_select_tag_id"
+    make_index(name, "kernel_orders", BY_CALLER_AND_KIND)
 
 
 def downgrade() -> None:
-    op.drop_index(op.f("ix_orders_caller_id_state_select_tag_id"), table_name="orders")
-    op.drop_index(op.f("ix_orders_state_select_tag_id"), table_name="orders")
+    drop_index("ix_kernel_orders_caller_id_state_select_tag_id", "kernel_orders")
+    drop_index("ix_kernel_orders_state_select_tag_id", "kernel_orders")

@@ -60,7 +60,7 @@ def worker(place: "Place") -> Iterator[float]:
 def _until_something_runs(place: "Place") -> Iterator[float]:
     """Wait for an order that is running, for it is pointless to kill who has nothing to do."""
     deadline = time.monotonic() + 5
-    running = "SELECT COUNT(*) FROM orders WHERE state = 'running'"
+    running = "SELECT COUNT(*) FROM kernel_orders WHERE state = 'running'"
     while place.system.ask(running) == [(0,)] and time.monotonic() < deadline:
         yield 0.02
 
@@ -130,7 +130,7 @@ def _is_stopped(pid: int) -> bool:
 
 
 def _state_of(place: "Place") -> str | None:
-    query = f"SELECT state FROM orders WHERE idempotency_key = '{place.key()}'"
+    query = f"SELECT state FROM kernel_orders WHERE idempotency_key = '{place.key()}'"
     rows = place.system.ask(query)
     return str(rows[0][0]) if rows else None
 

@@ -154,7 +154,8 @@ def read(system: System, orders: Mapping[str, Order], answers: Iterable[Any]) ->
     for call in system.calls.read():
         calls[call["order_id"]].append(call)
     deliveries: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for order_id, delivery_id, state in _all(system, "SELECT order_id, id, state FROM deliveries"):
+    owed = "SELECT order_id, id, state FROM kernel_deliveries"
+    for order_id, delivery_id, state in _all(system, owed):
         deliveries[order_id].append((delivery_id, state))
     projects = Counter(name for (name,) in _all(system, "SELECT projname FROM project_tb_project"))
     [(touched,)] = _all(system, "SELECT SUM(touched) FROM chaos_rows")
@@ -165,7 +166,7 @@ def read(system: System, orders: Mapping[str, Order], answers: Iterable[Any]) ->
 _ORDERS = """
     SELECT id, idempotency_key, state, created_at, finished_at, error_code, result,
         lease_until IS NOT NULL OR connection_id IS NOT NULL, run
-    FROM orders
+    FROM kernel_orders
 """
 
 

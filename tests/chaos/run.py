@@ -145,7 +145,7 @@ class Chaos:
         self.figures["seconds until quiet"] = round(time.monotonic() - started, 1)
 
     def _is_quiet(self) -> bool:
-        pending = self.system.ask("SELECT COUNT(*) FROM deliveries WHERE state = 'pending'")
+        pending = self.system.ask("SELECT COUNT(*) FROM kernel_deliveries WHERE state = 'pending'")
         return self.system.unfinished() == 0 and pending is not None and pending[0][0] == 0
 
     def _measure(self) -> None:

@@ -263,7 +263,7 @@ class System:
 
     def unfinished(self, before: float | None = None) -> int | None:
         """How many orders (accepted before that moment) have not ended; None if unknown."""
-        query = "SELECT COUNT(*) FROM orders WHERE state IN ('pending', 'running')"
+        query = "SELECT COUNT(*) FROM kernel_orders WHERE state IN ('pending', 'running')"
         if before is not None:
             moment = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(before))
             query += f" AND created_at < '{moment}'"

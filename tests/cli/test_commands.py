@@ -5,12 +5,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from kernel.callers import identity
 from kernel.callers.profile import profiles_of
 from kernel.db import migrate
+from kernel.db.schema import SCHEMA
 from kernel.errors import Unauthenticated
-from kernel.runtime.kernel import SCHEMA
 from tests.support.people.terminal import NOBODY, Terminal
 from tests.support.servers import Redis
 
@@ -68,7 +69,7 @@ def test_migrate_changes_nothing_when_a_newer_release_was_here(
     terminal: Terminal,
 ) -> None:
     with terminal.kernel.write_session() as session:
-        session.connection().exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+        session.execute(text("UPDATE kernel_alembic_version SET version_num = '9999'"))
     terminal.run("migrate")
     assert migrate.current(terminal.settings["database_url"]) == "9999"
 

@@ -133,9 +133,9 @@ def test_reading_does_not_wait_when_a_writer_holds_the_file(
 ) -> None:
     kernel = make_kernel(sqlite_url)
     with kernel.write_session() as writer:
-        writer.execute(text("UPDATE callers SET name = 'x'"))
+        writer.execute(text("UPDATE kernel_callers SET name = 'x'"))
         with kernel.read_session() as reader:
-            assert reader.scalar(text("SELECT name FROM callers")) == "anonymous"
+            assert reader.scalar(text("SELECT name FROM kernel_callers")) == "anonymous"
 
 
 def test_second_writer_gives_up_when_the_file_stays_locked(
@@ -143,7 +143,7 @@ def test_second_writer_gives_up_when_the_file_stays_locked(
 ) -> None:
     kernel = make_kernel(sqlite_url)
     with kernel.write_session() as first:
-        first.execute(text("UPDATE callers SET name = 'x'"))
+        first.execute(text("UPDATE kernel_callers SET name = 'x'"))
         with pytest.raises(OperationalError) as refused, kernel.write_session() as second:
-            second.execute(text("UPDATE callers SET name = 'y'"))
+            second.execute(text("UPDATE kernel_callers SET name = 'y'"))
     assert is_passing(refused.value)

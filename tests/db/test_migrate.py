@@ -5,9 +5,10 @@ from sqlalchemy import inspect, text
 
 from kernel.config.settings import load
 from kernel.db import migrate
+from kernel.db.schema import SCHEMA
 from kernel.errors import ConfigurationError
 from kernel.handlers import Handlers
-from kernel.runtime.kernel import SCHEMA, Kernel
+from kernel.runtime.kernel import Kernel
 
 
 def kernel_on(url: str) -> Kernel:
@@ -28,7 +29,7 @@ def test_database_is_the_models_when_it_was_taken_up_down_and_up(new_database_ur
     migrate.upgrade(new_database_url)
     made = tables(new_database_url)
     migrate.downgrade(new_database_url, "base")
-    assert tables(new_database_url) <= {"alembic_version", "project_tb_project"}
+    assert tables(new_database_url) <= {"kernel_alembic_version", "project_tb_project"}
     migrate.upgrade(new_database_url)
     assert tables(new_database_url) == made
     migrate.check(new_database_url)
@@ -55,7 +56,7 @@ def test_start_is_accepted_when_the_database_is_ahead(new_database_url: str) -> 
     migrate.upgrade(new_database_url)
     kernel = kernel_on(new_database_url)
     with kernel.write_session() as session:
-        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        session.execute(text("UPDATE kernel_alembic_version SET version_num = '9999'"))
     kernel.check_schema()
     kernel.close()
 
@@ -83,7 +84,7 @@ def test_tables_are_utf8mb4_and_innodb_when_made(mariadb_url: str) -> None:
     kernel = kernel_on(mariadb_url)
     query = (
         "SELECT engine, table_collation FROM information_schema.tables"
-        " WHERE table_schema = DATABASE() AND table_name <> 'alembic_version'"
+        " WHERE table_schema = DATABASE() AND table_name <> 'kernel_alembic_version'"
     )
     with kernel.read_session() as session:
         assert set(session.execute(text(query)).all()) == {("InnoDB", "utf8mb4_bin")}

@@ -24,11 +24,11 @@ from tests.support.waiting import wait_until
 
 # What the next release may do first ("expand"): add what the code of this one does not know.
 NEXT = (
-    "ALTER TABLE orders ADD COLUMN priority INT NULL",
-    "ALTER TABLE deliveries ADD COLUMN region VARCHAR(20) NULL",
-    "ALTER TABLE callers ADD COLUMN plan VARCHAR(20) NOT NULL DEFAULT 'free'",
+    "ALTER TABLE kernel_orders ADD COLUMN priority INT NULL",
+    "ALTER TABLE kernel_deliveries ADD COLUMN region VARCHAR(20) NULL",
+    "ALTER TABLE kernel_callers ADD COLUMN plan VARCHAR(20) NOT NULL DEFAULT 'free'",
     "CREATE TABLE regions (id INT PRIMARY KEY) ENGINE=InnoDB CHARACTER SET utf8mb4",
-    "UPDATE alembic_version SET version_num = '9999'",
+    "UPDATE kernel_alembic_version SET version_num = '9999'",
 )
 # Its second migration ("contract") undoes what the older code needs: it comes a release later.
 
@@ -43,7 +43,7 @@ def expand(stack: Stack) -> None:
 
 def contract(stack: Stack) -> None:
     """Back to what this release's own migrations know, so that they can clean up."""
-    version = f"UPDATE alembic_version SET version_num = '{stack.newest}'"
+    version = f"UPDATE kernel_alembic_version SET version_num = '{stack.newest}'"
     with stack.kernel.engine.connect() as connection:
         connection.execute(text("DROP TABLE regions"))
         connection.execute(text(version))
@@ -105,7 +105,7 @@ def test_migration_does_not_wait_for_what_waits_for_it_when_callbacks_are_record
     migrating.join()
     assert delivery(newer, delivery_id).state == "delivered"
     with newer.read_session() as session:
-        session.execute(text("SELECT region FROM deliveries"))
+        session.execute(text("SELECT region FROM kernel_deliveries"))
 
 
 def alter(kernel: Kernel) -> None:

@@ -135,9 +135,9 @@ def test_stage_reads_few_rows_when_many_wait(
 @pytest.mark.parametrize(
     ("table", "index", "happening"),
     [
-        ("orders", "ix_orders_finished_at", time_goes_by),
-        ("deliveries", "ix_deliveries_order_id", people_look),
-        ("attempts", "ix_attempts_delivery_id", people_look),
+        ("kernel_orders", "ix_kernel_orders_finished_at", time_goes_by),
+        ("kernel_deliveries", "ix_kernel_deliveries_order_id", people_look),
+        ("kernel_attempts", "ix_kernel_attempts_delivery_id", people_look),
     ],
 )
 def test_scan_is_noticed_when_an_index_is_missing(
@@ -151,7 +151,7 @@ def test_scan_is_noticed_when_an_index_is_missing(
 def test_reading_is_noticed_when_an_index_is_missing(kernel: Kernel, said: list[Said]) -> None:
     with kernel.write() as connection:
         make_due(connection, timedelta(days=1))
-    with without(kernel, "orders", "ix_orders_state_run_after"):
+    with without(kernel, "kernel_orders", "ix_kernel_orders_state_run_after"):
         assert rows_read(kernel, lambda: due_orders(kernel, 50)) > FEW
 
 

@@ -104,7 +104,7 @@ def test_events_hear_the_statement_with_its_values(kernel: Kernel) -> None:
     for when in ("before_cursor_execute", "after_cursor_execute"):
         event.listen(kernel.engine, when, lambda *call: said.append((call[2], call[3])))
     order_id = stored(kernel)
-    before, after = (one for one in said if one[0].startswith("INSERT INTO orders"))
+    before, after = (one for one in said if one[0].startswith("INSERT INTO kernel_orders"))
     assert before == after
     assert order_id in (before[1].values() if isinstance(before[1], dict) else before[1])
 

@@ -45,10 +45,10 @@ def test_delivery_is_due_again_when_its_sender_process_died(kernel: Kernel) -> N
 
 
 def test_lanes_tell_first_attempts_from_retries_when_both_are_due(kernel: Kernel) -> None:
-    make_delivery(kernel, tries=3, late=True)
+    make_delivery(kernel, tries=3, is_retry=True)
     make_delivery(kernel)
     make_delivery(kernel, origin="https://other.example:443")
-    lanes = {(lane.late, lane.origin) for lane in due_lanes(kernel)}
+    lanes = {(lane.is_retry, lane.origin) for lane in due_lanes(kernel)}
     first = "https://receiver.example:443"
     assert lanes == {(True, first), (False, first), (False, "https://other.example:443")}
 
@@ -123,6 +123,6 @@ def test_lanes_are_found_by_index_jumps_when_many_deliveries_wait(
     due_lanes(kernel)
     statement, parameters = next(one for one in seen if "GROUP BY" in one[0])
     with kernel.engine.connect() as connection:
-        connection.exec_driver_sql("ANALYZE TABLE deliveries")
+        connection.exec_driver_sql("ANALYZE TABLE kernel_deliveries")
         plan = connection.exec_driver_sql("EXPLAIN " + statement, parameters).one()
     assert "index for group-by" in plan.Extra

@@ -57,7 +57,7 @@ def test_callback_is_committed_as_claimed_when_there_is_room(
 ) -> None:
     _, found = run(desk)
     assert [(one.id, one.token) for one in sent] == [(found.id, found.claim_token)]
-    assert (found.state, found.attempt, found.tries, found.late) == ("pending", 1, 1, True)
+    assert (found.state, found.attempt, found.tries, found.is_retry) == ("pending", 1, 1, True)
     assert found.next_attempt_at > desk.kernel.clock.now()
 
 
@@ -80,7 +80,7 @@ def test_callback_is_committed_as_due_when_the_dispatcher_stops(
 def test_callback_queues_up_when_others_to_its_origin_wait(
     desk: Desk, sent: list[DueDelivery]
 ) -> None:
-    desk.claimed([Lane(late=False, caller_id=1, origin=ORIGIN)], {}, ClaimedDeliveries())
+    desk.claimed([Lane(is_retry=False, caller_id=1, origin=ORIGIN)], {}, ClaimedDeliveries())
     assert (run(desk)[1].claim_token, sent) == (None, [])
 
 
@@ -88,14 +88,14 @@ def test_callback_queues_up_when_others_to_its_origin_wait(
 def test_callback_queues_up_when_others_were_seen_that_somebody_else_claimed(
     desk: Desk, seen: int, queues: bool
 ) -> None:
-    lane = Lane(late=False, caller_id=1, origin=ORIGIN)
+    lane = Lane(is_retry=False, caller_id=1, origin=ORIGIN)
     assert desk.claimed([lane], {lane: 2}, ClaimedDeliveries([], Counter({ORIGIN: seen}))) == queues
     assert (run(desk)[1].claim_token is None) == queues
 
 
 def test_desk_has_another_look_taken_when_one_lane_of_two_is_empty(desk: Desk) -> None:
     lanes = [
-        Lane(late=False, caller_id=1, origin=ORIGIN),
+        Lane(is_retry=False, caller_id=1, origin=ORIGIN),
         Lane(False, 1, "https://other.example:443"),
     ]
     seen = Counter({ORIGIN: 2})
@@ -107,7 +107,7 @@ def test_desk_has_another_look_taken_when_one_lane_of_two_is_empty(desk: Desk) -
 def test_desk_looks_ahead_for_a_while_when_somebody_else_claimed_what_it_saw(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lane = Lane(late=False, caller_id=1, origin=ORIGIN)
+    lane = Lane(is_retry=False, caller_id=1, origin=ORIGIN)
     desk.claimed([lane], {lane: 2}, ClaimedDeliveries())
     assert {desk.ahead() for _ in range(100)} == {1}
     desk.claimed([lane], {lane: 2}, ClaimedDeliveries([], Counter({ORIGIN: 2})))

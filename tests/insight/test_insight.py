@@ -60,11 +60,11 @@ def listed(kernel: Kernel) -> dict[str, Host]:
 def test_host_is_shown_with_what_waits_when_something_does(kernel: Kernel) -> None:
     now = kernel.clock.now()
     make_delivery(kernel, next_attempt_at=now - HOUR)
-    make_delivery(kernel, late=True)
-    make_delivery(kernel, late=True, next_attempt_at=now + HOUR)
-    make_delivery(kernel, state="dead", late=True, finished_at=now, next_attempt_at=now)
+    make_delivery(kernel, is_retry=True)
+    make_delivery(kernel, is_retry=True, next_attempt_at=now + HOUR)
+    make_delivery(kernel, state="dead", is_retry=True, finished_at=now, next_attempt_at=now)
     old = now - timedelta(days=2)
-    make_delivery(kernel, state="dead", late=True, finished_at=old, next_attempt_at=old)
+    make_delivery(kernel, state="dead", is_retry=True, finished_at=old, next_attempt_at=old)
     make_delivery(kernel, state="delivered", finished_at=now, **OTHER)
     found = listed(kernel)
     assert list(found) == [A]
@@ -128,7 +128,7 @@ def fill(kernel: Kernel, rows: int = 3000) -> None:
         owed.append(
             base
             | {"id": delivery_id, "order_id": order_id, "url": A, "body": b"{}", "state": ends}
-            | {"origin": f"https://r{number % 7}.example:443", "late": True}
+            | {"origin": f"https://r{number % 7}.example:443", "is_retry": True}
             | {"next_attempt_at": then, "finished_at": then + SECOND if over else None}
         )
         reason = None if number % 3 else "timeout"
@@ -138,7 +138,7 @@ def fill(kernel: Kernel, rows: int = 3000) -> None:
         for table, found in ((ORDERS, orders), (DELIVERIES, owed), (ATTEMPTS, posts)):
             session.execute(insert(table), found)
     with kernel.engine.connect() as connection:
-        connection.execute(text("ANALYZE TABLE orders, deliveries, attempts"))
+        connection.execute(text("ANALYZE TABLE kernel_orders, kernel_deliveries, kernel_attempts"))
 
 
 def asked(kernel: Kernel) -> list[tuple[str, Any]]:

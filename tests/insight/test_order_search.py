@@ -154,7 +154,7 @@ def test_search_takes_what_fits_when_it_stops(kernel: Kernel) -> None:
     newest = make_orders(kernel, 20)
     with kernel.write_session() as session:
         session.execute(
-            text("UPDATE orders SET select_tag = 'rare' WHERE id IN (:a, :b, :c)"),
+            text("UPDATE kernel_orders SET select_tag = 'rare' WHERE id IN (:a, :b, :c)"),
             dict(zip("abc", (newest[1], newest[5], newest[15]), strict=True)),
         )
     first = found(kernel, budget=TWELVE, select_tag="rare")
@@ -240,7 +240,8 @@ def test_every_statement_goes_along_an_index_when_explained(
     for statement in list(said):
         with kernel.read() as connection:
             plan = connection.exec_driver_sql(f"EXPLAIN {statement.replace('%', '%%')}").all()
-        used = [(row.table, row.type, row.Extra or "") for row in plan if row.table == "orders"]
+        ours = [row for row in plan if row.table == "kernel_orders"]
+        used = [(row.table, row.type, row.Extra or "") for row in ours]
         assert all(kind != "ALL" for _, kind, _ in used), (statement, plan)
         assert not any("filesort" in extra for *_, extra in used), (statement, plan)
 
@@ -250,4 +251,4 @@ def test_forced_indexes_are_there(mariadb_kernel: Kernel) -> None:
     for wanted in NARROW:
         found(mariadb_kernel, **wanted)
     forced = {name for one in said for name in re.findall(r"FORCE INDEX \((\w+)\)", one)}
-    assert forced == {"PRIMARY", "ix_orders_state_id", "ix_orders_caller_id_id"}
+    assert forced == {"PRIMARY", "ix_kernel_orders_state_id", "ix_kernel_orders_caller_id_id"}

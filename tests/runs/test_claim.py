@@ -256,8 +256,8 @@ def test_next_order_is_not_run_unclaimed_when_the_commit_is_refused(
             run.session.execute(text("PRAGMA defer_foreign_keys = ON"))
             run.session.execute(
                 text(
-                    "INSERT INTO attempts (delivery_id, number, started_at, duration_ms, phases)"
-                    " VALUES ('nobody', 1, '2026-01-01', 1, '{}')"
+                    "INSERT INTO kernel_attempts (delivery_id, number, started_at, duration_ms,"
+                    " phases) VALUES ('nobody', 1, '2026-01-01', 1, '{}')"
                 )
             )
 

@@ -216,6 +216,6 @@ def test_config_check_fails_when_the_broker_is_something_else(broken: Terminal) 
 
 
 def test_api_does_not_start_when_a_table_cannot_roll_back(kernel: Kernel) -> None:
-    say(kernel, "ALTER TABLE sweeps ENGINE=MyISAM")
-    with pytest.raises(ConfigurationError, match="sweeps"):
+    say(kernel, "ALTER TABLE kernel_sweeps ENGINE=MyISAM")
+    with pytest.raises(ConfigurationError, match="kernel_sweeps"):
         create_app(kernel)

@@ -108,7 +108,7 @@ def _past(
         "next_attempt_at": ended,
         "attempt": 1,
         "state": "delivered",
-        "late": False,
+        "is_retry": False,
         "finished_at": ended,
     }
     return order, delivery
@@ -123,7 +123,7 @@ def _trouble(
         return {"state": "held", "finished_at": None, "attempt": 0}
     if host == "snow.example.net:443" and 6 < minute < 12:
         later = now + timedelta(seconds=chance.uniform(60, 1500))
-        return {"state": "pending", "finished_at": None, "late": True, "next_attempt_at": later}
+        return {"state": "pending", "finished_at": None, "is_retry": True, "next_attempt_at": later}
     return {"state": "dead"} if chance.random() < 1 / 90 else {}
 
 

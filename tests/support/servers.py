@@ -200,7 +200,7 @@ class MariaDB(Server):
         self._disconnect(name)
         tables = self.execute(
             "SELECT table_name FROM information_schema.tables WHERE table_type = 'BASE TABLE'"
-            f" AND table_schema = '{name}' AND table_name <> 'alembic_version'"
+            f" AND table_schema = '{name}' AND table_name <> 'kernel_alembic_version'"
         )
         deletes = [f"DELETE FROM {name}.{table}" for (table,) in tables]
         self.execute("SET foreign_key_checks = 0", *deletes)

@@ -19,7 +19,10 @@ from tests.support.waiting import wait_until
 
 UNKNOWN = "01900000-0000-7000-8000-000000000000"
 MESSAGES = 1000
-TABLES = ("orders", "deliveries", "attempts", "callers", "api_keys", "project_tb_project")
+TABLES = (
+    *("kernel_orders", "kernel_deliveries", "kernel_attempts", "kernel_callers"),
+    *("kernel_api_keys", "project_tb_project"),
+)
 
 
 class Bomb:
@@ -93,7 +96,7 @@ def everything(stack: Stack) -> dict[str, Any]:
 def key_use_is_written(stack: Stack) -> bool:
     """Whether the API has noted, behind its answers, that a key was used."""
     with stack.kernel.read_session() as session:
-        return bool(session.scalar(text("SELECT COUNT(used_at) FROM api_keys")))
+        return bool(session.scalar(text("SELECT COUNT(used_at) FROM kernel_api_keys")))
 
 
 def flood(stack: Stack, messages: list[bytes]) -> None:

@@ -160,7 +160,8 @@ def test_nothing_secret_is_shown_when_a_delivery_is_printed(
     word = zammad.headers["Authorization"].split()[1]
     with kernel.read_session() as session:
         who = identity.identify(session, word, kernel.clock.now())
-        secret = session.scalar(text("SELECT secret FROM signing_secrets WHERE caller_id = 2"))
+        query = "SELECT secret FROM kernel_signing_secrets WHERE caller_id = 2"
+        secret = session.scalar(text(query))
     assert secret
     assert word not in repr(who)
     fields = dict.fromkeys(DueDelivery.__dataclass_fields__) | {

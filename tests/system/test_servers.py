@@ -47,12 +47,12 @@ def test_mariadb_is_as_durable_as_its_defaults(mariadb: MariaDB) -> None:
 
 def test_mariadb_empty_deletes_rows_and_keeps_tables(mariadb: MariaDB, mariadb_url: str) -> None:
     schema = schema_of(mariadb_url)
-    for table in ("t", "alembic_version"):
+    for table in ("t", "kernel_alembic_version"):
         mariadb.execute(f"CREATE TABLE {schema}.{table} (a INT)")
         mariadb.execute(f"INSERT INTO {schema}.{table} VALUES (1)")
     mariadb.empty(mariadb_url)
     assert mariadb.execute(f"SELECT * FROM {schema}.t") == ()
-    assert mariadb.execute(f"SELECT * FROM {schema}.alembic_version") == ((1,),)
+    assert mariadb.execute(f"SELECT * FROM {schema}.kernel_alembic_version") == ((1,),)
 
 
 def test_mariadb_drop_does_not_wait_for_an_open_transaction(

@@ -100,7 +100,7 @@ def test_two_kernels_stand_side_by_side_when_mounted_apart(
 
 def test_application_is_refused_when_the_database_is_not_migrated(kernel: Kernel) -> None:
     with kernel.write_session() as session:
-        session.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+        session.execute(text("UPDATE kernel_alembic_version SET version_num = '0001'"))
     with pytest.raises(ConfigurationError, match="kernel migrate"):
         create_app(kernel)
 

@@ -64,7 +64,7 @@ def test_readiness_is_degraded_when_the_broker_is_away(kernel: Kernel) -> None:
 def test_readiness_answers_503_when_the_database_is_behind(kernel: Kernel) -> None:
     nobody = Client(serve(kernel), None)
     with kernel.write_session() as session:
-        session.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+        session.execute(text("UPDATE kernel_alembic_version SET version_num = '0001'"))
     answer = nobody.get("/readyz")
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
     checks = WELL | {"migrations": "failed", "worker": "failed"}

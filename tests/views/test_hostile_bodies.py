@@ -44,7 +44,7 @@ REFUSED = {
     "nothing": (b"", None),
 }
 STRANGE = [
-    "'; DROP TABLE orders; --",
+    "'; DROP TABLE kernel_orders; --",
     "{{ 7 * 7 }} ${7*7} <%= 7 %>",
     "<script>alert(1)</script>",
     "👩‍👩‍👧‍👦 𠮷 🇨🇳",

@@ -235,6 +235,6 @@ def test_page_says_so_and_tries_again_when_the_database_is_away(
 def test_nothing_is_stored_when_links_cannot_be_signed(kernel: Kernel) -> None:
     zammad = client(kernel)
     with kernel.write_session() as session:
-        session.execute(text("DROP TABLE service_keys"))
+        session.execute(text("DROP TABLE kernel_service_keys"))
     assert zammad.submit().status_code == 500
     assert zammad.get("/v1/orders").json["data"]["orders"] == []

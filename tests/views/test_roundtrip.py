@@ -32,7 +32,7 @@ values = st.recursive(
 objects = st.dictionaries(names.filter(lambda name: name not in ORDER), values, max_size=5)
 
 STRANGE = [
-    "Robert'); DROP TABLE orders;--",
+    "Robert'); DROP TABLE kernel_orders;--",
     "{{ 7*7 }} ${7*7} <script>alert(1)</script> %s %(x)s :name ?",
     "\\ \\\\ \\' \" \\0 \\u0041 \\n",
     "😀😁 𠜎 👨‍👩‍👧‍👦 é e\u0301",

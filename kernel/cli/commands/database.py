@@ -1,6 +1,7 @@
-"""`kernel migrate` and `kernel sweep`: commands for the database as a whole."""
+"""`kernel migrate` and `kernel sweep`: what is done to the database as a whole."""
 
 import tempfile
+from collections.abc import Sequence
 from datetime import datetime
 
 import click
@@ -9,7 +10,7 @@ from kernel.cli.commands.configuration import visible
 from kernel.cli.opening import migrated, migrations, opened, say
 from kernel.cli.terminal.output import as_json, print_json
 from kernel.config.settings import load
-from kernel.db.dialects import file_url
+from kernel.orders.due import HINTS, due_orders
 from kernel.runtime.kernel import Kernel
 from kernel.worker.broker import Broker
 from kernel.worker.maintenance.job import Swept
@@ -23,27 +24,34 @@ from kernel.worker.maintenance.sweep import sweep as sweep_once
     is_flag=True,
     help="Change nothing: say whether the migrations make the tables that this code expects.",
 )
-def migrate(check: bool) -> None:
-    """Bring the database up to date.
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Rename the tables of an older installation although a process was seen in the last "
+    "minute. Only when it has ended without saying so.",
+)
+def migrate(check: bool, force: bool) -> None:
+    """Bring the database up to date. Run again, it goes on where it was interrupted.
 
-    Processes of the old release may go on running meanwhile.
+    The old code may go on running meanwhile, unless its tables are still called orders,
+    deliveries and so on, without kernel_ in front: then stop all of it first.
 
-    --check tries the migrations on an empty database of its own, not on yours: it is for people
-    who change the code. `kernel config check` tells whether yours is migrated.
+    --check tries the migrations on an empty database of its own, not on yours: it is for those
+    who change the code. Whether yours is migrated, `kernel config check` tells.
     """
     if check:
         _check()
         return
     settings = load()
     shown = visible(settings.database_url)
-    migrated(settings, told=click.echo)
+    migrated(settings, told=click.echo, force=force)
     click.echo(f"{shown} is migrated")
 
 
 def _check() -> None:
     alembic = migrations()
     with tempfile.TemporaryDirectory(prefix="kernel-migrate-") as folder:
-        url = file_url(f"{folder}/kernel.db")
+        url = f"sqlite:///{folder}/kernel.db"
         alembic.upgrade(url)
         alembic.check(url)
     click.echo("models and migrations agree")
@@ -53,24 +61,22 @@ def _check() -> None:
 @click.option(
     "--rescue",
     is_flag=True,
-    help="Also take over orders whose leases ran out. Use it only when their workers are dead: "
-    "after an outage of the database, workers that are alive have expired leases, too.",
+    help="Take over orders whose leases ran out, too. Only when their workers are dead and the "
+    "database was not away: an outage is not a death.",
 )
 @as_json
 def sweep(rescue: bool, machine: bool) -> None:
-    """Hint due orders and prune old ones, now.
+    """Hint what is due, prune what is old.
 
-    Workers and dispatchers do so by themselves, every KERNEL_SWEEP_SECONDS.
+    Dispatchers do so by themselves, every KERNEL_SWEEP_SECONDS; this does it now.
     """
     with opened(handlers=True) as kernel:
-        swept = Swept()
-        try:
-            sweep_once(kernel, rescue=rescue, swept=swept)
-        finally:
-            say(kernel, lambda broker: _tell(broker, swept))
+        due = due_orders(kernel, HINTS)
+        swept = sweep_once(kernel, rescue=rescue)
+        say(kernel, lambda broker: _tell(broker, due, swept))
         pruned = _prune_all(kernel)
     counts = {
-        "hinted": len(swept.due) + len(swept.rescued),
+        "hinted": len(due) + len(swept.rescued),
         "rescued": len(swept.rescued),
         "failed": len(swept.failed),
         "pruned": pruned,
@@ -81,14 +87,14 @@ def sweep(rescue: bool, machine: bool) -> None:
         click.echo(", ".join(f"{name} {count}" for name, count in counts.items()))
 
 
-def _tell(broker: Broker, swept: Swept) -> None:
-    broker.hint([*swept.due, *swept.rescued])
+def _tell(broker: Broker, due: Sequence[str], swept: Swept) -> None:
+    broker.hint([*due, *swept.rescued])
     for order_id, outcome in swept.failed.items():
         broker.finished(order_id, outcome)
 
 
 def _prune_all(kernel: Kernel) -> int:
-    """Prune until no old order is left; print the count of pruned orders on stderr."""
+    """Prune until nothing is left to; say on stderr how far it is."""
     total = 0
     after: datetime | None = BEGINNING
     while after is not None:

@@ -16,7 +16,7 @@ ANONYMOUS = "anonymous"
 class Caller(Base):
     """A ticketing system. ``anonymous`` is a row too, so that every order has an owner."""
 
-    __tablename__ = "callers"
+    __tablename__ = "kernel_callers"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(token(100), unique=True)
@@ -33,10 +33,10 @@ class Caller(Base):
 class ApiKey(Base):
     """One key of a caller. Only its SHA-256 is stored: 256 random bits need no slow hash."""
 
-    __tablename__ = "api_keys"
+    __tablename__ = "kernel_api_keys"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    caller_id: Mapped[int] = mapped_column(ForeignKey("callers.id"), index=True)
+    caller_id: Mapped[int] = mapped_column(ForeignKey("kernel_callers.id"), index=True)
     # The first characters, to tell keys apart in listings and logs.
     prefix: Mapped[str] = mapped_column(token(16))
     key_hash: Mapped[str] = mapped_column(token(64), unique=True)
@@ -52,10 +52,10 @@ class ApiKey(Base):
 class SigningSecret(Base):
     """A secret that signs a caller's callbacks; several are valid while one is rotated out."""
 
-    __tablename__ = "signing_secrets"
+    __tablename__ = "kernel_signing_secrets"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    caller_id: Mapped[int] = mapped_column(ForeignKey("callers.id"), index=True)
+    caller_id: Mapped[int] = mapped_column(ForeignKey("kernel_callers.id"), index=True)
     secret: Mapped[str] = mapped_column(token(128))
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
     # Null: in force until rotated. Set: the end of the overlap after a rotation.

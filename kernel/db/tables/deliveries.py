@@ -14,15 +14,18 @@ from sqlalchemy.orm import Mapped, mapped_column
 from kernel.db.columns import Base, UTCDateTime, long_bytes, serial, table, token
 from kernel.db.states import DeliveryState
 
+# Made of its columns the name would be longer than MariaDB's 64 characters.
+LANE_INDEX = "ix_kernel_deliveries_lane_next_attempt_at"
+
 
 class Delivery(Base):
     """The callback owed for an outcome: frozen URL and bytes. Its id is the webhook-id."""
 
-    __tablename__ = "deliveries"
+    __tablename__ = "kernel_deliveries"
 
     id: Mapped[str] = mapped_column(token(36), primary_key=True)
-    order_id: Mapped[str] = mapped_column(ForeignKey("orders.id"), index=True)
-    caller_id: Mapped[int] = mapped_column(ForeignKey("callers.id"))
+    order_id: Mapped[str] = mapped_column(ForeignKey("kernel_orders.id"), index=True)
+    caller_id: Mapped[int] = mapped_column(ForeignKey("kernel_callers.id"))
     # scheme://host:port, what caps, breakers and pauses go by.
     origin: Mapped[str] = mapped_column(token(300))
     url: Mapped[str] = mapped_column(token(2048))
@@ -34,7 +37,7 @@ class Delivery(Base):
     # Pending: due then. A claim moves it past the attempt's deadline: no sender needs a rescue.
     next_attempt_at: Mapped[datetime] = mapped_column(UTCDateTime)
     # False until the first attempt was claimed: first attempts go before retries.
-    late: Mapped[bool] = mapped_column(default=False)
+    is_retry: Mapped[bool] = mapped_column(default=False)
     # Whose attempt is in flight; the fence of the result.
     claim_token: Mapped[str | None] = mapped_column(token(36))
     # Attempts begun, over the delivery's whole life; and since it last became owed.
@@ -43,9 +46,11 @@ class Delivery(Base):
     # 4xx answers since it became owed: a receiver under repair gets a few, not all.
     client_errors: Mapped[int] = mapped_column(default=0)
     finished_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    # Dead: why, from `kernel.transport.backoff.Dead`; null where an older release gave up.
+    died_of: Mapped[str | None] = mapped_column(token(32))
 
     __table_args__ = table(
-        Index(None, "state", "late", "caller_id", "origin", "next_attempt_at"),
+        Index(LANE_INDEX, "state", "is_retry", "caller_id", "origin", "next_attempt_at"),
         Index(None, "state", "finished_at"),
         Index(None, "caller_id", "id"),
     )
@@ -54,10 +59,10 @@ class Delivery(Base):
 class Attempt(Base):
     """One POST of a delivery, and what came of it."""
 
-    __tablename__ = "attempts"
+    __tablename__ = "kernel_attempts"
 
     id: Mapped[int] = mapped_column(serial(), primary_key=True, autoincrement=True)
-    delivery_id: Mapped[str] = mapped_column(ForeignKey("deliveries.id"), index=True)
+    delivery_id: Mapped[str] = mapped_column(ForeignKey("kernel_deliveries.id"), index=True)
     number: Mapped[int]
     started_at: Mapped[datetime] = mapped_column(UTCDateTime)
     duration_ms: Mapped[int]
@@ -77,18 +82,18 @@ class Attempt(Base):
 class Pause(Base):
     """A person's word that nothing is to be sent to a host, or for a caller, until resumed."""
 
-    __tablename__ = "pauses"
+    __tablename__ = "kernel_pauses"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     # One of the two is set. A host is a name, or name:port.
     host: Mapped[str | None] = mapped_column(token(300), unique=True)
-    caller_id: Mapped[int | None] = mapped_column(ForeignKey("callers.id"), unique=True)
+    caller_id: Mapped[int | None] = mapped_column(ForeignKey("kernel_callers.id"), unique=True)
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
 
 DELIVERIES: Any = Delivery.__table__
 # The state and the lane of a delivery: what the index that ends with next_attempt_at begins with.
-STATE_AND_LANE = tuple(DELIVERIES.c[name] for name in ("state", "late", "caller_id", "origin"))
+STATE_AND_LANE = tuple(DELIVERIES.c[name] for name in ("state", "is_retry", "caller_id", "origin"))
 
 
 ATTEMPTS: Any = Attempt.__table__

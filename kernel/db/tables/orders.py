@@ -22,10 +22,10 @@ from kernel.db.states import OrderState
 class Order(Base):
     """One work order. Accepted when this row is committed; its row is the truth."""
 
-    __tablename__ = "orders"
+    __tablename__ = "kernel_orders"
 
     id: Mapped[str] = mapped_column(token(36), primary_key=True)
-    caller_id: Mapped[int] = mapped_column(ForeignKey("callers.id"))
+    caller_id: Mapped[int] = mapped_column(ForeignKey("kernel_callers.id"))
     select_tag: Mapped[str] = mapped_column(token(100))
     # The submitted members without select_tag and callback_url, as JSON.
     args: Mapped[str] = mapped_column(long_text())

@@ -18,7 +18,7 @@ class Worker(Base):
     row, the sweep removes what is silent for ten minutes.
     """
 
-    __tablename__ = "workers"
+    __tablename__ = "kernel_workers"
 
     id: Mapped[str] = mapped_column(token(36), primary_key=True)
     host: Mapped[str] = mapped_column(String(255))
@@ -43,7 +43,7 @@ class ServiceKey(Base):
     know those. Deleting the row ends every session and every link.
     """
 
-    __tablename__ = "service_keys"
+    __tablename__ = "kernel_service_keys"
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     secret: Mapped[str] = mapped_column(token(64))
@@ -53,7 +53,7 @@ class ServiceKey(Base):
 class ProcessMetrics(Base):
     """What one process has counted; the row ``past`` holds what those that ended had."""
 
-    __tablename__ = "process_metrics"
+    __tablename__ = "kernel_process_metrics"
 
     id: Mapped[str] = mapped_column(token(36), primary_key=True)
     written_at: Mapped[datetime] = mapped_column(UTCDateTime)
@@ -64,7 +64,7 @@ class ProcessMetrics(Base):
 class Minute(Base):
     """What all of the installation did in one minute, for charts; see `kernel.insight.minutes`."""
 
-    __tablename__ = "minutes"
+    __tablename__ = "kernel_minutes"
 
     began_at: Mapped[datetime] = mapped_column(UTCDateTime, primary_key=True)
     # Orders accepted, and orders that ended.
@@ -80,7 +80,7 @@ class Minute(Base):
 class SelectTag(Base):
     """When a worker that knows this tag was last seen; a tag nobody knows fails after an hour."""
 
-    __tablename__ = "select_tags"
+    __tablename__ = "kernel_select_tags"
 
     tag: Mapped[str] = mapped_column(token(100), primary_key=True)
     seen_at: Mapped[datetime] = mapped_column(UTCDateTime)
@@ -89,7 +89,7 @@ class SelectTag(Base):
 class Sweep(Base):
     """One row: when anybody last swept. A conditional update decides whose turn it is."""
 
-    __tablename__ = "sweeps"
+    __tablename__ = "kernel_sweeps"
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     swept_at: Mapped[datetime] = mapped_column(UTCDateTime)

@@ -20,7 +20,7 @@ ASKING = {"execute", "execute_many", "rows", "scalar", "scalars"}
 # Runs what others say.
 RUNS = PACKAGE / "db/prepared.py"
 # What grows without an end.
-LARGE = ("orders", "deliveries", "attempts")
+LARGE = ("kernel_orders", "kernel_deliveries", "kernel_attempts")
 # Commands are for people and run once; a demo and tests' own tools are not the service. What the
 # dashboard asks is held by test_insight.py, test_finding.py and test_minutes.py.
 NOT_STAGES = (

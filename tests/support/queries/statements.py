@@ -183,7 +183,8 @@ def time_goes_by(kernel: Kernel) -> None:
     with kernel.write_session() as session:
         session.execute(
             text(
-                f"INSERT INTO attempts {columns} SELECT :id, seq, UTC_TIMESTAMP(6), 1, '{{}}'"
+                f"INSERT INTO kernel_attempts {columns}"
+                " SELECT :id, seq, UTC_TIMESTAMP(6), 1, '{}'"
                 f" FROM seq_1_to_{2 * ROWS}"
             ),
             {"id": delivery_id},

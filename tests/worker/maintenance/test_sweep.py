@@ -94,7 +94,7 @@ def test_order_waits_when_another_worker_knows_its_tag(kernel: Kernel) -> None:
     kernel.clock.shift(3700)
     with kernel.write_session() as session:
         session.execute(
-            text("INSERT INTO select_tags (tag, seen_at) VALUES ('elsewhere', :now)"),
+            text("INSERT INTO kernel_select_tags (tag, seen_at) VALUES ('elsewhere', :now)"),
             {"now": kernel.clock.now().replace(tzinfo=None)},
         )
     sweep(kernel, rescue=True)

@@ -1,0 +1,77 @@
+"""`kernel migrate`, killed after one of its statements. Run as a program, it forks once per line.
+
+A fork costs milliseconds, a new interpreter a second; there are about fifty statements.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from typing import Any, Self
+
+from sqlalchemy import Engine, event
+
+from kernel.cli.main import main
+
+ENDED = "exit code"
+READS = ("SELECT", "SHOW", "PRAGMA", "DESCRIBE", "SET", "BEGIN")
+
+
+class Interrupted:
+    """Runs `kernel migrate` on a database, each time in a process of its own."""
+
+    def __init__(self, url: str) -> None:
+        env = {**os.environ, "KERNEL_DATABASE_URL": url}
+        argv = [sys.executable, "-m", "tests.support.interrupted"]
+        pipe = subprocess.PIPE
+        self._forks = subprocess.Popen(argv, stdin=pipe, stdout=pipe, text=True, env=env)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._forks.communicate()
+
+    def killed(self, after: int) -> bool:
+        """Migrate, with a SIGKILL when so many statements have changed something.
+
+        Returns False when it ended before; AssertionError when it failed.
+        """
+        assert self._forks.stdin is not None
+        assert self._forks.stdout is not None
+        self._forks.stdin.write(f"{after}\n")
+        self._forks.stdin.flush()
+        said = []
+        while not (line := self._forks.stdout.readline()).startswith(ENDED):
+            assert line, said  # the end of the program
+            said.append(line)
+        ended = int(line.removeprefix(ENDED))
+        assert ended in (0, -signal.SIGKILL), (ended, said)
+        return ended != 0
+
+
+def _serve() -> None:
+    main(["migrate", "--check"], standalone_mode=False)  # imports here, once, what children need
+    for line in sys.stdin:
+        sys.stdout.flush()
+        child = os.fork()
+        if child == 0:
+            _migrate(int(line))
+        _, status = os.waitpid(child, 0)
+        print(ENDED, os.waitstatus_to_exitcode(status), flush=True)
+
+
+def _migrate(left: int) -> None:
+    def count(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        nonlocal left
+        if not statement.lstrip().upper().startswith(READS):
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    event.listen(Engine, "after_cursor_execute", count)
+    main(["migrate"])
+
+
+if __name__ == "__main__":
+    _serve()
