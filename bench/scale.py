@@ -32,8 +32,8 @@ from bench.waiting import WORK_SECONDS, handlers
 from bench.wire import make_request
 from kernel.cli.local.processes import Child, Program
 from kernel.config.settings import load
-from kernel.db import migrate
 from kernel.db.ids import new_id
+from kernel.db.schema import migrate
 from kernel.db.tables.deliveries import DELIVERIES
 from kernel.db.tables.orders import ORDERS
 from kernel.db.tables.service import Worker

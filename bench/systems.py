@@ -16,7 +16,7 @@ from kernel.cli.local.processes import Child, Program
 from kernel.cli.local.programs import broker_program, is_taken
 from kernel.cli.local.supervisor import free_port
 from kernel.config.settings import load
-from kernel.db import migrate
+from kernel.db.schema import migrate
 from kernel.runtime.kernel import Kernel
 from tests.support.servers import MariaDB, Redis
 

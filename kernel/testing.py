@@ -18,7 +18,7 @@ from sqlalchemy import select, text
 
 from kernel.callers.identity import identity_of
 from kernel.db.columns import Base
-from kernel.db.schema import SCHEMA, VERSION_TABLE
+from kernel.db.schema.version import SCHEMA, VERSION_TABLE
 from kernel.db.tables.callers import ANONYMOUS, Caller, SigningSecret
 from kernel.delivery.attempt import attempt
 from kernel.delivery.claim import BATCH, claim_due, due_lanes

@@ -14,7 +14,7 @@ import kernel.db.tables.orders  # noqa: F401 - both know tables
 from kernel.config.settings import load
 from kernel.db.columns import Base
 from kernel.db.engine import make_engine
-from kernel.db.schema import VERSION_TABLE
+from kernel.db.schema.version import VERSION_TABLE
 from kernel.errors import Unavailable
 
 # How long to wait for another migration, and for statements that use a table (the server's own

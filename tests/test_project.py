@@ -52,7 +52,7 @@ LATE_IMPORTS = {
     ("kernel/__init__.py", "kernel.views.app.create_app"),
     ("kernel/cli/main.py", "kernel.db.errors.driver_error"),
     ("kernel/cli/main.py", "sqlalchemy.exc.SQLAlchemyError"),
-    ("kernel/cli/opening.py", "kernel.db.migrate"),
+    ("kernel/cli/opening.py", "kernel.db.schema.migrate"),
     ("kernel/runtime/tracing.py", "kernel.runtime.otel.Collected"),
 }
 

@@ -36,14 +36,14 @@ def opened(settings: Settings | None = None, *, handlers: bool = False) -> Itera
 def migrated(
     settings: Settings, told: Callable[[str], None] = lambda _: None, *, force: bool = False
 ) -> None:
-    """Bring the database of ``settings`` to the newest migration; see `kernel.db.migrate`."""
+    """Bring the database of ``settings`` to the newest migration, by `kernel.db.schema`."""
     migrations().upgrade(settings.database_url.get_secret_value(), told=told, force=force)
 
 
 def migrations() -> ModuleType:
-    """Return `kernel.db.migrate`. It imports Alembic, which only some commands wait for."""
+    """Return `kernel.db.schema.migrate`. It imports Alembic, which only some commands wait for."""
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    from kernel.db import migrate
+    from kernel.db.schema import migrate
 
     return migrate
 

@@ -14,7 +14,7 @@ from sqlalchemy import CompoundSelect, func, select, union_all, update
 
 from kernel.callers.profile import CallbackProfile, profiles_of
 from kernel.db.ids import new_id
-from kernel.db.skip_scan import skip_scan
+from kernel.db.statements.skip_scan import skip_scan
 from kernel.db.states import DeliveryState
 from kernel.db.tables.deliveries import DELIVERIES, STATE_AND_LANE, OutboxRow
 from kernel.db.tables.orders import ORDERS

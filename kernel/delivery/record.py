@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, insert, update
 
-from kernel.db.prepared import Prepared
+from kernel.db.statements.prepared import Prepared
 from kernel.db.states import DeliveryState
 from kernel.db.tables.deliveries import ATTEMPTS, DELIVERIES
 from kernel.delivery.attempt import FinishedAttempt

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Select, case, func, select
 from sqlalchemy.orm import Session
 
-from kernel.db.skip_scan import skip_scan
+from kernel.db.statements.skip_scan import skip_scan
 from kernel.db.states import DeliveryState, OrderState
 from kernel.db.tables.deliveries import DELIVERIES, STATE_AND_LANE
 from kernel.db.tables.orders import ORDERS

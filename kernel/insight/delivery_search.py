@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
-from kernel.db.keyset import Budget, Cursor, Walk, Windows, id_range, take
+from kernel.db.statements.keyset import Budget, Cursor, Walk, Windows, id_range, take
 from kernel.db.states import DeliveryState
 from kernel.db.tables.deliveries import ATTEMPTS, DELIVERIES
 from kernel.delivery.redeliver import DeliveryFilter

@@ -9,7 +9,7 @@ from enum import StrEnum
 from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
-from kernel.db.skip_scan import skip_scan
+from kernel.db.statements.skip_scan import skip_scan
 from kernel.db.states import DeliveryState
 from kernel.db.tables.deliveries import DELIVERIES, STATE_AND_LANE
 from kernel.delivery.pauses import hosts_of, list_pauses

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, func, literal, or_, select
 
 from kernel.db.ids import ID
-from kernel.db.keyset import Budget, Cursor, Walk, Windows, id_range, take
+from kernel.db.statements.keyset import Budget, Cursor, Walk, Windows, id_range, take
 from kernel.db.states import OrderState
 from kernel.db.tables.callers import Caller
 from kernel.db.tables.deliveries import DELIVERIES

@@ -15,8 +15,8 @@ from sqlalchemy import ColumnElement, Row, select, union_all
 from sqlalchemy.orm import Session
 
 from kernel.db.ids import ID
-from kernel.db.keyset import Key, Walk, id_range
-from kernel.db.skip_scan import skip_scan
+from kernel.db.statements.keyset import Key, Walk, id_range
+from kernel.db.statements.skip_scan import skip_scan
 from kernel.db.states import OrderState
 from kernel.db.tables.orders import ORDERS, Order
 from kernel.errors import NotFound

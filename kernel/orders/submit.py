@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from kernel.callers.identity import KEY_HOLDS, Identity
 from kernel.db.ids import new_id
-from kernel.db.prepared import Prepared
+from kernel.db.statements.prepared import Prepared
 from kernel.db.tables.orders import ORDERS
 from kernel.db.transactions import retrying
 from kernel.errors import (

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from kernel.db.columns import UTCDateTime
 from kernel.db.ids import new_id
-from kernel.db.prepared import Prepared
+from kernel.db.statements.prepared import Prepared
 from kernel.db.states import Claim, OrderState, Outcome
 from kernel.db.tables.deliveries import DELIVERIES, OutboxRow
 from kernel.db.tables.orders import FENCE, ORDERS, SNAPSHOT, OrderSnapshot

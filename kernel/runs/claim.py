@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, literal_column, select
 from sqlalchemy.exc import DBAPIError
 
-from kernel.db.prepared import Prepared
+from kernel.db.statements.prepared import Prepared
 from kernel.db.states import OrderState
 from kernel.db.tables.orders import ORDERS, SNAPSHOT, OrderSnapshot
 from kernel.delivery.first_attempt import FirstAttempts

@@ -19,7 +19,7 @@ from kernel.config.settings import Settings, load
 from kernel.db.clock import Clock, read_clock
 from kernel.db.dialects import Dialect, dialect_of
 from kernel.db.engine import READ_ONLY, Engines
-from kernel.db.schema import check_schema
+from kernel.db.schema.version import check_schema
 from kernel.errors import ConfigurationError
 from kernel.handlers import Handlers, Run, load_handlers
 from kernel.runtime.metrics import Metrics
@@ -210,7 +210,7 @@ class Kernel:
             yield connection
 
     def check_schema(self) -> None:
-        """Refuse a database that is not there or behind; see `kernel.db.schema`."""
+        """Refuse a database that is not there or behind; see `kernel.db.schema.version`."""
         check_schema(self.engines.single)
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ from werkzeug.exceptions import MethodNotAllowed
 
 from kernel.callers.identity import Scope
 from kernel.db.ids import ID
-from kernel.db.states import OrderState, Outcome
+from kernel.db.states import OrderState
 from kernel.delivery.redeliver import get_delivery, list_attempts, list_deliveries, redeliver
 from kernel.errors import InvalidQuery, NotFound
 from kernel.formats.envelope import envelope
@@ -29,6 +29,7 @@ from kernel.formats.strictjson import escape_pointer
 from kernel.formats.texts import text
 from kernel.orders.cancel import cancel
 from kernel.orders.pages import MAX_PAGE, PAGE, OrderFilter, get_order, list_orders
+from kernel.orders.transitions import ending
 from kernel.runtime.hints import Hints
 from kernel.runtime.kernel import Kernel
 from kernel.views.http.credentials import identity, orderer
@@ -115,8 +116,7 @@ class Api:
         who = identity(self.kernel, Scope.WRITE)
         state = cancel(self.kernel, who.sees, order_id)
         if state is OrderState.CANCELLED:
-            outcome = Outcome(state, text("cancelled", self.language), error_code="cancelled")
-            self.hints.finished(order_id, outcome)
+            self.hints.finished(order_id, ending(self.kernel, "cancelled"))
         return self._order(who.sees, order_id)
 
     def show_deliveries(self, order_id: str) -> Response:

@@ -1,7 +1,7 @@
 """Callers, orders, deliveries and what belongs to them.
 
 Where an installation has these tables under the names that they had before `kernel_`, they are
-renamed (`kernel.db.old_names`), and nothing is made; `0005` ends that.
+renamed (`kernel.db.schema.old_names`), and nothing is made; `0005` ends that.
 
 Revision ID: 0001
 Revises:
@@ -15,8 +15,8 @@ import sqlalchemy as sa
 from alembic import op
 
 from kernel.db.columns import UTCDateTime, long_bytes, long_text, serial, token
-from kernel.db.old_names import rename_tables
-from kernel.db.steps import drop_table, make_table
+from kernel.db.schema.old_names import rename_tables
+from kernel.db.schema.steps import drop_table, make_table
 
 revision = "0001"
 down_revision = None

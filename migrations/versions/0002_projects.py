@@ -7,7 +7,7 @@ Revises: 0001
 import sqlalchemy as sa
 
 from kernel.db.columns import UTCDateTime
-from kernel.db.steps import make_table
+from kernel.db.schema.steps import make_table
 
 revision = "0002"
 down_revision = "0001"

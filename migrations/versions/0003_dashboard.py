@@ -7,7 +7,7 @@ Revises: 0002
 import sqlalchemy as sa
 
 from kernel.db.columns import UTCDateTime
-from kernel.db.steps import (
+from kernel.db.schema.steps import (
     add_column,
     drop_column,
     drop_index,

@@ -4,7 +4,7 @@ Revision ID: 0004
 Revises: 0003
 """
 
-from kernel.db.steps import drop_index, make_index
+from kernel.db.schema.steps import drop_index, make_index
 
 revision = "0004"
 down_revision = "0003"

@@ -9,8 +9,8 @@ Revises: 0004
 import sqlalchemy as sa
 
 from kernel.db.columns import token
-from kernel.db.old_names import forget_old_version
-from kernel.db.steps import add_column, drop_column, rename_column, rename_index
+from kernel.db.schema.old_names import forget_old_version
+from kernel.db.schema.steps import add_column, drop_column, rename_column, rename_index
 
 revision = "0005"
 down_revision = "0004"

@@ -17,7 +17,7 @@ from sqlalchemy import bindparam, or_, update
 from kernel.cli.local.supervisor import Supervisor
 from kernel.db import clock, guard
 from kernel.db.dialects import mysql, sqlite
-from kernel.db.prepared import Prepared
+from kernel.db.statements.prepared import Prepared
 from kernel.db.states import DeliveryState
 from kernel.db.tables.deliveries import DELIVERIES
 from kernel.db.tables.orders import FENCE, ORDERS

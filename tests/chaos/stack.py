@@ -23,7 +23,7 @@ from kernel.cli.local.processes import Child, Program
 from kernel.cli.local.programs import answers
 from kernel.cli.local.supervisor import free_port
 from kernel.config.settings import load as load_settings
-from kernel.db import migrate
+from kernel.db.schema import migrate
 from kernel.runtime.kernel import Kernel
 from tests.chaos.brokers import RabbitMQ, make_broker
 from tests.chaos.handlers import ROWS, TABLES

@@ -9,8 +9,8 @@ from sqlalchemy import text
 
 from kernel.callers import identity
 from kernel.callers.profile import profiles_of
-from kernel.db import migrate
-from kernel.db.schema import SCHEMA
+from kernel.db.schema import migrate
+from kernel.db.schema.version import SCHEMA
 from kernel.errors import Unauthenticated
 from tests.support.people.terminal import NOBODY, Terminal
 from tests.support.servers import Redis
@@ -75,7 +75,9 @@ def test_migrate_changes_nothing_when_a_newer_release_was_here(
 
 
 def test_migrate_applies_each_migration_once_when_three_run_at_once(new_database_url: str) -> None:
-    code = "import sys; from kernel.db import migrate; migrate.upgrade(sys.argv[1], told=print)"
+    code = (
+        "import sys; from kernel.db.schema import migrate; migrate.upgrade(sys.argv[1], told=print)"
+    )
     argv = [sys.executable, "-c", code, new_database_url]
     running = [subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     outputs = [process.communicate()[0] for process in running]

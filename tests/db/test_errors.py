@@ -73,7 +73,11 @@ def test_error_is_contention_when_a_rival_was_first(error: Any, contention: bool
 
 def test_table_is_missing_when_it_was_never_made(kernel: Kernel) -> None:
     found = []
-    for statement in ("SELECT 1 FROM never_made", "SELECT never FROM kernel_orders", "no statement"):
+    for statement in (
+        "SELECT 1 FROM never_made",
+        "SELECT never FROM kernel_orders",
+        "no statement",
+    ):
         with pytest.raises(DBAPIError) as refused, kernel.read() as connection:
             connection.execute(text(statement))
         found.append(is_missing_table(refused.value))

@@ -11,7 +11,7 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import OperationalError
 
 from kernel.config.settings import load
-from kernel.db import migrate
+from kernel.db.schema import migrate
 from kernel.delivery.attempt import attempt
 from kernel.delivery.claim import claim_due, due_lanes
 from kernel.delivery.record import record

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kernel.db.ids import new_id
-from kernel.db.keyset import Budget, Cursor
+from kernel.db.statements.keyset import Budget, Cursor
 from kernel.db.states import DeliveryState
 from kernel.delivery.redeliver import DeliveryFilter, replay
 from kernel.insight.delivery_search import BUDGET, Page, page, reach

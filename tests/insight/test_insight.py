@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import event, insert, text
 
 from kernel.db.ids import new_id, time_of
-from kernel.db.keyset import Budget
+from kernel.db.statements.keyset import Budget
 from kernel.db.states import DeliveryState
 from kernel.db.tables.deliveries import ATTEMPTS, DELIVERIES
 from kernel.db.tables.orders import ORDERS

@@ -11,7 +11,7 @@ from sqlalchemy import event, text
 
 from kernel.callers import identity, keys
 from kernel.db.ids import new_id
-from kernel.db.keyset import Budget, Cursor
+from kernel.db.statements.keyset import Budget, Cursor
 from kernel.db.states import OrderState
 from kernel.insight.order_search import BUDGET, Found, SearchFilter, find
 from kernel.insight.state_counts import count_states

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import make_url
 
-from kernel.db import migrate
+from kernel.db.schema import migrate
 from kernel.db.states import OrderState
 from kernel.runtime import startup
 from kernel.runtime.kernel import Kernel

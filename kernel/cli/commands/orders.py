@@ -11,18 +11,18 @@ from sqlalchemy.orm import Session
 from kernel.callers import identity
 from kernel.cli.opening import opened, say
 from kernel.cli.terminal.output import as_json, cell, print_fields, print_json, print_table
-from kernel.db.states import OrderState, Outcome
+from kernel.db.states import OrderState
 from kernel.db.tables.callers import ANONYMOUS
 from kernel.delivery.redeliver import list_deliveries
 from kernel.formats.envelope import encode
 from kernel.formats.representations import delivery_data, order_data, order_summary
 from kernel.formats.strictjson import parse_json
-from kernel.formats.texts import text
+from kernel.orders.accept import checked_order
 from kernel.orders.cancel import cancel
 from kernel.orders.pages import MAX_PAGE, OrderFilter, get_order, list_orders
 from kernel.orders.submit import submit
+from kernel.orders.transitions import ending
 from kernel.runtime.kernel import Kernel
-from kernel.views.http.requests import checked_order
 
 POLL_SECONDS = 0.1
 
@@ -181,8 +181,7 @@ def cancel_order(order_id: str, machine: bool) -> None:
     with opened() as kernel:
         state = cancel(kernel, None, order_id)
         if state is OrderState.CANCELLED:
-            message = text("cancelled", kernel.settings.language)
-            outcome = Outcome(state, message, error_code="cancelled")
+            outcome = ending(kernel, "cancelled")
             say(kernel, lambda broker: broker.finished(order_id, outcome))
     if machine:
         print_json({"order_id": order_id, "state": state})

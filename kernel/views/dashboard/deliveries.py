@@ -9,7 +9,7 @@ from flask import Response, request
 from werkzeug.exceptions import BadRequest
 
 from kernel.db.ids import ID, time_of
-from kernel.db.keyset import Cursor
+from kernel.db.statements.keyset import Cursor
 from kernel.db.states import DeliveryState
 from kernel.db.tables.callers import Caller
 from kernel.delivery.pauses import pause, resume

@@ -18,7 +18,7 @@ from typing import Any
 
 from flask import Blueprint, Response, g, request, url_for
 
-from kernel.db.keyset import Budget
+from kernel.db.statements.keyset import Budget
 from kernel.delivery.redeliver import BATCH
 from kernel.errors import Forbidden
 from kernel.insight.delivery_search import PAGE

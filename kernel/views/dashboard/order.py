@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, defer
 
 from kernel.callers.identity import identity_of
 from kernel.db.ids import ID
-from kernel.db.states import DeliveryState, OrderState, Outcome, Tone
+from kernel.db.states import DeliveryState, OrderState, Tone
 from kernel.db.tables.callers import Caller
 from kernel.db.tables.deliveries import Attempt, Delivery
 from kernel.db.tables.orders import Order
@@ -21,9 +21,9 @@ from kernel.errors import InvalidOrder, NotFound
 from kernel.formats.callback_headers import HeaderFacts, shown_headers
 from kernel.formats.envelope import encode
 from kernel.formats.signing import headers as signed_headers
-from kernel.formats.texts import text
 from kernel.orders.cancel import cancel
 from kernel.orders.pages import get_order
+from kernel.orders.transitions import ending
 from kernel.runtime.kernel import Kernel
 from kernel.views.dashboard.frame import Frame
 from kernel.views.html.rendering import beside, is_fragment
@@ -161,9 +161,7 @@ class OrderViews:
         """POST: cancel it, at once or at its next checkpoint."""
         if cancel(self._kernel, None, order_id) is not OrderState.CANCELLED:
             return self._frame.back("order", "done_cancel_asked", order_id=order_id)
-        message = text("cancelled", self._kernel.settings.language)
-        outcome = Outcome(OrderState.CANCELLED, message, error_code="cancelled")
-        self._frame.hints.finished(order_id, outcome)
+        self._frame.hints.finished(order_id, ending(self._kernel, "cancelled"))
         return self._frame.back("order", "done_cancelled", order_id=order_id)
 
     def submit_again(self, visitor: Visitor, order_id: str) -> Response:

@@ -8,7 +8,7 @@ from flask import Response, request
 from sqlalchemy import Connection, select
 
 from kernel.db.ids import ID, time_of
-from kernel.db.keyset import Cursor
+from kernel.db.statements.keyset import Cursor
 from kernel.db.states import OrderState
 from kernel.db.tables.service import SelectTag
 from kernel.insight.order_search import Found, SearchFilter, find

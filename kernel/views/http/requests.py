@@ -9,19 +9,12 @@ from flask import request
 from gunicorn.http.errors import ParseException
 
 from kernel.callers.identity import Identity
-from kernel.errors import (
-    AddressRefused,
-    BodyTooLarge,
-    InvalidJson,
-    InvalidOrder,
-    NotJson,
-    TooManyPending,
-)
-from kernel.formats.order_request import MAX_WORD, OrderRequest, fingerprint, order_request, problem
+from kernel.errors import BodyTooLarge, InvalidJson, InvalidOrder, NotJson
 from kernel.formats.strictjson import parse_json
-from kernel.orders.submit import Accepted, check_key, find_repeat, submit
+from kernel.orders import accept as orders
+from kernel.orders.accept import Submission
+from kernel.orders.submit import Accepted, check_key
 from kernel.runtime.kernel import Kernel
-from kernel.transport.addresses import check_url
 from kernel.views.http.credentials import recheck
 from kernel.views.http.gate import gate
 from kernel.views.http.tracking import trace_of_request
@@ -62,14 +55,13 @@ def read_members(limit: int) -> dict[str, Any]:
 
 
 def accept(kernel: Kernel, who: Identity, members: Mapping[str, Any]) -> Accepted:
-    """Validate and store the submitted order, or find what an earlier try has stored.
+    """Have the submitted order accepted, with the key, the trace and the limits of the request.
 
-    A repeat is answered as such even when handlers or rules have changed meanwhile and would
-    refuse the order today. Raises RequestRefused of every kind, and Unavailable. ``who`` may be a
-    second old (`orderer`): storing an order asks for the key again, and so does any other answer.
+    Raises what `kernel.orders.accept` raises. ``who`` may be a second old (`orderer`): storing an
+    order asks for the key again, and so does any other answer.
     """
     try:
-        accepted = _accepted(kernel, who, members)
+        accepted = orders.accept(kernel, _submission(who, members, idempotency_key()))
         if accepted.replayed:
             recheck(kernel, who)
     except InvalidOrder:
@@ -83,73 +75,19 @@ def accept(kernel: Kernel, who: Identity, members: Mapping[str, Any]) -> Accepte
 
 
 def accept_again(kernel: Kernel, who: Identity, members: Mapping[str, Any]) -> Accepted:
-    """Validate and store an order that an operator repeats for its caller; always a new one.
+    """Have an order accepted that an operator repeats for its caller; always a new one.
 
     Raises InvalidOrder when it would be refused today, TooManyPending, Unavailable.
     """
-    accepted = _submit_below_pressure(kernel, who, checked_order(kernel, who, members), None)
+    accepted = orders.accept(kernel, _submission(who, members, None))
     log.info("order submitted again", extra={"order_id": accepted.order_id, "caller": who.name})
     return accepted
 
 
-def _accepted(kernel: Kernel, who: Identity, members: Mapping[str, Any]) -> Accepted:
-    key = idempotency_key()
-    try:
-        order = checked_order(kernel, who, members)
-    except InvalidOrder:
-        first = key and find_repeat(kernel, who.caller_id, key, fingerprint(members))
-        if not first:
-            raise
-        return first
-    return _submit_below_pressure(kernel, who, order, key)
-
-
-def _submit_below_pressure(
-    kernel: Kernel, who: Identity, order: OrderRequest, key: str | None
-) -> Accepted:
-    """Store an order unless too many of the caller's wait; a repeat is answered all the same."""
-    if (found := gate()) is None:
-        return submit(kernel, who, order, key, trace_of_request())
-    try:
-        found.pressure.check(who.caller_id)
-    except TooManyPending:
-        first = key and find_repeat(kernel, who.caller_id, key, order.fingerprint)
-        if not first:
-            raise
-        return first
-    accepted = submit(kernel, who, order, key, trace_of_request())
-    if not accepted.replayed:
-        found.pressure.accepted(who.caller_id)
-    return accepted
-
-
-def checked_order(kernel: Kernel, identity: Identity, members: Mapping[str, Any]) -> OrderRequest:
-    """Validate an order's members, callback address included; list every problem at once."""
-    problems = _callback_problems(kernel, identity, members.get("callback_url"))
-    try:
-        found = order_request(members, kernel.handlers)
-    except InvalidOrder as invalid:
-        raise InvalidOrder(errors=[*invalid.data["errors"], *problems]) from None
-    if problems:
-        raise InvalidOrder(errors=problems)
-    return found
-
-
-def _callback_problems(kernel: Kernel, identity: Identity, url: Any) -> list[dict[str, Any]]:
-    """Judge the callback address. Which setting would open it is the operator's to know."""
-    if not isinstance(url, str) or len(url) > MAX_WORD:
-        return []
-    try:
-        check_url(url, kernel.callback_policy.merge(identity.grants))
-    except AddressRefused as refused:
-        log.warning(
-            "callback_url refused: %s (would be allowed by %s)",
-            refused.message,
-            refused.setting or "nothing",
-            extra={"caller": identity.name},
-        )
-        return [problem("/callback_url", refused.code, refused.message, rule=refused.rule)]
-    return []
+def _submission(who: Identity, members: Mapping[str, Any], key: str | None) -> Submission:
+    found = gate()
+    pressure = None if found is None else found.pressure
+    return Submission(who, members, key, trace_of_request(), pressure)
 
 
 def idempotency_key() -> str | None:

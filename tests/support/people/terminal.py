@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from kernel.builtin import handlers
 from kernel.cli.main import main
 from kernel.config.settings import load
-from kernel.db import migrate
+from kernel.db.schema import migrate
 from kernel.runtime.kernel import Kernel
 from kernel.testing import FakeTransport
 

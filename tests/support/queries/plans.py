@@ -18,7 +18,7 @@ from kernel.runtime.kernel import Kernel
 PACKAGE = Path(package.__file__).parent
 ASKING = {"execute", "execute_many", "rows", "scalar", "scalars"}
 # Runs what others say.
-RUNS = PACKAGE / "db/prepared.py"
+RUNS = PACKAGE / "db/statements/prepared.py"
 # What grows without an end.
 LARGE = ("kernel_orders", "kernel_deliveries", "kernel_attempts")
 # Commands are for people and run once; a demo and tests' own tools are not the service. What the

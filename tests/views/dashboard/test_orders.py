@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from kernel.callers import identity, keys
-from kernel.db.keyset import Budget
+from kernel.db.statements.keyset import Budget
 from kernel.runtime.kernel import Kernel
 from kernel.views.dashboard.frame import Limits
 from tests.support.factories import make_order

@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import inspect, text
 
 from kernel.builtin import projects
-from kernel.db import migrate
 from kernel.db.columns import Base
-from kernel.db.schema import SCHEMA
+from kernel.db.schema import migrate
+from kernel.db.schema.version import SCHEMA
 from kernel.errors import ConfigurationError
 from tests.support import old_installation as old
 from tests.support.interrupted import Interrupted

@@ -4,8 +4,8 @@ import pytest
 from sqlalchemy import inspect, text
 
 from kernel.config.settings import load
-from kernel.db import migrate
-from kernel.db.schema import SCHEMA
+from kernel.db.schema import migrate
+from kernel.db.schema.version import SCHEMA
 from kernel.errors import ConfigurationError
 from kernel.handlers import Handlers
 from kernel.runtime.kernel import Kernel

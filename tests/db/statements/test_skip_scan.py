@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, func, select
 from sqlalchemy.dialects import mysql
 
-from kernel.db.skip_scan import skip_scan
+from kernel.db.statements.skip_scan import skip_scan
 from kernel.db.states import DeliveryState, OrderState
 from kernel.db.tables.deliveries import DELIVERIES, STATE_AND_LANE
 from kernel.db.tables.orders import ORDERS

@@ -1,20 +1,17 @@
 """Which migration the database is at, and which one this code needs."""
 
-from pathlib import Path
-
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
+from kernel.db.dialects import dialect_of
 from kernel.db.engine import READ_ONLY
+from kernel.db.errors import is_missing_table
 from kernel.errors import ConfigurationError, Unavailable
 
 # The newest migration this code needs. An older schema is refused, a newer one accepted.
-SCHEMA = "0005"
+SCHEMA = "0006"
 # A table of its own: `alembic_version` is the application's, whose migrations know other numbers.
 VERSION_TABLE = "kernel_alembic_version"
-
-# MariaDB's and MySQL's error number.
-NO_SUCH_TABLE = 1146
 
 _VERSION = text(f"SELECT MAX(version_num) FROM {VERSION_TABLE}")  # noqa: S608 - a constant
 
@@ -24,10 +21,9 @@ def check_schema(engine: Engine) -> None:
 
     Raises Unavailable when it cannot be reached, ConfigurationError when it is behind.
     """
-    if engine.dialect.name == "sqlite" and not Path(engine.url.database or ".").exists():
-        raise ConfigurationError(
-            f"there is no database {engine.url.database}: run `kernel migrate`"
-        )
+    file = dialect_of(engine.url).file_of(engine.url)
+    if file is not None and not file.exists():
+        raise ConfigurationError(f"there is no database {file}: run `kernel migrate`")
     found = _version(engine)
     if found is None or found < SCHEMA:
         raise ConfigurationError(
@@ -41,8 +37,7 @@ def _version(engine: Engine) -> str | None:
         with engine.connect().execution_options(**{READ_ONLY: True}) as connection:
             found: str | None = connection.scalar(_VERSION)
     except DBAPIError as error:
-        number = getattr(error.orig, "args", (None,))[0]
-        if "no such table" not in str(error.orig) and number != NO_SUCH_TABLE:
+        if not is_missing_table(error):
             raise Unavailable(f"the database does not answer: {error.orig}") from error
         return None
     return found

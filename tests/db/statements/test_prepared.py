@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, InvalidRequestError
 
 from kernel.db.guard import GUARD, Guard
 from kernel.db.ids import new_id
-from kernel.db.prepared import Prepared
+from kernel.db.statements.prepared import Prepared
 from kernel.db.states import OrderState
 from kernel.db.tables.deliveries import ATTEMPTS
 from kernel.db.tables.orders import FENCE, ORDERS

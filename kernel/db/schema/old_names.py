@@ -4,7 +4,7 @@ Migration 0001 renames, where it would make tables otherwise; 0005 takes kernel'
 `alembic_version`, which may be the application's own. Between the two stands the table `MARK`:
 as long as it is there, what 0001 has begun is gone on with, and the number there is kernel's.
 
-Only migrations import this file, as `kernel.db.steps`.
+Only migrations import this file, as `kernel.db.schema.steps`.
 """
 
 import re
@@ -16,7 +16,7 @@ from alembic import op
 from sqlalchemy import Table, text
 
 from kernel.config.settings import load
-from kernel.db.steps import column_names, drop_table, look, rename_index
+from kernel.db.schema.steps import column_names, drop_table, look, rename_index
 from kernel.errors import ConfigurationError
 
 MARK = "kernel_renaming"

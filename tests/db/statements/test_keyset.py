@@ -9,7 +9,7 @@ from sqlalchemy import Column, Connection, Integer, MetaData, Table, create_engi
 from sqlalchemy.dialects import mysql
 
 from kernel.db.ids import first_id
-from kernel.db.keyset import Budget, Slice, Walk, Windows, id_range, take
+from kernel.db.statements.keyset import Budget, Slice, Walk, Windows, id_range, take
 
 ROWS = Table(
     "rows",
