@@ -49,7 +49,7 @@ ROWS: dict[str, list[dict[str, Any]]] = {
     "deliveries": [
         {"id": f"{DELIVERY[:-1]}{number}", "order_id": ORDER, "caller_id": 7, "url": "https://a/x"}
         | {"origin": "https://a:443", "body": b"\x00\xff", "created_at": THEN, "state": state}
-        | {"next_attempt_at": THEN, "is_retry": late, "attempt": 3, "tries": 3, "client_errors": 1}
+        | {"next_attempt_at": THEN, "late": late, "attempt": 3, "tries": 3, "client_errors": 1}
         for number, (late, state) in enumerate([(0, "pending"), (1, "pending"), (1, "dead")])
     ],
     "attempts": [
@@ -101,3 +101,11 @@ def rows(url: str, table: str) -> list[dict[str, Any]]:
     with connected(url) as connection:
         found = connection.execute(text(f"SELECT * FROM {table} ORDER BY 1"))
         return [dict(one) for one in found.mappings()]
+
+
+def one_lives(url: str) -> None:
+    """Have the installation's process seen now."""
+    with connected(url) as connection:
+        sqlite = connection.dialect.name == "sqlite"
+        now = "strftime('%Y-%m-%d %H:%M:%f000', 'now')" if sqlite else "UTC_TIMESTAMP(6)"
+        connection.exec_driver_sql(f"UPDATE workers SET seen_at = {now}")

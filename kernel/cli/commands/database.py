@@ -10,6 +10,7 @@ from kernel.cli.commands.configuration import visible
 from kernel.cli.opening import migrated, migrations, opened, say
 from kernel.cli.terminal.output import as_json, print_json
 from kernel.config.settings import load
+from kernel.db.dialects import file_url
 from kernel.orders.due import HINTS, due_orders
 from kernel.runtime.kernel import Kernel
 from kernel.worker.broker import Broker
@@ -51,7 +52,7 @@ def migrate(check: bool, force: bool) -> None:
 def _check() -> None:
     alembic = migrations()
     with tempfile.TemporaryDirectory(prefix="kernel-migrate-") as folder:
-        url = f"sqlite:///{folder}/kernel.db"
+        url = file_url(f"{folder}/kernel.db")
         alembic.upgrade(url)
         alembic.check(url)
     click.echo("models and migrations agree")

@@ -48,9 +48,9 @@ class Order(Base):
     # Runs that ended without an outcome, by why; see `kernel.orders.decide`. The first two are set
     # to 0 by a checkpoint: workers that died, and broken runs in quarters.
     crashes: Mapped[int] = mapped_column(default=0)
-    broken: Mapped[int] = mapped_column(SmallInteger, default=0)
-    timeouts: Mapped[int] = mapped_column(SmallInteger, default=0)
-    retries: Mapped[int] = mapped_column(default=0)
+    broken: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")
+    timeouts: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")
+    retries: Mapped[int] = mapped_column(default=0, server_default="0")
     # Running: whoever owns it is taken for dead after this moment.
     lease_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
     # Running: the database connection of the run, to be killed by a rescue. It holds locks.
