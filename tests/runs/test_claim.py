@@ -103,10 +103,8 @@ def test_others_are_untouched_when_the_process_dies_in_mid_run(
     make_kernel: MakeKernel, database_url: str
 ) -> None:
     together = make(make_kernel, database_url, lambda kernel, run: os._exit(9))
-    child = os.fork()
-    if child == 0:
+    if (child := os.fork()) == 0:
         together.execute()
-        os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
     assert together.states == [("running", 1, 0), PENDING, PENDING]
 
