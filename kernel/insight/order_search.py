@@ -161,6 +161,6 @@ def _at_host(host: str) -> ColumnElement[bool]:
 
 
 def _with_word(text: str) -> ColumnElement[bool]:
-    """Match arguments that hold these words, whatever their case, as JSON writes them."""
+    """Match arguments that hold these words in any case, as JSON writes them."""
     written = json.dumps(text, ensure_ascii=False)[1:-1]
     return func.instr(func.lower(ORDERS.c.args), func.lower(literal(written))) > 0

@@ -21,8 +21,8 @@ from kernel.runtime.kernel import Kernel
 from kernel.runtime.single_flight import SingleFlightCache
 
 ROW = 1
-# A process reads the secret again after so many seconds. Deleting the row therefore ends sessions
-# and links within this time, and requests in between cost no query.
+# A process reads the secret again after this time. So deleting the row ends sessions and links
+# within it, and requests in between cost no query.
 KEEP_SECONDS = 60.0
 _SECRET = select(ServiceKey.secret).where(ServiceKey.id == ROW)
 

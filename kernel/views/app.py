@@ -49,7 +49,7 @@ def _check(kernel: Kernel) -> None:
     """Check database and broker. A database that is away is no reason not to start.
 
     gunicorn ends altogether when a new process of it cannot start: one that is replaced during
-    an outage would take the whole API down, and nobody would start it again.
+    an outage would end the whole API, and nothing would start it again.
     """
     try:
         warnings = startup.check(kernel)

@@ -9,7 +9,7 @@ from kernel.runtime.kernel import Kernel
 from kernel.runtime.single_flight import SingleFlightCache
 from kernel.views.http.errors import json_response
 
-# Anybody may ask, without credentials: a flood of requests does not reach the database.
+# Needs no credentials, so a flood of requests must not reach the database.
 CACHE_SECONDS = 1.0
 # Without these no order can be accepted. Without a broker or a worker it can, and is done later.
 NEEDED = ("database", "migrations")

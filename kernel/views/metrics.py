@@ -80,7 +80,7 @@ class Gauges:
 
 
 class Scrape(Collector):
-    """Everything there is to say at one moment, in the library's words."""
+    """All counts and gauges of one moment, as metrics of the library."""
 
     def __init__(self, series: Series, gauges: dict[str, float]) -> None:
         self._series = series
@@ -131,7 +131,7 @@ def metrics_blueprint(kernel: Kernel, hints: Hints) -> Blueprint:
         except DATABASE_ERRORS as error:
             if not is_passing(error):
                 raise
-            # Whose key this is cannot be known now, and /readyz says as much to anybody.
+            # The key cannot be looked up now. /readyz tells the same without credentials.
             log.warning("metrics without the database: %s", driver_error(error))
             registry.register(Scrape({}, {DATABASE_UP: 0.0}))
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))

@@ -23,7 +23,7 @@ from kernel.views.http.links import Links
 from kernel.views.http.origin import is_https
 
 PREFIX = "/o"
-# A page that no script refreshes is loaded again after so many seconds.
+# Seconds after which a browser without scripts loads the page again.
 RELOAD_SECONDS = 5
 # Beside what every page of ours says: not to be found by search, nor shown in a frame.
 HEADERS = {
@@ -63,7 +63,7 @@ class OrderPage:
         return (self._kernel.settings.public_url or seen).rstrip("/") + path
 
     def show_page(self, token: str) -> Response:
-        """GET /o/{token}: how far the order is, or what it came to."""
+        """GET /o/{token}: how far the order is, or its outcome."""
         order_id = self._links.order_id(token)
         order = None if order_id is None else self._find(order_id)
         if order is None:
@@ -89,7 +89,7 @@ class OrderPage:
 
 
 def describe(order: Row[Any]) -> dict[str, Any]:
-    """Say what the page shows of an order: where it is, how far, and what it came to."""
+    """Say what the page shows of an order: its state, how far it is, and its outcome."""
     state = OrderState(order.state)
     return {
         "tag": order.select_tag,
@@ -117,7 +117,7 @@ def _message(order: Row[Any]) -> dict[Language, str] | None:
 
 
 def progress(order: Row[Any] | Order, state: OrderState) -> dict[str, Any]:
-    """Say how far an order is: ``percent`` is None where nobody can know."""
+    """Say how far an order is: ``percent`` is None where it is unknown."""
     current, total = order.progress_current or 0, order.progress_total
     percent = None
     if state is OrderState.SUCCESS:

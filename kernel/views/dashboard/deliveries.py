@@ -207,7 +207,7 @@ def _host() -> str:
 def _resumed(frame: Frame, **what: Any) -> Response:
     try:
         resume(frame.kernel, **what)
-    except NotFound:  # somebody else was faster
+    except NotFound:  # another person was faster
         return _back(frame, "done_not_paused")
     return _back(frame, "done_resumed")
 

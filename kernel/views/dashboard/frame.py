@@ -1,4 +1,4 @@
-"""What a page of the dashboard is made with: who may see it, how it is shown, how it goes on.
+"""The frame of the dashboard's pages: sessions, templates, and answers to forms.
 
 def pages(frame: Frame) -> None:
     @frame.page("/orders")
@@ -45,7 +45,7 @@ class Limits:
     search: Budget = BUDGET
     # Deliveries on a page.
     deliveries: int = PAGE
-    # A replay of many deliveries goes on in steps of so many seconds, each a request of its own.
+    # A replay of many deliveries goes on in steps of this length, each a request of its own.
     step_seconds: float = 1.0
     # Deliveries that one transaction of a replay makes due.
     replay_batch: int = BATCH
@@ -120,7 +120,7 @@ class Frame:
         return go_to(url_for(f".{endpoint}", done=done or None, **values))
 
     def add_open(self, rule: str, view: View, method: str) -> None:
-        """Route ``rule`` to a view that anybody may see."""
+        """Route ``rule`` to a view that needs no session."""
         self._add(rule, view, method)
 
     def _visitor(self) -> Visitor:

@@ -203,7 +203,7 @@ def _members(order: Order, args: str) -> dict[str, Any]:
 
 
 def _curl(kernel: Kernel, members: Mapping[str, Any]) -> str:
-    """Write an order as a line for a shell; the key is for whoever pastes it to fill in."""
+    """Write an order as a line for a shell; the person who pastes it fills in the key."""
     path = beside("api.submit_order")
     base = kernel.settings.public_url or request.host_url
     words = [

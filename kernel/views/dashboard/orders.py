@@ -19,7 +19,7 @@ from kernel.views.dashboard.frame import LIVE_SECONDS, LIVE_SHARE, Frame
 from kernel.views.http.sessions import Visitor
 
 MAX_TEXT = 200
-# Names offered beside a field; whoever has more types them.
+# Tags offered beside a field; others can be typed.
 OFFERED = 200
 
 

@@ -1,1 +1,1 @@
-"""What pages are made of: templates, texts, static files, numbers and times in words."""
+"""HTML: templates, texts in two languages, static files, and how numbers and times are written."""

@@ -14,7 +14,7 @@ from kernel.views.html.texts import TEXTS
 UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]"
 )
-# Steps of a span: below so many seconds, in which unit, of how many seconds.
+# A span below these seconds is said with this text, in units of these seconds.
 SPANS = ((90, "span_s", 1), (5400, "span_min", 60), (129_600, "span_h", 3600))
 DAY = 86_400
 
@@ -26,7 +26,7 @@ class Wording:
         self.language = language
 
     def __call__(self, key: str, **values: Any) -> str:
-        """Return the text of ``key``. Raises KeyError for one that nobody wrote."""
+        """Return the text of ``key``. Raises KeyError for an unknown one."""
         return TEXTS[key][self.language].format(**values)
 
     def has(self, key: str) -> bool:

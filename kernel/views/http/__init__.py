@@ -1,1 +1,1 @@
-"""What all views share: requests in, errors out, limits, sessions, links."""
+"""What all views share: credentials, bodies, limits, sessions, links, ids of requests, errors."""

@@ -59,7 +59,7 @@ def refusal_body(error: errors.KernelError, language: Language) -> dict[str, Any
 
 
 def _first_line(kind: type[errors.KernelError]) -> str:
-    """What such an error says when nobody said more."""
+    """The message of such an error when none was given: its docstring's first line."""
     return (kind.__doc__ or "").strip().partition("\n")[0]
 
 

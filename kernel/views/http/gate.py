@@ -30,7 +30,7 @@ KNOWN_SECONDS = 1.0
 
 
 class Gate:
-    """What stands before the views of one blueprint."""
+    """The limits of one blueprint: requests per key, pending orders per caller."""
 
     def __init__(self, kernel: Kernel) -> None:
         self.pressure = Pressure(kernel)
@@ -44,7 +44,7 @@ class Gate:
         )
 
     def stand_before(self, blueprint: Blueprint) -> None:
-        """Be there for every request of ``blueprint``."""
+        """Make `gate` return this for every request of ``blueprint``."""
 
         def open_gate() -> None:
             g.kernel_gate = self
@@ -93,7 +93,7 @@ def gate() -> Gate | None:
 
 
 def _pass() -> None:
-    """Stands for whatever is counted."""
+    """What the limiter calls when a request is below the limit: nothing."""
 
 
 def _limiter(settings: Settings) -> Limiter:

@@ -23,8 +23,8 @@ def refuse_other_sites() -> None:
     """Raise Forbidden for a change that a page of another site asked for.
 
     Browsers say so in Sec-Fetch-Site, which no page can forge, and where they do not (plain HTTP)
-    in Origin; that is ``null`` for our own pages, which name no referrer. Whoever says neither
-    still has to know the token of the session.
+    in Origin; that is ``null`` for our own pages, which name no referrer. A client that
+    sends neither still has to know the token of the session.
     """
     site = request.headers.get("Sec-Fetch-Site")
     origin = request.headers.get("Origin", "null")

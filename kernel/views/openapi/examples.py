@@ -1,7 +1,7 @@
 """An example for a JSON schema: the shortest value that says what is meant.
 
 Taken from the schema's own ``examples`` or default where it has them, else made up by type. Not
-every schema can be met this way (patterns cannot); whoever asks checks the result.
+every schema can be met this way (patterns cannot); the caller checks the result.
 """
 
 from collections.abc import Mapping

@@ -8,7 +8,7 @@
   const one = (selector) => document.querySelector(selector);
 
   // ---- Live ------------------------------------------------------------------------------------
-  // Every two seconds the body hears "poll", unless nobody looks. What is live listens to it:
+  // Every two seconds the body hears "poll", while the page is visible. What is live listens to it:
   // htmx by hx-trigger="poll from:body", charts by addEventListener.
 
   let paused = false;

@@ -1,5 +1,5 @@
 // Keeps the page of one order up to date: asks for the page itself again and takes over what has
-// changed. Asks nothing while nobody looks, and nothing more once the order has ended.
+// changed. Asks only while the page is visible, and not after the order has ended.
 "use strict";
 (() => {
   const EVERY = 2000, LONGEST = 30000;
