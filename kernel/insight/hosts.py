@@ -14,7 +14,7 @@ from kernel.db.states import DeliveryState
 from kernel.db.tables.deliveries import DELIVERIES, STATE_AND_LANE
 from kernel.delivery.pauses import hosts_of, list_pauses
 from kernel.insight.backlog import RECENT
-from kernel.insight.processes import Process
+from kernel.insight.workers import Process
 from kernel.runtime.kernel import Kernel
 
 SHOWN = 50

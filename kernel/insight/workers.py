@@ -13,6 +13,8 @@ from sqlalchemy.orm import Session
 from kernel.db.ids import new_id
 from kernel.db.tables.service import Worker
 from kernel.db.transactions import rowcount
+from kernel.insight.readiness import MISSED
+from kernel.runtime.kernel import Kernel
 
 FORGET_AFTER = timedelta(minutes=10)
 # At most as many ids of running orders, and as many origins, stand in a row.
@@ -74,3 +76,40 @@ def list_workers(session: Session) -> list[Worker]:
 def forget_silent(session: Session, now: datetime) -> int:
     """Delete the rows of processes that were silent for ten minutes; return how many."""
     return rowcount(session.execute(delete(Worker).where(Worker.seen_at < now - FORGET_AFTER)))
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process with a dispatcher, as its last heartbeat describes it."""
+
+    host: str
+    pid: int
+    # worker or dispatcher.
+    kind: str
+    started_at: datetime
+    seen_at: datetime
+    # False: its last three heartbeats are missing.
+    alive: bool
+    running: tuple[str, ...]
+    broken: tuple[str, ...]
+    probing: tuple[str, ...]
+
+
+def processes(kernel: Kernel) -> list[Process]:
+    """Return every process that was seen in the last ten minutes, the oldest first."""
+    since = kernel.clock.now() - timedelta(seconds=MISSED * kernel.settings.sweep_seconds)
+    with kernel.read_session() as session:
+        return [
+            Process(
+                host=one.host,
+                pid=one.pid,
+                kind=one.kind,
+                started_at=one.started_at,
+                seen_at=one.seen_at,
+                alive=one.seen_at >= since,
+                running=tuple(one.running.split()),
+                broken=tuple(one.broken.split()),
+                probing=tuple((one.probing or "").split()),
+            )
+            for one in list_workers(session)
+        ]

@@ -18,9 +18,8 @@ from kernel.insight import minutes
 from kernel.insight.delivery_search import page, reach
 from kernel.insight.hosts import Breaker, Host, hosts
 from kernel.insight.minutes import MINUTE
-from kernel.insight.processes import processes
 from kernel.insight.state_counts import counts
-from kernel.insight.workers import Heartbeat
+from kernel.insight.workers import Heartbeat, processes
 from kernel.runtime.kernel import Kernel
 from tests.support.factories import make_delivery, make_order
 

@@ -18,9 +18,9 @@ from kernel.db.tables.orders import ORDERS
 from kernel.formats.envelope import rfc3339
 from kernel.insight.backlog import LIMIT, Backlog
 from kernel.insight.minutes import MINUTE
-from kernel.insight.processes import Process, processes
 from kernel.insight.state_counts import COUNTED, Counts, counts
 from kernel.insight.trends import Point, Span, Trends
+from kernel.insight.workers import Process, processes
 from kernel.runtime.kernel import Kernel
 from kernel.views.html.wording import Wording, clock_time
 

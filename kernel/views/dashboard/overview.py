@@ -12,9 +12,9 @@ from kernel.delivery.pauses import list_pauses
 from kernel.insight import hosts as receivers
 from kernel.insight.backlog import LIMIT
 from kernel.insight.hosts import Host, hosts
-from kernel.insight.processes import Process, processes
 from kernel.insight.state_counts import COUNTED, Counts, counts
 from kernel.insight.trends import Span, Trends
+from kernel.insight.workers import Process, processes
 from kernel.runtime.kernel import Kernel
 from kernel.runtime.single_flight import SingleFlightCache
 from kernel.views.dashboard.frame import LIVE_SECONDS, LIVE_SHARE, Frame

@@ -26,7 +26,7 @@ LARGE = ("kernel_orders", "kernel_deliveries", "kernel_attempts")
 NOT_STAGES = (
     *("cli", "testing.py", "views/dashboard", "views/order_page.py"),
     *("insight/delivery_search", "insight/hosts", "insight/minutes"),
-    *("insight/order_search", "insight/processes", "insight/state_counts", "insight/trends"),
+    *("insight/order_search", "insight/state_counts", "insight/trends"),
 )
 NAMES = frozenset({"ORDERS", "DELIVERIES", "ATTEMPTS", "Order", "Delivery", "Attempt"})
 MORE = (

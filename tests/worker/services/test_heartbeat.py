@@ -1,7 +1,7 @@
 """The row of a process, from its first heartbeat to its end."""
 
 from kernel.delivery.first_attempt import Desk
-from kernel.insight.processes import processes
+from kernel.insight.workers import processes
 from kernel.runtime.kernel import Kernel
 from kernel.worker.dispatcher import Dispatcher
 from kernel.worker.services.heartbeat import HeartbeatKeeper
