@@ -74,6 +74,7 @@ def _failed_row(one: FinishedAttempt, now: datetime) -> dict[str, Any]:
         "new_state": DeliveryState.DEAD if again is None else DeliveryState.PENDING,
         "again": again or now,
         "ended": now if again is None else None,
+        "why": one.verdict.why if isinstance(one.verdict, Dead) else None,
         "errors": one.due.client_errors + is_client_error(one.status),
     }
 
@@ -101,6 +102,7 @@ _FAILED = (
         next_attempt_at=bindparam("again"),
         finished_at=bindparam("ended"),
         client_errors=bindparam("errors"),
+        died_of=bindparam("why"),
         claim_token=None,
     )
 )

@@ -191,6 +191,7 @@ def make_due(kernel: Kernel, session: Session, ids: list[str]) -> int:
             client_errors=0,
             is_retry=False,
             finished_at=None,
+            died_of=None,
         )
     )
     return rowcount(changed)

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from kernel.db.states import OrderState
+from kernel.db.states import DeliveryState, OrderState
 from kernel.db.tables.deliveries import Attempt, Delivery
 from kernel.db.tables.orders import Order
 from kernel.formats.envelope import envelope, rfc3339
@@ -56,8 +56,11 @@ def order_summary(order: Order | Row[Any]) -> dict[str, Any]:
 
 
 def delivery_data(delivery: Delivery) -> dict[str, Any]:
-    """Describe a delivery without its body."""
-    return {
+    """Describe a delivery without its body; `died_of` is there when it is dead.
+
+    It is None where a release that kept no reasons gave it up.
+    """
+    data = {
         "delivery_id": delivery.id,
         "state": delivery.state,
         "attempt_count": delivery.attempt,
@@ -66,6 +69,9 @@ def delivery_data(delivery: Delivery) -> dict[str, Any]:
         else None,
         "finished_at": rfc3339(delivery.finished_at),
     }
+    if delivery.state == DeliveryState.DEAD:
+        data["died_of"] = delivery.died_of
+    return data
 
 
 def attempt_data(attempt: Attempt) -> dict[str, Any]:

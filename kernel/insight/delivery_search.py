@@ -27,7 +27,7 @@ COLUMNS = tuple(
     DELIVERIES.c[name]
     for name in (
         *("id", "order_id", "caller_id", "origin", "url", "state", "created_at"),
-        *("next_attempt_at", "finished_at", "attempt", "claim_token"),
+        *("next_attempt_at", "finished_at", "attempt", "claim_token", "died_of"),
     )
 )
 

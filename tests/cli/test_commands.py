@@ -12,6 +12,7 @@ from kernel.callers.profile import profiles_of
 from kernel.db.schema import migrate
 from kernel.db.schema.version import SCHEMA
 from kernel.errors import Unauthenticated
+from tests.support import old_installation
 from tests.support.people.terminal import NOBODY, Terminal
 from tests.support.servers import Redis
 
@@ -72,6 +73,20 @@ def test_migrate_changes_nothing_when_a_newer_release_was_here(
         session.execute(text("UPDATE kernel_alembic_version SET version_num = '9999'"))
     terminal.run("migrate")
     assert migrate.current(terminal.settings["database_url"]) == "9999"
+
+
+def test_migrate_names_who_lives_and_the_way_out_when_tables_are_to_be_renamed(
+    empty_terminal: Terminal,
+) -> None:
+    url = empty_terminal.settings["database_url"]
+    old_installation.make(url)
+    old_installation.fill(url)
+    old_installation.one_lives(url)
+    told = empty_terminal.run("migrate", exit_code=2).stderr
+    assert told.startswith("Error: worker 9 on h was seen ")
+    assert told.endswith("if they are stopped already, `kernel migrate --force`\n")
+    assert "run `kernel migrate`" in empty_terminal.run("orders", "list", exit_code=2).stderr
+    assert f"+ {SCHEMA}  " in empty_terminal.run("migrate", "--force").stdout
 
 
 def test_migrate_applies_each_migration_once_when_three_run_at_once(new_database_url: str) -> None:

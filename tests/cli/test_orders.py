@@ -175,13 +175,15 @@ def test_orders_cancel_fails_when_the_order_has_ended(terminal: Terminal) -> Non
 
 
 def test_deliveries_list_filters(terminal: Terminal) -> None:
-    wanted = make_delivery(terminal.kernel, state="dead")
+    wanted = make_delivery(terminal.kernel, state="dead", died_of="deadline")
     make_delivery(terminal.kernel)
     found = terminal.json("deliveries", "list", "--state=dead")["deliveries"]
     assert [one["delivery_id"] for one in found] == [wanted]
     assert (
         terminal.json("deliveries", "list", "--order", found[0]["order_id"])["deliveries"] == found
     )
+    assert "deadline" in terminal.run("deliveries", "list").stdout
+    assert "deadline" in terminal.run("deliveries", "show", wanted).stdout
 
 
 def test_deliveries_show_has_body_and_attempts(terminal: Terminal) -> None:

@@ -16,6 +16,7 @@ from kernel.delivery.redeliver import (
     replay_step,
 )
 from kernel.errors import NotFound
+from kernel.formats.representations import delivery_data
 from kernel.runtime.kernel import Kernel
 from kernel.testing import drain
 from tests.support.factories import delivery, make_delivery, make_order
@@ -149,3 +150,22 @@ def test_lowest_id_of_a_moment_is_below_every_id_made_then() -> None:
     moment = datetime.fromisoformat("2026-11-21T12:00:00.123+00:00")
     assert first_id(moment) <= new_id(moment)
     assert first_id(moment + timedelta(milliseconds=1)) > new_id(moment)
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"), [(410, "gone"), (404, "client_errors"), ("connect", "deadline")]
+)
+def test_delivery_says_why_it_is_dead_until_it_is_redelivered(
+    kernel: Kernel, answer: int | str, why: str
+) -> None:
+    kernel.transport.answers = [answer]  # type: ignore[attr-defined]
+    delivery_id = make_delivery(kernel)
+    for _ in range(60):
+        drain(kernel)
+        kernel.clock.shift(7200)
+    found = delivery(kernel, delivery_id)
+    assert (found.state, found.died_of, delivery_data(found)["died_of"]) == ("dead", why, why)
+    assert redeliver(kernel, None, delivery_id)
+    found = delivery(kernel, delivery_id)
+    assert (found.state, found.died_of) == ("pending", None)
+    assert "died_of" not in delivery_data(found)

@@ -47,6 +47,7 @@ def _row(delivery: dict[str, Any]) -> dict[str, Any]:
     return {
         "delivery_id": delivery["delivery_id"],
         "state": delivery["state"],
+        "died_of": delivery.get("died_of"),
         "attempts": delivery["attempt_count"],
         "next_attempt_at": delivery["next_attempt_at"],
         "url": delivery["url"],

@@ -37,17 +37,18 @@ def rename_tables(first: Iterable[Table]) -> None:
     the installation was seen lately (unless forced), or when there are new tables as well.
     """
     columns = {table.name: {one.name for one in table.columns} for table in first}
-    if not look().has_table(MARK):
+    begun = look().has_table(MARK)
+    if not begun:
         if not all(_is_old(name, known) for name, known in columns.items()):
             return
         _refuse_two(columns)
-        _refuse_while_one_lives()
-        op.execute(f"CREATE TABLE {MARK} (id INTEGER PRIMARY KEY)")
     columns["kernel_minutes"] = MINUTES
     there = set(look().get_table_names())
     old = [name for name, known in columns.items() if _is_old(name, known) and name not in there]
     if "kernel_workers" in old:
         _refuse_while_one_lives()
+    if not begun:
+        op.execute(f"CREATE TABLE {MARK} (id INTEGER PRIMARY KEY)")
     sqlite = op.get_bind().dialect.name == "sqlite"
     _rename_in_sqlite(old) if sqlite else _rename_in_mysql(old)
     for name in filter(look().has_table, columns):

@@ -86,6 +86,10 @@ class Delivery(TypedDict):
     attempt_count: int
     next_attempt_at: Moment | None
     finished_at: Moment | None
+    died_of: Annotated[
+        NotRequired[str | None],
+        Field(description="of a dead one: gone, client_errors or deadline; null: not known"),
+    ]
 
 
 @CLOSED

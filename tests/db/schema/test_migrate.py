@@ -52,6 +52,17 @@ def test_start_is_refused_when_the_database_is_behind(
     kernel.close()
 
 
+def test_start_is_refused_when_another_application_has_migrated(new_database_url: str) -> None:
+    kernel = kernel_on(new_database_url)
+    with kernel.write_session() as session:
+        session.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32))"))
+        session.execute(text("INSERT INTO alembic_version VALUES ('9999')"))
+    assert migrate.current(new_database_url) is None
+    with pytest.raises(ConfigurationError, match=r"none .* `kernel migrate`"):
+        kernel.check_schema()
+    kernel.close()
+
+
 def test_start_is_accepted_when_the_database_is_ahead(new_database_url: str) -> None:
     migrate.upgrade(new_database_url)
     kernel = kernel_on(new_database_url)

@@ -187,16 +187,10 @@ def test_renaming_is_refused_when_new_tables_are_there_too(new_database_url: str
     assert "kernel_callers" not in tables(new_database_url)
 
 
-def one_lives(url: str) -> None:
-    """Have the installation's process seen now."""
-    now = "strftime('%Y-%m-%d %H:%M:%f000', 'now')" if "sqlite" in url else "UTC_TIMESTAMP(6)"
-    query(url, f"UPDATE workers SET seen_at = {now}")
-
-
 def test_renaming_is_refused_when_a_process_was_seen_lately(new_database_url: str) -> None:
     old.make(new_database_url)
     old.fill(new_database_url)
-    one_lives(new_database_url)
+    old.one_lives(new_database_url)
     there = tables(new_database_url)
     with pytest.raises(ConfigurationError) as refused:
         migrate.upgrade(new_database_url)

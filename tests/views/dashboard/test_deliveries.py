@@ -55,6 +55,20 @@ def test_deliveries_are_found_when_fields_narrow_them(kernel: Kernel) -> None:
 
 
 @pytest.mark.parametrize(
+    ("why", "said"),
+    [
+        ("gone", "dead the receiver says: gone"),
+        ("client_errors", "dead refused too often"),
+        ("deadline", "dead out of time"),
+        ("worn_out", "dead worn_out"),  # a newer release's
+    ],
+)
+def test_deliveries_say_why_when_they_are_dead(kernel: Kernel, why: str, said: str) -> None:
+    over(kernel, died_of=why)
+    assert said in words(operator(kernel).get(f"{PATH}?state=dead"))
+
+
+@pytest.mark.parametrize(
     "query", [{"state": "gone"}, {"caller": "nobody"}, {"since": "soon"}, {"host": "a b"}]
 )
 def test_deliveries_are_not_shown_when_a_field_makes_no_sense(

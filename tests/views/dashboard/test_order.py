@@ -58,12 +58,19 @@ def test_page_shows_what_happened_when_an_order_has_failed(
     now = kernel.clock.now()
     ended = {"state": "failed", "finished_at": now, "message": "no budget", "error_code": "budget"}
     order_id = make_order(kernel, run=2, started_at=now, idempotency_key="zammad-1", **ended)
-    dead = make_delivery(kernel, order_id, state="dead", attempt=1, finished_at=now)
+    given_up = {"state": "dead", "died_of": "gone", "attempt": 1, "finished_at": now}
+    dead = make_delivery(kernel, order_id, **given_up)
     make_attempt(kernel, dead)
     said = words(visitor.get(f"/dashboard/orders/{order_id}"))
     for part in ("failed", "run 2", "budget no budget", "zammad-1", "Accepted", "Finished"):
         assert part in said
-    for part in ("dead", "Callback, attempt 1", "503 http_5xx", "dns 1.5 ms", "wait 31.0 ms"):
+    for part in (
+        "dead the receiver says: gone",
+        "Callback, attempt 1",
+        "503 http_5xx",
+        "dns 1.5 ms",
+        "wait 31.0 ms",
+    ):
         assert part in said
     for part in (f"webhook-id: {dead}", "webhook-signature: •••", "busy", '"projname": "Bridge"'):
         assert part in said

@@ -77,6 +77,9 @@ TEXTS: dict[str, dict[Language, str]] = {
     "idempotency_key": {"en": "Idempotency key", "zh": "幂等键"},
     "request_id": {"en": "Request id", "zh": "请求号"},
     "details": {"en": "Details", "zh": "详情"},
+    "died_gone": {"en": "the receiver says: gone", "zh": "接收方称已不存在"},
+    "died_client_errors": {"en": "refused too often", "zh": "多次被拒绝"},
+    "died_deadline": {"en": "out of time", "zh": "已过期限"},
     "no_delivery": {"en": "No callback is owed yet.", "zh": "尚无待发回调。"},
     "no_delivery_hint": {
         "en": "It comes with the outcome.",
