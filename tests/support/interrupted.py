@@ -33,7 +33,7 @@ class Interrupted:
         self._forks.communicate()
 
     def killed(self, after: int) -> bool:
-        """Migrate, with a SIGKILL when so many statements have changed something.
+        """Migrate, with a SIGKILL after that many statements that change something.
 
         Returns False when it ended before; AssertionError when it failed.
         """

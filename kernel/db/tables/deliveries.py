@@ -57,7 +57,7 @@ class Delivery(Base):
 
 
 class Attempt(Base):
-    """One POST of a delivery, and what came of it."""
+    """One POST of a delivery, and its result."""
 
     __tablename__ = "kernel_attempts"
 

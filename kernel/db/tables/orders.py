@@ -51,7 +51,7 @@ class Order(Base):
     broken: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")
     timeouts: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")
     retries: Mapped[int] = mapped_column(default=0, server_default="0")
-    # Running: whoever owns it is taken for dead after this moment.
+    # Running: the worker that claimed it is taken for dead after this moment.
     lease_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
     # Running: the database connection of the run, to be killed by a rescue. It holds locks.
     connection_id: Mapped[int | None] = mapped_column(BigInteger)
@@ -77,7 +77,7 @@ class Order(Base):
         Index(None, "state", "run_after"),
         # For pages of one state, and for the few that run: their leases stand in no index.
         Index(None, "state", "id"),
-        # For pages by kind and state, of everybody and of one caller; see `kernel.orders.pages`.
+        # For pages by kind and state, of all callers and of one; see `kernel.orders.pages`.
         Index(None, "state", "select_tag", "id"),
         Index(None, "caller_id", "state", "select_tag", "id"),
         Index(None, "finished_at"),

@@ -29,9 +29,9 @@ class Worker(Base):
     seen_at: Mapped[datetime] = mapped_column(UTCDateTime)
     # The ids of the orders it runs, with a space between.
     running: Mapped[str] = mapped_column(Text)
-    # The origins it sends nothing to for a while (its breakers), with a space between.
+    # The origins whose circuit breaker is open in this process, with a space between.
     broken: Mapped[str] = mapped_column(Text)
-    # Those whose while is over, and of which it does not know better yet: half-open breakers.
+    # The origins whose breaker is half-open: the pause is over, no probe has succeeded yet.
     # Null: written by a release that did not tell.
     probing: Mapped[str | None] = mapped_column(Text)
 
@@ -78,7 +78,7 @@ class Minute(Base):
 
 
 class SelectTag(Base):
-    """When a worker that knows this tag was last seen; a tag nobody knows fails after an hour."""
+    """When a worker that knows this tag was last seen; orders of unknown tags fail in an hour."""
 
     __tablename__ = "kernel_select_tags"
 
@@ -87,7 +87,7 @@ class SelectTag(Base):
 
 
 class Sweep(Base):
-    """One row: when anybody last swept. A conditional update decides whose turn it is."""
+    """One row: when a process last swept. A conditional update decides whose turn it is."""
 
     __tablename__ = "kernel_sweeps"
 
