@@ -86,7 +86,10 @@ _ADD_CALLER = text(
 
 def make_due(connection: Connection, ahead: timedelta) -> None:
     """Make waiting orders and retries due ``ahead`` from now, spread over an hour."""
-    for table, column in (("orders", "run_after"), ("deliveries", "next_attempt_at")):
+    for table, column in (
+        ("kernel_orders", "run_after"),
+        ("kernel_deliveries", "next_attempt_at"),
+    ):
         moved = f"UTC_TIMESTAMP(6) + INTERVAL {int(ahead.total_seconds())} SECOND"
         spread = "INTERVAL CONV(RIGHT(id, 4), 16, 10) % 3600 SECOND"
         connection.execute(

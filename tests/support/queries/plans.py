@@ -52,7 +52,9 @@ class Said:
 def listening(kernel: Kernel) -> Iterator[list[Said]]:
     """Collect every statement of a kernel, and have each explained before it is run."""
     found: list[Said] = []
-    asking = create_engine(kernel.engine.url, poolclass=NullPool).connect()
+    # EXPLAIN of a locking read locks what it looks at: until its own end, not until ours.
+    explaining = create_engine(kernel.engine.url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    asking = explaining.connect()
 
     def hear(_: Any, __: Any, statement: str, parameters: Any, ___: Any, many: bool) -> None:
         module, line = _speaker(inspect.currentframe())
