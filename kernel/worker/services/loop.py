@@ -12,7 +12,7 @@ from kernel.worker.services.service import AT_ONCE, Service
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How fast a dispatcher goes, in seconds; what else it does at once, in pieces."""
+    """How fast a dispatcher goes: times in seconds, and sizes of batches."""
 
     # The longest time between two looks for what is due.
     idle_seconds: float = 1.0
@@ -20,7 +20,7 @@ class Pace:
     round_seconds: float = 0.02
     # A service that failed has its next turn after this.
     retry_seconds: float = 1.0
-    # Finished attempts are recorded after this time, or as soon as there are so many.
+    # Finished attempts are recorded after this time, or as soon as this many are there.
     record_seconds: float = 0.2
     record_together: int = 10
     # Deliveries claimed in one transaction.
@@ -69,6 +69,7 @@ class Loop:
             service.failed_until = time.monotonic() + self._pace.retry_seconds
             self._health.failed(service.name, error)
         else:
+            service.failed_until = AT_ONCE
             self._health.worked(service.name, asked=service.asks)
 
     def _leave(self, service: Service) -> None:

@@ -1,4 +1,4 @@
-"""T5's batches: what attempts came to is written together, one commit for many."""
+"""T5 in batches: finished attempts are recorded together, one commit for many."""
 
 import logging
 import math

@@ -23,7 +23,7 @@ class Service(ABC):
     # Whether a turn that ends well has reached the database.
     asks = True
     # After a failure: no turn before this time.
-    failed_until = 0.0
+    failed_until = AT_ONCE
 
     @property
     @abstractmethod

@@ -2,7 +2,7 @@
 
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pymysql
@@ -27,6 +27,7 @@ class Counted(Service):
         self.asked = self.turns = 0
         self.errors: list[Exception] = []
         self.left = False
+        self.then: Callable[[], None] = lambda: None
 
     @property
     def due_at(self) -> float:
@@ -35,6 +36,7 @@ class Counted(Service):
 
     def run(self) -> None:
         self.turns += 1
+        self.then()
         if self.errors:
             raise self.errors.pop(0)
 
@@ -90,8 +92,10 @@ def test_loop_ends_no_turn_early_and_asks_rarely_when_nothing_is_due() -> None:
 
 def test_loop_has_no_pause_when_a_service_is_due_at_once() -> None:
     service = Counted(due_at=AT_ONCE)
-    with looping(service, pace=Pace(idle_seconds=3600, round_seconds=3600)):
-        wait_until(lambda: service.turns > 100)
+    with looping(service, pace=Pace(idle_seconds=3600, round_seconds=3600)) as loop:
+        service.then = loop.wake  # a service that is due later would be waited for
+        before = service.turns
+        wait_until(lambda: service.turns > before + 100)
 
 
 def test_loop_begins_a_round_when_it_is_woken() -> None:
