@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 # Words that hide the noun (STYLE: plain prose). These numbers may only fall.
-VAGUE_WORDS_IN_KERNEL = 151
-VAGUE_WORDS_IN_DOCS = 68
+VAGUE_WORDS_IN_KERNEL = 3
+VAGUE_WORDS_IN_DOCS = 3
 VAGUE = re.compile(
     r"\b(?:who|what)ever\b|\b(?:no|some)body\b|\bso\s+many\b|\bcame\s+(?:to|of)\b", re.IGNORECASE
 )

@@ -1,8 +1,8 @@
-"""A callback may go out from the process that has just committed it, without a second claim.
+"""A process sends the first attempt of a callback that it has just committed, without a claim.
 
-Its row is inserted as claimed, by T3, so it costs neither T4 nor a look for what is due. Whatever
-cannot be sent at once is inserted as due, and any dispatcher claims it. A process that dies in
-between leaves a delivery that is due again when its claim runs out, like any other claim.
+T3 inserts the row as claimed, so it costs neither T4 nor a look for due rows. A callback that has
+to wait for its turn is inserted as due, and any dispatcher claims it. A process that dies in between
+leaves a delivery that is due again when its claim runs out, like any other claim.
 """
 
 import random
@@ -32,8 +32,8 @@ from kernel.transport.addresses import origin_of
 
 # What a person changes (a pause, a header, a secret) is in force within this time.
 KNOWN_SECONDS = 1.0
-# After somebody else claimed the same deliveries, how long a dispatcher looks up to so many batches
-# ahead: those that claim at the same moments would see the same first ones again and again.
+# For this long after another dispatcher claimed the same deliveries, a dispatcher looks up to AHEAD
+# batches ahead: two that claim at the same moments would see the same first rows again and again.
 RIVAL_SECONDS, AHEAD = 10.0, 4
 
 
@@ -133,7 +133,7 @@ class Desk:
         return any(left[lane.origin] <= 0 for lane in shares)
 
     def ahead(self) -> int:
-        """Return how many batches to look ahead, for `claim_due`: one, while nobody else claims."""
+        """Return how many batches to look ahead, for `claim_due`: one without a rival."""
         has_rivals = time.monotonic() < self._rivals_until
         return random.randint(1, AHEAD) if has_rivals else 1  # noqa: S311 - no secret
 

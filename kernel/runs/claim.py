@@ -1,7 +1,7 @@
 """T2: a due order becomes this process's: pending → running, run + 1, a lease.
 
 Orders that were hinted together are looked at together and claimed one by one, each just before
-its handler begins: should this process die, those after it still belong to nobody. From the second
+its handler begins: if this process dies, no process owns those after it. From the second
 on, a claim is committed by the transaction that ends the order before it.
 """
 

@@ -190,7 +190,7 @@ def run_handler(kernel: Kernel, claimed: Claimed, run: Run) -> Outcome:
 
     Returns success, warning, or the failure that the handler chose (`Reject`). Raises Retry,
     RunInterrupted when the run may not finish, and HandlerBug for everything else that a handler
-    raises, whatever its class: the caller is told ``internal_error``, the log has the traceback.
+    raises, of any class: the caller is told ``internal_error``, the log has the traceback.
     """
     outcome, failure = None, None
     try:

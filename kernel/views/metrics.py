@@ -40,7 +40,7 @@ GAUGES = {
     "kernel_orders_due": "Orders due that no worker has claimed.",
     "kernel_orders_due_oldest_seconds": "How long the oldest of them has been due.",
     "kernel_orders_running": "Orders a worker has claimed.",
-    "kernel_deliveries_due": "Callbacks due that nobody has claimed.",
+    "kernel_deliveries_due": "Callbacks due that no dispatcher has claimed.",
     "kernel_deliveries_due_oldest_seconds": "How long the oldest of them has been due.",
     "kernel_deliveries_pending": "Callbacks owed, those waiting for their next attempt included.",
     "kernel_deliveries_held": "Callbacks held back because a person paused them.",

@@ -89,7 +89,7 @@ ORDERS: Any = Order.__table__
 
 
 class OrderSnapshot(NamedTuple):
-    """An order as one transaction saw it: enough to finish it if nobody was faster."""
+    """An order as one transaction saw it: enough to end it if it still stands so."""
 
     id: str
     caller_id: int

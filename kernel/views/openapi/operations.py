@@ -14,7 +14,7 @@ REFUSALS = {
     400: ("BadRequest", "not valid HTTP, or not one strict JSON object", None),
     401: ("Unauthenticated", "credentials are missing or wrong", "WWW-Authenticate"),
     403: ("Forbidden", "this key does not have the scope that is needed", None),
-    404: ("NotFound", "no such thing, or somebody else's", None),
+    404: ("NotFound", "no such thing, or another caller's", None),
     409: ("Conflict", "its state does not allow that", None),
     413: ("BodyTooLarge", "the body is too large", None),
     415: ("NotJson", "the content type is not application/json", None),

@@ -122,7 +122,7 @@ TEXTS: dict[str, dict[Language, str]] = {
     "replay_reach_more": {"en": "At least {n} would be sent again", "zh": "至少将重发 {n} 个"},
     "replay_hosts": {"en": "To these hosts", "zh": "发往以下主机"},
     "replay_sure": {
-        "en": "This cannot be taken back: whoever wants to stop it pauses the host.",
+        "en": "This cannot be taken back. To stop it, pause the host.",
         "zh": "此操作无法撤销；如需中止，请暂停相应主机。",
     },
     "replay_now": {"en": "Send {n} again", "zh": "重发 {n} 个"},
