@@ -1,8 +1,8 @@
 """A process sends the first attempt of a callback that it has just committed, without a claim.
 
 T3 inserts the row as claimed, so it costs neither T4 nor a look for due rows. A callback that has
-to wait for its turn is inserted as due, and any dispatcher claims it. A process that dies in between
-leaves a delivery that is due again when its claim runs out, like any other claim.
+to wait is inserted as due, and any dispatcher claims it. A process that dies in between leaves a
+delivery that is due again when its claim runs out, like any other claim.
 """
 
 import random
