@@ -85,7 +85,7 @@ def make_engine(
         raise ConfigurationError(f"KERNEL_DATABASE_URL: {error}") from None
     event.listen(engine, "connect", lambda one, _record: dialect.prepare(one, brief=brief))
     event.listen(engine, "begin", lambda connection: _begin(dialect, connection))
-    guard.listen(engine)
+    guard.listen(engine, dialect)
     if dialect.is_remote:
         _spare_round_trips(engine, ping_after)
     return engine

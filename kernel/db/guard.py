@@ -1,6 +1,5 @@
 """What guards a handler's transaction: no COMMIT, no ROLLBACK, no DDL; no loss of it unnoticed."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,30 +10,36 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Session
 
-from kernel.db.errors import is_passing
+from kernel.db.dialects import Dialect
+from kernel.db.errors import DRIVER_ERRORS, is_passing
+from kernel.db.statements.sorting import Kind, sort_statement
 
 GUARD = "kernel_guard"
+MARKS = "kernel_run_marks"
 
-# Statements that end the transaction, openly or behind the handler's back.
-COMMITTING = re.compile(
-    r"\s*(?:/\*.*?\*/\s*)*(?:ALTER|ANALYZE|BEGIN|COMMIT|CREATE(?!\s+TEMPORARY)|DROP(?!\s+TEMPORARY)"
-    r"|END|FLUSH|GRANT|LOCK|OPTIMIZE|RENAME|REPAIR|REVOKE|ROLLBACK(?!\s+TO)|SET\s+.*AUTOCOMMIT"
-    r"|START|TRUNCATE|UNLOCK|VACUUM|XA)\b",
-    re.IGNORECASE | re.DOTALL,
-)
+# The savepoint around a statement of which only the server knows what it does.
+SAVEPOINT = "kernel_guard"
 
 
 @dataclass(slots=True)
 class Guard:
     """What happened to a handler's transaction, noted by the engine's events.
 
-    ``broken`` is the passing database error that cost the transaction; ``spoiled`` says that
-    the handler (or the ORM for it) rolled back. ``sealed`` is lifted while the kernel commits.
+    ``broken`` is the database error that cost the transaction; ``spoiled`` says that the handler
+    (or the ORM for it) rolled back. ``ended`` is the word of a statement that ended the transaction
+    behind the handler's back. ``sealed`` is lifted while the kernel commits. ``mark``: the order's
+    id and the number of the run, for `kernel_run_marks`; None for a session without an order.
     """
 
     sealed: bool = True
     broken: BaseException | None = None
     spoiled: bool = False
+    ended: str | None = None
+    mark: tuple[str, int] | None = None
+    # A write or a locking read has succeeded since the last COMMIT: there is something to lose.
+    holds: bool = False
+    # The word of the statement that is being watched now.
+    watched: str | None = None
 
 
 @contextmanager
@@ -66,24 +71,111 @@ class RunSession(Session):
         raise InvalidRequestError("a handler may not close the run's session")
 
 
-def listen(engine: Engine) -> None:
+def listen(engine: Engine, dialect: Dialect) -> None:
     """Have the connections of ``engine`` obey the guard in their ``info``, where there is one."""
-    event.listen(engine, "before_cursor_execute", _refuse_committing)
+    watch = Watch(dialect)
+    event.listen(engine, "connect", dialect.deny_transactions)
+    event.listen(engine, "before_cursor_execute", watch.before)
+    event.listen(engine, "after_cursor_execute", watch.after)
     event.listen(engine, "commit", _refuse_commit)
     event.listen(engine, "rollback", _note_rollback)
-    event.listen(engine, "handle_error", _note_passing_error)
+    event.listen(engine, "handle_error", watch.failed)
 
 
-def _refuse_committing(connection: Connection, _cursor: Any, statement: str, *_more: Any) -> None:
-    guard = connection.info.get(GUARD)
-    if guard is not None and guard.sealed and COMMITTING.match(statement):
-        word = statement.split(None, 1)[0].upper()
-        raise InvalidRequestError(f"a handler may not say {word}: it would end the transaction")
+class Watch:
+    """Looks at each statement of a handler before and after it is run.
+
+    A statement that can end the transaction by an error at the most goes bare. A known ender is
+    refused. Any other goes between SAVEPOINT and RELEASE, with a mark written before it: when
+    the statement commits, so does the mark, and the end of the run finds it, also after a
+    kill -9.
+    """
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+
+    def before(self, connection: Connection, _cursor: Any, statement: str, *_more: Any) -> None:
+        """Refuse a statement, or begin to watch it."""
+        guard = _sealed(connection)
+        if guard is None:
+            return
+        if guard.ended is not None:
+            raise InvalidRequestError(f"{guard.ended} has ended the run's transaction")
+        found = sort_statement(statement)
+        if found.kind is Kind.ENDS:
+            raise InvalidRequestError(
+                f"a handler may not say {found.word}: it would end the transaction"
+            )
+        if found.locks and not guard.holds:
+            self._dialect.before_first_write(connection)
+        if found.kind is Kind.UNKNOWN and self._dialect.can_end_unseen:
+            _say(connection, f"SAVEPOINT {SAVEPOINT}")
+            _mark(connection, guard, "INSERT INTO {marks} (order_id, run) VALUES (%s, %s)")
+            guard.watched = found.word
+
+    def after(self, connection: Connection, _cursor: Any, statement: str, *_more: Any) -> None:
+        """Note what there is to lose, and whether a watched statement ended the transaction."""
+        guard = _sealed(connection)
+        if guard is None:
+            return
+        guard.holds = guard.holds or sort_statement(statement).locks
+        if guard.watched is not None:
+            self._look_after(connection, guard)
+
+    def failed(self, context: ExceptionContext) -> None:
+        """Ask after an error whether the transaction is still there; a list could have a hole."""
+        connection = context.connection
+        if connection is None or connection.invalidated:
+            return
+        guard = connection.info.get(GUARD)
+        if guard is None:
+            return
+        error = context.original_exception
+        if context.is_disconnect or is_passing(error):
+            guard.broken, guard.watched = error, None
+        elif guard.watched is not None:
+            self._look_after(connection, guard)
+        elif guard.holds and not self._holds_transaction(connection):
+            guard.broken = error
+
+    def _look_after(self, connection: Connection, guard: Guard) -> None:
+        """Release the savepoint: the server says whether the transaction is another one now."""
+        word, guard.watched = guard.watched, None
+        try:
+            _say(connection, f"RELEASE SAVEPOINT {SAVEPOINT}")
+        except DRIVER_ERRORS:
+            guard.ended = word
+        else:
+            _mark(connection, guard, "DELETE FROM {marks} WHERE order_id = %s AND run = %s")
+
+    def _holds_transaction(self, connection: Connection) -> bool:
+        try:
+            return self._dialect.holds_transaction(connection)
+        except DRIVER_ERRORS:  # who cannot answer has lost it
+            return False
+
+
+def _sealed(connection: Connection) -> Guard | None:
+    guard: Guard | None = connection.info.get(GUARD)
+    return guard if guard is not None and guard.sealed else None
+
+
+def _say(connection: Connection, statement: str, values: tuple[Any, ...] = ()) -> None:
+    """Run a statement on the driver's own cursor: no event hears it."""
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute(statement, values)
+    finally:
+        cursor.close()
+
+
+def _mark(connection: Connection, guard: Guard, statement: str) -> None:
+    if guard.mark is not None:
+        _say(connection, statement.format(marks=MARKS), guard.mark)
 
 
 def _refuse_commit(connection: Connection) -> None:
-    guard = connection.info.get(GUARD)
-    if guard is not None and guard.sealed:
+    if _sealed(connection) is not None:
         raise InvalidRequestError("a handler may not commit; run.checkpoint() saves what is done")
 
 
@@ -91,12 +183,3 @@ def _note_rollback(connection: Connection) -> None:
     guard = None if connection.invalidated else connection.info.get(GUARD)
     if guard is not None and guard.sealed:
         guard.spoiled = True
-
-
-def _note_passing_error(context: ExceptionContext) -> None:
-    connection = context.connection
-    if connection is None or connection.invalidated:
-        return
-    guard = connection.info.get(GUARD)
-    if guard is not None and (context.is_disconnect or is_passing(context.original_exception)):
-        guard.broken = context.original_exception

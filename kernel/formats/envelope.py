@@ -9,6 +9,8 @@ from kernel.db.tables.orders import OrderSnapshot
 
 MAX_RESULT_BYTES = 262_144
 MAX_MESSAGE = 1000
+# The error code of an order of which part is stored.
+TRANSACTION_ENDED = "transaction_ended"
 
 
 def encode(value: Any) -> bytes:
@@ -64,7 +66,13 @@ def callback_body(order: OrderSnapshot, outcome: Outcome, now: datetime) -> byte
     return encode(envelope(outcome.state.wire_status, outcome.message, data))
 
 
+def error_data(code: str, message: str | None) -> dict[str, Any]:
+    """Describe why an order failed. ``partial``: part of its work is stored, and stays."""
+    data: dict[str, Any] = {"code": code, "message": message}
+    return data | {"partial": True} if code == TRANSACTION_ENDED else data
+
+
 def _conclusion(result: str | None, error_code: str | None, message: str | None) -> dict[str, Any]:
     if error_code is not None:
-        return {"error": {"code": error_code, "message": message}}
+        return {"error": error_data(error_code, message)}
     return {"result": json.loads(result or "{}")}

@@ -9,7 +9,7 @@ from sqlalchemy import Row
 from kernel.db.states import DeliveryState, OrderState
 from kernel.db.tables.deliveries import Attempt, Delivery
 from kernel.db.tables.orders import Order
-from kernel.formats.envelope import envelope, rfc3339
+from kernel.formats.envelope import envelope, error_data, rfc3339
 from kernel.formats.texts import Language, text
 
 
@@ -51,7 +51,7 @@ def order_summary(order: Order | Row[Any]) -> dict[str, Any]:
             "note": order.progress_note,
         }
     if order.error_code is not None:
-        data["error"] = {"code": order.error_code, "message": order.message}
+        data["error"] = error_data(order.error_code, order.message)
     return data
 
 

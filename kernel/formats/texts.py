@@ -26,6 +26,10 @@ TEXTS: dict[str, dict[Language, str]] = {
         "en": "the handler exceeded its time limit again and again",
         "zh": "处理程序多次超过时限",
     },
+    "transaction_ended": {
+        "en": "a statement of the handler ended its transaction; part of the work is stored",
+        "zh": "处理程序中的语句提前结束了事务，部分写入已保存",
+    },
     "keeps_breaking": {
         "en": "the database kept ending this order's transaction",
         "zh": "数据库多次中断该工单的事务",

@@ -61,8 +61,8 @@ class Standing:
     """What the order's row says when a run ends: the counters, and what was asked of it.
 
     ``crashes`` and ``broken`` are set to 0 by a checkpoint; ``timeouts`` and ``retries`` never.
-    ``max_runs`` is the handler's limit of crashes and time-outs; None when this process does not
-    know the handler.
+    ``marked``: a statement has ended the run's transaction: part of its work is stored.
+    ``max_runs``: the handler's limit of crashes and time-outs; None where it is not known.
     """
 
     run: int
@@ -71,6 +71,7 @@ class Standing:
     timeouts: int = 0
     retries: int = 0
     cancel_requested: bool = False
+    marked: bool = False
     max_runs: int | None = None
 
 
@@ -96,11 +97,13 @@ class Ended:
 def decide(exit_: Exit, row: Standing) -> Again | Ended:
     """Return what becomes of the order.
 
-    A cancel that was acknowledged is honoured by every exit. A broken run counts only if its exit
+    An order of which part is stored is never run again. A cancel that was acknowledged is honoured
+    by every other exit. A broken run counts only if its exit
     could be written at once: then the database takes writes, and the trouble is the run's own.
     """
     why, again = exit_.why, _counted(exit_, row)
     verdicts = (
+        (row.marked, Ended("transaction_ended")),
         (row.cancel_requested, Ended("cancelled")),
         (why is Why.BUG, Ended("internal_error")),
         (why is Why.DIED and _reached(again.crashes, row), Ended("worker_lost")),

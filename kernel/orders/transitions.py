@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, null, select, update
+from sqlalchemy import Connection, bindparam, delete, exists, func, insert, null, select, update
 from sqlalchemy.orm import Session
 
 from kernel.db.columns import UTCDateTime
@@ -18,9 +18,9 @@ from kernel.db.ids import new_id
 from kernel.db.statements.prepared import Prepared
 from kernel.db.states import Claim, OrderState, Outcome
 from kernel.db.tables.deliveries import DELIVERIES, OutboxRow
-from kernel.db.tables.orders import FENCE, ORDERS, SNAPSHOT, OrderSnapshot
+from kernel.db.tables.orders import FENCE, ORDERS, RUN_MARKS, SNAPSHOT, OrderSnapshot
 from kernel.db.transactions import rowcount
-from kernel.formats.envelope import callback_body, cut
+from kernel.formats.envelope import TRANSACTION_ENDED, callback_body, cut
 from kernel.formats.texts import text
 from kernel.formats.tracecontext import UNTRACED, Trace
 from kernel.orders.decide import Again, Ended, Exit, Standing, decide
@@ -52,6 +52,8 @@ _OUTBOX = ("id", "order_id", "caller_id", "origin", "url", "body", "created_at")
 _INSERT_DELIVERY = Prepared(
     insert(DELIVERIES), (*_OUTBOX, "next_attempt_at", "claim_token", "attempt", "tries", "is_retry")
 )
+# Whether a run of the order has left a mark; see `kernel.db.guard`.
+_MARKED = exists().where(RUN_MARKS.c.order_id == ORDERS.c.id).label("marked")
 _COUNTERS = ("crashes", "broken", "timeouts", "retries")
 
 
@@ -141,7 +143,8 @@ def leave_running(
     owned = [ORDERS.c.id == order_id, ORDERS.c.state == OrderState.RUNNING, ORDERS.c.run == run]
     if expired_before is not None:
         owned.append(ORDERS.c.lease_until < expired_before)
-    columns = (*SNAPSHOT, ORDERS.c.cancel_requested_at, *(ORDERS.c[name] for name in _COUNTERS))
+    counters = (ORDERS.c[name] for name in _COUNTERS)
+    columns = (*SNAPSHOT, ORDERS.c.cancel_requested_at, _MARKED, *counters)
     row = session.execute(select(*columns).where(*owned).with_for_update()).one_or_none()
     if row is None:
         return None
@@ -159,12 +162,15 @@ def _standing(kernel: Kernel, order: OrderSnapshot, row: Any) -> Standing:
         run=order.run,
         **{name: getattr(row, name) for name in _COUNTERS},
         cancel_requested=row.cancel_requested_at is not None,
+        marked=row.marked,
         max_runs=None if handler is None else handler.max_runs,
     )
 
 
 def _end(kernel: Kernel, session: Session, order: OrderSnapshot, verdict: Ended) -> RunEnd:
     outcome = ending(kernel, verdict.code, verdict.detail)
+    if verdict.code == TRANSACTION_ENDED:
+        session.execute(delete(RUN_MARKS).where(RUN_MARKS.c.order_id == order.id))
     owed = end_order(kernel, session, order, outcome)
     return RunEnd(order.id, outcome, owed=owed)
 

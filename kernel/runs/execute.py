@@ -117,7 +117,7 @@ def begin_run(batch: Batch, claimed: Claimed) -> Run:
         checkpoints=order.checkpoint,
         _save=lambda run, progress, state: save_checkpoint(kernel, run, progress, state),
         request_id=claimed.trace.request_id,
-        guard=Guard(),
+        guard=Guard(mark=(order.id, order.run)),
     )
     connection.info[GUARD] = run.guard
     kernel.running[run.order_id, run.number] = run
@@ -199,7 +199,7 @@ def run_handler(kernel: Kernel, claimed: Claimed, run: Run) -> Outcome:
         failure = error
     if (ended := interruption(run)) is not None:
         raise ended
-    if outcome is not None and not run.guard.spoiled:
+    if outcome is not None and not run.guard.spoiled and run.guard.ended is None:
         return outcome
     undo(run)
     if isinstance(failure, Retry):
@@ -207,7 +207,7 @@ def run_handler(kernel: Kernel, claimed: Claimed, run: Run) -> Outcome:
     if isinstance(failure, Reject):
         code = failure.reject_code[:64].encode("ascii", "replace").decode()
         return Outcome(OrderState.FAILED, cut(failure.message), error_code=code)
-    _log_bug(failure, claimed)
+    _log_bug(failure, claimed, run.guard.ended)
     raise HandlerBug
 
 
@@ -221,11 +221,13 @@ def _returned(kernel: Kernel, run: Run, claimed: Claimed) -> Outcome:
     return Outcome(OrderState.SUCCESS, message, encode_result(returned))
 
 
-def _log_bug(failure: BaseException | None, claimed: Claimed) -> None:
+def _log_bug(failure: BaseException | None, claimed: Claimed, ended: str | None) -> None:
     extra = {"order_id": claimed.order.id, "select_tag": claimed.order.select_tag}
     if isinstance(failure, ValidationError):  # an older order, a newer model: say where, not what
         places = [".".join(map(str, found["loc"])) for found in failure.errors()]
         log.error("arguments no longer fit the handler's model: %s", places, extra=extra)
+    elif ended is not None:
+        log.error("%s ended the handler's transaction", ended, extra=extra)
     elif failure is None:
         log.error("the handler's transaction was rolled back inside it", extra=extra)
     else:

@@ -75,6 +75,7 @@ def commit(run: Run) -> None:
     """Commit what the run has written; only the kernel may."""
     with unsealed(run.guard):
         Session.commit(run.session)
+    run.guard.holds = False
 
 
 def undo(run: Run) -> None:

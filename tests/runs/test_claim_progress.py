@@ -29,7 +29,7 @@ def test_no_order_is_lost_when_its_progress_cannot_be_read(
     save(together, together.order_ids[1])
 
     def fail(*call: Any) -> None:
-        if call[2].startswith("SELECT orders.progress_current"):
+        if call[2].startswith("SELECT kernel_orders.progress_current"):
             raise pymysql.err.OperationalError(1205, "Lock wait timeout exceeded")
 
     event.listen(together.kernel.engines.running, "before_cursor_execute", fail)

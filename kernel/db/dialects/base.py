@@ -97,6 +97,23 @@ class Dialect(ABC):
         Asks the server only when the limit changes. Raises the driver's errors.
         """
 
+    # Whether a statement exists that ends a transaction without a word of its own for it: a
+    # procedure, a block, a statement made at run time.
+    can_end_unseen: ClassVar[bool] = True
+
+    def deny_transactions(self, connection: Any, record: Any) -> None:  # noqa: B027 - optional
+        """Set up a new connection so that a handler cannot end its transaction, where possible."""
+
+    def before_first_write(self, connection: Connection) -> None:  # noqa: B027 - optional
+        """Say what `holds_transaction` needs later, before a transaction has something to lose."""
+
+    @abstractmethod
+    def holds_transaction(self, connection: Connection) -> bool:
+        """Tell whether the transaction is still open, after an error of a statement in it.
+
+        Asked on the driver's own cursor. Raises the driver's errors.
+        """
+
     # ---- Tables and queries -------------------------------------------------------------------
 
     def moment(self) -> TypeEngine[Any]:

@@ -21,6 +21,9 @@ PASSING = frozenset(
 # Of these, the ones that say that another transaction was first.
 CONTENTION = frozenset({1020, 1205, 1213})
 NO_SUCH_TABLE = 1146
+NO_SUCH_SAVEPOINT = 1305
+# Set before the first write of a run, on servers that cannot say whether a transaction is open.
+FIRST = "kernel_first"
 CONNECT_SECONDS = 5
 # What `limit_silence` has told the server of this connection, in seconds.
 SILENCE = "kernel_wait_timeout"
@@ -114,6 +117,24 @@ class MySQL(Dialect):
         cursor.close()
         connection.info[SILENCE] = seconds
 
+    def before_first_write(self, connection: Connection) -> None:
+        """On MySQL, set the savepoint by which `holds_transaction` tells."""
+        if not _is_mariadb(connection):
+            _say(connection, f"SAVEPOINT {FIRST}")
+
+    def holds_transaction(self, connection: Connection) -> bool:
+        """Ask MariaDB. MySQL has no such variable: there the first savepoint is gone, or is not."""
+        if _is_mariadb(connection):
+            return bool(_say(connection, "SELECT @@in_transaction")[0])
+        try:
+            _say(connection, f"RELEASE SAVEPOINT {FIRST}")
+        except pymysql.err.MySQLError as error:
+            if _number(error) == NO_SUCH_SAVEPOINT:
+                return False
+            raise
+        _say(connection, f"SAVEPOINT {FIRST}")
+        return True
+
     def moment(self) -> TypeEngine[Any]:
         """Return DATETIME(6): a plain DATETIME drops fractions of a second."""
         return mysql.DATETIME(fsp=6)
@@ -139,6 +160,21 @@ class MySQL(Dialect):
         with engine.begin() as connection:
             yield from _check_session(connection)
             yield from _check_tables(connection, tables)
+
+
+def _is_mariadb(connection: Connection) -> bool:
+    server: Any = connection.connection.dbapi_connection
+    return "MariaDB" in server.get_server_info()
+
+
+def _say(connection: Connection, statement: str) -> Any:
+    """Run a statement on the driver's own cursor; return its first row."""
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute(statement)
+        return cursor.fetchone()
+    finally:
+        cursor.close()
 
 
 def _number(error: BaseException) -> Any:

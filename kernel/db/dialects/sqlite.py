@@ -83,6 +83,24 @@ class SQLite(Dialect):
     def limit_silence(self, connection: Connection, seconds: int) -> None:
         """Do nothing: no server waits for this client."""
 
+    can_end_unseen = False
+
+    def deny_transactions(self, connection: Any, record: Any) -> None:
+        """Have SQLite itself refuse BEGIN, COMMIT and ROLLBACK while a handler runs."""
+
+        def allow(action: int, *_: Any) -> int:
+            guard = (
+                record.info.get("kernel_guard") if action == sqlite3.SQLITE_TRANSACTION else None
+            )
+            return sqlite3.SQLITE_DENY if guard is not None and guard.sealed else sqlite3.SQLITE_OK
+
+        connection.set_authorizer(allow)
+
+    def holds_transaction(self, connection: Connection) -> bool:
+        """Ask the driver: SQLite rolls a transaction back by itself when its disk fails."""
+        dbapi: Any = connection.connection.dbapi_connection
+        return bool(dbapi.in_transaction)
+
     def serial(self) -> TypeEngine[Any]:
         """Return INTEGER: only a primary key of this very type is counted up."""
         return Integer()

@@ -84,8 +84,23 @@ class Order(Base):
     )
 
 
+class RunMark(Base):
+    """A run that has said something of which only the server knows whether it commits.
+
+    Written in the run's transaction before such a statement and deleted after it. A committed row
+    says that the statement ended the transaction and that part of the work is stored.
+    """
+
+    __tablename__ = "kernel_run_marks"
+
+    # No foreign key: a child row that is not committed would lock the order's row.
+    order_id: Mapped[str] = mapped_column(token(36), primary_key=True)
+    run: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+
+
 # The bare tables: the hot paths speak SQL to them and leave the ORM's bookkeeping out.
 ORDERS: Any = Order.__table__
+RUN_MARKS: Any = RunMark.__table__
 
 
 class OrderSnapshot(NamedTuple):

@@ -1,0 +1,112 @@
+"""What a statement can do to its transaction, as a table; the server has the last word."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kernel.db.statements.sorting import Kind, sort_statement
+
+PLAIN = [
+    "SELECT 1",
+    "(SELECT 1) UNION (SELECT 2)",
+    "/* why */ SELECT 1",
+    "-- why\nselect 1",
+    "INSERT INTO t VALUES (1)",
+    "insert into t values ('COMMIT; DROP TABLE t')",
+    'UPDATE t SET a = "it\'s; fine"',
+    "DELETE FROM `drop`",
+    "UPDATE t SET alter_ego = 1",
+    "REPLACE INTO t VALUES (1)",
+    "WITH x AS (SELECT 1) SELECT * FROM x",
+    "VALUES (1)",
+    "SELECT 1;",
+    "",
+    "-- nothing",
+]
+ENDS = [
+    "COMMIT",
+    "-- comment\nCREATE TABLE t (a INT)",
+    "# comment\nALTER TABLE t ADD b INT",
+    "/*!50000 CREATE TABLE t (a INT) */",
+    "/*M!100100 DROP TABLE t */",
+    "/* a */ /* b */\n\tTRUNCATE t",
+    "COMMIT AND CHAIN",
+    "BEGIN NOT ATOMIC COMMIT; END",
+    "CHECK TABLE t",
+    "ROLLBACK",
+    "XA START 'x'",
+    "SET autocommit = 1",
+    "SET @@autocommit = 1",
+    "SET @@session.autocommit=1",
+    "START TRANSACTION",
+    "drop table t",
+    "SET SESSION autocommit = 1",
+    "LOCK TABLES t WRITE",
+    "SELECT 1; COMMIT",
+    "INSERT INTO t VALUES (1); SELECT 1",
+    "CREATE OR REPLACE TABLE t (a INT)",
+]
+UNKNOWN = [
+    "CALL p()",
+    "DO 1",
+    "EXECUTE IMMEDIATE 'CREATE TABLE t (a INT)'",
+    "EXECUTE s",
+    "PREPARE s FROM 'COMMIT'",
+    "SET @a = 1",
+    "SET STATEMENT max_statement_time = 1 FOR SELECT 1",
+    "IF 1 THEN SELECT 1 END IF",
+    "HANDLER t OPEN",
+    "SHOW TABLES",
+    "LOAD DATA INFILE 'x' INTO TABLE t",
+    "KILL 7",
+    "FROBNICATE t",
+    "CREATE TEMPORARY TABLE t (a INT)",
+    "CREATE OR REPLACE TEMPORARY TABLE t (a INT)",
+    "DROP TEMPORARY TABLE t",
+]
+
+
+@pytest.mark.parametrize(
+    ("sql", "kind"),
+    [
+        *((sql, Kind.PLAIN) for sql in PLAIN),
+        *((sql, Kind.ENDS) for sql in ENDS),
+        *((sql, Kind.UNKNOWN) for sql in UNKNOWN),
+        ("SAVEPOINT a", Kind.SAVEPOINT),
+        ("RELEASE SAVEPOINT a", Kind.SAVEPOINT),
+        ("ROLLBACK TO SAVEPOINT a", Kind.SAVEPOINT),
+        ("ROLLBACK WORK TO a", Kind.SAVEPOINT),
+    ],
+)
+def test_statement_is_sorted_by_what_the_server_would_run(sql: str, kind: Kind) -> None:
+    assert sort_statement(sql).kind is kind
+    assert sort_statement(sql.replace("M!", "!").lower()).kind is kind
+
+
+@pytest.mark.parametrize(
+    ("sql", "locks"),
+    [
+        ("SELECT 1", False),
+        ("SELECT * FROM t FOR UPDATE", True),
+        ("SELECT * FROM t LOCK IN SHARE MODE", True),
+        ("SELECT 'for update'", False),
+        ("INSERT INTO t VALUES (1)", True),
+        ("WITH x AS (SELECT 1) DELETE FROM t", True),
+        ("CALL p()", True),
+    ],
+)
+def test_statement_has_something_to_lose_when_it_locks_rows(sql: str, locks: bool) -> None:
+    assert sort_statement(sql).locks is locks
+
+
+@given(st.from_regex(r"[A-Z]{3,12}", fullmatch=True))
+def test_word_that_stands_in_no_list_is_never_plain(word: str) -> None:
+    found = sort_statement(f"{word} something")
+    assert found.kind is not Kind.PLAIN or found.word in {
+        *("SELECT", "VALUES", "TABLE", "INSERT", "UPDATE", "DELETE", "REPLACE", "WITH")
+    }
+
+
+@given(st.text(alphabet="abcSELECT COMMIT'\"`\\/*!#-\n;()", max_size=60))
+def test_any_text_is_sorted_without_an_error(sql: str) -> None:
+    assert sort_statement(sql).kind in Kind
