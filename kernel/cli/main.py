@@ -41,7 +41,7 @@ COMMANDS = {
         "commands.callback_rules", "Ticketing systems, their API keys and signing secrets."
     ),
     "config": Place("commands.configuration", "Settings: KERNEL_* and kernel.toml."),
-    "deliveries": Place("commands.pauses", "Callbacks owed and sent."),
+    "deliveries": Place("commands.pauses", "Callbacks: pending, delivered and dead."),
     "demo": Place("demo", "Show the main job from end to end."),
     "dispatcher": Place("commands.running", "Send callbacks and sweep; run no handlers."),
     "listen": Place("commands.listen", "Receive callbacks on this host and show them."),
@@ -51,7 +51,7 @@ COMMANDS = {
     "sweep": Place("commands.database", "Hint what is due, prune what is old."),
     "top": Place(
         "commands.top",
-        "Show what goes on, again every two seconds: orders, callbacks, rates, workers.",
+        "Show orders, callbacks, rates and workers, refreshed every two seconds.",
     ),
     "up": Place("commands.running", "Run everything in the foreground."),
     "worker": Place("commands.running", "Run handlers, send callbacks, sweep."),
