@@ -41,7 +41,8 @@ class Sorted:
 
 READS = frozenset({"SELECT", "VALUES", "TABLE", "WITH"})
 WRITES = frozenset({"INSERT", "UPDATE", "DELETE", "REPLACE"})
-# Words that end the transaction, with any words after them. What is missing here is UNKNOWN, not PLAIN.
+# Words that end the transaction, with any words after them. What is missing here is UNKNOWN,
+# not PLAIN.
 ENDERS = frozenset(
     {"ALTER", "ANALYZE", "BACKUP", "BEGIN", "CACHE", "CHANGE", "CHECK", "COMMIT", "CREATE", "DROP"}
     | {"END", "FLUSH", "GRANT", "INSTALL", "LOCK", "OPTIMIZE", "REINDEX", "RENAME", "REPAIR"}

@@ -75,6 +75,8 @@ class Failure(TypedDict):
 
     code: str
     message: str | None
+    # Part of the work is stored, and stays: with transaction_ended alone.
+    partial: NotRequired[bool]
 
 
 @CLOSED
