@@ -31,7 +31,12 @@ Each class carries a stable ``code`` (part of the wire), a ``message`` for peopl
 for machines. HTTP status codes are not in here: `kernel.views.http.errors` maps classes to them.
 """
 
+import re
+from datetime import timedelta
 from typing import Any, ClassVar
+
+REJECT_CODE = re.compile(r"[a-z0-9_]{1,64}")
+MAX_RETRY_SECONDS = 30 * 86_400
 
 
 class KernelError(Exception):
@@ -172,30 +177,90 @@ class TransportError(KernelError):
 class HandlerVerdict(KernelError):
     """A handler's decision about its order."""
 
+    message = ""
+
+    def check(self) -> None:
+        """Raise TypeError or ValueError when this verdict cannot be carried out.
+
+        A verdict checks its arguments when it is made, and the kernel checks once more: a subclass
+        may leave out ``super().__init__`` or change what it holds.
+        """
+
 
 class Reject(HandlerVerdict):
     """Refuse the order for good: it ends as ``failed`` with this code and message.
 
     Raise it from a handler. The handler's writes since its last checkpoint are rolled back.
-    ``code`` is a short stable word for machines (at most 64 characters of a-z, 0-9 and _),
-    ``message`` is shown to the caller.
+    ``code`` is a short stable word for machines (1 to 64 characters of a-z, 0-9 and _),
+    ``message`` is shown to the caller. Raises TypeError or ValueError for others.
     """
 
+    reject_code = ""
+
     def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.reject_code = code
+        self.reject_code, self.message = code, message
+        self.check()
+        super().__init__(message or code)
+
+    def check(self) -> None:
+        """Raise TypeError or ValueError for a code or a message that no caller could be shown."""
+        for name, given in (("code", self.reject_code), ("message", self.message)):
+            if not isinstance(given, str):
+                raise TypeError(f"Reject: {name} is a str, not {_named(given)}; write str(...)")
+        if not REJECT_CODE.fullmatch(self.reject_code):
+            raise ValueError(
+                f"Reject: code {self.reject_code!r} is not 1 to 64 characters of a-z, 0-9 and _"
+            )
 
 
 class Retry(HandlerVerdict):
-    """Ask to be run again after ``after`` seconds.
+    """Ask to be run again after ``after`` seconds (0 to 30 days).
 
     Raise it from a handler. The handler's writes since its last checkpoint are rolled back; the
     next run finds ``run.state`` as that checkpoint left it. A Retry does not count as a crash.
+    Without ``after`` the order is due again after 5 s, doubled with each of its retries up to
+    15 min. After ``max_tries`` retries, of whatever reason, the order ends as ``failed`` with
+    the code ``too_many_retries``; ``reason`` is logged, and shown to the caller then.
+    Raises TypeError or ValueError for arguments that are none of that.
     """
 
-    def __init__(self, after: float = 5.0) -> None:
-        super().__init__(f"again in {after} s")
-        self.after = after
+    after: float | None = None
+    max_tries: int | None = None
+    reason: str | None = None
+
+    def __init__(
+        self, after: float | None = None, *, max_tries: int | None = None, reason: str | None = None
+    ) -> None:
+        self.after, self.max_tries, self.reason = after, max_tries, reason
+        self.check()
+        super().__init__("again later" if after is None else f"again in {after} s")
+
+    def check(self) -> None:
+        """Raise TypeError or ValueError for an argument that says nothing about when, or why."""
+        if self.after is not None:
+            _check_seconds(self.after)
+        tries: Any = self.max_tries
+        reason: Any = self.reason
+        if tries is not None and (not isinstance(tries, int) or isinstance(tries, bool)):
+            raise TypeError(f"Retry: max_tries is an int, not {_named(tries)}")
+        if tries is not None and tries < 1:
+            raise ValueError(f"Retry: max_tries is at least 1, not {tries}; or raise Reject")
+        if reason is not None and not isinstance(reason, str):
+            raise TypeError(f"Retry: reason is a str, not {_named(reason)}; write str(...)")
+
+
+def _check_seconds(after: object) -> None:
+    """Raise TypeError or ValueError for a pause that is no number of seconds up to the limit."""
+    if isinstance(after, timedelta):
+        raise TypeError("Retry: after is in seconds, not a timedelta; write .total_seconds()")
+    if not isinstance(after, int | float) or isinstance(after, bool):
+        raise TypeError(f"Retry: after is an int or a float, in seconds, not {_named(after)}")
+    if not 0 <= after <= MAX_RETRY_SECONDS:  # nor is nan
+        raise ValueError(f"Retry: after is 0 to {MAX_RETRY_SECONDS} s (30 days), not {after}")
+
+
+def _named(given: object) -> str:
+    return f"{type(given).__name__} ({given!r:.100})"
 
 
 class RunInterrupted(KernelError):

@@ -149,7 +149,7 @@ def test_every_refusal_has_a_code_and_an_http_status() -> None:
 def test_every_code_on_the_wire_has_a_text_in_both_languages() -> None:
     codes = {one.code for one in STATUS} | set(HTTP_CODES.values())
     codes |= {"bad_request", "internal_error", "worker_lost", "unknown_select_tag", "cancelled"}
-    codes |= {"timed_out", "keeps_breaking", "transaction_ended"}
+    codes |= {"timed_out", "keeps_breaking", "transaction_ended", "too_many_retries"}
     assert codes <= set(TEXTS)
     assert all(set(texts) == {"en", "zh"} and all(texts.values()) for texts in TEXTS.values())
 

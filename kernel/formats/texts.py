@@ -34,6 +34,10 @@ TEXTS: dict[str, dict[Language, str]] = {
         "en": "the database kept ending this order's transaction",
         "zh": "数据库多次中断该工单的事务",
     },
+    "too_many_retries": {
+        "en": "the handler asked for more retries than it allows itself",
+        "zh": "处理程序的重试次数已达上限",
+    },
     "unknown_select_tag": {
         "en": "no worker knows this select_tag",
         "zh": "没有可处理该 select_tag 的执行进程",

@@ -15,6 +15,10 @@ MAX_BROKEN = 20 * BROKEN_QUARTERS
 # A broken order is due again after this many seconds, doubled with each run.
 SETBACK_SECONDS = 0.2
 MAX_SETBACK_SECONDS = 30.0
+# An order whose handler asks for a retry and does not say when is due again after this many
+# seconds, doubled with each of its retries.
+RETRY_SECONDS = 5.0
+MAX_RETRY_PAUSE_SECONDS = 900.0
 
 
 class Why(StrEnum):
@@ -40,16 +44,20 @@ class Why(StrEnum):
 class Exit:
     """How a run ended without an outcome. It keeps its reason when it has to be written later.
 
-    ``after``: seconds until the order is due again, for RETRY. ``error``: the last error of a
-    broken run, for the caller. ``contention``: the database refused because another transaction
-    was first. ``put_off``: the exit could not be written at once, so the database was away.
+    For RETRY: ``after``, seconds until the order is due again (None: the longer, the more retries
+    it had), ``max_tries``, the number of retries it may have (None: any number), and ``reason``,
+    for the caller. ``error``: the last error of a broken run, for the caller. ``contention``: the
+    database refused because another transaction was first. ``put_off``: the exit could not be
+    written at once, so the database was away.
     """
 
     why: Why
-    after: float = 0.0
+    after: float | None = None
     error: str = ""
     contention: bool = False
     put_off: bool = False
+    max_tries: int | None = None
+    reason: str = ""
 
     def later(self) -> "Exit":
         """Return the same exit, marked as one that could not be written at once."""
@@ -109,6 +117,7 @@ def decide(exit_: Exit, row: Standing) -> Again | Ended:
         (why is Why.DIED and _reached(again.crashes, row), Ended("worker_lost")),
         (why is Why.TIMED_OUT and _reached(again.timeouts, row), Ended("timed_out")),
         (why is Why.BROKEN and again.broken >= MAX_BROKEN, Ended("keeps_breaking", exit_.error)),
+        (_retried_enough(exit_, row), Ended("too_many_retries", exit_.reason)),
     )
     return next((ended for holds, ended in verdicts if holds), again)
 
@@ -116,7 +125,8 @@ def decide(exit_: Exit, row: Standing) -> Again | Ended:
 def _counted(exit_: Exit, row: Standing) -> Again:
     """Return when the order is due again, and its counters with this exit counted."""
     why = exit_.why
-    after = {Why.RETRY: max(0.0, exit_.after), Why.BROKEN: setback(row.run)}.get(why, 0.0)
+    asked = retry_pause(row.retries) if exit_.after is None else max(0.0, exit_.after)
+    after = {Why.RETRY: asked, Why.BROKEN: setback(row.run)}.get(why, 0.0)
     quarters = 1 if exit_.contention else BROKEN_QUARTERS
     return Again(
         after=after,
@@ -130,6 +140,16 @@ def _counted(exit_: Exit, row: Standing) -> Again:
 def setback(run: int) -> float:
     """Return after how many seconds a broken order is due again: 0.2, 0.4, 0.8 ... 30."""
     return min(MAX_SETBACK_SECONDS, SETBACK_SECONDS * 2.0 ** min(run - 1, 10))
+
+
+def retry_pause(retries: int) -> float:
+    """Return after how many seconds an order is due again that had ``retries``: 5, 10 ... 900."""
+    return min(MAX_RETRY_PAUSE_SECONDS, RETRY_SECONDS * 2.0 ** min(retries, 10))
+
+
+def _retried_enough(exit_: Exit, row: Standing) -> bool:
+    limit = exit_.max_tries
+    return exit_.why is Why.RETRY and limit is not None and row.retries >= limit
 
 
 def _reached(count: int, row: Standing) -> bool:

@@ -17,7 +17,7 @@ from kernel.db.errors import DRIVER_ERRORS, is_contention
 from kernel.db.guard import GUARD, Guard, RunSession
 from kernel.db.states import OrderState, Outcome
 from kernel.delivery.first_attempt import FirstAttempts
-from kernel.errors import LeaseLost, Reject, Retry, RunBroken, RunInterrupted
+from kernel.errors import HandlerVerdict, LeaseLost, Reject, Retry, RunBroken, RunInterrupted
 from kernel.formats.envelope import cut, encode_result
 from kernel.formats.texts import text
 from kernel.handlers import Partial, Run
@@ -169,7 +169,9 @@ def _exit(run: Run, error: Exception) -> Exit:
     """Return how a run ended that raised ``error``, and log it."""
     extra = {"order_id": run.order_id}
     if isinstance(error, Retry):
-        return Exit(Why.RETRY, after=error.after)
+        reason = error.reason or ""
+        log.info("the handler asks for a retry: %s", reason or "no reason given", extra=extra)
+        return Exit(Why.RETRY, after=error.after, max_tries=error.max_tries, reason=reason)
     if isinstance(error, RunBroken):
         log.warning("run broken: %s", error, extra=extra)
         return Exit(Why.BROKEN, error=error.message, contention=is_contention(run.guard.broken))
@@ -202,10 +204,15 @@ def run_handler(kernel: Kernel, claimed: Claimed, run: Run) -> Outcome:
     if outcome is not None and not run.guard.spoiled and run.guard.ended is None:
         return outcome
     undo(run)
+    try:
+        if isinstance(failure, HandlerVerdict):
+            failure.check()
+    except BaseException as wrong:  # noqa: BLE001 - of a handler's own class, perhaps
+        failure = wrong
     if isinstance(failure, Retry):
         raise failure
     if isinstance(failure, Reject):
-        code = failure.reject_code[:64].encode("ascii", "replace").decode()
+        code = failure.reject_code.encode().decode()
         return Outcome(OrderState.FAILED, cut(failure.message), error_code=code)
     _log_bug(failure, claimed, run.guard.ended)
     raise HandlerBug

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from kernel.orders.decide import (
     BROKEN_QUARTERS,
     MAX_BROKEN,
+    MAX_RETRY_PAUSE_SECONDS,
     MAX_SETBACK_SECONDS,
     Again,
     Ended,
@@ -16,6 +17,7 @@ from kernel.orders.decide import (
     Standing,
     Why,
     decide,
+    retry_pause,
     setback,
 )
 
@@ -27,6 +29,21 @@ TABLE = [
     (Exit(Why.STOPPING), FRESH, NOTHING),
     (Exit(Why.RETRY, after=60), FRESH, replace(NOTHING, after=60, retries=1)),
     (Exit(Why.RETRY, after=-5), FRESH, replace(NOTHING, retries=1)),
+    (Exit(Why.RETRY), FRESH, replace(NOTHING, after=5, retries=1)),
+    (Exit(Why.RETRY), replace(FRESH, retries=3), replace(NOTHING, after=40, retries=4)),
+    (Exit(Why.RETRY), replace(FRESH, retries=999), replace(NOTHING, after=900, retries=1000)),
+    (Exit(Why.RETRY, after=0), replace(FRESH, retries=3), replace(NOTHING, retries=4)),
+    (
+        Exit(Why.RETRY, max_tries=3, reason="busy"),
+        replace(FRESH, retries=2),
+        replace(NOTHING, after=20, retries=3),
+    ),
+    (
+        Exit(Why.RETRY, max_tries=3, reason="busy"),
+        replace(FRESH, retries=3),
+        Ended("too_many_retries", "busy"),
+    ),
+    (Exit(Why.STOPPING, max_tries=3), replace(FRESH, retries=9), replace(NOTHING, retries=9)),
     (Exit(Why.BUG), FRESH, Ended("internal_error")),
     (Exit(Why.DIED), FRESH, replace(NOTHING, crashes=1)),
     (Exit(Why.DIED), replace(FRESH, crashes=3), replace(NOTHING, crashes=4)),
@@ -68,7 +85,13 @@ def test_exit_that_is_written_later_keeps_its_reason() -> None:
 
 
 exits = st.builds(
-    Exit, st.sampled_from(Why), st.floats(0, 1e6), st.text(), st.booleans(), st.booleans()
+    Exit,
+    st.sampled_from(Why),
+    st.none() | st.floats(0, 1e6),
+    st.text(),
+    st.booleans(),
+    st.booleans(),
+    st.none() | st.integers(1, 200),
 )
 rows = st.builds(
     Standing,
@@ -93,6 +116,12 @@ def test_one_exit_counts_one_thing_at_the_most(exit_: Exit, row: Standing) -> No
 def test_setback_doubles_up_to_its_limit(run: int) -> None:
     assert 0.2 <= setback(run) <= MAX_SETBACK_SECONDS
     assert setback(run + 1) >= setback(run)
+
+
+@given(st.integers(0, 10_000))
+def test_pause_before_a_retry_doubles_up_to_its_limit(retries: int) -> None:
+    assert 5 <= retry_pause(retries) <= MAX_RETRY_PAUSE_SECONDS
+    assert retry_pause(retries + 1) >= retry_pause(retries)
 
 
 def test_order_does_not_go_round_for_ever_when_every_run_breaks() -> None:
