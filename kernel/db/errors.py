@@ -43,6 +43,14 @@ def is_contention(error: BaseException | None) -> bool:
     return error is not None and dialect is not None and dialect.is_contention(error)
 
 
+def is_interruption(error: BaseException | None) -> bool:
+    """Tell whether a database that is there ended a statement: a time limit, or KILL QUERY."""
+    if isinstance(error, DBAPIError):
+        return not error.connection_invalidated and is_interruption(error.orig)
+    dialect = dialect_of_error(error)
+    return error is not None and dialect is not None and dialect.is_interruption(error)
+
+
 def is_missing_table(error: BaseException | None) -> bool:
     """Tell whether an error says that a table does not exist: the database was never migrated."""
     cause = driver_error(error)

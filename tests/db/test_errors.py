@@ -1,6 +1,7 @@
 """What an error of the database means, as SQLAlchemy wraps it and as a driver raises it itself."""
 
 import sqlite3
+from collections.abc import Callable
 from typing import Any
 
 import pymysql
@@ -9,7 +10,13 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from kernel.db.errors import driver_error, is_contention, is_missing_table, is_passing
+from kernel.db.errors import (
+    driver_error,
+    is_contention,
+    is_interruption,
+    is_missing_table,
+    is_passing,
+)
 from kernel.db.transactions import retrying
 from kernel.errors import Unavailable
 from kernel.runtime.kernel import Kernel
@@ -30,7 +37,8 @@ def wrapped(error: BaseException, *, lost: bool = False) -> OperationalError:
 
 
 BUSY_SNAPSHOT = sqlite3.SQLITE_BUSY | 2 << 8
-PASSING = [server(1205), server(1213), server(2013), pymysql.err.InterfaceError(0, "")]
+PASSING = [server(number) for number in (1205, 1213, 1969, 2013)]
+PASSING += [pymysql.err.InterfaceError(0, "")]
 PASSING += [file(sqlite3.SQLITE_BUSY), file(BUSY_SNAPSHOT), file(sqlite3.SQLITE_FULL)]
 FINAL = [server(1062), server(1146), file(sqlite3.SQLITE_ERROR), sqlite3.IntegrityError("")]
 FINAL += [OSError("gone"), ValueError("")]
@@ -69,6 +77,20 @@ def test_error_is_contention_when_a_rival_was_first(error: Any, contention: bool
     assert is_contention(error) is contention
     assert is_contention(wrapped(error)) is contention
     assert not is_contention(wrapped(error, lost=True))
+
+
+def test_error_is_passing_when_a_statement_took_longer_than_the_server_allows(
+    make_kernel: Callable[..., Kernel], mariadb_rows_url: str
+) -> None:
+    kernel = make_kernel(mariadb_rows_url)
+    slow = "SET STATEMENT max_statement_time = 0.05 FOR SELECT SLEEP(5)"
+    with kernel.engine.connect() as connection:
+        with pytest.raises(DBAPIError) as found:
+            connection.execute(text(slow))
+        assert is_passing(found.value)
+        assert is_interruption(found.value)
+        assert not is_contention(found.value)
+        assert connection.scalar(text("SELECT 1")) == 1
 
 
 def test_table_is_missing_when_it_was_never_made(kernel: Kernel) -> None:

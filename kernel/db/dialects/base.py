@@ -73,6 +73,10 @@ class Dialect(ABC):
     def is_contention(self, error: BaseException) -> bool:
         """Tell whether ``error`` is passing and comes from a database that is there: a rival."""
 
+    def is_interruption(self, error: BaseException) -> bool:
+        """Tell whether ``error`` is passing and the database ended this one statement."""
+        return False
+
     @abstractmethod
     def is_missing_table(self, error: BaseException) -> bool:
         """Tell whether ``error`` says that a table does not exist."""

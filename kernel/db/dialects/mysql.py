@@ -13,13 +13,17 @@ from kernel.errors import ConfigurationError
 
 # Errors after which the transaction, or the whole connection, is gone while the work itself may
 # be fine: lock wait timeout, deadlock, too many connections, shutdown, killed, disk or table
-# full, network errors, server gone, idle too long, "record has changed since last read".
+# full, network errors, server gone, idle too long, "record has changed since last read", a
+# statement that took longer than max_statement_time (MariaDB) or max_execution_time (MySQL).
 PASSING = frozenset(
     {1020, 1021, 1040, 1053, 1077, 1078, 1079, 1080, 1114, 1129, 1158, 1159, 1160, 1161, 1180}
-    | {1184, 1203, 1205, 1213, 1226, 1290, 1317, 1927, 2002, 2003, 2006, 2013, 2014, 2055, 4031}
+    | {1184, 1203, 1205, 1213, 1226, 1290, 1317, 1927, 1969, 2002, 2003, 2006, 2013, 2014, 2055}
+    | {3024, 4031}
 )
 # Of these, the ones that say that another transaction was first.
 CONTENTION = frozenset({1020, 1205, 1213})
+# And the ones that say that the server, which is there, ended this one statement.
+INTERRUPTED = frozenset({1317, 1969, 3024})
 NO_SUCH_TABLE = 1146
 NO_SUCH_SAVEPOINT = 1305
 # Set before the first write of a run, on servers that cannot say whether a transaction is open.
@@ -95,6 +99,10 @@ class MySQL(Dialect):
     def is_contention(self, error: BaseException) -> bool:
         """Look the number up among those of locks."""
         return _number(error) in CONTENTION
+
+    def is_interruption(self, error: BaseException) -> bool:
+        """Look the number up among those of statements that were killed or took too long."""
+        return _number(error) in INTERRUPTED
 
     def is_missing_table(self, error: BaseException) -> bool:
         """Compare the number."""

@@ -5,7 +5,7 @@ import time
 
 from sqlalchemy.exc import DBAPIError
 
-from kernel.db.errors import is_contention, is_passing
+from kernel.db.errors import is_contention, is_interruption, is_passing
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +48,8 @@ class Health:
 def is_outage(error: Exception) -> bool:
     """Tell whether the database is away.
 
-    A lost deadlock, a lock that was waited for and a statement that is refused are answers of a
-    database that is there.
+    A lost deadlock, a lock that was waited for, a statement that is refused and one that took too
+    long are answers of a database that is there.
     """
-    passing = isinstance(error, DBAPIError) and is_passing(error.orig)
-    return passing and not is_contention(error.orig)  # type: ignore[attr-defined]
+    passing = isinstance(error, DBAPIError) and is_passing(error)
+    return passing and not (is_contention(error) or is_interruption(error))

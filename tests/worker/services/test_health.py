@@ -14,12 +14,12 @@ def database_error(number: int) -> OperationalError:
     return OperationalError("", {}, pymysql.err.OperationalError(number, "no"))
 
 
-OUTAGE, LOCK_WAIT, DEADLOCK, NO_COLUMN = map(database_error, (2013, 1205, 1213, 1054))
+OUTAGE, *ANSWERS = map(database_error, (2013, 1205, 1213, 1054, 1451, 1969))
 
 
 @pytest.mark.parametrize(
     ("error", "is_outage"),
-    [(OUTAGE, True), *((one, False) for one in (LOCK_WAIT, DEADLOCK, NO_COLUMN, KeyError()))],
+    [(OUTAGE, True), *((one, False) for one in (*ANSWERS, KeyError()))],
 )
 def test_time_of_reaching_begins_anew_when_the_database_was_away_not_when_it_answered(
     error: Exception, is_outage: bool
