@@ -5,6 +5,7 @@ to wait is inserted as due, and any dispatcher claims it. A process that dies in
 delivery that is due again when its claim runs out, like any other claim.
 """
 
+import logging
 import random
 import threading
 import time
@@ -29,6 +30,8 @@ from kernel.delivery.pauses import Pauses, paused
 from kernel.delivery.slots import SenderSlots
 from kernel.runtime.kernel import Kernel
 from kernel.transport.addresses import origin_of
+
+log = logging.getLogger(__name__)
 
 # What a person changes (a pause, a header, a secret) is in force within this time.
 KNOWN_SECONDS = 1.0
@@ -101,10 +104,11 @@ class Desk:
         self._token = self._token or new_id(now)
         return Claim(self._token, claim_end(self.kernel, now))
 
-    def give_back(self, origin: str) -> None:
-        """Take `take` back: there is no callback."""
+    def give_back(self, origin: str) -> bool:
+        """Release a slot whose attempt is not made, or counts nothing; True when others wait."""
         with self._lock:
             self.origins.release(origin)
+            return bool(self._waiting)
 
     def share(self, lanes: Iterable[Lane], limit: int) -> dict[Lane, int]:
         """Decide how many deliveries to claim from each lane, ``limit`` together."""
@@ -129,8 +133,19 @@ class Desk:
                 self._rivals_until = time.monotonic() + RIVAL_SECONDS
             self._waiting = frozenset(origin for origin, count in left.items() if count <= 0)
         for due in found.deliveries:
-            self.send(due)
+            self.hand_over(due)
         return any(left[lane.origin] <= 0 for lane in shares)
+
+    def hand_over(self, due: DueDelivery) -> None:
+        """Have a claimed delivery sent, for which a slot is held.
+
+        When that fails, the slot is free again and the delivery is due when its claim runs out.
+        """
+        try:
+            self.send(due)
+        except Exception:
+            log.exception("callback not handed over", extra={"delivery_id": due.id})
+            self.give_back(due.origin)
 
     def ahead(self) -> int:
         """Return how many batches to look ahead, for `claim_due`: one without a rival."""
@@ -220,7 +235,7 @@ class FirstAttempts:
             return False
         self._origin = None
         given = {name: getattr(owed, name) for name in OutboxRow.__slots__}
-        self._desk.send(DueDelivery(**given, profile=self._profile))
+        self._desk.hand_over(DueDelivery(**given, profile=self._profile))
         return True
 
     def release(self) -> None:

@@ -33,7 +33,8 @@ class Lookups:
 
     Each lookup runs in a thread of its own, one per name under way and ``limit`` at most; callers
     wait for its result, each as long as its own timeout. A stalled name costs one thread, until
-    the system's resolver gives up, however many callbacks ask for it.
+    the system's resolver gives up, however many callbacks ask for it. While the machine gives no
+    thread, the caller's own looks the name up, however long that takes.
     """
 
     def __init__(self, resolver: Resolver, limit: int) -> None:
@@ -64,7 +65,11 @@ class Lookups:
         future: Future[tuple[str, ...]] = Future()
         with self._lock:
             self._under_way[name] = future
-        threading.Thread(target=self._run, args=(name, future), daemon=True).start()
+        given = (name, future)
+        try:
+            threading.Thread(target=self._run, args=given, name="lookup", daemon=True).start()
+        except Exception:  # noqa: BLE001 - no thread to be had: this one asks, others wait for it
+            self._run(name, future)
         return future
 
     def _run(self, name: str, future: "Future[tuple[str, ...]]") -> None:

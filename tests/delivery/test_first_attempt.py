@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from kernel.db.tables.deliveries import Delivery
-from kernel.delivery.claim import ClaimedDeliveries, DueDelivery
+from kernel.delivery.claim import ClaimedDeliveries, DueDelivery, claim_due, due_lanes
 from kernel.delivery.first_attempt import Desk
 from kernel.delivery.lanes import Lane
 from kernel.delivery.pauses import pause
@@ -16,7 +16,7 @@ from kernel.orders.transitions import RunEnd
 from kernel.runs.execute import execute
 from kernel.runtime.kernel import Kernel
 from kernel.worker.dispatcher import Dispatcher
-from tests.support.factories import make_order
+from tests.support.factories import make_delivery, make_order
 from tests.support.hints import FakeHints
 
 ORIGIN = "https://receiver.example:443"
@@ -59,6 +59,34 @@ def test_callback_is_committed_as_claimed_when_there_is_room(
     assert [(one.id, one.token) for one in sent] == [(found.id, found.claim_token)]
     assert (found.state, found.attempt, found.tries, found.is_retry) == ("pending", 1, 1, True)
     assert found.next_attempt_at > desk.kernel.clock.now()
+
+
+def test_others_are_sent_when_one_cannot_be_handed_over(
+    desk: Desk, sent: list[DueDelivery], caplog: pytest.LogCaptureFixture
+) -> None:
+    make_delivery(desk.kernel)
+    make_delivery(desk.kernel)
+    first: list[DueDelivery] = []
+
+    def send(due: DueDelivery) -> None:
+        if not first:
+            first.append(due)
+            raise RuntimeError("can't start new thread")
+        sent.append(due)
+
+    desk.send = send
+    lanes = due_lanes(desk.kernel)
+    shares = desk.share(lanes, 2)
+    desk.claimed(lanes, shares, claim_due(desk.kernel, shares))
+    assert (len(sent), caplog.messages) == (1, ["callback not handed over"])
+    assert desk.breakers() == ([], [])
+
+
+def test_slot_is_given_back_when_the_callback_of_a_run_cannot_be_handed_over(desk: Desk) -> None:
+    desk.send = {}.__getitem__
+    _, found = run(desk)
+    assert found.claim_token is not None
+    assert desk.is_idle
 
 
 def test_callback_is_committed_as_due_when_the_caller_is_paused(

@@ -227,6 +227,23 @@ def test_lookups_are_bounded_and_recover_when_all_have_stalled(
     assert stalled[0].post(fast, {}, b"{}", LOOPBACK).status == 200
 
 
+def test_name_resolves_when_no_thread_can_be_started_for_it(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == "lookup":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with resolving(["127.0.0.1"], max_lookups=1) as (transport, asked):
+        for host in ("a.example", "b.example", "c.example"):
+            assert transport.post(url(receiver, host), {}, b"{}", LOOPBACK).status == 200
+    assert len(asked) == 3
+
+
 def test_literal_address_is_not_looked_up(receiver: Receiver) -> None:
     with resolving([]) as (transport, asked):
         assert transport.post(receiver.url, {}, b"{}", LOOPBACK).status == 200

@@ -4,13 +4,14 @@ import logging
 import math
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from kernel.delivery.attempt import attempt
-from kernel.delivery.claim import DueDelivery, claim_due, due_lanes
+from kernel.delivery.claim import LEASE_MARGIN_SECONDS, DueDelivery, claim_due, due_lanes
 from kernel.delivery.first_attempt import Desk
 from kernel.delivery.slots import SenderSlots
 from kernel.runtime.kernel import Kernel
@@ -18,6 +19,20 @@ from kernel.worker.services.recorder import Recorder
 from kernel.worker.services.service import AT_ONCE, Service
 
 log = logging.getLogger(__name__)
+
+
+# A claimed delivery waits this long for a thread at the most. Half of what a claim has beyond the
+# attempt's own time: the attempt still ends, and is recorded, before the claim runs out.
+WAIT_SECONDS = LEASE_MARGIN_SECONDS / 2
+# While the machine gives no thread, the next try comes after this.
+RETRY_SECONDS = 0.2
+
+
+class _Waiting(NamedTuple):
+    """A claimed delivery that holds a slot and waits for a thread since a monotonic time."""
+
+    due: DueDelivery
+    since: float
 
 
 class Sending(Service):
@@ -46,9 +61,11 @@ class Sending(Service):
         self._seconds = seconds
         self._batch = batch
         self._senders = ThreadPoolExecutor(threads, thread_name_prefix="sender")
-        self.desk = Desk(
-            kernel, SenderSlots(threads), lambda due: self._senders.submit(self._send, due)
-        )
+        self.desk = Desk(kernel, SenderSlots(threads), self._put)
+        # Taken by any sender thread. What is told to the pool is only that something may be here:
+        # when no thread can be started, those that there are take it, or a later one does.
+        self._waiting: deque[_Waiting] = deque()
+        self._lacks_threads = False
         self._unclaimed = threading.Event()  # something may be due that no process has claimed
         self._closed = threading.Event()
         self._look_at = 0.0
@@ -71,6 +88,8 @@ class Sending(Service):
     @property
     def due_at(self) -> float:
         """When to look for due deliveries next; infinity while every sender is busy."""
+        if self._lacks_threads:
+            return self._look_at
         if self.desk.is_full:
             return math.inf
         if self._more:
@@ -86,12 +105,16 @@ class Sending(Service):
         """Begin no further attempt; those under way go on. For any thread."""
         self._closed.set()
         self.desk.close()
+        if self._lacks_threads:
+            self._call_a_thread()
 
     def run(self) -> None:
         """T4: claim what there is room for and have it sent. Raises database errors."""
         self._unclaimed.clear()
         self._more = False
         self._look_at = time.monotonic() + self._seconds
+        if self._lacks_threads and not self._call_threads():
+            return
         lanes = due_lanes(self._kernel)
         shares = self.desk.share(lanes, self._batch)
         found = claim_due(self._kernel, shares, self.desk.ahead())
@@ -99,15 +122,63 @@ class Sending(Service):
             self._more = True  # a lane may hold more than was claimed
             self._unclaimed.set()
 
-    def _send(self, due: DueDelivery) -> None:
-        reason: str | None = "protocol"
+    def _put(self, due: DueDelivery) -> None:
+        """Have a claimed delivery sent by the next free thread. For any thread."""
+        self._waiting.append(_Waiting(due, time.monotonic()))
+        self._call_a_thread()
+
+    def _call_threads(self) -> bool:
+        """Try again to have a thread for each delivery that waits; True when none is lacking."""
+        self._lacks_threads = False
+        return all(self._call_a_thread() for _ in range(len(self._waiting)))
+
+    def _call_a_thread(self) -> bool:
+        """Have a thread look at what waits: a free one, or a new one. False: there is none."""
         try:
-            finished = attempt(self._kernel, due)
-            self._recorder.put(finished)
-            reason = finished.reason
+            self._senders.submit(self._send_waiting)
+        except Exception as error:  # noqa: BLE001 - of the machine: a limit of threads, of memory
+            if not self._lacks_threads:
+                log.warning("no thread to send a callback: %s; trying again", error)
+            self._lacks_threads = True
+            self._look_at = time.monotonic() + RETRY_SECONDS
+            self._give_up(0.0 if self._closed.is_set() else WAIT_SECONDS)
+            self._wake()
+            return False
+        return True
+
+    def _give_up(self, seconds: float) -> None:
+        """Give back the slots of deliveries that wait for longer; their claims run out."""
+        while (one := self._take()) is not None:
+            if time.monotonic() - one.since < seconds:
+                self._waiting.appendleft(one)
+                return
+            log.warning("callback put off", extra={"delivery_id": one.due.id})
+            self.desk.give_back(one.due.origin)
+
+    def _take(self) -> _Waiting | None:
+        try:
+            return self._waiting.popleft()
+        except IndexError:  # another thread has taken the last
+            return None
+
+    def _send_waiting(self) -> None:
+        """Send what waits, in a sender thread, until nothing does."""
+        while (one := self._take()) is not None:
+            self._send(one.due)
+
+    def _send(self, due: DueDelivery) -> None:
+        ended = None
+        try:
+            ended = attempt(self._kernel, due)
+            self._recorder.put(ended)
         except Exception:  # a bug of ours: the claim runs out and the delivery is due again
             log.exception("sending failed", extra={"delivery_id": due.id})
-        if self.desk.end(due.origin, reason):
-            self._unclaimed.set()
+        finally:
+            if ended is None:  # nothing is held against the receiver
+                others_wait = self.desk.give_back(due.origin)
+            else:
+                others_wait = self.desk.end(due.origin, ended.reason)
+            if others_wait:
+                self._unclaimed.set()
         if self._unclaimed.is_set() or self._closed.is_set():
             self._wake()

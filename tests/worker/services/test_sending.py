@@ -1,6 +1,7 @@
 """When deliveries are claimed, and how many."""
 
 import math
+import threading
 import time
 from collections.abc import Iterator
 
@@ -14,7 +15,7 @@ from kernel.worker.services import sending as sending_module
 from kernel.worker.services.recorder import Recorder
 from kernel.worker.services.sending import Sending
 from kernel.worker.services.service import AT_ONCE
-from tests.support.factories import make_delivery
+from tests.support.factories import delivery, make_delivery
 from tests.support.waiting import wait_until
 
 
@@ -64,9 +65,75 @@ def test_sender_is_free_again_when_an_attempt_failed_by_a_bug(
         raise ZeroDivisionError
 
     monkeypatch.setattr(sending_module, "attempt", fail)
+    for _ in range(9):
+        make_delivery(kernel)
+    for _ in range(9):
+        sending.run()
+        wait_until(lambda: sending.is_idle)
+    assert sending.desk.breakers() == ([], []), "nothing is held against the receiver"
+
+
+def refuse_threads(monkeypatch: pytest.MonkeyPatch, times: float) -> list[str]:
+    """Have the machine give no sender thread so many times; return the names that were refused."""
+    start, refused = threading.Thread.start, list[str]()
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name.startswith("sender") and len(refused) < times:
+            refused.append(thread.name)
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    return refused
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_every_callback_is_sent_once_when_a_thread_could_not_be_started(
+    kernel: Kernel, sending: Sending, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    refused = refuse_threads(monkeypatch, times)
+    for n in range(6):
+        make_delivery(kernel, origin=f"https://{n % 3}.example:443")
+    sent = kernel.transport.sent  # type: ignore[attr-defined]
+    wait_until(lambda: sending.run() or len(sent) == 6)
+    wait_until(lambda: sending.is_idle)
+    assert (len(refused), len(sent), sending.desk.breakers()) == (times, 6, ([], []))
+
+
+def test_sending_looks_again_soon_when_a_thread_could_not_be_started(
+    kernel: Kernel, sending: Sending, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse_threads(monkeypatch, math.inf)
+    for n in range(4):
+        make_delivery(kernel, origin=f"https://{n}.example:443")
+    for _ in range(3):
+        sending.run()
+    assert sending.due_at <= time.monotonic() + sending_module.RETRY_SECONDS
+    assert sending.desk.origins.in_flight == 2, "no more is claimed meanwhile"
+
+
+def test_slot_is_given_back_when_no_thread_comes_in_time(
+    kernel: Kernel, sending: Sending, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse_threads(monkeypatch, math.inf)
+    monkeypatch.setattr(sending_module, "WAIT_SECONDS", 0.0)
+    delivery_id = make_delivery(kernel)
+    sending.run()
+    assert sending.is_idle
+    found = delivery(kernel, delivery_id)
+    assert (found.state, found.claim_token is None) == ("pending", False)
+    assert sending.desk.breakers() == ([], [])
+
+
+def test_sending_can_end_when_no_thread_could_be_started(
+    kernel: Kernel, sending: Sending, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse_threads(monkeypatch, math.inf)
     make_delivery(kernel)
     sending.run()
-    wait_until(lambda: sending.is_idle)
+    assert not sending.is_idle
+    sending.close()
+    assert sending.is_idle
 
 
 def test_attempts_under_way_go_on_when_sending_is_closed(kernel: Kernel, sending: Sending) -> None:
