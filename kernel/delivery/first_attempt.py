@@ -53,10 +53,10 @@ class Desk:
     """What a dispatcher's thread and the threads that run handlers share: who sends where."""
 
     def __init__(
-        self, kernel: Kernel, origins: SenderSlots, send: Callable[[DueDelivery], object]
+        self, kernel: Kernel, slots: SenderSlots, send: Callable[[DueDelivery], object]
     ) -> None:
         self.kernel = kernel
-        self.origins = origins
+        self.slots = slots
         self.send = send
         self._lock = threading.Lock()
         self._closed = True
@@ -69,12 +69,12 @@ class Desk:
     @property
     def is_idle(self) -> bool:
         """Whether no attempt is under way, or about to be."""
-        return self.origins.in_flight == 0
+        return self.slots.in_flight == 0
 
     @property
     def is_full(self) -> bool:
         """Whether every sender thread has something to do."""
-        return self.origins.free <= 0
+        return self.slots.free <= 0
 
     def open(self) -> None:
         """Begin to take callbacks from runs."""
@@ -85,14 +85,14 @@ class Desk:
         with self._lock:
             self._closed = True
 
-    def take(self, origin: str) -> bool:
+    def acquire(self, origin: str) -> bool:
         """Keep a sender free for ``origin``; False when there is no room, or others wait."""
         with self._lock:
             if self._closed or origin in self._waiting:
                 return False
-            if self.origins.room(origin, time.monotonic()) <= 0:
+            if self.slots.room(origin, time.monotonic()) <= 0:
                 return False
-            self.origins.acquire(origin)
+            self.slots.acquire(origin)
             return True
 
     def claim(self) -> Claim:
@@ -104,16 +104,16 @@ class Desk:
         self._token = self._token or new_id(now)
         return Claim(self._token, claim_end(self.kernel, now))
 
-    def give_back(self, origin: str) -> bool:
+    def release(self, origin: str) -> bool:
         """Release a slot whose attempt is not made, or counts nothing; True when others wait."""
         with self._lock:
-            self.origins.release(origin)
+            self.slots.release(origin)
             return bool(self._waiting)
 
     def share(self, lanes: Iterable[Lane], limit: int) -> dict[Lane, int]:
         """Decide how many deliveries to claim from each lane, ``limit`` together."""
         with self._lock:
-            return share(lanes, self.origins, limit, time.monotonic())
+            return share(lanes, self.slots, limit, time.monotonic())
 
     def claimed(
         self, lanes: Iterable[Lane], shares: Mapping[Lane, int], found: ClaimedDeliveries
@@ -124,7 +124,7 @@ class Desk:
         """
         with self._lock:
             for due in found.deliveries:
-                self.origins.acquire(due.origin)
+                self.slots.acquire(due.origin)
             left = Counter({lane.origin: 0 for lane in lanes})
             for lane, count in shares.items():
                 left[lane.origin] += count
@@ -155,13 +155,13 @@ class Desk:
     def breakers(self) -> Breakers:
         """Return the origins whose breakers are not closed."""
         with self._lock:
-            return self.origins.breakers(time.monotonic())
+            return self.slots.breakers(time.monotonic())
 
     def end(self, origin: str, reason: str | None) -> bool:
         """Count an attempt that has ended; True when others wait for its place."""
         with self._lock:
-            self.origins.record(origin, reason, time.monotonic())
-            self.origins.release(origin)
+            self.slots.record(origin, reason, time.monotonic())
+            self.slots.release(origin)
             return bool(self._waiting)
 
     def first_attempts(self) -> "FirstAttempts":
@@ -224,7 +224,7 @@ class FirstAttempts:
             return None
         origin = origin_of(order.callback_url)
         self._profile = self._desk.profile(order.caller_id, origin)
-        if self._profile is None or not self._desk.take(origin):
+        if self._profile is None or not self._desk.acquire(origin):
             return None
         self._origin = origin
         return self._desk.claim()
@@ -241,5 +241,5 @@ class FirstAttempts:
     def release(self) -> None:
         """Give the sender back: there is no callback."""
         if self._desk is not None and self._origin is not None:
-            self._desk.give_back(self._origin)
+            self._desk.release(self._origin)
             self._origin = None

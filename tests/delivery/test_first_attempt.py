@@ -35,7 +35,7 @@ def desk(kernel: Kernel, sent: list[DueDelivery]) -> Iterator[Desk]:
     desk.send = sent.append
     desk.open()
     yield desk
-    assert desk.origins.in_flight == len(sent), "a place was not given back"
+    assert desk.slots.in_flight == len(sent), "a place was not given back"
 
 
 def run(desk: Desk) -> tuple[RunEnd, Delivery]:
@@ -153,6 +153,6 @@ def test_callbacks_leave_room_for_other_origins_when_one_takes_many(
 
 
 def test_place_is_given_back_when_nothing_was_committed(desk: Desk) -> None:
-    assert desk.take(ORIGIN)
-    desk.give_back(ORIGIN)
+    assert desk.acquire(ORIGIN)
+    desk.release(ORIGIN)
     assert desk.is_idle

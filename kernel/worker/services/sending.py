@@ -153,7 +153,7 @@ class Sending(Service):
                 self._waiting.appendleft(one)
                 return
             log.warning("callback put off", extra={"delivery_id": one.due.id})
-            self.desk.give_back(one.due.origin)
+            self.desk.release(one.due.origin)
 
     def _take(self) -> _Waiting | None:
         try:
@@ -175,7 +175,7 @@ class Sending(Service):
             log.exception("sending failed", extra={"delivery_id": due.id})
         finally:
             if ended is None:  # nothing is held against the receiver
-                others_wait = self.desk.give_back(due.origin)
+                others_wait = self.desk.release(due.origin)
             else:
                 others_wait = self.desk.end(due.origin, ended.reason)
             if others_wait:

@@ -52,10 +52,10 @@ def test_next_look_is_due_at_once_when_a_lane_may_hold_more(
 
 def test_no_look_is_due_when_every_sender_is_busy(kernel: Kernel, sending: Sending) -> None:
     for n in range(4):
-        assert sending.desk.take(f"https://{n}.example:443") == (n < 4)
+        assert sending.desk.acquire(f"https://{n}.example:443") == (n < 4)
     assert sending.due_at == math.inf
     for n in range(4):
-        sending.desk.give_back(f"https://{n}.example:443")
+        sending.desk.release(f"https://{n}.example:443")
 
 
 def test_sender_is_free_again_when_an_attempt_failed_by_a_bug(
@@ -109,7 +109,7 @@ def test_sending_looks_again_soon_when_a_thread_could_not_be_started(
     for _ in range(3):
         sending.run()
     assert sending.due_at <= time.monotonic() + sending_module.RETRY_SECONDS
-    assert sending.desk.origins.in_flight == 2, "no more is claimed meanwhile"
+    assert sending.desk.slots.in_flight == 2, "no more is claimed meanwhile"
 
 
 def test_slot_is_given_back_when_no_thread_comes_in_time(
@@ -147,4 +147,4 @@ def test_attempts_under_way_go_on_when_sending_is_closed(kernel: Kernel, sending
     make_delivery(kernel)
     sending.run()
     wait_until(lambda: sending.is_idle)
-    assert not sending.desk.take("https://receiver.example:443")
+    assert not sending.desk.acquire("https://receiver.example:443")
