@@ -145,7 +145,7 @@ class Desk:
             self.send(due)
         except Exception:
             log.exception("callback not handed over", extra={"delivery_id": due.id})
-            self.give_back(due.origin)
+            self.release(due.origin)
 
     def ahead(self) -> int:
         """Return how many batches to look ahead, for `claim_due`: one without a rival."""
