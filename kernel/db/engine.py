@@ -85,10 +85,31 @@ def make_engine(
         raise ConfigurationError(f"KERNEL_DATABASE_URL: {error}") from None
     event.listen(engine, "connect", lambda one, _record: dialect.prepare(one, brief=brief))
     event.listen(engine, "begin", lambda connection: _begin(dialect, connection))
+    # First: what the guard hears of an error depends on whether the server was found unfit.
+    event.listen(engine, "handle_error", lambda context: _condemn(dialect, context))
     guard.listen(engine, dialect)
     if dialect.is_remote:
         _spare_round_trips(engine, ping_after)
     return engine
+
+
+def _condemn(dialect: Dialect, context: ExceptionContext) -> None:
+    """Take an error of an unfit server for a lost connection, so that the whole pool is renewed.
+
+    A demoted primary is alive and refuses writes, a node outside its cluster every statement, a
+    rotated password every new connection: what the address leads to now may be another server.
+    The server itself is asked, for one error number means several things.
+    """
+    connection, error = context.connection, context.original_exception
+    if context.is_disconnect or not isinstance(error, dialect.driver_errors):
+        return
+    if connection is None:  # it refused the connection
+        context.is_disconnect = True
+    elif not connection.invalidated and dialect.may_be_unfit(error):
+        try:
+            context.is_disconnect = dialect.is_unfit(connection)
+        except dialect.driver_errors:  # a server that cannot answer is unfit as well
+            context.is_disconnect = True
 
 
 def _server_pool(*, autocommit: bool) -> dict[str, Any]:

@@ -77,6 +77,14 @@ class Dialect(ABC):
         """Tell whether ``error`` is passing and the database ended this one statement."""
         return False
 
+    def may_be_unfit(self, error: BaseException) -> bool:
+        """Tell whether it is worth asking, after ``error``, if the server can serve at all."""
+        return False
+
+    def is_unfit(self, connection: Connection) -> bool:
+        """Ask on ``connection`` whether the server takes no writes. Raises the driver's errors."""
+        return False
+
     @abstractmethod
     def is_missing_table(self, error: BaseException) -> bool:
         """Tell whether ``error`` says that a table does not exist."""

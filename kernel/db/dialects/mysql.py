@@ -104,6 +104,15 @@ class MySQL(Dialect):
         """Look the number up among those of statements that were killed or took too long."""
         return _number(error) in INTERRUPTED
 
+    def may_be_unfit(self, error: BaseException) -> bool:
+        """Ask after errors that say neither what is wrong with a statement nor that a rival won."""
+        plain = isinstance(error, pymysql.err.OperationalError | pymysql.err.InternalError)
+        return plain and not self.is_contention(error)
+
+    def is_unfit(self, connection: Connection) -> bool:
+        """Ask whether the server is read-only; who may write nevertheless is not asked."""
+        return bool(_say(connection, "SELECT @@global.read_only OR @@innodb_read_only")[0])
+
     def is_missing_table(self, error: BaseException) -> bool:
         """Compare the number."""
         return bool(_number(error) == NO_SUCH_TABLE)
