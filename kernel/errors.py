@@ -219,9 +219,9 @@ class Retry(HandlerVerdict):
     Raise it from a handler. The handler's writes since its last checkpoint are rolled back; the
     next run finds ``run.state`` as that checkpoint left it. A Retry does not count as a crash.
     Without ``after`` the order is due again after 5 s, doubled with each of its retries up to
-    15 min. After ``max_tries`` retries for any reason, the order ends as ``failed`` with
-    the code ``too_many_retries``; ``reason`` is logged, and shown to the caller then.
-    Raises TypeError or ValueError for arguments that are none of that.
+    15 min. After ``max_tries`` retries in all the order ends as ``failed`` with the code
+    ``too_many_retries``; ``reason`` is logged, and shown to the caller then. Raises TypeError or
+    ValueError for arguments that are none of that.
     """
 
     after: float | None = None

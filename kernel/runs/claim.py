@@ -26,6 +26,7 @@ from kernel.formats.tracecontext import Trace
 from kernel.handlers import Handler, Progress
 from kernel.orders.decide import Exit, Why
 from kernel.orders.transitions import TAKE, RunEnd
+from kernel.runs.fence import is_fit
 from kernel.runs.leases import leave
 from kernel.runtime.kernel import Kernel
 
@@ -81,6 +82,8 @@ class Batch:
     ) -> None:
         self.kernel = kernel
         self.connection = connection
+        # What the pool notes of that connection, also when a handler has closed it.
+        self.pooled = connection.info
         # Whether this process sends the callback of a run itself; by default no run's.
         self.first_attempts = first_attempts or FirstAttempts()
         # Orders that were not looked at yet.
@@ -137,7 +140,7 @@ class Batch:
     def _goes_on(self) -> bool:
         waiting = self.unseen or (self._found and monotonic() < self._until)
         stopping = self.kernel.stopping.is_set()
-        return bool(waiting) and not stopping and not self.connection.invalidated
+        return bool(waiting) and not stopping and is_fit(self.connection)
 
     def _look(self) -> None:
         due = self.kernel.clock.now() + timedelta(seconds=EARLY_SECONDS)

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError
 
 from kernel.config.logging import binding
-from kernel.db.errors import DRIVER_ERRORS, is_contention
+from kernel.db.errors import DRIVER_ERRORS, is_contention, is_passing
 from kernel.db.guard import GUARD, Guard, RunSession
 from kernel.db.states import OrderState, Outcome
 from kernel.delivery.first_attempt import FirstAttempts
@@ -24,7 +24,7 @@ from kernel.handlers import Partial, Run
 from kernel.orders.decide import Exit, Why
 from kernel.orders.transitions import RunEnd
 from kernel.runs.claim import Batch, Claimed
-from kernel.runs.fence import close_session, interruption, save_checkpoint, undo
+from kernel.runs.fence import interruption, is_guarded, release, save_checkpoint, undo
 from kernel.runs.finish import finish
 from kernel.runs.leases import leave
 from kernel.runtime.kernel import Kernel
@@ -95,9 +95,7 @@ def _execute(batch: Batch, claimed: Claimed) -> RunEnd:
         return _followed(batch, claimed, run)
     finally:
         kernel.running.pop((run.order_id, run.number), None)
-        close_session(run)
-        if not connection.invalidated:
-            connection.info.pop(GUARD, None)
+        release(run, connection, batch.pooled)
 
 
 def begin_run(batch: Batch, claimed: Claimed) -> Run:
@@ -158,9 +156,11 @@ def _conclude(batch: Batch, claimed: Claimed, run: Run) -> RunEnd:
         log.warning("lost to another run", extra={"order_id": run.order_id, "run": run.number})
         undo(run)
         return RunEnd(run.order_id)
-    except (Retry, RunInterrupted, HandlerBug, DBAPIError) as error:
+    except Exception as error:  # noqa: BLE001 - a handler may leave its connection in any state
         exit_ = _exit(run, error)
     undo(run)
+    # Before anything is written: SQLite's writer may get the connection that the handler gave back.
+    release(run, batch.connection, batch.pooled)
     batch.hand_back()
     return leave(batch.kernel, run.order_id, run.number, exit_)
 
@@ -172,13 +172,14 @@ def _exit(run: Run, error: Exception) -> Exit:
         reason = error.reason or ""
         log.info("the handler asks for a retry: %s", reason or "no reason given", extra=extra)
         return Exit(Why.RETRY, after=error.after, max_tries=error.max_tries, reason=reason)
-    if isinstance(error, RunBroken):
+    if isinstance(error, RunBroken) or is_passing(error):
         log.warning("run broken: %s", error, extra=extra)
-        return Exit(Why.BROKEN, error=error.message, contention=is_contention(run.guard.broken))
+        contention = is_contention(run.guard.broken or error)
+        return Exit(Why.BROKEN, error=str(error), contention=contention)
     if isinstance(error, RunInterrupted):  # stopping, or a cancel, which the row knows
         log.info("handed back: %s", error.message, extra=extra)
         return Exit(Why.STOPPING)
-    if isinstance(error, DBAPIError):
+    if not isinstance(error, HandlerBug):
         log.error("the outcome could not be written", exc_info=error, extra=extra)
     return Exit(Why.BUG)
 
@@ -221,6 +222,8 @@ def run_handler(kernel: Kernel, claimed: Claimed, run: Run) -> Outcome:
 def _returned(kernel: Kernel, run: Run, claimed: Claimed) -> Outcome:
     returned = claimed.handler.function(run, claimed.handler.parse(claimed.args))
     run.session.flush()
+    if not is_guarded(run):
+        raise RuntimeError("the handler has closed or changed its session's connection")
     if isinstance(returned, Partial):
         result = encode_result(returned.result)
         return Outcome(OrderState.WARNING, cut(returned.message), result)

@@ -8,14 +8,14 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import cast
+from typing import Any, cast
 
 from sqlalchemy import ColumnElement, Connection, and_, select, update
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from kernel.db.errors import DRIVER_ERRORS, is_passing
-from kernel.db.guard import unsealed
+from kernel.db.errors import is_passing
+from kernel.db.guard import GUARD, unsealed
 from kernel.db.states import OrderState
 from kernel.db.tables.orders import ORDERS
 from kernel.db.transactions import rowcount
@@ -79,24 +79,61 @@ def commit(run: Run) -> None:
 
 
 def undo(run: Run) -> None:
-    """Roll back what is not committed; a connection that is gone has done so already."""
-    connection = cast(Connection, run.session.get_bind())
+    """Roll back what is not committed, in what state the handler has left its connection.
+
+    A connection that is gone has rolled back already. One that cannot is thrown away: its server
+    rolls back then.
+    """
     with unsealed(run.guard):
+        connection = None
         try:
+            connection = cast(Connection, run.session.get_bind())
             Session.rollback(run.session)
             # A COMMIT that was refused to the handler left SQLAlchemy without a transaction to
             # roll back, and the server with one.
             if not connection.invalidated:
                 connection.connection.rollback()
-        except (SQLAlchemyError, *DRIVER_ERRORS):
+        except Exception:
             log.debug("rollback on a lost connection", exc_info=True)
+            _throw_away(connection)
     run.guard.spoiled = False
 
 
-def close_session(run: Run) -> None:
-    """Close the session for good: kept by a handler, it would write into the next order's run."""
-    with unsealed(run.guard), suppress(SQLAlchemyError, *DRIVER_ERRORS):
+def release(run: Run, connection: Connection, pooled: dict[Any, Any]) -> None:
+    """End the run's use of its connection, for the next order's run; or throw the connection away.
+
+    ``pooled``: the connection's ``info``, from before the handler began. The session is closed for
+    good: kept by a handler, it would write into the next order's run. A connection that the
+    handler has closed, given back to the pool or left in a transaction is thrown away.
+    """
+    # For good: given back to the pool by the handler, the connection still carries this guard.
+    run.guard.sealed = False
+    with suppress(Exception):
         Session.close(run.session)
+    if pooled.get(GUARD) is run.guard:
+        del pooled[GUARD]
+    if not is_fit(connection) or connection.in_transaction():
+        _throw_away(connection)
+    else:
+        connection.info.pop(GUARD, None)
+
+
+def is_fit(connection: Connection) -> bool:
+    """Tell whether ``connection`` still holds a connection to the database. Asks no server."""
+    return not (connection.closed or connection.invalidated) and connection.connection.is_valid
+
+
+def is_guarded(run: Run) -> bool:
+    """Tell whether the session of ``run`` still has the connection that its guard watches."""
+    connection = cast(Connection, run.session.get_bind())
+    return is_fit(connection) and connection.info.get(GUARD) is run.guard
+
+
+def _throw_away(connection: Connection | None) -> None:
+    if connection is None:
+        return
+    with suppress(Exception):
+        connection.invalidate()
 
 
 def owned_by(run: Run) -> ColumnElement[bool]:
