@@ -9,7 +9,9 @@ This module knows nothing of queues, HTTP or how a run is claimed and finished.
 """
 
 import importlib
+import inspect
 import json
+import math
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -178,24 +180,31 @@ class Handlers(Mapping[str, Handler]):
 
         ``time_limit`` in seconds (default: KERNEL_TIME_LIMIT_SECONDS); ``max_runs`` is how often
         a worker may die in it, without a checkpoint in between, before the order fails.
-        Raises ConfigurationError for a tag that is malformed or taken, or a model whose members
-        collide with the order's own.
+        Raises ConfigurationError, at import, for what could not work: a tag that is malformed or
+        taken, a model that is none or whose members collide with the order's own, limits that
+        are no positive numbers, a function that is asynchronous or does not take (run, args).
         """
-        self._refuse(tag, model)
+        self._refuse_model(tag, model)
+        _refuse_limits(tag, time_limit, max_runs)
 
         def decorate(function: Function) -> Function:
+            _refuse_function(tag, function)
             self._by_tag[tag] = Handler(tag, model, function, time_limit, max_runs)
             return function
 
         return decorate
 
-    def _refuse(self, tag: str, model: type[BaseModel]) -> None:
+    def _refuse_model(self, tag: str, model: Any) -> None:
         if not TAG.fullmatch(tag):
             raise ConfigurationError(
                 f"select_tag {tag!r}: use lower-case letters, digits and _ . : - (at most 100)"
             )
         if tag in self._by_tag:
             raise ConfigurationError(f"select_tag {tag!r} is registered twice")
+        if not isinstance(model, type) or not issubclass(model, BaseModel):
+            raise ConfigurationError(
+                f"select_tag {tag!r}: its model is a subclass of pydantic.BaseModel, not {model!r}"
+            )
         taken = [name for name in RESERVED if name in model.model_fields]
         if taken:
             raise ConfigurationError(f"{model.__name__}.{taken[0]} is a member of every order")
@@ -208,6 +217,50 @@ class Handlers(Mapping[str, Handler]):
 
     def __len__(self) -> int:
         return len(self._by_tag)
+
+
+def _refuse_limits(tag: str, time_limit: Any, max_runs: Any) -> None:
+    """Raise ConfigurationError for a time limit or a number of runs that allows no run."""
+    number = isinstance(time_limit, int | float) and not isinstance(time_limit, bool)
+    if time_limit is not None and not (number and 0 < time_limit < math.inf):
+        raise ConfigurationError(
+            f"select_tag {tag!r}: time_limit is in seconds, more than 0, not {time_limit!r}"
+        )
+    if not isinstance(max_runs, int) or isinstance(max_runs, bool) or max_runs < 1:
+        raise ConfigurationError(
+            f"select_tag {tag!r}: max_runs is an int and at least 1, not {max_runs!r}"
+        )
+
+
+def _refuse_function(tag: str, function: Any) -> None:
+    """Raise ConfigurationError for a function that cannot be called as ``function(run, args)``.
+
+    What a decorator has wrapped is its own affair: it may await, or be given more arguments.
+    """
+    if not callable(function) or isinstance(function, type):
+        raise ConfigurationError(f"select_tag {tag!r}: {function!r} is no function")
+    name = getattr(function, "__name__", type(function).__name__)
+    for called in (function, getattr(function, "__call__", None)):  # noqa: B004
+        if inspect.iscoroutinefunction(called) or inspect.isasyncgenfunction(called):
+            raise ConfigurationError(
+                f"select_tag {tag!r}: {name} is async, and a worker calls plain functions. "
+                f"Register one that runs it:\n"
+                f"    def {name}_order(run, args):\n"
+                f"        return asyncio.run({name}(run, args))"
+            )
+        if inspect.isgeneratorfunction(called):
+            raise ConfigurationError(
+                f"select_tag {tag!r}: {name} yields; a handler returns its result"
+            )
+    try:
+        inspect.signature(function, follow_wrapped=False).bind(None, None)
+    except TypeError as error:
+        raise ConfigurationError(
+            f"select_tag {tag!r}: {name} is called as {name}(run, args), and does not take that: "
+            f"{error}"
+        ) from None
+    except ValueError:  # a function of C code that says nothing about its parameters
+        return
 
 
 def load_handlers(path: str) -> Handlers:
