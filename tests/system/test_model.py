@@ -196,7 +196,8 @@ class Model(RuleBasedStateMachine):
     def sweep_once(self) -> None:
         swept = sweep(self.kernel, rescue=True)
         assert set(swept.rescued) <= set(due_orders(self.kernel, 1000))
-        assert not swept.failed
+        # A rescue honours a cancel that was acknowledged; nothing else ends an order here.
+        assert {one.state for one in swept.failed.values()} <= {"cancelled"}
 
     @rule(status=st.sampled_from([200, 200, 500, "timeout", None]))
     def send_callbacks(self, status: int | str | None) -> None:
