@@ -51,6 +51,15 @@ def is_interruption(error: BaseException | None) -> bool:
     return error is not None and dialect is not None and dialect.is_interruption(error)
 
 
+def is_outage(error: BaseException | None) -> bool:
+    """Tell whether the database is away.
+
+    A lost deadlock, a lock that was waited for, a statement that is refused and one that took too
+    long are answers of a database that is there.
+    """
+    return is_passing(error) and not (is_contention(error) or is_interruption(error))
+
+
 def is_missing_table(error: BaseException | None) -> bool:
     """Tell whether an error says that a table does not exist: the database was never migrated."""
     cause = driver_error(error)

@@ -6,6 +6,7 @@ from tests.support.fixtures import (
     make_kernel,
     mariadb_rows_url,
     mariadb_url,
+    new_database_url,
     sqlite_url,
     stack,
 )
@@ -16,6 +17,7 @@ __all__ = [
     "make_kernel",
     "mariadb_rows_url",
     "mariadb_url",
+    "new_database_url",
     "sqlite_url",
     "stack",
 ]

@@ -15,7 +15,7 @@ from kernel.orders.due import HINTS, due_orders
 from kernel.runtime.kernel import Kernel
 from kernel.worker.broker import Broker
 from kernel.worker.maintenance.job import Swept
-from kernel.worker.maintenance.prune import BEGINNING, prune
+from kernel.worker.maintenance.prune import BEGINNING, kept_orders, prune
 from kernel.worker.maintenance.sweep import sweep as sweep_once
 
 
@@ -98,8 +98,9 @@ def _prune_all(kernel: Kernel) -> int:
     """Prune until nothing is left to; say on stderr how far it is."""
     total = 0
     after: datetime | None = BEGINNING
+    kept = kept_orders()
     while after is not None:
-        orders, after = prune(kernel, after)
+        orders, after = prune(kernel, after, kept)
         total += orders
         click.echo(f"\rpruned {total}", err=True, nl=after is None)
     return total

@@ -16,6 +16,7 @@ from kernel.db.transactions import rowcount
 from kernel.orders.transitions import end_order, ending
 from kernel.runtime.kernel import Kernel
 from kernel.worker.maintenance.job import Swept
+from kernel.worker.maintenance.set_aside import SetAside
 
 UNKNOWN_AFTER = timedelta(hours=1)
 # How many orders of unknown tags one sweep ends.
@@ -40,8 +41,12 @@ def note_tags(kernel: Kernel, _swept: Swept) -> None:
             continue
 
 
-def fail_unknown(kernel: Kernel, swept: Swept) -> None:
-    """Fail orders whose tag no worker has known for an hour: a rollout may take that long."""
+def fail_unknown(kernel: Kernel, swept: Swept, aside: SetAside | None = None) -> None:
+    """Fail orders whose tag no worker has known for an hour: a rollout may take that long.
+
+    An order whose row cannot be written is set ``aside``, and the others are ended.
+    """
+    aside = SetAside("order not failed") if aside is None else aside
     limit = kernel.clock.now() - UNKNOWN_AFTER
     with kernel.read_session() as session:
         unknown = _unknown_tags(session, kernel.handlers, limit)
@@ -54,16 +59,20 @@ def fail_unknown(kernel: Kernel, swept: Swept) -> None:
                     ORDERS.c.id < first_id(limit),
                     ORDERS.c.run_after < limit,
                 )
-                .limit(FAILURES)
+                .limit(FAILURES + len(aside))
             ).all()
             if unknown
             else []
         )
-    for held in [OrderSnapshot(*row) for row in rows]:
+
+    def fail(held: OrderSnapshot) -> None:
+        outcome = ending(kernel, "unknown_select_tag")
         with kernel.write_session() as session:
-            outcome = ending(kernel, "unknown_select_tag")
-            if end_order(kernel, session, held, outcome):
-                swept.failed[held.id] = outcome
+            owed = end_order(kernel, session, held, outcome)
+        if owed:
+            swept.failed[held.id] = outcome
+
+    aside.do_each([OrderSnapshot(*row) for row in rows], fail, key=lambda held: held.id)
 
 
 def _unknown_tags(session: Session, known: Iterable[str], since: datetime) -> list[str]:

@@ -7,16 +7,19 @@ there is more.
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, delete, distinct, func, select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from kernel.db.errors import is_outage
 from kernel.db.states import DeliveryState
 from kernel.db.tables.deliveries import ATTEMPTS, DELIVERIES
 from kernel.db.tables.orders import ORDERS
 from kernel.db.transactions import rowcount
 from kernel.runtime.kernel import Kernel
+from kernel.worker.maintenance.set_aside import SetAside
 
 # What one transaction deletes at the most: orders, and rows in all.
 PRUNE = 50
@@ -37,13 +40,15 @@ class Pruned(NamedTuple):
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def prune(kernel: Kernel, after: datetime = BEGINNING) -> Pruned:
+def prune(kernel: Kernel, after: datetime = BEGINNING, aside: SetAside | None = None) -> Pruned:
     """Delete some finished orders past retention whose deliveries are over, the oldest first.
 
     One transaction of at most `PRUNE` orders and `ROWS` rows, chosen from `LOOKED_AT` orders that
-    ended later than ``after``. Orders that owe a callback stay. Call again with the ``after`` that
-    this returns.
+    ended later than ``after``. Orders that owe a callback stay, and so do those that the database
+    refuses to delete, because an application's table refers to them: they are set ``aside``. Call
+    again with the ``after`` that this returns.
     """
+    aside = kept_orders() if aside is None else aside
     before = kernel.clock.now() - timedelta(days=kernel.settings.retention_days)
     with kernel.read_session() as session:
         window = session.execute(
@@ -53,14 +58,43 @@ def prune(kernel: Kernel, after: datetime = BEGINNING) -> Pruned:
             .limit(LOOKED_AT)
         ).all()
         owing = _owing(session, [row.id for row in window], before)
-        ids = [row.id for row in window if row.id not in owing][:PRUNE]
+        ids = [row.id for row in window if row.id not in owing and row.id not in aside][:PRUNE]
         batch = _that_fit(session, ids) if ids else []
     if ids and not batch and _thin_out(kernel, ids[0]):
         return Pruned(0, after)
-    deleted = delete_orders(kernel, batch or ids[:1]) if ids else 0
-    if len(batch) < len(ids) or len(ids) == PRUNE:
-        return Pruned(deleted, after)  # there may be more among those
+    chosen = batch or ids[:1]
+    deleted = _delete(kernel, chosen, aside) if chosen else 0
+    if len(batch) < len(ids) or len(ids) == PRUNE:  # there may be more among those
+        return Pruned(deleted, after if deleted else _end_of(window, chosen))
     return Pruned(deleted, window[-1].finished_at if len(window) == LOOKED_AT else None)
+
+
+def kept_orders() -> SetAside:
+    """Return what remembers orders that cannot be deleted: a few MB at the most."""
+    return SetAside("order not pruned", seconds=3600.0, most=10_000)
+
+
+def _end_of(window: Sequence[Any], ids: Sequence[str]) -> datetime:
+    """Return when the last of these orders ended: none before it can be deleted now."""
+    ends: list[datetime] = [row.finished_at for row in window if row.id in ids]
+    return max(ends)
+
+
+def _delete(kernel: Kernel, ids: Sequence[str], aside: SetAside) -> int:
+    """Delete orders together, or one by one if that is refused; return how many."""
+    try:
+        return delete_orders(kernel, ids)
+    except DBAPIError as error:
+        if is_outage(error):
+            raise
+    deleted = 0
+
+    def delete_one(order_id: str) -> None:
+        nonlocal deleted
+        deleted += delete_orders(kernel, [order_id])
+
+    aside.do_each(ids, delete_one, key=str)
+    return deleted
 
 
 def _owing(session: Session, ids: Sequence[str], before: datetime) -> set[str]:

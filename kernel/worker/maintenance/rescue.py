@@ -1,6 +1,7 @@
 """Take orders from workers that stopped renewing their leases."""
 
 import logging
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
@@ -12,6 +13,7 @@ from kernel.orders.transitions import leave_running
 from kernel.runtime.kernel import Kernel
 from kernel.runtime.metrics import RESCUED
 from kernel.worker.maintenance.job import Swept
+from kernel.worker.maintenance.set_aside import SetAside
 
 log = logging.getLogger(__name__)
 
@@ -20,29 +22,34 @@ RESCUES = 100
 _COLUMNS = (ORDERS.c.id, ORDERS.c.run, ORDERS.c.connection_id)
 
 
-def rescue_orders(kernel: Kernel, swept: Swept) -> None:
+def rescue_orders(kernel: Kernel, swept: Swept, aside: SetAside | None = None) -> None:
     """Take over running orders whose leases have run out, the oldest lease first.
 
     Each goes back to pending, or ends, as `kernel.orders.decide` says of a worker that died. The
-    dead run's database connection is killed: a frozen worker still holds its row locks.
+    dead run's database connection is killed: a frozen worker still holds its row locks. An order
+    whose row cannot be written is set ``aside``, and the others are taken over.
     """
+    aside = SetAside("order not rescued") if aside is None else aside
     now = kernel.clock.now()
     with kernel.read_session() as session:
         rows = session.execute(
             select(*_COLUMNS)
             .where(ORDERS.c.state == OrderState.RUNNING, ORDERS.c.lease_until < now)
             .order_by(ORDERS.c.lease_until)
-            .limit(RESCUES)
+            .limit(RESCUES + len(aside))
         ).all()
-    for order_id, run, connection_id in rows:
+
+    def rescue(row: Any) -> None:
         with kernel.write_session() as session:
-            end = leave_running(kernel, session, (order_id, run), Exit(Why.DIED), now)
+            end = leave_running(kernel, session, (row.id, row.run), Exit(Why.DIED), now)
         if end is None:  # its owner lives
-            continue
+            return
         kernel.metrics.count(RESCUED)
-        log.warning("order rescued", extra={"order_id": order_id, "run": run})
+        log.warning("order rescued", extra={"order_id": row.id, "run": row.run})
         swept.add(end)
-        _kill_connection(kernel, connection_id)
+        _kill_connection(kernel, row.connection_id)
+
+    aside.do_each(rows, rescue, key=lambda row: str(row.id))
 
 
 def _kill_connection(kernel: Kernel, connection_id: int | None) -> None:

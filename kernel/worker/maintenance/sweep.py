@@ -14,6 +14,7 @@ from kernel.worker.maintenance.minutes import count_minutes
 from kernel.worker.maintenance.past_metrics import fold_metrics
 from kernel.worker.maintenance.paused import hold_deliveries
 from kernel.worker.maintenance.rescue import rescue_orders
+from kernel.worker.maintenance.set_aside import SetAside
 from kernel.worker.maintenance.silent_processes import forget_processes
 
 
@@ -26,16 +27,21 @@ def sweep_jobs(hints: Hints | None, *, works: bool, may_rescue: Callable[[], boo
     whole lease: an outage is not a death.
     """
 
+    not_rescued, not_failed = SetAside("order not rescued"), SetAside("order not failed")
+
     def rescue(kernel: Kernel, swept: Swept) -> None:
         if may_rescue():
-            rescue_orders(kernel, swept)
+            rescue_orders(kernel, swept, not_rescued)
+
+    def fail(kernel: Kernel, swept: Swept) -> None:
+        fail_unknown(kernel, swept, not_failed)
 
     return [
         Job("hints of due orders", DueHints(hints).run),
         *([Job("tags of this process", note_tags)] if works else []),
         Job("deliveries on hold", hold_deliveries),
         Job("rescue", rescue),
-        Job("orders of unknown tags", fail_unknown),
+        Job("orders of unknown tags", fail),
         Job("silent processes", forget_processes),
         Job("metrics of ended processes", fold_metrics),
         Job("counts of minutes", count_minutes),

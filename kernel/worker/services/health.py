@@ -5,7 +5,7 @@ import time
 
 from sqlalchemy.exc import DBAPIError
 
-from kernel.db.errors import is_contention, is_interruption, is_passing
+from kernel.db.errors import is_outage, is_passing
 
 log = logging.getLogger(__name__)
 
@@ -43,13 +43,3 @@ class Health:
         """Tell whether the database was reached without a break for the last ``seconds``."""
         since = self._reached_since
         return since is not None and time.monotonic() - since >= seconds
-
-
-def is_outage(error: Exception) -> bool:
-    """Tell whether the database is away.
-
-    A lost deadlock, a lock that was waited for, a statement that is refused and one that took too
-    long are answers of a database that is there.
-    """
-    passing = isinstance(error, DBAPIError) and is_passing(error)
-    return passing and not (is_contention(error) or is_interruption(error))

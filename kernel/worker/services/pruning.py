@@ -5,7 +5,7 @@ import time
 
 from kernel.runtime.kernel import Kernel
 from kernel.worker.maintenance.job import Swept
-from kernel.worker.maintenance.prune import BEGINNING, prune
+from kernel.worker.maintenance.prune import BEGINNING, kept_orders, prune
 from kernel.worker.services.service import Service
 
 # Between two transactions: some hundred orders are deleted in a second, and most of the time is
@@ -22,6 +22,7 @@ class Pruning(Service):
         self._kernel = kernel
         self._until = 0.0
         self._after = BEGINNING
+        self._aside = kept_orders()
         self._due_at = math.inf
 
     @property
@@ -37,7 +38,7 @@ class Pruning(Service):
     def run(self) -> None:
         """Prune one transaction's worth. Raises database errors; the next sweep tries again."""
         self._due_at = math.inf
-        after = prune(self._kernel, self._after).after
+        after = prune(self._kernel, self._after, self._aside).after
         self._after = after or BEGINNING
         if after is not None and time.monotonic() < self._until:
             self._due_at = time.monotonic() + PAUSE_SECONDS

@@ -1,15 +1,16 @@
 """Pruning in short transactions: how many rows each deletes, and how it goes on."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event, func, insert, select
+from sqlalchemy import Column, ForeignKey, MetaData, Table, event, func, insert, select
 
+from kernel.db.columns import token
 from kernel.db.tables.deliveries import ATTEMPTS, Attempt, Delivery
-from kernel.db.tables.orders import Order
+from kernel.db.tables.orders import ORDERS, Order
 from kernel.runtime.kernel import Kernel
 from kernel.worker.maintenance.prune import (
     BEGINNING,
@@ -17,8 +18,10 @@ from kernel.worker.maintenance.prune import (
     PRUNE,
     ROWS,
     delete_orders,
+    kept_orders,
     prune,
 )
+from kernel.worker.maintenance.set_aside import SetAside
 from tests.support.factories import make_delivery, make_order, order
 
 
@@ -59,11 +62,11 @@ def deleting(kernel: Kernel) -> Iterator[list[int]]:
     event.remove(kernel.engine, "commit", begin)
 
 
-def prune_all(kernel: Kernel) -> int:
+def prune_all(kernel: Kernel, aside: SetAside | None = None) -> int:
     """Prune until there is no more; return how many orders there were."""
     total, after = 0, BEGINNING
     while after is not None:
-        deleted, after = prune(kernel, after)
+        deleted, after = prune(kernel, after, aside)
         total += deleted
     return total
 
@@ -93,5 +96,41 @@ def test_order_stays_when_its_callback_is_asked_for_again_meanwhile(kernel: Kern
 def test_pruning_skips_orders_whose_callbacks_are_held(kernel: Kernel) -> None:
     for _ in range(LOOKED_AT + 1):
         old(kernel, state="held", finished_at=None)
+    old(kernel)
+    assert prune_all(kernel) == 1
+
+
+def keep(kernel: Kernel, ids: list[str]) -> None:
+    """Have an application's table refer to these orders."""
+    notes = Table("app_notes", MetaData(), Column("order_id", token(36), ForeignKey(ORDERS.c.id)))
+    notes.create(kernel.engine)
+    with kernel.write() as connection:
+        connection.execute(insert(notes), [{"order_id": one} for one in ids])
+
+
+@pytest.mark.parametrize("count", [1, LOOKED_AT + 1])
+def test_other_orders_are_pruned_when_the_database_refuses_to_delete_some(
+    make_kernel: Callable[..., Kernel],
+    new_database_url: str,
+    caplog: pytest.LogCaptureFixture,
+    count: int,
+) -> None:
+    kernel = make_kernel(new_database_url)
+    kept = [old(kernel) for _ in range(count)]
+    keep(kernel, kept)
+    for _ in range(3):
+        old(kernel)
+    aside = kept_orders()
+    assert [prune_all(kernel, aside) for _ in range(3)] == [3, 0, 0]
+    assert rows(kernel) == [count] * 3
+    said = [(one.order_id, one.message[:17]) for one in caplog.records]  # type: ignore[attr-defined]
+    assert sorted(said) == sorted((one, "order not pruned:") for one in kept)
+
+
+def test_pruning_comes_to_its_end_when_every_call_forgets_what_was_refused(
+    make_kernel: Callable[..., Kernel], new_database_url: str
+) -> None:
+    kernel = make_kernel(new_database_url)
+    keep(kernel, [old(kernel) for _ in range(PRUNE + 1)])
     old(kernel)
     assert prune_all(kernel) == 1

@@ -3,8 +3,9 @@
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, update
 
+from kernel.db.ids import new_id
 from kernel.db.tables.callers import Caller
 from kernel.db.tables.deliveries import Delivery
 from kernel.db.tables.orders import Order
@@ -147,7 +148,7 @@ def test_other_jobs_have_their_turns_when_one_fails(kernel: Kernel, name: str) -
 def test_error_is_raised_when_the_other_jobs_of_a_sweep_are_done(
     kernel: Kernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(kernel: Kernel, swept: Swept) -> None:
+    def fail(*_: object) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr(sweep_module, "rescue_orders", fail)
@@ -196,3 +197,38 @@ def test_frozen_connection_is_killed_when_its_order_is_rescued(
             query = text("SELECT COUNT(*) FROM information_schema.processlist WHERE id = :id")
             assert session.scalar(query, {"id": thread_id}) == 0
         frozen.invalidate()
+
+
+def orphaned(kernel: Kernel, **values: object) -> str:
+    """Make an order whose caller was deleted by hand: its callback cannot be written."""
+    with kernel.engine.connect() as connection:
+        connection.execute(text("SET SESSION foreign_key_checks = 0"))
+        order_id = new_id(kernel.clock.now())
+        make_order(kernel, id=order_id, **values)
+        connection.execute(update(Order).where(Order.id == order_id).values(caller_id=77))
+        connection.commit()
+        connection.invalidate()
+    return order_id
+
+
+def test_others_are_rescued_when_one_cannot_be_written(
+    make_kernel, mariadb_rows_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    kernel = make_kernel(mariadb_rows_url)
+    long_ago = kernel.clock.now() - 9 * MINUTE
+    poison = orphaned(kernel, state="running", crashes=4, lease_until=long_ago)
+    lost, fine = running(kernel, crashes=4), running(kernel)
+    swept = sweep(kernel, rescue=True)
+    assert (swept.rescued, list(swept.failed)) == ([fine], [lost])
+    assert order(kernel, poison).state == "running"
+    assert [one.order_id for one in caplog.records if "not rescued" in one.message] == [poison]
+
+
+def test_others_of_unknown_tags_fail_when_one_cannot_be_written(
+    make_kernel, mariadb_rows_url: str
+) -> None:
+    kernel = make_kernel(mariadb_rows_url)
+    orphaned(kernel, select_tag="forgotten")
+    fine = make_order(kernel, select_tag="forgotten")
+    kernel.clock.shift(3700)
+    assert list(sweep(kernel, rescue=True).failed) == [fine]
