@@ -30,7 +30,6 @@ from kernel.runs.claim import Batch
 from kernel.runs.execute import execute
 from kernel.runtime.kernel import Kernel
 from kernel.transport.backoff import Delivered, RetryAt
-from kernel.worker.maintenance.job import Swept
 from kernel.worker.maintenance.known_tags import note_tags
 from kernel.worker.maintenance.sweep import sweep
 from tests.support.clients import Client, serve
@@ -58,7 +57,7 @@ class Stages:
             "operator": Client(app, _key(operator)),
         }
         self.finished = self._some_finished()
-        note_tags(kernel, Swept())
+        note_tags(kernel)
 
     def submit(self) -> float:
         """Time T1, with an idempotency key."""
@@ -129,7 +128,7 @@ class Stages:
 
     def sweep(self) -> float:
         """All the jobs of a sweep."""
-        return timed(lambda: sweep(self.kernel, rescue=True, works=True))
+        return timed(lambda: sweep(self.kernel, rescue=True))
 
     def gauges(self) -> float:
         """Time the counts of the backlog for a scrape of /metrics."""

@@ -12,6 +12,7 @@ from kernel.orders.transitions import RunEnd
 from kernel.runtime.hints import Hints
 from kernel.runtime.kernel import Kernel
 from kernel.worker.maintenance.job import Job
+from kernel.worker.maintenance.known_tags import note_tags
 from kernel.worker.maintenance.sweep import sweep_jobs
 from kernel.worker.services.health import Health
 from kernel.worker.services.heartbeat import HeartbeatKeeper
@@ -68,7 +69,8 @@ class Dispatcher:
             LeaseKeeper(kernel, self.tell, seconds=pace.idle_seconds),
             self.sending,
             self.timers,
-            *_housekeeping(kernel, hints, self.wake, health, works=works),
+            *([_tags(kernel)] if works else []),
+            *_housekeeping(kernel, hints, self.wake, health),
             HeartbeatKeeper(kernel, "worker" if works else "dispatcher", self.desk),
             _metrics(kernel),
         ]
@@ -113,11 +115,17 @@ class Dispatcher:
             self.loop.run(lambda: self.sending.is_idle and self.recorder.is_empty)
 
 
+def _tags(kernel: Kernel) -> Service:
+    """Return what vouches for the tags of this process; its first turn comes before any sweep."""
+    seconds = kernel.settings.sweep_seconds
+    return Periodic("tags of this process", lambda: note_tags(kernel), seconds)
+
+
 def _housekeeping(
-    kernel: Kernel, hints: Hints, wake: Callable[[], None], health: Health, *, works: bool
+    kernel: Kernel, hints: Hints, wake: Callable[[], None], health: Health
 ) -> list[Service]:
     lease, pruning = kernel.settings.lease_seconds, Pruning(kernel)
-    jobs = sweep_jobs(hints, works=works, may_rescue=lambda: health.has_reached_database_for(lease))
+    jobs = sweep_jobs(hints, may_rescue=lambda: health.has_reached_database_for(lease))
     jobs.append(Job("start of pruning", pruning.begin))
     return [Housekeeping(kernel, jobs, hints, wake, health), pruning]
 

@@ -67,7 +67,7 @@ def hints_only() -> None:
 
 
 def no_rescue() -> None:
-    sweep.rescue_orders = lambda kernel, swept: None
+    sweep.rescue_orders = lambda *_: None
 
 
 def no_kill() -> None:

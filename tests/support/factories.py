@@ -12,6 +12,7 @@ from kernel.db.ids import new_id
 from kernel.db.states import OrderState
 from kernel.db.tables.deliveries import ATTEMPTS, DELIVERIES, Delivery
 from kernel.db.tables.orders import ORDERS, Order
+from kernel.db.tables.service import Sweep
 from kernel.formats.envelope import encode
 from kernel.formats.order_request import OrderRequest
 from kernel.runtime.kernel import Kernel
@@ -74,6 +75,16 @@ def make_attempt(kernel: Kernel, delivery_id: str, at: datetime, reason: str | N
     row = {"delivery_id": delivery_id, "number": 1, "started_at": at, "duration_ms": 5}
     with kernel.write_session() as session:
         session.execute(insert(ATTEMPTS).values(**row, reason=reason, phases="{}"))
+
+
+def sweep_for(kernel: Kernel, seconds: float) -> None:
+    """Have processes swept without a gap for so long, until now."""
+    now = kernel.clock.now()
+    since = now - timedelta(seconds=seconds)
+    row = {"id": 1, "swept_at": now, "unbroken_since": since, "unbroken_until": now}
+    with kernel.write_session() as session:
+        session.execute(delete(Sweep))
+        session.execute(insert(Sweep).values(row))
 
 
 def order(kernel: Kernel, order_id: str) -> Order:

@@ -8,13 +8,17 @@ from datetime import timedelta
 
 import pymysql
 import pytest
+from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
+from kernel.db.tables.service import SelectTag
+from kernel.insight.workers import processes
 from kernel.runs.execute import execute
 from kernel.runtime.kernel import Kernel
 from kernel.testing import FakeTransport, Sent
 from kernel.transport.client import Response
 from kernel.worker.dispatcher import Dispatcher
+from kernel.worker.maintenance.turn import next_turn
 from kernel.worker.services import housekeeping, recorder, sending
 from kernel.worker.services.loop import Pace
 from kernel.worker.services.service import Service
@@ -107,8 +111,20 @@ def test_dispatcher_goes_on_when_the_database_was_away(
 
 SERVICES = (
     *("watch", "recording of attempts", "leases", "claim of callbacks", "timed hints"),
-    *("sweep", "pruning", "heartbeat", "metrics"),
+    *("tags of this process", "sweep", "pruning", "heartbeat", "metrics"),
 )
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_process_vouches_for_its_tags_when_it_runs_handlers_though_another_one_sweeps(
+    kernel: Kernel, works: bool
+) -> None:
+    assert next_turn(kernel) == 0  # another process's
+    with dispatching(kernel, works=works):
+        wait_until(lambda: processes(kernel))
+    with kernel.read_session() as session:
+        known = set(session.scalars(select(SelectTag.tag)))
+    assert known == (set(kernel.handlers) if works else set())
 
 
 @pytest.mark.parametrize("error", [OUTAGE, ZeroDivisionError()], ids=["outage", "bug"])

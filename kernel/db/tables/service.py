@@ -78,7 +78,10 @@ class Minute(Base):
 
 
 class SelectTag(Base):
-    """When a worker that knows this tag was last seen; orders of unknown tags fail in an hour."""
+    """When a worker that knows this tag was last seen.
+
+    Orders fail when no worker has known their tag for an hour in which sweeps went on.
+    """
 
     __tablename__ = "kernel_select_tags"
 
@@ -93,3 +96,7 @@ class Sweep(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     swept_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    # The first and the last sweep of those that followed each other without a gap. A release that
+    # does not know these columns changes `swept_at` alone, so its sweeps are a gap. Null: none yet.
+    unbroken_since: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    unbroken_until: Mapped[datetime | None] = mapped_column(UTCDateTime)

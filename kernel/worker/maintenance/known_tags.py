@@ -17,14 +17,18 @@ from kernel.orders.transitions import end_order, ending
 from kernel.runtime.kernel import Kernel
 from kernel.worker.maintenance.job import Swept
 from kernel.worker.maintenance.set_aside import SetAside
+from kernel.worker.maintenance.turn import unbroken_since
 
 UNKNOWN_AFTER = timedelta(hours=1)
 # How many orders of unknown tags one sweep ends.
 FAILURES = 100
 
 
-def note_tags(kernel: Kernel, _swept: Swept) -> None:
-    """Note that a worker knows the tags of this process, which must be one that runs handlers."""
+def note_tags(kernel: Kernel) -> None:
+    """Note that a worker knows the tags of this process, which must be one that runs handlers.
+
+    One read; it writes those that were noted more than ten minutes ago.
+    """
     now = kernel.clock.now()
     with kernel.read_session() as session:
         seen = dict(session.execute(select(SelectTag.tag, SelectTag.seen_at)).all())
@@ -37,18 +41,23 @@ def note_tags(kernel: Kernel, _swept: Swept) -> None:
                 statement = update(SelectTag).where(SelectTag.tag == tag).values(seen_at=now)
                 if rowcount(session.execute(statement)) == 0:
                     session.execute(insert(SelectTag).values(tag=tag, seen_at=now))
-        except IntegrityError:  # another dispatcher has noted the tag first
+        except IntegrityError:  # another process has noted the tag first
             continue
 
 
 def fail_unknown(kernel: Kernel, swept: Swept, aside: SetAside | None = None) -> None:
-    """Fail orders whose tag no worker has known for an hour: a rollout may take that long.
+    """Fail orders whose tag no worker has known for an hour of sweeps: a rollout may take it.
 
+    Sweeps without a gap: when all workers were down, some of them start before the others.
     An order whose row cannot be written is set ``aside``, and the others are ended.
     """
     aside = SetAside("order not failed") if aside is None else aside
-    limit = kernel.clock.now() - UNKNOWN_AFTER
+    now = kernel.clock.now()
+    limit = now - UNKNOWN_AFTER
     with kernel.read_session() as session:
+        since = unbroken_since(kernel, session.connection(), now)
+        if since is None or since > limit:
+            return
         unknown = _unknown_tags(session, kernel.handlers, limit)
         rows = (
             session.execute(

@@ -9,7 +9,7 @@ from kernel.runtime.hints import Hints
 from kernel.runtime.kernel import Kernel
 from kernel.worker.maintenance.due_hints import DueHints
 from kernel.worker.maintenance.job import Job, Swept
-from kernel.worker.maintenance.known_tags import fail_unknown, note_tags
+from kernel.worker.maintenance.known_tags import fail_unknown
 from kernel.worker.maintenance.minutes import count_minutes
 from kernel.worker.maintenance.past_metrics import fold_metrics
 from kernel.worker.maintenance.paused import hold_deliveries
@@ -18,11 +18,10 @@ from kernel.worker.maintenance.set_aside import SetAside
 from kernel.worker.maintenance.silent_processes import forget_processes
 
 
-def sweep_jobs(hints: Hints | None, *, works: bool, may_rescue: Callable[[], bool]) -> list[Job]:
+def sweep_jobs(hints: Hints | None, *, may_rescue: Callable[[], bool]) -> list[Job]:
     """Return the jobs of a sweep in their order.
 
     ``hints``: where due orders will be hinted; None to find them all, however many hints wait.
-    ``works``: whether this process runs handlers, and so vouches for their tags.
     ``may_rescue`` is False until this process has reached the database without a break for a
     whole lease: an outage is not a death.
     """
@@ -38,7 +37,6 @@ def sweep_jobs(hints: Hints | None, *, works: bool, may_rescue: Callable[[], boo
 
     return [
         Job("hints of due orders", DueHints(hints).run),
-        *([Job("tags of this process", note_tags)] if works else []),
         Job("deliveries on hold", hold_deliveries),
         Job("rescue", rescue),
         Job("orders of unknown tags", fail),
@@ -62,16 +60,14 @@ def run_jobs(kernel: Kernel, jobs: Sequence[Job]) -> Iterator[tuple[Job, Swept, 
         yield job, swept, failed
 
 
-def sweep(
-    kernel: Kernel, *, rescue: bool, works: bool = False, swept: Swept | None = None
-) -> Swept:
+def sweep(kernel: Kernel, *, rescue: bool, swept: Swept | None = None) -> Swept:
     """Run every job of a sweep now, whichever process's turn it is, and return what they did.
 
     Raises the error of a job that failed, after the last job: pass ``swept`` to see what was done
     all the same.
     """
     total, errors = Swept() if swept is None else swept, []
-    jobs = sweep_jobs(None, works=works, may_rescue=lambda: rescue)
+    jobs = sweep_jobs(None, may_rescue=lambda: rescue)
     for _, done, error in run_jobs(kernel, jobs):
         total.due += done.due
         total.rescued += done.rescued

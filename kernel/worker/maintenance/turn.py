@@ -1,37 +1,63 @@
-"""Whose turn it is to sweep: one process per interval wins a conditional update of one row."""
+"""Whose turn it is to sweep: one process per interval wins a conditional update of one row.
 
-from datetime import datetime
+The row tells since when sweeps have followed each other without a gap: while no process sweeps, no
+worker can be said to be missing.
+"""
 
-from sqlalchemy import insert, select, update
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from kernel.db.tables.service import Sweep
 from kernel.db.transactions import rowcount
 from kernel.runtime.kernel import Kernel
 
+# Sweeps that are further apart have a gap between them: this long, or some intervals.
+GAP, INTERVALS = timedelta(minutes=1), 5
+
 
 def next_turn(kernel: Kernel) -> float:
     """Claim the sweep of this interval: return 0 when it is ours, else the seconds to the next."""
     interval, now = kernel.settings.sweep_seconds, kernel.clock.now()
     with kernel.read() as connection:
-        last = connection.scalar(_LAST)
-    if last is None:
+        found = connection.execute(_ROW).one_or_none()
+    if found is None:
         return 0.0 if _first_turn(kernel, now) else interval
-    since = (now - last).total_seconds()
-    if abs(since) < interval:  # another process's clock may be a little ahead
-        return interval - since
+    last, since = found.swept_at, _unbroken_since(kernel, found, now)
+    ago: float = (now - last).total_seconds()
+    if abs(ago) < interval:  # another process's clock may be a little ahead
+        return interval - ago
+    values = {"swept_at": now, "unbroken_since": since or now, "unbroken_until": now}
     with kernel.write_session() as session:
-        taken = session.execute(update(Sweep).where(Sweep.swept_at == last).values(swept_at=now))
+        taken = session.execute(update(Sweep).where(Sweep.swept_at == last).values(values))
     return 0.0 if rowcount(taken) == 1 else interval
 
 
-_LAST = select(Sweep.swept_at)
+def unbroken_since(kernel: Kernel, connection: Connection, now: datetime) -> datetime | None:
+    """Return since when there was no gap between sweeps; None when there is one ``now``."""
+    found = connection.execute(_ROW).one_or_none()
+    return None if found is None else _unbroken_since(kernel, found, now)
+
+
+def _unbroken_since(kernel: Kernel, found: Any, now: datetime) -> datetime | None:
+    if found.unbroken_until is None:
+        return None
+    gap = max(GAP, INTERVALS * timedelta(seconds=kernel.settings.sweep_seconds))
+    since: datetime | None = found.unbroken_since
+    # The clock may have been set back: that is a gap, too.
+    return since if abs(now - found.unbroken_until) <= gap else None
+
+
+_ROW = select(Sweep.swept_at, Sweep.unbroken_since, Sweep.unbroken_until)
 
 
 def _first_turn(kernel: Kernel, now: datetime) -> bool:
     try:
         with kernel.write_session() as session:
-            session.execute(insert(Sweep).values(id=1, swept_at=now))
+            row = {"id": 1, "swept_at": now, "unbroken_since": now, "unbroken_until": now}
+            session.execute(insert(Sweep).values(row))
     except IntegrityError:
         return False
     return True

@@ -142,6 +142,8 @@ def as_before(found: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str
         assert row.pop("died_of") is None
     for row in found["orders"]:
         assert [row.pop(name) for name in ("broken", "timeouts", "retries")] == [0, 0, 0]
+    for row in found["sweeps"]:
+        assert [row.pop(name) for name in ("unbroken_since", "unbroken_until")] == [None, None]
     return found
 
 

@@ -39,12 +39,11 @@ from kernel.orders.submit import submit
 from kernel.runs.execute import execute
 from kernel.runs.leases import renew_leases
 from kernel.runtime.kernel import Kernel
-from kernel.worker.maintenance.job import Swept
 from kernel.worker.maintenance.known_tags import note_tags
 from kernel.worker.maintenance.prune import BEGINNING, ROWS, prune
 from kernel.worker.maintenance.sweep import sweep
 from kernel.worker.maintenance.turn import next_turn
-from tests.support.factories import ANYBODY, make_delivery, make_order, request
+from tests.support.factories import ANYBODY, make_delivery, make_order, request, sweep_for
 
 HOST = "receiver-3.example"
 CALLER = FIRST_CALLER + 2
@@ -165,11 +164,12 @@ def workers_come_and_go(kernel: Kernel) -> None:
     for crashes in (0, 99):
         make_order(kernel, state="running", lease_until=ago, connection_id=10**9, crashes=crashes)
     make_order(kernel, id=new_id(ago), select_tag="unheard_of", run_after=ago)
-    note_tags(kernel, Swept())
+    note_tags(kernel)
     for _ in range(2):
         next_turn(kernel)
         kernel.clock.shift(kernel.settings.sweep_seconds + 1)
     assert len(due_orders(kernel, 200)) == 200
+    sweep_for(kernel, 3601)
     swept = sweep(kernel, rescue=True)
     assert (len(swept.rescued), len(swept.failed)) == (1, 2)
 

@@ -9,7 +9,7 @@ from kernel.db.ids import new_id
 from kernel.db.tables.callers import Caller
 from kernel.db.tables.deliveries import Delivery
 from kernel.db.tables.orders import Order
-from kernel.db.tables.service import SelectTag
+from kernel.db.tables.service import Sweep
 from kernel.orders.due import due_orders, waiting_longest
 from kernel.runs.execute import execute
 from kernel.runtime.kernel import Kernel
@@ -19,7 +19,8 @@ from kernel.worker.maintenance.due_hints import DueHints
 from kernel.worker.maintenance.job import Job, Swept
 from kernel.worker.maintenance.prune import prune
 from kernel.worker.maintenance.sweep import run_jobs, sweep, sweep_jobs
-from tests.support.factories import make_delivery, make_order, order
+from kernel.worker.maintenance.turn import next_turn
+from tests.support.factories import make_delivery, make_order, order, sweep_for
 from tests.support.hints import FakeHints
 
 MINUTE = timedelta(minutes=1)
@@ -81,18 +82,53 @@ def test_order_fails_as_worker_lost_when_workers_died_too_often(kernel: Kernel) 
     assert data["error"]["code"] == "worker_lost"
 
 
+def sweep_on(kernel: Kernel, seconds: int) -> Swept:
+    """Take a turn and sweep every half minute; return what the sweeps did together."""
+    swept = Swept()
+    for _ in range(0, seconds, 30):
+        kernel.clock.shift(30)
+        assert next_turn(kernel) == 0
+        sweep(kernel, rescue=True, swept=swept)
+    return swept
+
+
 def test_order_fails_when_no_worker_knew_its_tag_for_an_hour(kernel: Kernel) -> None:
     order_id = make_order(kernel, select_tag="forgotten")
-    kernel.clock.shift(3500)
-    assert sweep(kernel, rescue=True).failed == {}
-    kernel.clock.shift(200)
-    assert list(sweep(kernel, rescue=True).failed) == [order_id]
+    kernel.clock.shift(4000)
+    for seconds, failed in ((3500, []), (3700, [order_id])):
+        sweep_for(kernel, seconds)
+        assert list(sweep(kernel, rescue=True).failed) == failed
     assert order(kernel, order_id).error_code == "unknown_select_tag"
+
+
+@pytest.mark.parametrize("standstill", [7200, -7200])
+def test_order_waits_an_hour_of_sweeps_when_all_workers_were_down(
+    kernel: Kernel, standstill: int
+) -> None:
+    sweep_for(kernel, 86_400)
+    ago = kernel.clock.now() - timedelta(hours=5)
+    order_id = make_order(kernel, id=new_id(ago), select_tag="of_b", run_after=ago)
+    kernel.clock.shift(standstill)
+    assert next_turn(kernel) == 0
+    assert sweep_on(kernel, 3570).failed == {}
+    assert list(sweep_on(kernel, 60).failed) == [order_id]
+
+
+def test_order_waits_when_an_older_release_swept_in_a_gap(kernel: Kernel) -> None:
+    sweep_for(kernel, 86_400)
+    ago = kernel.clock.now() - timedelta(hours=5)
+    make_order(kernel, id=new_id(ago), select_tag="of_b", run_after=ago)
+    kernel.clock.shift(7200)
+    with kernel.write_session() as session:
+        session.execute(update(Sweep).values(swept_at=kernel.clock.now()))
+    assert sweep(kernel, rescue=True).failed == {}
+    assert sweep_on(kernel, 60).failed == {}
 
 
 def test_order_waits_when_another_worker_knows_its_tag(kernel: Kernel) -> None:
     order_id = make_order(kernel, select_tag="elsewhere")
     kernel.clock.shift(3700)
+    sweep_for(kernel, 3700)
     with kernel.write_session() as session:
         session.execute(
             text("INSERT INTO kernel_select_tags (tag, seen_at) VALUES ('elsewhere', :now)"),
@@ -123,7 +159,7 @@ def test_order_is_kept_when_it_is_unfinished_or_young(kernel: Kernel) -> None:
     assert (prune(kernel), count(kernel, Order)) == ((0, None), 2)
 
 
-NAMES = [one.name for one in sweep_jobs(None, works=True, may_rescue=lambda: True)]
+NAMES = [one.name for one in sweep_jobs(None, may_rescue=lambda: True)]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -139,7 +175,7 @@ def test_other_jobs_have_their_turns_when_one_fails(kernel: Kernel, name: str) -
 
         return Job(job.name, run)
 
-    jobs = sweep_jobs(None, works=True, may_rescue=lambda: True)
+    jobs = sweep_jobs(None, may_rescue=lambda: True)
     ended = run_jobs(kernel, [watched(one) for one in jobs])
     assert [job.name for job, _, error in ended if error is not None] == [name]
     assert ran == NAMES
@@ -154,6 +190,7 @@ def test_error_is_raised_when_the_other_jobs_of_a_sweep_are_done(
     monkeypatch.setattr(sweep_module, "rescue_orders", fail)
     due, unknown = make_order(kernel), make_order(kernel, select_tag="forgotten")
     kernel.clock.shift(3700)
+    sweep_for(kernel, 3700)
     swept = Swept()
     with pytest.raises(ZeroDivisionError):
         sweep(kernel, rescue=True, swept=swept)
@@ -169,13 +206,6 @@ def test_due_orders_are_found_when_few_hints_wait(
     swept = Swept()
     DueHints(FakeHints(waiting)).run(kernel, swept)
     assert len(swept.due) == found
-
-
-@pytest.mark.parametrize("works", [True, False])
-def test_sweep_vouches_for_tags_when_its_process_runs_handlers(kernel: Kernel, works: bool) -> None:
-    sweep(kernel, rescue=False, works=works)
-    with kernel.read_session() as session:
-        assert (session.scalars(select(SelectTag.tag)).all() != []) == works
 
 
 def test_waiting_is_measured_from_the_oldest_due_order_when_some_wait(kernel: Kernel) -> None:
@@ -231,4 +261,5 @@ def test_others_of_unknown_tags_fail_when_one_cannot_be_written(
     orphaned(kernel, select_tag="forgotten")
     fine = make_order(kernel, select_tag="forgotten")
     kernel.clock.shift(3700)
+    sweep_for(kernel, 3700)
     assert list(sweep(kernel, rescue=True).failed) == [fine]
