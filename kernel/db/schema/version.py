@@ -9,7 +9,7 @@ from kernel.db.errors import is_missing_table
 from kernel.errors import ConfigurationError, Unavailable
 
 # The newest migration this code needs. An older schema is refused, a newer one accepted.
-SCHEMA = "0007"
+SCHEMA = "0008"
 # A table of its own: `alembic_version` is the application's, whose migrations know other numbers.
 VERSION_TABLE = "kernel_alembic_version"
 

@@ -1,7 +1,7 @@
 """Since when sweeps have followed each other without a gap.
 
-Revision ID: 0007
-Revises: 0006
+Revision ID: 0008
+Revises: 0007
 """
 
 import sqlalchemy as sa
@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from kernel.db.columns import UTCDateTime
 from kernel.db.schema.steps import add_column, drop_column
 
-revision = "0007"
-down_revision = "0006"
+revision = "0008"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 
