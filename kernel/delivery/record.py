@@ -17,11 +17,14 @@ from kernel.runtime.metrics import ATTEMPT_SECONDS, ATTEMPTS_MADE, DELIVERIES_OV
 from kernel.transport.backoff import Dead, Delivered, RetryAt, is_client_error
 
 
-def record(kernel: Kernel, finished: Sequence[FinishedAttempt]) -> None:
+def record(
+    kernel: Kernel, finished: Sequence[FinishedAttempt], *, verdicts_only: bool = False
+) -> None:
     """T5: write attempts and their verdicts in one commit, and count them for /metrics.
 
     A result whose claim is no longer the delivery's is kept as an attempt and changes nothing
-    else: nothing overwrites ``delivered``. Raises the database's error, having written nothing.
+    else: nothing overwrites ``delivered``. ``verdicts_only``: write no attempts. Raises the
+    database's error, having written nothing.
     """
     now = kernel.clock.now()
     with kernel.write() as connection:
@@ -32,7 +35,8 @@ def record(kernel: Kernel, finished: Sequence[FinishedAttempt]) -> None:
             connection.execute(_FAILED, failed)
         # Last: an attempt's foreign key locks the deliveries' table in InnoDB alone. A migration
         # that came between would wait for this transaction, and the updates for the migration.
-        _INSERT.execute_many(connection, [_attempt_row(one) for one in finished])
+        if not verdicts_only:
+            _INSERT.execute_many(connection, [_attempt_row(one) for one in finished])
     for one in finished:
         _count(kernel, one)
 

@@ -18,7 +18,7 @@ from kernel.worker.services.service import Service
 log = logging.getLogger(__name__)
 
 
-# An attempt that the database has refused as often, alone, is dropped.
+# An attempt that the database has refused as often, alone, is dropped, and its verdict is written.
 REFUSALS = 5
 
 
@@ -35,8 +35,8 @@ class Recorder(Service):
 
     Attempts of a process that is killed before are made again. When a batch is refused, its
     attempts are recorded one by one at the next turn, so that one that cannot be written keeps no
-    other from being recorded. It is dropped in the end: its delivery is due again by then, because
-    its claim is over.
+    other from being recorded. It is dropped in the end, and what it means for its delivery is
+    written without it: the callback is not sent again because of a row that cannot be.
     """
 
     name = "recording of attempts"
@@ -83,15 +83,23 @@ class Recorder(Service):
         self._hurries = True
 
     def run(self) -> None:
-        """Record what is there, in one commit unless some of it was refused before.
+        """Record what is there: in one commit, but for what was refused before.
 
         Raises database errors; what is not recorded is kept for the next turn.
         """
         batch = list(self._results)
-        if any(one.refused for one in batch):
-            self._record_alone(batch)
-        elif batch:
-            self._record(batch)
+        new = [one for one in batch if not one.refused]
+        refused: Exception | None = None
+        if new:
+            try:
+                self._record(new)
+            except Exception as error:
+                if _is_passing(error):
+                    raise
+                refused = error
+        self._record_alone([one for one in batch if one not in new])
+        if refused is not None:
+            raise refused
 
     def _record_alone(self, batch: Sequence[_Result]) -> None:
         errors: list[Exception] = []
@@ -104,9 +112,19 @@ class Recorder(Service):
                 errors.append(error)
                 if one.refused > REFUSALS:
                     log.exception("attempt dropped", extra={"delivery_id": one.attempt.due.id})
-                    self._forget([one])
+                    self._drop(one)
         if errors:
             raise errors[0]
+
+    def _drop(self, one: _Result) -> None:
+        """Forget an attempt, and write its verdict if at least that can be written."""
+        try:
+            record(self._kernel, [one.attempt], verdicts_only=True)
+        except Exception as error:
+            if _is_passing(error):
+                raise
+            log.exception("verdict dropped", extra={"delivery_id": one.attempt.due.id})
+        self._forget([one])
 
     def _record(self, batch: Sequence[_Result]) -> None:
         try:

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pymysql
 import pytest
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy import event
+from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
 
 from kernel.delivery.attempt import FinishedAttempt, attempt
 from kernel.delivery.claim import claim_due, due_lanes
@@ -100,4 +101,33 @@ def test_attempt_that_cannot_be_written_is_set_aside_alone(
     while not recording.is_empty:
         with pytest.raises(IntegrityError):
             recording.run()
+    assert [one.message for one in caplog.records] == ["attempt dropped"]
+
+
+def test_new_attempts_are_recorded_together_while_one_is_refused(kernel: Kernel) -> None:
+    recording, finished = recorder(kernel), attempts(kernel, 4)
+    poison = replace(finished[0], due=replace(finished[0].due, id="not there"))
+    recording.put(poison)
+    with pytest.raises(IntegrityError):
+        recording.run()
+    for one in finished[1:]:
+        recording.put(one)
+    commits: list[object] = []
+    note = commits.append
+    event.listen(kernel.engine, "commit", note)
+    with pytest.raises(IntegrityError):
+        recording.run()
+    event.remove(kernel.engine, "commit", note)
+    assert (len(commits), states(kernel, finished[1:])) == (1, {"delivered"})
+
+
+def test_callback_is_not_sent_again_when_its_attempt_cannot_be_written(
+    kernel: Kernel, caplog: pytest.LogCaptureFixture
+) -> None:
+    recording, finished = recorder(kernel), attempts(kernel, 1)
+    recording.put(replace(finished[0], duration_ms=10**30))
+    while not recording.is_empty:
+        with pytest.raises(StatementError):
+            recording.run()
+    assert states(kernel, finished) == {"delivered"}
     assert [one.message for one in caplog.records] == ["attempt dropped"]
