@@ -53,8 +53,13 @@ def say(kernel: Kernel, message: Callable[[Broker], None]) -> None:
 
     Best effort, like every hint: without a broker the sweep finds the rows.
     """
-    logging.getLogger("kernel.worker.publisher").setLevel(logging.ERROR)  # reported below, once
-    broker = Broker(kernel)
-    message(broker)
-    if not broker.flush(HINT_SECONDS):
-        click.echo("the broker does not answer; the next sweep makes up for it", err=True)
+    publisher = logging.getLogger("kernel.worker.publisher")
+    level = publisher.level
+    publisher.setLevel(logging.ERROR)  # a broker that is away is reported below, once
+    try:
+        broker = Broker(kernel)
+        message(broker)
+        if not broker.flush(HINT_SECONDS):
+            click.echo("the broker does not answer; the next sweep makes up for it", err=True)
+    finally:
+        publisher.setLevel(level)

@@ -60,7 +60,7 @@ def test_answer_is_401_when_credentials_are_wrong(kernel: Kernel, shown: str) ->
 
 
 # Health, pages for people (which have doors of their own), and what answers for absent methods.
-OPEN = re.compile(r"^health\.|\.ordered\.|\.docs\.|\.dashboard\.|^root$|other methods")
+OPEN = re.compile(r"^health\.|\.order_page\.|\.docs\.|\.dashboard\.|^root$|other methods")
 
 
 def test_answer_is_401_everywhere_when_there_are_no_credentials(kernel: Kernel) -> None:

@@ -111,7 +111,7 @@ def test_process_ends_when_its_handler_is_over_the_time_limit(stack: Stack) -> N
     stack.api()
     stack.worker()
     order_id = stack.submit("over_limit")
-    assert stack.finished(order_id)["error"]["code"] == "worker_lost"
+    assert stack.finished(order_id)["error"]["code"] == "timed_out"
 
 
 @with_settings()

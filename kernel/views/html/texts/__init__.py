@@ -19,5 +19,5 @@ TEXTS: Texts = {key: said for group in GROUPS for key, said in group.items()}
 # Beginnings of keys that templates put together.
 MADE = (
     *("state_", "delivery_", "done_", "theme_", "phase_", "event_", "field_"),
-    *("chart_", "figures_", "breaker_", "kind_", "keystate_", "span_"),
+    *("chart_", "figures_", "breaker_", "kind_", "keystate_", "span_", "died_"),
 )
