@@ -109,8 +109,12 @@ class Watch:
         if found.locks and not guard.holds:
             self._dialect.before_first_write(connection)
         if found.kind is Kind.UNKNOWN and self._dialect.can_end_unseen:
-            _say(connection, f"SAVEPOINT {SAVEPOINT}")
-            _mark(connection, guard, "INSERT INTO {marks} (order_id, run) VALUES (%s, %s)")
+            try:
+                _say(connection, f"SAVEPOINT {SAVEPOINT}")
+                _mark(connection, guard, "INSERT INTO {marks} (order_id, run) VALUES (%s, %s)")
+            except DRIVER_ERRORS as error:  # no event tells of an error on the driver's own cursor
+                guard.broken = error
+                raise
             guard.watched = found.word
 
     def after(self, connection: Connection, _cursor: Any, statement: str, *_more: Any) -> None:
@@ -143,8 +147,11 @@ class Watch:
         word, guard.watched = guard.watched, None
         try:
             _say(connection, f"RELEASE SAVEPOINT {SAVEPOINT}")
-        except DRIVER_ERRORS:
-            guard.ended = word
+        except DRIVER_ERRORS as error:
+            if is_passing(error):  # the connection is lost: a mark tells if anything was committed
+                guard.broken = error
+            else:
+                guard.ended = word
         else:
             _mark(connection, guard, "DELETE FROM {marks} WHERE order_id = %s AND run = %s")
 

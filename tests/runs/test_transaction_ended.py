@@ -138,6 +138,21 @@ def test_statement_that_ends_nothing_costs_the_run_nothing(
     assert (ended.state, count(kernel), count(kernel, RUN_MARKS)) == ("success", 1, 0)
 
 
+def test_order_is_run_again_when_its_connection_is_lost_around_a_watched_statement(
+    make_kernel: MakeKernel, url: str
+) -> None:
+    rival = make_kernel(url)
+
+    def meanwhile(run: Run) -> None:
+        number = run.session.scalar(text("SELECT CONNECTION_ID()"))
+        with rival.write() as connection:
+            connection.exec_driver_sql(f"KILL CONNECTION {number}")
+        say("DO 1", swallowed=False)(run)
+
+    kernel, left = run_one(make_kernel, url, meanwhile)
+    assert (left.state, count(kernel)) == ("pending", 0)
+
+
 def test_order_is_a_bug_when_a_procedure_has_rolled_its_transaction_back(
     make_kernel: MakeKernel, url: str
 ) -> None:
