@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import event, func, select, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from kernel.builtin import projects
@@ -141,13 +141,20 @@ def test_statement_that_ends_nothing_costs_the_run_nothing(
 def test_order_is_run_again_when_its_connection_is_lost_around_a_watched_statement(
     make_kernel: MakeKernel, url: str
 ) -> None:
+    """Lost after the statement and before the guard's RELEASE, of which no event tells."""
     rival = make_kernel(url)
 
     def meanwhile(run: Run) -> None:
-        number = run.session.scalar(text("SELECT CONNECTION_ID()"))
-        with rival.write() as connection:
-            connection.exec_driver_sql(f"KILL CONNECTION {number}")
-        say("DO 1", swallowed=False)(run)
+        connection = run.session.connection()
+        number = connection.scalar(text("SELECT CONNECTION_ID()"))
+
+        def kill(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
+            if statement == "DO 1":
+                with rival.write() as other:
+                    other.exec_driver_sql(f"KILL CONNECTION {number}")
+
+        event.listen(connection.engine, "after_cursor_execute", kill, insert=True)
+        say("DO 1", swallowed=True)(run)
 
     kernel, left = run_one(make_kernel, url, meanwhile)
     assert (left.state, count(kernel)) == ("pending", 0)
