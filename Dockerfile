@@ -11,11 +11,15 @@
 #     COPY myhandlers.py /handlers/
 #     ENV KERNEL_HANDLERS=myhandlers:handlers
 
-# The Python the tests run on. Pin the digest in your own registry.
-ARG PYTHON=3.11-slim-bookworm
+# The Python the tests run on. A tag moves: deploy/pin-images prints the digest that it has now, and
+#
+#     docker build --build-arg PYTHON=python:3.11-slim-bookworm@sha256:... -t kernel-workorders .
+#
+# builds from that. No digest stands here, for it would keep what Debian has mended since.
+ARG PYTHON=python:3.11-slim-bookworm
 
 # ---- build: everything that is needed to install and nothing that is needed to run -------------
-FROM python:${PYTHON} AS build
+FROM ${PYTHON} AS build
 
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/kernel
@@ -25,15 +29,17 @@ WORKDIR /src
 COPY requirements.lock ./
 RUN /opt/kernel/bin/pip install --require-hashes --only-binary=:all: -r requirements.lock
 
+# `./run build` tells the version; the history is not here.
+ARG VERSION=0.2.0
 COPY pyproject.toml README.md LICENSE gunicorn.conf.py ./
 COPY kernel ./kernel
 COPY migrations ./migrations
-RUN /opt/kernel/bin/pip install --no-deps --no-build-isolation . \
+RUN SETUPTOOLS_SCM_PRETEND_VERSION=$VERSION /opt/kernel/bin/pip install --no-deps --no-build-isolation . \
     && cp gunicorn.conf.py /opt/kernel/ \
-    && /opt/kernel/bin/pip uninstall --yes hatchling setuptools pip
+    && /opt/kernel/bin/pip uninstall --yes hatchling hatch-vcs setuptools-scm vcs-versioning setuptools pip
 
 # ---- the image: Python, the packages, a user without rights ------------------------------------
-FROM python:${PYTHON}
+FROM ${PYTHON}
 
 RUN useradd --system --uid 10001 --no-create-home --home-dir /nonexistent \
         --shell /usr/sbin/nologin kernel \

@@ -21,7 +21,7 @@ from bench.load import Load, measure
 from bench.plan import QUICK, Plan, Rounds
 from bench.receiver import Receiver
 from bench.report import SYSTEMS, table, write
-from bench.systems import Embedded, Original, Ours, Servers, System, Tuned, folder
+from bench.systems import Embedded, OnPostgreSQL, Original, Ours, Servers, System, Tuned, folder
 
 RESULTS = Path(__file__).resolve().parent / "results"
 WARM_UP = Load(64)
@@ -41,7 +41,8 @@ def everything() -> Iterator[tuple[list[System], Receiver, Floor]]:
         receiver = Receiver()
         stack.callback(receiver.close)
         systems: list[System] = []
-        for kind in (Ours, Tuned, Original, Embedded):
+        servers.start_postgresql()
+        for kind in (Ours, OnPostgreSQL, Tuned, Original, Embedded):
             say(f"starting {kind.name}")
             systems.append(stack.enter_context(kind(servers, place)))
         bare = stack.enter_context(Bare(servers, place))

@@ -15,12 +15,12 @@ from bench.processes import cpu_ms
 from bench.receiver import Receiver
 from bench.systems import ROOT, Servers, System
 from kernel.cli.local.processes import Program
-from kernel.config.celeryconfig import QUEUE, celery_config
+from kernel.config.celeryconfig import celery_config
 from kernel.config.settings import load
 
 # T1, T2 and T3 commit for one order; T4 and T5 for a batch of 50 callbacks.
 COMMITS = 3 + 2 / 50
-TASK = "floor.nothing"
+TASK, QUEUE = "floor.nothing", "floor"
 BODY = b'{"status":0,"msg":"success","data":{"order_id":"0199","select_tag":"create_project"}}'
 _rows = Table("floor", MetaData(), Column("id", Integer, primary_key=True), Column("x", String(99)))
 
@@ -40,7 +40,7 @@ def make_celery(*, publishing: bool = False) -> Celery:
     """Return Celery with a no-op task and kernel's settings, on BENCH_BROKER_URL."""
     app = Celery("floor", set_as_current=False)
     settings = load(broker_url=os.environ["BENCH_BROKER_URL"])
-    app.conf.update(celery_config(settings, publishing=publishing))
+    app.conf.update(celery_config(settings, publishing=publishing), task_default_queue=QUEUE)
     app.task(name=TASK, shared=False, ignore_result=True)(do_nothing)
     return app
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from bench.load import Load, Round
 
 Figures = dict[str, dict[str, float]]
+# kernel with servers of its own, as far as load goes.
+OURS = ("ours", "postgresql")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Plan:
             loads["10/s"] = Load(self.slow_rate[1], self.slow_rate[0])
             loads["50/s"] = Load(self.quick_rate[1], self.quick_rate[0])
             # A peer's process waits for its receiver: four orders a second, warm or cold.
-            orders, first = (self.waiting, self.warm_up) if system == "ours" else (12, 0)
+            orders, first = (self.waiting, self.warm_up) if system in OURS else (12, 0)
             loads["waiting"] = Load(orders, delay_ms=500, warm_up=first)
         return loads
 
@@ -66,8 +68,9 @@ FIGURES: dict[str, tuple[str, Callable[[Round], float]]] = {
     "commits per order": ("saturated", lambda r: r.counts["commit"]),
     "Redis commands per order": ("saturated", lambda r: r.counts["redis"]),
 }
-# Embedded, the servers counted are not its own.
-NOT_EMBEDDED = ("SQL statements per order", "commits per order", "Redis commands per order")
+# Not on MariaDB and Redis alone: the servers counted are not its own.
+NOT_COUNTED = ("embedded", "postgresql")
+SERVERS = ("SQL statements per order", "commits per order", "Redis commands per order")
 
 
 class Rounds:
@@ -99,7 +102,7 @@ class Rounds:
         found = {}
         for figure, (kind, of) in FIGURES.items():
             rounds = self._rounds.get((system, kind))
-            if rounds and not (system == "embedded" and figure in NOT_EMBEDDED):
+            if rounds and not (system in NOT_COUNTED and figure in SERVERS):
                 values = [of(one) for one in rounds]
                 found[figure] = max(values) if "peak" in figure else statistics.median(values)
         return found

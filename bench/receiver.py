@@ -3,8 +3,8 @@
     python -m bench.receiver PORTS
 
 PORTS is the number of ports, each an origin; it prints them. A callback goes to /ROUND/NUMBER and
-is answered with 200, with ?ms=500 after half a second; GET /ROUND returns {NUMBER: monotonic time
-of the first arrival}.
+is answered with 200, with ?ms=500 after half a second, with ?status=500 by that status; GET /ROUND
+returns {NUMBER: monotonic time of the first arrival}.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 from bench.wire import Connection, make_request, read_message
 from kernel.cli.local.processes import tethered
 
-_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
+_ANSWER = b"HTTP/1.1 %d Answered\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
 _arrivals: dict[str, dict[int, float]] = defaultdict(dict)
 
 
@@ -36,11 +36,12 @@ async def _answer(method: bytes, target: "urlsplit") -> bytes:  # type: ignore[v
     name, _, number = target.path.strip("/").partition("/")
     if method == b"GET":
         body = json.dumps(_arrivals[name]).encode()
-        return _ANSWER % (len(body), body)
+        return _ANSWER % (200, len(body), body)
     _arrivals[name].setdefault(int(number), time.monotonic())
-    if target.query:
-        await asyncio.sleep(int(parse_qs(target.query)["ms"][0]) / 1000)
-    return _ANSWER % (2, b"{}")
+    asked = parse_qs(target.query)
+    if "ms" in asked:
+        await asyncio.sleep(int(asked["ms"][0]) / 1000)
+    return _ANSWER % (int(asked.get("status", ["200"])[0]), 2, b"{}")
 
 
 async def _serve(count: int) -> None:
@@ -72,8 +73,8 @@ class Receiver:
 
     def close(self) -> None:
         """End the process."""
-        self._process.terminate()
-        self._process.wait()
+        with self._process:
+            self._process.terminate()
 
 
 if __name__ == "__main__":

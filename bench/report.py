@@ -13,9 +13,25 @@ from typing import Any
 
 from bench.plan import FIGURES, TARGETS, Figures, Plan
 
-SYSTEMS = ("ours", "tuned", "original", "embedded")
-PACKAGES = ("celery", "kombu", "redis", "flask", "gunicorn", "sqlalchemy", "pymysql", "requests")
-COLOURS = {"ours": "#1b6f8a", "tuned": "#8f8f8f", "original": "#c9c9c9", "embedded": "#7fb2c4"}
+SYSTEMS = ("ours", "postgresql", "tuned", "original", "embedded")
+PACKAGES = (
+    "celery",
+    "kombu",
+    "redis",
+    "flask",
+    "gunicorn",
+    "sqlalchemy",
+    "pymysql",
+    "psycopg",
+    "requests",
+)
+COLOURS = {
+    "ours": "#1b6f8a",
+    "postgresql": "#33658a",
+    "tuned": "#8f8f8f",
+    "original": "#c9c9c9",
+    "embedded": "#7fb2c4",
+}
 CHARTED = (
     "CPU ms per order, saturated",
     "CPU ms per order at 10/s",
@@ -27,9 +43,9 @@ CHARTED = (
 
 def table(figures: Figures, floor: dict[str, float]) -> str:
     """Return the figures and the targets as text."""
-    lines = [f"{'':34}" + "".join(f"{name:>11}" for name in SYSTEMS)]
+    lines = [f"{'':34}" + "".join(f"{name:>11}" for name in _measured(figures))]
     for figure in FIGURES:
-        cells = (figures[name].get(figure) for name in SYSTEMS)
+        cells = (figures[name].get(figure) for name in _measured(figures))
         lines.append(f"{figure:34}" + "".join(f"{_number(cell):>11}" for cell in cells))
     parts = ", ".join(f"{name} {ms:.2f}" for name, ms in floor.items() if name != "floor")
     lines += ["", f"floor: {floor['floor']:.2f} CPU ms per order ({parts})", ""]
@@ -42,6 +58,11 @@ def verdicts(figures: Figures, floor: dict[str, float]) -> list[tuple[str, float
     """Judge every target."""
     known = figures | {"floor": {"CPU ms per order, saturated": floor["floor"]}}
     return [(str(target), *target.judge(known)) for target in TARGETS]
+
+
+def _measured(figures: Figures) -> list[str]:
+    """Return the systems of a run; one from before a system was added has no figures of it."""
+    return [name for name in SYSTEMS if name in figures]
 
 
 def _number(value: float | None) -> str:
@@ -76,7 +97,8 @@ def chart(figures: Figures) -> str:
     """Draw horizontal bars, one group per figure, as SVG."""
     parts, y = [], 20
     for figure in CHARTED:
-        known = [(name, figures[name][figure]) for name in SYSTEMS if figure in figures[name]]
+        systems = [name for name in _measured(figures) if figure in figures[name]]
+        known = [(name, figures[name][figure]) for name in systems]
         most = max(value for _, value in known)
         parts.append(f'<text x="10" y="{y}" font-weight="bold">{figure}</text>')
         for name, value in known:
@@ -97,9 +119,10 @@ def chart(figures: Figures) -> str:
 
 def page(result: dict[str, Any]) -> str:
     """Return the tables of docs/performance.md."""
-    lines = ["| | " + " | ".join(SYSTEMS) + " |", "|---|" + "--:|" * len(SYSTEMS)]
+    systems = _measured(result["figures"])
+    lines = ["| | " + " | ".join(systems) + " |", "|---|" + "--:|" * len(systems)]
     for figure in FIGURES:
-        cells = (_number(result["figures"][name].get(figure)) for name in SYSTEMS)
+        cells = (_number(result["figures"][name].get(figure)) for name in systems)
         lines.append(f"| {figure} | " + " | ".join(cells) + " |")
     lines += ["", "| target | measured | |", "|---|--:|---|"]
     for one in result["targets"]:

@@ -29,7 +29,7 @@ from kernel.orders.transitions import end_order
 from kernel.runs.claim import Batch
 from kernel.runs.execute import execute
 from kernel.runtime.kernel import Kernel
-from kernel.transport.backoff import Delivered, RetryAt
+from kernel.transport.backoff import Delivered, RetryIn
 from kernel.worker.maintenance.known_tags import note_tags
 from kernel.worker.maintenance.sweep import sweep
 from tests.support.clients import Client, serve
@@ -105,7 +105,7 @@ class Stages:
 
     def record(self) -> float:
         """Time T5: record the batch of `deliver`, one in five of it to be tried again."""
-        again = RetryAt(self.kernel.clock.now() + timedelta(days=1))
+        again = RetryIn(timedelta(days=1))
         ended = [
             _ended(due, Delivered() if number % 5 else again)
             for number, due in enumerate(self.claimed)
@@ -200,8 +200,8 @@ def _key(made: keys.Credentials) -> str:
     return made.api_key.get_secret_value()
 
 
-def _ended(due: DueDelivery, verdict: Delivered | RetryAt) -> FinishedAttempt:
-    failed = isinstance(verdict, RetryAt)
+def _ended(due: DueDelivery, verdict: Delivered | RetryIn) -> FinishedAttempt:
+    failed = isinstance(verdict, RetryIn)
     return FinishedAttempt(
         due=due,
         started_at=due.created_at,

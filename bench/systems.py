@@ -18,6 +18,7 @@ from kernel.cli.local.supervisor import free_port
 from kernel.config.settings import load
 from kernel.db.schema import migrate
 from kernel.runtime.kernel import Kernel
+from tests.support.postgresql import PostgreSQL
 from tests.support.servers import MariaDB, Redis
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,10 +30,14 @@ PEER_TABLE = """CREATE TABLE project_tb_project (
 
 @dataclass
 class Servers:
-    """The private MariaDB and Redis that all systems share, each in schemas of its own."""
+    """The private servers that all systems share, each in schemas of its own.
+
+    PostgreSQL is started by `start_postgresql`; its COMMIT reaches the disk, as MariaDB's does.
+    """
 
     mariadb: MariaDB = field(default_factory=MariaDB)
     redis: Redis = field(default_factory=Redis)
+    postgresql: PostgreSQL = field(default_factory=lambda: PostgreSQL(durable=True))
     _next_db: int = 1
 
     def __enter__(self) -> Self:
@@ -43,6 +48,11 @@ class Servers:
     def __exit__(self, *error: object) -> None:
         self.mariadb.close()
         self.redis.close()
+        self.postgresql.close()
+
+    def start_postgresql(self) -> None:
+        """Start PostgreSQL for a benchmark in which kernel runs on it as well."""
+        self.postgresql.start()
 
     def redis_urls(self) -> tuple[str, str]:
         """Return two Redis databases no other system uses: for a broker and for results."""
@@ -173,6 +183,15 @@ class Ours(System):
             Program("api", [sys.executable, *api], env),
             Program("worker", [str(Path(sys.executable).parent / "kernel"), "worker"], env),
         ]
+
+
+class OnPostgreSQL(Ours):
+    """kernel as in `Ours`, on PostgreSQL."""
+
+    name = "postgresql"
+
+    def settings(self) -> dict[str, str]:
+        return super().settings() | {"database_url": self.servers.postgresql.create_database()}
 
 
 class Embedded(Ours):

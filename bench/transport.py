@@ -16,7 +16,7 @@ from collections.abc import Callable
 import requests
 
 from kernel.transport.addresses import CallbackPolicy
-from kernel.transport.client import Transport
+from kernel.transport.client import Request, Transport
 
 BODY = b'{"status":0,"msg":"success","data":{"order_id":"0199","select_tag":"create_project"}}'
 HEADERS = {
@@ -63,7 +63,7 @@ def _measure(port: int, count: int, rounds: int) -> None:
     variants: dict[str, Callable[[], object]] = {
         "requests.Session": lambda: plain.post(url, data=BODY, headers=HEADERS, timeout=15),
         "  trust_env=False": lambda: quiet.post(url, data=BODY, headers=HEADERS, timeout=15),
-        "kernel.transport": lambda: guarded.post(url, HEADERS, BODY, policy),
+        "kernel.transport": lambda: guarded.send(Request(url, HEADERS, BODY), policy),
     }
     results: dict[str, list[tuple[float, float]]] = {name: [] for name in variants}
     for _ in range(rounds):

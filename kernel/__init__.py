@@ -13,8 +13,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kernel.errors import Reject, Retry
-    from kernel.handlers import Handlers, Partial, Run
+    from kernel.errors import Reject, Retry, TimeLimit
+    from kernel.handlers import Handlers, Partial, Run, StepRetry, Wait
     from kernel.runtime.kernel import Kernel
     from kernel.views.app import create_app, create_blueprint
 
@@ -25,14 +25,17 @@ __all__ = [
     "Reject",
     "Retry",
     "Run",
+    "StepRetry",
+    "TimeLimit",
+    "Wait",
     "create_app",
     "create_blueprint",
 ]
 
 # The module that each export comes from.
 _HOMES = {
-    **dict.fromkeys(("Reject", "Retry"), "kernel.errors"),
-    **dict.fromkeys(("Handlers", "Partial", "Run"), "kernel.handlers"),
+    **dict.fromkeys(("Reject", "Retry", "TimeLimit"), "kernel.errors"),
+    **dict.fromkeys(("Handlers", "Partial", "Run", "StepRetry", "Wait"), "kernel.handlers"),
     "Kernel": "kernel.runtime.kernel",
     **dict.fromkeys(("create_app", "create_blueprint"), "kernel.views.app"),
 }

@@ -4,8 +4,7 @@
 ``import_projects``   inserts a list of projects, with a checkpoint per chunk of 20
 """
 
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -49,8 +48,6 @@ class ImportProjects(BaseModel):
     projects: list[Any] = Field(
         min_length=1, max_length=10_000, examples=[[{"projname": "Bridge"}, {"projname": "Tunnel"}]]
     )
-    # Pause in milliseconds after each chunk, for demonstrations and tests that watch progress.
-    pause_ms: int = Field(0, ge=0, le=1000)
 
 
 @handlers.register("create_project", CreateProject)
@@ -67,17 +64,24 @@ def import_projects(run: Run, args: ImportProjects) -> dict[str, Any] | Partial:
     """Insert the good rows chunk by chunk. After a crash the next run goes on after the last
     saved chunk.
     """
-    total = len(args.projects)
+    return import_rows(run, args.projects)
+
+
+def import_rows(
+    run: Run, rows: Sequence[Any], saved: Callable[[], None] = lambda: None
+) -> dict[str, Any] | Partial:
+    """Insert the good ones of ``rows``, as `import_projects` does; call ``saved`` per chunk."""
+    total = len(rows)
     done = run.progress.current if run.progress else 0
     tally = run.state or {"imported": 0, "bad": []}
     while done < total:
-        chunk = args.projects[done : done + CHUNK]
+        chunk = rows[done : done + CHUNK]
         bad = sorted(_import(run, done, chunk), key=itemgetter("row"))
         tally["imported"] += len(chunk) - len(bad)
         tally["bad"] += bad
         done += len(chunk)
         run.checkpoint(done, total, f"{tally['imported']} imported", tally)
-        time.sleep(args.pause_ms / 1000)  # on the order's request, to watch the progress
+        saved()
     result = {"imported": tally["imported"], "failed": len(tally["bad"])}
     if not tally["bad"]:
         return result

@@ -10,12 +10,16 @@
     │   ├── InvalidQuery              the query string is wrong; data["errors"] as above
     │   ├── IdempotencyKeyReused      same key, other body
     │   ├── Unauthenticated           no credentials, or wrong ones
+    │   │   └── KeyExpired            a key that was right once; only its holder gets this
+    │   ├── Misdirected               the request names a host that is not known to be ours
     │   ├── Forbidden                 credentials that may not do this
     │   ├── NotFound                  no such row, or another caller's
     │   ├── Conflict                  the row's state does not allow this
     │   └── TooManyRequests           the caller's limit; data["retry_after"] in seconds
     ├── Unavailable                   our fault, passing: try again; data["retry_after"] in seconds
-    │   └── TooManyPending            this caller's orders pile up; let workers catch up
+    │   ├── TooManyPending            this caller's orders pile up; let workers catch up
+    │   │   └── TooManyWaiting        the same of orders that wait for their time
+    │   └── SecretsLocked             a secret in the database that none of our keys opens
     ├── AddressRefused                a URL or an address the callback policy does not allow
     ├── TransportError                a POST that got no usable answer; reason from a closed set
     ├── HandlerVerdict                raised by a handler to decide about its order
@@ -26,6 +30,8 @@
         ├── RunBroken                 the database dropped this run's transaction
         ├── OrderCancelled            the caller cancelled; seen at a checkpoint
         └── WorkerStopping            the worker shuts down; seen at a checkpoint
+
+Beside the tree stands TimeLimit, a BaseException: `except Exception` in a handler lets it pass.
 
 Each class carries a stable ``code`` (part of the wire), a ``message`` for people and ``data``
 for machines. HTTP status codes are not in here: `kernel.views.http.errors` maps classes to them.
@@ -44,114 +50,102 @@ class KernelError(Exception):
 
     code: ClassVar[str] = "internal_error"
 
+    def __init_subclass__(cls, code: str | None = None, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if code is not None:
+            cls.code = code
+
     def __init__(self, message: str | None = None, **data: Any) -> None:
         self.message = message or (type(self).__doc__ or "").strip().splitlines()[0]
         self.data = data
         super().__init__(self.message)
 
 
-class ConfigurationError(KernelError):
+class ConfigurationError(KernelError, code="configuration_error"):
     """The configuration cannot work."""
 
-    code = "configuration_error"
 
-
-class RequestRefused(KernelError):
+class RequestRefused(KernelError, code="request_refused"):
     """The request was refused."""
 
-    code = "request_refused"
 
-
-class InvalidJson(RequestRefused):
+class InvalidJson(RequestRefused, code="invalid_json"):
     """The body must be one JSON object in UTF-8."""
 
-    code = "invalid_json"
 
-
-class NotJson(RequestRefused):
+class NotJson(RequestRefused, code="not_json"):
     """The content type must be application/json."""
 
-    code = "not_json"
 
-
-class BodyTooLarge(RequestRefused):
+class BodyTooLarge(RequestRefused, code="body_too_large"):
     """The body is too large."""
 
-    code = "body_too_large"
 
-
-class InvalidOrder(RequestRefused):
+class InvalidOrder(RequestRefused, code="invalid_order"):
     """The order is not valid.
 
     ``data["errors"]`` is a list of ``{"pointer", "code", "detail"}``; pointers are RFC 6901.
     """
 
-    code = "invalid_order"
 
-
-class InvalidQuery(RequestRefused):
+class InvalidQuery(RequestRefused, code="invalid_query"):
     """The query string is not valid."""
 
-    code = "invalid_query"
 
-
-class IdempotencyKeyReused(RequestRefused):
+class IdempotencyKeyReused(RequestRefused, code="idempotency_key_reused"):
     """The idempotency key was used before with another body."""
 
-    code = "idempotency_key_reused"
 
-
-class Unauthenticated(RequestRefused):
+class Unauthenticated(RequestRefused, code="unauthenticated"):
     """Credentials are missing or wrong."""
 
-    code = "unauthenticated"
+
+class KeyExpired(Unauthenticated, code="key_expired"):
+    """This API key has expired or was revoked."""
 
 
-class Forbidden(RequestRefused):
+class Misdirected(RequestRefused, code="misdirected"):
+    """This service is not known by that host name; see KERNEL_PUBLIC_URL and KERNEL_HOSTS."""
+
+
+class Forbidden(RequestRefused, code="forbidden"):
     """These credentials do not allow that."""
 
-    code = "forbidden"
 
-
-class NotFound(RequestRefused):
+class NotFound(RequestRefused, code="not_found"):
     """There is no such thing."""
 
-    code = "not_found"
 
-
-class Conflict(RequestRefused):
+class Conflict(RequestRefused, code="conflict"):
     """Its state does not allow that."""
 
-    code = "conflict"
 
-
-class TooManyRequests(RequestRefused):
+class TooManyRequests(RequestRefused, code="too_many_requests"):
     """Too many requests; slow down."""
 
-    code = "too_many_requests"
 
-
-class Unavailable(KernelError):
+class Unavailable(KernelError, code="unavailable"):
     """Not possible right now; try again."""
 
-    code = "unavailable"
 
-
-class TooManyPending(Unavailable):
+class TooManyPending(Unavailable, code="too_many_pending"):
     """Too many of your orders are waiting; try again later."""
 
-    code = "too_many_pending"
+
+class TooManyWaiting(TooManyPending, code="too_many_waiting"):
+    """Too many of your orders wait for their time; try again later."""
 
 
-class AddressRefused(KernelError):
+class SecretsLocked(Unavailable, code="secrets_locked"):
+    """A secret in the database cannot be opened with the keys that are set."""
+
+
+class AddressRefused(KernelError, code="callback_url_refused"):
     """The callback policy does not allow this address.
 
-    ``rule`` names the rule that refused the address; callers may see it. ``setting`` is what the
-    operator could change to allow the address; it goes only to the operator's log, as it may name
-    a private network.
+    ``rule`` names the rule that refused the address; callers may see it. ``setting`` is what would
+    allow the address, for the operator's log alone: it may name a private network.
     """
-
-    code = "callback_url_refused"
 
     def __init__(self, rule: str, detail: str, setting: str | None = None) -> None:
         super().__init__(detail, rule=rule)
@@ -159,14 +153,12 @@ class AddressRefused(KernelError):
         self.setting = setting
 
 
-class TransportError(KernelError):
-    """The POST got no usable answer.
+class TransportError(KernelError, code="transport_error"):
+    """The request got no usable answer.
 
-    ``reason`` is one of ``refused dns connect tls timeout too_large redirect http_4xx http_5xx
-    protocol``; ``detail`` is for the operator's log and may name addresses.
+    ``reason`` is one of ``refused dns connect tls timeout too_large redirect protocol``, or
+    ``no_room proxy secrets``, which tell of this end alone. ``detail`` is for the operator's log.
     """
-
-    code = "transport_error"
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(detail or reason)
@@ -182,17 +174,17 @@ class HandlerVerdict(KernelError):
     def check(self) -> None:
         """Raise TypeError or ValueError when this verdict cannot be carried out.
 
-        A verdict checks its arguments when it is made, and the kernel checks once more: a subclass
-        may leave out ``super().__init__`` or change what it holds.
+        Asked when it is made, and once more by the kernel: a subclass may leave out
+        ``super().__init__``, or change what the verdict holds.
         """
 
 
 class Reject(HandlerVerdict):
     """Refuse the order for good: it ends as ``failed`` with this code and message.
 
-    Raise it from a handler. The handler's writes since its last checkpoint are rolled back.
-    ``code`` is a short stable word for machines (1 to 64 characters of a-z, 0-9 and _),
-    ``message`` is shown to the caller. Raises TypeError or ValueError for others.
+    Raise it from a handler, whose writes since its last checkpoint are rolled back. ``code`` is for
+    machines (1 to 64 characters of a-z, 0-9 and _), ``message`` is shown to the caller. Raises
+    TypeError or ValueError for others.
     """
 
     reject_code = ""
@@ -281,3 +273,11 @@ class OrderCancelled(RunInterrupted):
 
 class WorkerStopping(RunInterrupted):
     """The worker is shutting down; another one goes on from this checkpoint."""
+
+
+class TimeLimit(BaseException):
+    """The handler has run for its soft limit. Catch it to tidy up, or let it pass.
+
+    Raised once per run. A handler that catches it may return an outcome or raise Retry; uncaught,
+    the run ends as if its hard time limit had ended it.
+    """

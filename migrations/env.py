@@ -1,19 +1,21 @@
 """How Alembic reaches the database, for `kernel migrate` and for `alembic` in a checkout.
 
-One migration at a time: SQLite by a write transaction around all of it, MariaDB and MySQL by an
-advisory lock. The old code may still be running, so nothing here waits for a lock for long.
+One migration at a time: SQLite by a write transaction around all of it, the others by an advisory
+lock. The old code may still be running, so nothing here waits for a lock for long.
 """
 
 from typing import Any
 
 from alembic import context
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection
 
 import kernel.builtin
 import kernel.db.tables.orders  # noqa: F401 - both know tables
 from kernel.config.settings import load
 from kernel.db.columns import Base
+from kernel.db.dialects import url_of
 from kernel.db.engine import make_engine
+from kernel.db.errors import DRIVER_ERRORS, is_contention
 from kernel.db.schema.version import VERSION_TABLE
 from kernel.errors import Unavailable
 
@@ -25,20 +27,21 @@ WAIT_SECONDS = 60
 def migrate() -> None:
     """Run the migrations that the command asked for."""
     given = context.config.attributes
-    engine = make_engine(given.get("url") or load().database_url.get_secret_value())
-    event.listen(engine, "do_connect", _without_read_timeout)
+    url = given.get("url") or url_of(load())
+    # A table of millions of rows takes as long as it takes to rebuild.
+    engine = make_engine(url, read_timeout=None)
     try:
         with engine.connect() as connection:
-            sqlite = connection.dialect.name == "sqlite"
-            _prepare_sqlite(connection) if sqlite else _lock_mysql(connection)
+            kind = connection.dialect.name
+            PREPARE.get(kind, _lock_mysql)(connection)
             context.configure(
                 connection=connection,
                 target_metadata=Base.metadata,
                 include_name=_is_ours,
                 version_table=VERSION_TABLE,
                 compare_type=True,
-                render_as_batch=sqlite,
-                transactional_ddl=sqlite,
+                render_as_batch=kind == "sqlite",
+                transactional_ddl=kind in PREPARE,
                 on_version_apply=given.get("applied", ()),
             )
             with context.begin_transaction():
@@ -51,11 +54,6 @@ def _is_ours(name: str | None, kind: str, _parents: Any) -> bool:
     """Leave an application's tables out of comparisons, but not a table that kernel has left."""
     ours = name in Base.metadata.tables or str(name).startswith("kernel_")
     return kind != "table" or ours
-
-
-def _without_read_timeout(_dialect: Any, _record: Any, _args: Any, options: dict[str, Any]) -> None:
-    """A table of millions of rows takes as long as it takes to rebuild."""
-    options.pop("read_timeout", None)
 
 
 def _prepare_sqlite(connection: Connection) -> None:
@@ -74,5 +72,22 @@ def _lock_mysql(connection: Connection) -> None:
         if cursor.fetchone() != (1,):
             raise Unavailable("another migration of this database is running")
 
+
+def _lock_postgresql(connection: Connection) -> None:
+    """Take the lock for this database; it goes with the connection. No transaction is begun."""
+    raw: Any = connection.connection.dbapi_connection
+    raw.autocommit = True
+    raw.execute(f"SET lock_timeout = '{WAIT_SECONDS}s'")
+    try:
+        raw.execute("SELECT pg_advisory_lock(hashtext('kernel migrate'))")
+    except DRIVER_ERRORS as error:
+        if not is_contention(error):
+            raise
+        raise Unavailable("another migration of this database is running") from error
+    raw.autocommit = False
+
+
+# Those on which a migration is one transaction, changes of tables included.
+PREPARE = {"sqlite": _prepare_sqlite, "postgresql": _lock_postgresql}
 
 migrate()

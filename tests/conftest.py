@@ -9,20 +9,32 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
-from tests.support import guards
+from tests.support import guards, kinds
 
 if TYPE_CHECKING:
+    from tests.support.postgresql import PostgreSQL
     from tests.support.servers import MariaDB, Redis
 
 for _name in [name for name in os.environ if name.startswith("KERNEL_")]:
     del os.environ[_name]
 
+# A machine that is busy with other tests is slow, and no test is wrong for that.
+settings.register_profile("kernel", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("kernel")
+
 sys.addaudithook(guards.refuse_outside)
 sys.addaudithook(guards.note_unvetted)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the tests of rows on each kind of database: `-m rows` is the suite of a dialect."""
+    kinds.run_on_kinds(metafunc, Path(__file__).parent)
 
 
 @pytest.fixture(autouse=True)
@@ -65,6 +77,23 @@ def mariadb() -> "Iterator[MariaDB]":
 def mariadb_schema(mariadb: "MariaDB") -> str:
     """URL of the schema that tests share; `mariadb_rows_url` empties it after each."""
     return mariadb.create_database()
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> "Iterator[PostgreSQL]":
+    """The session's PostgreSQL. A test that stops, kills or pauses it brings it back."""
+    from tests.support.postgresql import PostgreSQL, program
+
+    program("postgres")
+    with closing(PostgreSQL()) as server:
+        server.start()
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgresql_database(postgresql: "PostgreSQL") -> str:
+    """URL of the database that tests share; `postgresql_rows_url` empties it after each."""
+    return postgresql.create_database()
 
 
 @pytest.fixture(scope="session")

@@ -99,6 +99,7 @@ def _own_settings(folder: Path) -> Iterator[None]:
     os.environ[CONFIG_FILE] = str(folder / "kernel.toml")
     (folder / "kernel.toml").touch()
     os.environ[f"{PREFIX}DATABASE_URL"] = file_url(folder / "kernel.db")
+    os.environ[f"{PREFIX}HANDLERS"] = "kernel.cli.local.paced_import:handlers"
     try:
         yield
     finally:
@@ -163,8 +164,8 @@ class Client:
             return answer, json.loads(answer.read())
 
     def submit(self, order: dict[str, Any], key: str) -> str:
-        """Submit an order, print the pending answer, return the order's id."""
-        order = {**order, "callback_url": self.callback_url}
+        """Submit the order of ticket ``key``, print the pending answer, return the order's id."""
+        order = {**order, "reference": key, "callback_url": self.callback_url}
         answer, envelope = self.ask("POST", "/v1/orders", order, key)
         _print_answer(answer, envelope)
         expect("the answer", answer.status, HTTPStatus.ACCEPTED)
@@ -179,7 +180,8 @@ class Client:
             raise DemoFailed(f"no callback after {PATIENCE_SECONDS:g} s") from None
         told = received.data.get("error") or received.data.get("result")
         shown = textwrap.shorten(cell(told), 160, placeholder=" ...")
-        click.echo(f"  callback  status {received.status}, {received.msg}: {shown}")
+        ticket = cell(received.data.get("reference"))
+        click.echo(f"  callback  {ticket}: status {received.status}, {received.msg}: {shown}")
         click.echo(f"            signature verified, webhook-id {received.webhook_id}")
         expect("the callback's order", received.order_id, order_id)
         expect("the callback's status", received.status, status)
@@ -241,7 +243,7 @@ def _submit_orders(client: Client) -> None:
     expect("the reason", error["code"], "blank_name")
 
     _heading("The first order is sent once more, with its idempotency key")
-    repeat = {**project, "callback_url": client.callback_url}
+    repeat = {**project, "reference": "ticket-1", "callback_url": client.callback_url}
     answer, envelope = client.ask("POST", "/v1/orders", repeat, "ticket-1")
     _print_answer(answer, envelope)
     expect("Idempotency-Replayed", answer.headers["Idempotency-Replayed"], "true")

@@ -7,10 +7,13 @@ where each command is and what `kernel --help` writes about it, so that the list
 import os
 import sys
 from importlib import import_module
+from importlib.metadata import version
 from typing import Any, NamedTuple
 
 import click
 
+from kernel.cli.examples import with_examples
+from kernel.config.near import did_you_mean
 from kernel.errors import AddressRefused, ConfigurationError, KernelError
 
 
@@ -37,24 +40,63 @@ class Place(NamedTuple):
 
 
 COMMANDS = {
-    "callers": Place(
-        "commands.callback_rules", "Ticketing systems, their API keys and signing secrets."
+    "audit": Place("commands.callers.audit", "Who changed what, from where and why."),
+    "bulk": Place(
+        "commands.bulk",
+        "Bulk acts: many orders or callbacks at once, as jobs that survive this command.",
     ),
-    "config": Place("commands.configuration", "Settings: KERNEL_* and kernel.toml."),
-    "deliveries": Place("commands.pauses", "Callbacks: pending, delivered and dead."),
+    "callers": Place(
+        "commands.callers.key_commands", "Ticketing systems, their API keys and signing secrets."
+    ),
+    "config": Place("commands.configuration.group", "Settings: KERNEL_* and kernel.toml."),
+    "copy": Place("commands.databases.copying", "Take the installation to another database."),
+    "deliveries": Place("commands.deliveries.replay", "Callbacks: pending, delivered and dead."),
     "demo": Place("demo", "Show the main job from end to end."),
     "dispatcher": Place("commands.running", "Send callbacks and sweep; run no handlers."),
+    "errors": Place(
+        "commands.now.errors",
+        "Failures by their kind: the tag, the exception's type and the place that raised it.",
+    ),
+    "limits": Place(
+        "commands.limits", "How many orders of a tag run at once, and how often one begins."
+    ),
     "listen": Place("commands.listen", "Receive callbacks on this host and show them."),
-    "migrate": Place("commands.database", "Bring the database up to date."),
+    "migrate": Place("commands.databases.database", "Bring the database up to date."),
+    "notify": Place(
+        "commands.now.notify", "Who is told when something is wrong, and when it is over."
+    ),
     "openapi": Place("commands.openapi", "Print the API document (OpenAPI 3.1)."),
-    "orders": Place("commands.watch", "Work orders."),
-    "sweep": Place("commands.database", "Hint what is due, prune what is old."),
+    "orders": Place("commands.orders.watch", "Work orders."),
+    "people": Place(
+        "commands.callers.people", "People, their roles, keys and sessions on the dashboard."
+    ),
+    "receivers": Place(
+        "commands.receivers.stats", "Where callers' callbacks go, with the secrets for them."
+    ),
+    "schedules": Place(
+        "commands.schedules", "Recurring orders: submitted at the times of a cron expression."
+    ),
+    "secrets": Place(
+        "commands.configuration.secrets", "The keys that seal secrets in the database."
+    ),
+    "status": Place(
+        "commands.now.status",
+        "Say what is wrong, since when, and what to do; and what was done in the last hour.",
+    ),
+    "sweep": Place("commands.databases.database", "Hint what is due, prune what is old."),
     "top": Place(
-        "commands.top",
-        "Show orders, callbacks, rates and workers, refreshed every two seconds.",
+        "commands.now.top",
+        "Show what is wrong, orders, callbacks, rates and workers, every two seconds.",
+    ),
+    "trends": Place(
+        "commands.now.trends",
+        "Show orders, times and callbacks over the last hour, day or week.",
     ),
     "up": Place("commands.running", "Run everything in the foreground."),
     "worker": Place("commands.running", "Run handlers, send callbacks, sweep."),
+    "workers": Place(
+        "commands.now.workers", "What each process runs; drain a host, terminate a process."
+    ),
 }
 
 
@@ -74,8 +116,7 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = import_module(f"kernel.cli.{COMMANDS[cmd_name].module}")
-        command: click.Command = getattr(module, cmd_name)
-        return command
+        return with_examples(getattr(module, cmd_name), cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list as click does, from the table instead of from the commands."""
@@ -84,11 +125,20 @@ class Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(one.name or "", one.get_short_help_str(room)) for one in listed])
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; of an unknown one, say which was meant."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            ctx.fail(f"No such command {name!r}{did_you_mean(name, COMMANDS) or '; see --help'}.")
+        return super().resolve_command(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         from sqlalchemy.exc import SQLAlchemyError  # `kernel --help` does not come here
 
-        from kernel.db.errors import driver_error
+        from kernel.db.errors import explained
 
         try:
             return super().invoke(ctx)
@@ -97,7 +147,7 @@ class Commands(click.Group):
         except KernelError as error:
             raise Failure(explain(error)) from None
         except SQLAlchemyError as error:
-            raise Failure(f"database: {driver_error(error)}") from None
+            raise Failure(explained(error)) from None
         except OSError as error:
             if error.filename is None:  # not about a file or folder that the user named
                 raise
@@ -112,8 +162,23 @@ def explain(error: KernelError) -> str:
     return error.message + (f" {'; '.join(parts)}" if parts else "")
 
 
+def _show_version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from kernel.db.schema.version import SCHEMA  # loads the ORM
+
+        click.echo(f"kernel {version('kernel-workorders')}, migration {SCHEMA}")
+        context.exit()
+
+
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="kernel-workorders", prog_name="kernel")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version, and the migration that it needs.",
+)
 def main() -> None:
     """Take work orders from ticketing systems, commit the work, deliver the callbacks."""
     # As gunicorn and celery do: KERNEL_HANDLERS may name a module in the current folder.

@@ -8,6 +8,7 @@ from types import ModuleType
 import click
 
 from kernel.config.settings import Settings, load
+from kernel.db.dialects import url_of
 from kernel.handlers import Handlers
 from kernel.runtime.kernel import Kernel
 from kernel.worker.broker import Broker
@@ -37,7 +38,7 @@ def migrated(
     settings: Settings, told: Callable[[str], None] = lambda _: None, *, force: bool = False
 ) -> None:
     """Bring the database of ``settings`` to the newest migration, by `kernel.db.schema`."""
-    migrations().upgrade(settings.database_url.get_secret_value(), told=told, force=force)
+    migrations().upgrade(url_of(settings), told=told, force=force)
 
 
 def migrations() -> ModuleType:

@@ -8,9 +8,9 @@ import ssl
 from typing import Any
 from urllib.parse import urlsplit
 
+from kernel.config.keep_alive import KEEP_ALIVE
 from kernel.config.settings import Settings
 
-QUEUE = "orders"
 TASK = "kernel.execute"
 
 
@@ -31,7 +31,6 @@ def celery_config(settings: Settings, *, publishing: bool) -> dict[str, Any]:
         "task_ignore_result": True,
         "task_store_errors_even_if_ignored": False,
         "result_backend": None,
-        "task_default_queue": QUEUE,
         "task_create_missing_queues": False,
         "task_serializer": "json",
         "accept_content": ["json"],
@@ -63,6 +62,7 @@ def transport_options(broker: str, *, publishing: bool) -> dict[str, Any]:
         "priority_steps": [0],
         "max_connections": 400,
         "socket_keepalive": True,
+        "socket_keepalive_options": KEEP_ALIVE,
     }
     if publishing:
         options |= {"max_retries": 0, "interval_start": 0}

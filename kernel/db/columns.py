@@ -80,6 +80,16 @@ def token(length: int) -> String:
     return _varied(String(length), lambda dialect: dialect.token(length))
 
 
+def short_text(length: int) -> String:
+    """Text for people of up to ``length`` characters, which may hold what a stranger has sent."""
+    return _varied(String(length), lambda dialect: dialect.short_text(length))
+
+
+def name(length: int) -> String:
+    """A name of a person's choice in any script, compared character by character."""
+    return _varied(String(length), lambda dialect: dialect.name(length))
+
+
 def long_text() -> Text:
     """Text without a practical limit."""
     return _varied(Text(), lambda dialect: dialect.long_text())

@@ -4,8 +4,10 @@ Knows nothing of orders. A server's engines spare round trips: no ping before a 
 was just in use, no ROLLBACK after a COMMIT.
 """
 
+import math
 import os
 import time
+from collections.abc import Callable
 from typing import Any, NamedTuple, Self
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
@@ -13,14 +15,22 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import ArgumentError, DisconnectionError
 from sqlalchemy.pool import PoolResetState
 
+from kernel.config.keyring import Keyring
+from kernel.config.private_files import secure_database
 from kernel.db import guard
 from kernel.db.dialects import Dialect, dialect_of
+from kernel.db.tables.sealed import KEYRING, Keys
 from kernel.errors import ConfigurationError
 
 # A connection that was idle for longer is pinged before its next use.
 PING_AFTER_SECONDS = 1.0
+# A ping that is not answered within this time means that the connection is lost: a firewall that
+# has forgotten it drops packets without a word. A caller waits two seconds, and still needs time
+# for another connection.
+PONG_SECONDS = 1.0
 OPEN = "kernel_open"
 READ_ONLY = "kernel_read_only"
+IDLE_SINCE = "kernel_idle_since"
 
 
 class Engines(NamedTuple):
@@ -37,17 +47,21 @@ class Engines(NamedTuple):
     running: Engine
 
     @classmethod
-    def of(cls, url: str, read_timeout: int) -> Self:
+    def of(cls, url: str, read_timeout: int, keys: Keys = Keyring) -> Self:
         """Make the engines of this process for ``url``. Call it after the fork.
 
-        ``read_timeout``: seconds to wait for a server that has stopped answering. Raises
+        ``read_timeout``: seconds to wait for a server that has stopped answering. ``keys``: where
+        the keyring comes from that seals secrets, see `kernel.db.tables.sealed`. Raises
         ConfigurationError for a URL that cannot be used.
         """
-        writing = make_engine(url, read_timeout, brief=True)
-        if not dialect_of(url).is_remote:
-            return cls(os.getpid(), writing, writing, writing)
-        single = make_engine(url, read_timeout, autocommit=True)
-        return cls(os.getpid(), writing, single, make_engine(url, read_timeout))
+        idle = Idle()
+        writing = single = running = make_engine(url, read_timeout, brief=True, idle=idle)
+        if dialect_of(url).is_remote:
+            single = make_engine(url, read_timeout, autocommit=True, idle=idle)
+            running = make_engine(url, read_timeout, idle=idle)
+        for engine in {writing, single, running}:
+            engine.update_execution_options(**{KEYRING: keys})
+        return cls(os.getpid(), writing, single, running)
 
     def dispose(self) -> None:
         """Close the pooled connections."""
@@ -55,25 +69,70 @@ class Engines(NamedTuple):
             engine.dispose()
 
 
+class Idle:
+    """Which idle connections are pinged before their next use, and which are taken for lost.
+
+    The engines of a process share one: when a ping of one connection is met with silence, every
+    connection that has been idle for at least as long is thrown away unasked. Ten of them would
+    cost ten seconds otherwise. ``ping_after``: a connection that was idle for more seconds is
+    pinged.
+    """
+
+    def __init__(self, ping_after: float = PING_AFTER_SECONDS) -> None:
+        self._ping_after = ping_after
+        # Connections that have been idle since then (monotonic), or longer, are lost.
+        self._lost = -math.inf
+
+    def look(self, ping: Callable[[], object], since: float | None) -> None:
+        """Ask by ``ping`` for a connection that is idle ``since`` then (monotonic); None: new.
+
+        Raises DisconnectionError for one that is lost: the pool opens another at once.
+        """
+        if since is None:
+            return
+        if since <= self._lost:
+            raise DisconnectionError("one that was idle for less is lost")
+        asked = time.monotonic()
+        if asked - since < self._ping_after:
+            return
+        try:
+            ping()
+        except Exception as error:
+            # A refusal comes quickly, and costs nothing: only silence condemns the others.
+            if time.monotonic() - asked >= PONG_SECONDS:
+                self._lost = max(self._lost, since)
+            raise DisconnectionError from error
+
+
 def make_engine(
     url: str,
-    read_timeout: int = 300,
+    read_timeout: int | None = 300,
     *,
     autocommit: bool = False,
     brief: bool = False,
-    ping_after: float = PING_AFTER_SECONDS,
+    idle: Idle | None = None,
 ) -> Engine:
     """Build an engine for ``url`` (``sqlite:///path`` or ``mysql+pymysql://...``).
 
-    ``read_timeout``: seconds to wait for a server that has stopped answering. ``autocommit``:
-    each statement is a transaction of its own, and costs one round trip, not two. ``brief``: the
-    server ends a transaction that is silent for `Dialect.idle_transaction_seconds`.
-    ``ping_after``: seconds after which an idle connection is pinged before its next use.
+    ``read_timeout``: seconds to wait for a server that has stopped answering; None: for ever.
+    ``autocommit``: each statement is a transaction of its own, and costs one round trip, not two.
+    ``brief``: the server ends a transaction that is silent for
+    `Dialect.idle_transaction_seconds`. ``idle``: what is known of idle connections.
 
     Call it after the fork. Raises ConfigurationError for a URL that cannot be used.
     """
     dialect = dialect_of(url)
     pooling = _server_pool(autocommit=autocommit) if dialect.is_remote else {}
+
+    def opened(connection: Any, _record: Any) -> None:
+        dialect.prepare(connection, brief=brief)
+        dialect.answer_within(connection, read_timeout)
+
+    def ping(connection: Any) -> None:
+        dialect.answer_within(connection, PONG_SECONDS)
+        engine.dialect.do_ping(connection)
+        dialect.answer_within(connection, read_timeout)
+
     try:
         engine = create_engine(
             dialect.complete(make_url(url)),
@@ -83,13 +142,15 @@ def make_engine(
         )
     except ArgumentError as error:
         raise ConfigurationError(f"KERNEL_DATABASE_URL: {error}") from None
-    event.listen(engine, "connect", lambda one, _record: dialect.prepare(one, brief=brief))
+    if (file := dialect.file_of(engine.url)) is not None:
+        event.listen(engine, "do_connect", lambda *_: secure_database(file))
+    event.listen(engine, "connect", opened)
     event.listen(engine, "begin", lambda connection: _begin(dialect, connection))
     # First: what the guard hears of an error depends on whether the server was found unfit.
     event.listen(engine, "handle_error", lambda context: _condemn(dialect, context))
     guard.listen(engine, dialect)
     if dialect.is_remote:
-        _spare_round_trips(engine, ping_after)
+        _spare_round_trips(engine, ping, idle or Idle())
     return engine
 
 
@@ -107,7 +168,7 @@ def _condemn(dialect: Dialect, context: ExceptionContext) -> None:
         context.is_disconnect = True
     elif not connection.invalidated and dialect.may_be_unfit(error):
         try:
-            context.is_disconnect = dialect.is_unfit(connection)
+            context.is_disconnect = dialect.is_unfit(connection, error)
         except dialect.driver_errors:  # a server that cannot answer is unfit as well
             context.is_disconnect = True
 
@@ -134,20 +195,15 @@ def _begin(dialect: Dialect, connection: Connection) -> None:
 # ---- Round trips that are spared -------------------------------------------------------------
 
 
-def _spare_round_trips(engine: Engine, ping_after: float) -> None:
+def _spare_round_trips(engine: Engine, ping: Callable[[Any], None], idle: Idle) -> None:
     """Note of each connection since when it is idle and whether a transaction may be open."""
 
-    def ping_when_idle(connection: Any, record: Any, _proxy: Any) -> None:
+    def look(connection: Any, record: Any, _proxy: Any) -> None:
         # A ping per checkout costs a round trip per order; one after an idle second costs nothing.
-        if time.monotonic() - record.info.get("idle_since", 0.0) < ping_after:
-            return
-        try:
-            engine.dialect.do_ping(connection)
-        except Exception as error:
-            raise DisconnectionError from error
+        idle.look(lambda: ping(connection), record.info.get(IDLE_SINCE))
 
     event.listen(engine, "checkin", _note_idle)
-    event.listen(engine, "checkout", ping_when_idle)
+    event.listen(engine, "checkout", look)
     event.listen(engine, "reset", _roll_back_what_is_open)
     event.listen(engine, "begin", _note_open)
     event.listen(engine, "commit", _note_ended)
@@ -156,7 +212,7 @@ def _spare_round_trips(engine: Engine, ping_after: float) -> None:
 
 
 def _note_idle(_connection: Any, record: Any) -> None:
-    record.info["idle_since"] = time.monotonic()
+    record.info[IDLE_SINCE] = time.monotonic()
 
 
 def _note_open(connection: Connection) -> None:

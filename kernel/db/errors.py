@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from kernel.db.dialects import DIALECTS, dialect_of_error
+from kernel.db.dialects.mends import explain
 
 # The roots of what the drivers raise themselves. Any: mypy refuses a tuple of unknown length where
 # it stands among others behind `except`.
@@ -65,6 +66,11 @@ def is_missing_table(error: BaseException | None) -> bool:
     cause = driver_error(error)
     dialect = dialect_of_error(cause)
     return cause is not None and dialect is not None and dialect.is_missing_table(cause)
+
+
+def explained(error: BaseException) -> str:
+    """Return what an error of the database means for people, in one line."""
+    return explain(driver_error(error) or error)
 
 
 def driver_error(error: BaseException | None) -> BaseException | None:

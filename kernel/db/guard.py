@@ -12,10 +12,14 @@ from sqlalchemy.orm import Session
 
 from kernel.db.dialects import Dialect
 from kernel.db.errors import DRIVER_ERRORS, is_passing
-from kernel.db.statements.sorting import Kind, sort_statement
+from kernel.db.statements.sorting import Kind, Sorted, sort_statement
 
 GUARD = "kernel_guard"
 MARKS = "kernel_run_marks"
+SPOILED = (
+    "a statement has failed outside of run.savepoint(): on this database that spoils the "
+    "transaction, and nothing of it can be committed"
+)
 
 # The savepoint around a statement of which only the server knows what it does.
 SAVEPOINT = "kernel_guard"
@@ -38,8 +42,17 @@ class Guard:
     mark: tuple[str, int] | None = None
     # A write or a locking read has succeeded since the last COMMIT: there is something to lose.
     holds: bool = False
+    # The name of the run's transaction when the server is to guard it; None for a plain one.
+    name: str | None = None
     # The word of the statement that is being watched now.
     watched: str | None = None
+
+    @property
+    def told(self) -> str:
+        """What is said of the statement that ended the transaction, or would have."""
+        if self.name is None:
+            return f"{self.ended} has ended the run's transaction"
+        return f"{self.ended} would have ended the run's transaction; the server refused it"
 
 
 @contextmanager
@@ -75,9 +88,12 @@ def listen(engine: Engine, dialect: Dialect) -> None:
     """Have the connections of ``engine`` obey the guard in their ``info``, where there is one."""
     watch = Watch(dialect)
     event.listen(engine, "connect", dialect.deny_transactions)
+    event.listen(engine, "reset", _forget)
     event.listen(engine, "before_cursor_execute", watch.before)
     event.listen(engine, "after_cursor_execute", watch.after)
-    event.listen(engine, "commit", _refuse_commit)
+    event.listen(engine, "do_connect", lambda _d, _r, _args, given: dialect.connect(given))
+    event.listen(engine, "begin", watch.begun)
+    event.listen(engine, "commit", watch.commits)
     event.listen(engine, "rollback", _note_rollback)
     event.listen(engine, "handle_error", watch.failed)
 
@@ -94,21 +110,47 @@ class Watch:
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
 
+    def begun(self, connection: Connection) -> None:
+        """Begin the transaction of a guarded run aloud."""
+        guard = connection.info.get(GUARD)
+        if guard is None or guard.name is None:
+            return
+        try:
+            self._dialect.begin_guarded(connection, guard.name)
+        except DRIVER_ERRORS as error:  # no event tells of it
+            guard.broken = error
+            raise
+
+    def commits(self, connection: Connection) -> None:
+        """Refuse a handler's commit, and one that the server would answer with a ROLLBACK.
+
+        The kernel's own may end a guarded transaction.
+        """
+        if _sealed(connection) is not None:
+            raise InvalidRequestError(
+                "a handler may not commit; run.checkpoint() saves what is done"
+            )
+        guard = connection.info.get(GUARD)
+        if guard is not None and guard.name is not None:
+            self._dialect.allow_commit(connection)
+        if not connection.invalidated and not self._dialect.can_commit(connection):
+            raise InvalidRequestError(SPOILED)
+
     def before(self, connection: Connection, _cursor: Any, statement: str, *_more: Any) -> None:
         """Refuse a statement, or begin to watch it."""
         guard = _sealed(connection)
         if guard is None:
             return
         if guard.ended is not None:
-            raise InvalidRequestError(f"{guard.ended} has ended the run's transaction")
-        found = sort_statement(statement)
+            raise InvalidRequestError(guard.told)
+        found = self._sort(statement)
         if found.kind is Kind.ENDS:
             raise InvalidRequestError(
                 f"a handler may not say {found.word}: it would end the transaction"
             )
-        if found.locks and not guard.holds:
+        if (found.locks or found.calls) and not guard.holds:
             self._dialect.before_first_write(connection)
-        if found.kind is Kind.UNKNOWN and self._dialect.can_end_unseen:
+        if found.kind is Kind.UNKNOWN and self._may_end_unseen(connection, guard):
             try:
                 _say(connection, f"SAVEPOINT {SAVEPOINT}")
                 _mark(connection, guard, "INSERT INTO {marks} (order_id, run) VALUES (%s, %s)")
@@ -117,14 +159,19 @@ class Watch:
                 raise
             guard.watched = found.word
 
-    def after(self, connection: Connection, _cursor: Any, statement: str, *_more: Any) -> None:
+    def after(self, connection: Connection, cursor: Any, statement: str, *_more: Any) -> None:
         """Note what there is to lose, and whether a watched statement ended the transaction."""
         guard = _sealed(connection)
         if guard is None:
             return
-        guard.holds = guard.holds or sort_statement(statement).locks
+        found = self._sort(statement)
+        guard.holds = guard.holds or found.locks
+        if found.calls and not guard.holds:  # a stored function may have written
+            guard.holds = self._holds_transaction(connection)
         if guard.watched is not None:
             self._look_after(connection, guard)
+        elif self._dialect.has_ended(cursor, is_savepoint=found.kind is Kind.SAVEPOINT):
+            guard.ended = found.word
 
     def failed(self, context: ExceptionContext) -> None:
         """Ask after an error whether the transaction is still there; a list could have a hole."""
@@ -139,8 +186,13 @@ class Watch:
             guard.broken, guard.watched = error, None
         elif guard.watched is not None:
             self._look_after(connection, guard)
+        elif guard.name is not None and self._is_refused_ender(connection, error):
+            guard.ended = self._sort(context.statement or "").word
         elif guard.holds and not self._holds_transaction(connection):
             guard.broken = error
+
+    def _sort(self, statement: str) -> Sorted:
+        return sort_statement(statement, nests_comments=self._dialect.nests_comments)
 
     def _look_after(self, connection: Connection, guard: Guard) -> None:
         """Release the savepoint: the server says whether the transaction is another one now."""
@@ -155,11 +207,27 @@ class Watch:
         else:
             _mark(connection, guard, "DELETE FROM {marks} WHERE order_id = %s AND run = %s")
 
+    def _may_end_unseen(self, connection: Connection, guard: Guard) -> bool:
+        if not self._dialect.can_end_unseen:
+            return False
+        return guard.name is None or not self._dialect.refuses_enders(connection)
+
+    def _is_refused_ender(self, connection: Connection, error: BaseException) -> bool:
+        return self._dialect.is_refused_ender(error) and self._holds_transaction(connection)
+
     def _holds_transaction(self, connection: Connection) -> bool:
         try:
             return self._dialect.holds_transaction(connection)
         except DRIVER_ERRORS:  # who cannot answer has lost it
             return False
+
+
+def _forget(_connection: Any, record: Any, _state: Any) -> None:
+    """Take the guard off a connection that goes back to the pool, before it is rolled back.
+
+    A handler may give it back while its run goes on, and another thread takes it then.
+    """
+    record.info.pop(GUARD, None)
 
 
 def _sealed(connection: Connection) -> Guard | None:
@@ -179,11 +247,6 @@ def _say(connection: Connection, statement: str, values: tuple[Any, ...] = ()) -
 def _mark(connection: Connection, guard: Guard, statement: str) -> None:
     if guard.mark is not None:
         _say(connection, statement.format(marks=MARKS), guard.mark)
-
-
-def _refuse_commit(connection: Connection) -> None:
-    if _sealed(connection) is not None:
-        raise InvalidRequestError("a handler may not commit; run.checkpoint() saves what is done")
 
 
 def _note_rollback(connection: Connection) -> None:

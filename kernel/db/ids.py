@@ -8,6 +8,9 @@ from datetime import UTC, datetime, timedelta
 # find "id " for "id" and trip over characters its columns cannot hold.
 ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 
+# From 1970 to the end of the year 9999.
+_LAST_MICROS = 253_402_300_799_999_999
+
 
 def new_id(now: datetime) -> str:
     """Make a UUIDv7 (RFC 9562, section 5.7) for the moment ``now``, as text.
@@ -16,6 +19,15 @@ def new_id(now: datetime) -> str:
     method 3), so ids made by one process sort by time and pages can be cut by id.
     """
     return _text(_number(now) | secrets.randbits(62))
+
+
+def runner_id(now: datetime) -> str:
+    """Make the id of a process: 24 hex digits that sort by time as the ids of rows do.
+
+    Shorter than those of rows: it stands in every order that the process has claimed, and begins
+    the token of every delivery.
+    """
+    return f"{max(0, int(now.timestamp() * 1000)):012x}{secrets.token_hex(6)}"
 
 
 def first_id(moment: datetime) -> str:
@@ -38,7 +50,10 @@ def _text(number: int) -> str:
 
 
 def time_of(id: str) -> datetime:
-    """Return the moment for which `new_id` made an id, to the microsecond."""
+    """Return the moment for which `new_id` made an id, to the microsecond.
+
+    The calendar's last one for an id of a later time, which a stranger can write.
+    """
     digits = id.replace("-", "")
     micros = int(digits[:12], 16) * 1000 - (-int(digits[13:16], 16) * 1000 // 4096)
-    return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=micros)
+    return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=min(micros, _LAST_MICROS))

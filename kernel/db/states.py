@@ -5,9 +5,12 @@ The life of an order::
                      ┌──────────── Retry, lost connection, dead worker ────────────┐
                      ▼                                                             │
     submit ──► pending ──── claim: run + 1, lease ──► running ──── end_order ──────┴──► success
-                  │                                      │                              warning
-                  └── cancel ──► cancelled ◄── cancel, ──┘                              failed
+                  │ ▲                                    │                              warning
+                  │ └────────── waiting ◄── Wait ────────┤                              failed
+                  └── cancel ──► cancelled ◄── cancel, ──┘
                                                at its next checkpoint
+
+    waiting: nothing can claim it until what it waits for is there; a submit may begin there, too.
 
 The life of a delivery::
 
@@ -21,8 +24,9 @@ Names of states are part of the wire and of rows that outlive the code: never re
 """
 
 from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
+from datetime import timedelta
+from enum import IntEnum, StrEnum
+from typing import Literal
 
 # English, Chinese.
 Words = tuple[str, str]
@@ -72,6 +76,7 @@ class OrderState(StrEnum):
     """Where an order is. What the other rooms make of a state stands in one table, `traits`."""
 
     PENDING = "pending"
+    WAITING = "waiting"
     RUNNING = "running"
     SUCCESS = "success"
     WARNING = "warning"
@@ -82,6 +87,11 @@ class OrderState(StrEnum):
     def traits(self) -> OrderTraits:
         """This state's row of the table."""
         return _ORDER_TRAITS[self]
+
+    @property
+    def on_wire(self) -> "OrderState":
+        """What callers are told: an order that waits is pending to them."""
+        return OrderState.PENDING if self is OrderState.WAITING else self
 
     @property
     def is_final(self) -> bool:
@@ -104,6 +114,16 @@ class OrderState(StrEnum):
         return self.traits.tone
 
 
+# What callers are told; see `OrderState.on_wire`.
+WireState = Literal[
+    OrderState.PENDING,
+    OrderState.RUNNING,
+    OrderState.SUCCESS,
+    OrderState.WARNING,
+    OrderState.FAILED,
+    OrderState.CANCELLED,
+]
+
 _ORDER_TRAITS = {
     OrderState.PENDING: OrderTraits(
         is_final=False,
@@ -113,6 +133,15 @@ _ORDER_TRAITS = {
         message=("pending", "等待执行"),
         label=("pending", "等待"),
         public_label=("Waiting to begin", "等待执行"),
+    ),
+    OrderState.WAITING: OrderTraits(
+        is_final=False,
+        wire_status=2,
+        celery_state="PENDING",
+        tone=Tone.WAIT,
+        message=("waiting", "等待条件满足"),
+        label=("waiting", "等待条件"),
+        public_label=("Waiting for something else", "等待其他条件"),
     ),
     OrderState.RUNNING: OrderTraits(
         is_final=False,
@@ -195,7 +224,31 @@ _DELIVERY_TRAITS = {
     DeliveryState.PENDING: DeliveryTraits(False, Tone.WAIT, label=("pending", "待发送")),
     DeliveryState.DELIVERED: DeliveryTraits(True, Tone.GOOD, label=("delivered", "已送达")),
     DeliveryState.DEAD: DeliveryTraits(True, Tone.BAD, label=("dead", "已放弃")),
-    DeliveryState.HELD: DeliveryTraits(False, Tone.WARN, label=("held", "已暂停")),
+    DeliveryState.HELD: DeliveryTraits(False, Tone.WARN, label=("held", "已暂扣")),
+}
+
+
+class StepState(StrEnum):
+    """How a step of a handler stands."""
+
+    DONE = "done"
+    FAILED = "failed"
+    # An attempt without an end: it is going on, or its process has died.
+    BEGUN = "begun"
+    # To be done again, because an operator said so.
+    PENDING = "pending"
+
+    @property
+    def tone(self) -> Tone:
+        """How it is to be looked at."""
+        return _STEP_TONES[self]
+
+
+_STEP_TONES = {
+    StepState.DONE: Tone.GOOD,
+    StepState.FAILED: Tone.BAD,
+    StepState.BEGUN: Tone.RUN,
+    StepState.PENDING: Tone.WAIT,
 }
 
 
@@ -211,7 +264,33 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A claim of a delivery's next attempt: its token, and when it runs out."""
+    """A claim of a delivery's first attempt: its token, and for how long it lasts.
+
+    ``origin``: where the process that claims it means to send it. ``shapes_until``: the highest
+    id of a shape of the caller's that it knows, 0 for none: the row gets it, so that every attempt
+    has the bytes of the first.
+    """
 
     token: str
-    until: datetime
+    lasts: timedelta
+    origin: str
+    shapes_until: int
+
+
+class Priority(IntEnum):
+    """How soon an order's turn comes among its caller's orders; see `kernel.orders.gates.turns`.
+
+    The numbers stand in rows: never change one.
+    """
+
+    HIGH = -1
+    NORMAL = 0
+    LOW = 1
+
+    @property
+    def word(self) -> str:
+        """The priority as callers say it."""
+        return self.name.lower()
+
+
+PRIORITIES = {priority.word: priority for priority in sorted(Priority, reverse=True)}

@@ -14,10 +14,10 @@ One file per step; each returns what only the next one takes::
         └───────────────── DueDelivery ◄──────────────────┘
                                 │
                                 ▼
-    attempt        headers, one POST in a sender thread, no transaction open
+    attempt        one request in a sender thread, no transaction open; `outgoing` says which
                                 │
                                 ▼
-    transport.backoff           Delivered, RetryAt or Dead, from a pure function
+    transport.backoff           Delivered, RetryIn or Dead, from a pure function
                                 │
                                 │ FinishedAttempt
                                 ▼

@@ -1,4 +1,4 @@
-"""One attempt: POST a claimed delivery, and judge the answer. Runs in a sender thread.
+"""One attempt: send a claimed delivery, and judge the answer. Runs in a sender thread.
 
 Delivery is at least once: webhook-id and body are the same on every attempt, timestamp and
 signature are the attempt's own.
@@ -7,25 +7,48 @@ signature are the attempt's own.
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+from kernel.callers.receivers import Terms
 from kernel.config.logging import binding
+from kernel.delivery.breakers import OUR_FAILURES
 from kernel.delivery.claim import DueDelivery
-from kernel.delivery.headers import delivery_headers
-from kernel.errors import TransportError
+from kernel.delivery.outgoing.exchange import exchange
+from kernel.delivery.outgoing.headers import delivery_headers
+from kernel.delivery.outgoing.heard import Heard, heard
+from kernel.errors import SecretsLocked, TransportError
 from kernel.runtime.kernel import Kernel
-from kernel.transport.backoff import Answer, Dead, Delivered, RetryAt, is_client_error, verdict
+from kernel.transport.backoff import (
+    NO_ROOM,
+    NOT_ADMITTED,
+    NOT_SENT,
+    SECRETS,
+    Answer,
+    Dead,
+    Delivered,
+    PutOff,
+    RetryIn,
+    RetryPolicy,
+    is_client_error,
+    verdict,
+)
+from kernel.transport.client import Request
 
 log = logging.getLogger(__name__)
 
-# Characters of an answer that are stored, for people.
-EXCERPT = 1000
+# The reason of an attempt that a bug of ours ended. It counts like any other failure.
+INTERNAL = "internal"
+# Reasons of an attempt with which nothing was sent to the receiver.
+UNSENT = frozenset({"token", "template"})
 
 
 @dataclass(frozen=True, slots=True)
 class FinishedAttempt:
-    """The result of one POST. It counts once `record` has written it."""
+    """The result of one attempt. It counts once `record` has written it.
+
+    ``judged``: what the receiver's own rules saw. ``has_receiver``: whether one matched.
+    """
 
     due: DueDelivery
     started_at: datetime
@@ -34,11 +57,25 @@ class FinishedAttempt:
     reason: str | None
     excerpt: str | None
     phases: Mapping[str, float]
-    verdict: Delivered | RetryAt | Dead
+    verdict: Delivered | RetryIn | PutOff | Dead
+    judged: str | None = None
+    has_receiver: bool = False
+
+    @property
+    def target_reason(self) -> str | None:
+        """What the breaker of the target hears: a receiver's own 5xx is its path's, not the host's.
+
+        A receiver that answers is a host that works, and what was not sent tells nothing of it.
+        """
+        if not self.has_receiver or self.reason in OUR_FAILURES:
+            return self.reason
+        if self.reason in UNSENT:
+            return NOT_ADMITTED
+        return None if self.reason == "http_5xx" else self.reason
 
 
 def attempt(kernel: Kernel, due: DueDelivery) -> FinishedAttempt:
-    """POST one claimed delivery and judge the answer. No transaction is open here."""
+    """Send one claimed delivery and judge the answer. No transaction is open here."""
     ids = {"order_id": due.order_id, "delivery_id": due.id}
     with (
         binding(**ids, request_id=due.request_id),
@@ -50,40 +87,80 @@ def attempt(kernel: Kernel, due: DueDelivery) -> FinishedAttempt:
     return finished
 
 
+def put_off(kernel: Kernel, due: DueDelivery) -> FinishedAttempt:
+    """Return the end of an attempt that was not begun: this process had no thread for it."""
+    return finish(kernel, due, kernel.clock.now(), 0, Heard(reason=NO_ROOM))
+
+
 def _attempt(kernel: Kernel, due: DueDelivery, traceparent: str | None) -> FinishedAttempt:
     started_at, started = kernel.clock.now(), time.monotonic()
-    policy = kernel.callback_policy.merge(due.profile.grants)
-    status, reason, excerpt, retry_after = None, None, None, None
     try:
-        headers = delivery_headers(due, traceparent, started_at)
-        response = kernel.transport.post(due.url, headers, due.body, policy)
-        status, phases = response.status, response.phases
-        retry_after = response.headers.get("retry-after")
-        reason = None if 200 <= status < 300 else f"http_{status // 100}xx"
-        excerpt = response.excerpt.decode("utf-8", "replace").replace("\0", "\ufffd")[:EXCERPT]
-        if response.cut is not None:
-            _log_cut(due, response.cut)
+        due.profile.check_open()  # first: nothing is looked up for what cannot be signed
+        if due.profile.is_plain:
+            headers = delivery_headers(due, traceparent, started_at)
+            policy = kernel.callback_policy.merge(due.profile.grants)
+            request = Request(due.url, headers, due.body)
+            result = heard(kernel.transport.send(request, policy, due.caller_id))
+        else:
+            result = exchange(kernel, due, traceparent, started_at)
+    except SecretsLocked as error:
+        result = Heard(SECRETS)
+        _log_failure(due, TransportError(SECRETS, error.message))
     except TransportError as error:
-        reason, status = error.reason, error.data.get("status")
-        phases = error.data.get("phases", {})
         _log_failure(due, error)
-    duration_ms = round((time.monotonic() - started) * 1000)
+        phases = error.data.get("phases", {})
+        result = Heard(error.reason, error.data.get("status"), phases=phases)
+    except Exception:
+        log.exception("callback attempt ended by a bug of ours", extra=_ids(due))
+        result = Heard(INTERNAL)
+    else:
+        if result.cut is not None:
+            _log_cut(due, result.cut)
+    return finish(kernel, due, started_at, round((time.monotonic() - started) * 1000), result)
+
+
+def finish(
+    kernel: Kernel, due: DueDelivery, started_at: datetime, duration_ms: int, result: Heard
+) -> FinishedAttempt:
+    """Return the end of an attempt, with how its delivery goes on."""
     answer = Answer(
         attempt=due.tries,
-        client_errors=due.client_errors + is_client_error(status),
-        status=status,
-        reason=reason,
-        retry_after=retry_after,
+        client_errors=due.client_errors + is_client_error(result.status),
+        status=result.status,
+        reason=result.reason,
+        retry_after=result.retry_after,
         now=kernel.clock.now(),
         created_at=due.created_at,
+        judged=result.judgement,
+        tries=result.tries,
+        fatal=result.fatal,
+        turn=result.turn,
     )
-    decision = verdict(due.profile.retry_policy(kernel.retry_policy), answer)
-    return FinishedAttempt(due, started_at, duration_ms, status, reason, excerpt, phases, decision)
+    policy = due.profile.retry_policy(kernel.retry_policy)
+    if result.receiver is not None:
+        policy = _by_terms(policy, result.receiver.terms)
+    return FinishedAttempt(
+        *(due, started_at, duration_ms, result.status, result.reason, result.excerpt),
+        phases=result.phases,
+        verdict=verdict(policy, answer),
+        judged=result.judged,
+        has_receiver=result.receiver is not None,
+    )
+
+
+def _by_terms(policy: RetryPolicy, terms: Terms) -> RetryPolicy:
+    """Return the policy with a receiver's own schedule and give-up, where it has them."""
+    schedule = policy.schedule if terms.schedule is None else terms.schedule
+    give_up = policy.give_up_after if terms.give_up is None else terms.give_up
+    return replace(policy, schedule=schedule, give_up_after=give_up)
 
 
 def _log_failure(due: DueDelivery, error: TransportError) -> None:
     """Log the detail, which may name addresses: for the operator; callers see the reason alone."""
-    log.info("callback attempt failed: %s", error.detail or error.reason, extra=_ids(due))
+    if error.reason in NOT_SENT:
+        log.warning("callback put off: %s", error.detail, extra=_ids(due))
+    else:
+        log.info("callback attempt failed: %s", error.detail or error.reason, extra=_ids(due))
 
 
 def _log_cut(due: DueDelivery, reason: str) -> None:

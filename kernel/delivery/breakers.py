@@ -1,5 +1,7 @@
 """Circuit breaker: after failures in a row an origin gets nothing for a while, then one probe.
 
+Each caller has a breaker of its own for an origin: what fails may be a path that only it orders.
+
     closed ── BREAK_AFTER failures in a row ──► open ── the pause is over ──► half_open
       ▲                                           ▲                               │
       │                                           └── a failure: pause doubled ───┤
@@ -14,12 +16,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from kernel.transport.backoff import NOT_SENT
+
 BREAK_AFTER = 5
 FIRST_PAUSE_SECONDS = 10.0
 LONGEST_PAUSE_SECONDS = 300.0
 # Reasons of an attempt that tell that the host does not work. A 4xx, a redirect or an address that
 # is refused tells nothing of the kind.
 HOST_FAILURES = frozenset({"dns", "connect", "tls", "timeout", "protocol", "http_5xx", "too_large"})
+# Reasons that tell nothing of the host at all: a bug of ours, a lack of ours, and a turn
+# that has not come.
+OUR_FAILURES = NOT_SENT | {"internal"}
 
 
 class BreakerState(StrEnum):
@@ -30,20 +37,33 @@ class BreakerState(StrEnum):
     HALF_OPEN = "half_open"
 
 
-class Breakers(NamedTuple):
-    """The origins whose breakers are open, and those whose breakers are half-open."""
+class Target(NamedTuple):
+    """An origin (scheme://host:port) as one caller's callbacks go there."""
 
-    open: Sequence[str] = ()
-    half_open: Sequence[str] = ()
+    caller_id: int
+    origin: str
+
+    def __str__(self) -> str:
+        """Write it as it stands in ``kernel_workers``: no origin has a ``#``."""
+        return f"{self.origin}#{self.caller_id}"
+
+
+class Breakers(NamedTuple):
+    """The targets whose breakers are open, and those whose breakers are half-open."""
+
+    open: Sequence[Target] = ()
+    half_open: Sequence[Target] = ()
 
 
 @dataclass(slots=True)
 class CircuitBreaker:
-    """The breaker of one origin in one dispatcher. Belongs to one thread.
+    """The breaker of one target, or one receiver, in one dispatcher. One thread at a time.
 
-    ``failures``: in a row. ``pause``: seconds that the breaker stays open the next time.
+    ``opens_on``: the reasons that count. ``failures``: in a row. ``pause``: seconds that the
+    breaker stays open the next time.
     """
 
+    opens_on: frozenset[str] = HOST_FAILURES
     failures: int = 0
     pause: float = FIRST_PAUSE_SECONDS
     open_until: float = 0.0
@@ -57,9 +77,12 @@ class CircuitBreaker:
     def record(self, reason: str | None, now: float) -> None:
         """Count an attempt that has ended; ``reason`` as it is stored, None for success.
 
-        A failure of an attempt that began before the breaker opened does not lengthen the pause.
+        A failure of ours changes nothing. A failure of an attempt that began before the breaker
+        opened does not lengthen the pause.
         """
-        if reason not in HOST_FAILURES:
+        if reason in OUR_FAILURES:
+            return
+        if reason not in self.opens_on:
             self.failures, self.pause, self.open_until = 0, FIRST_PAUSE_SECONDS, 0.0
             return
         self.failures += 1

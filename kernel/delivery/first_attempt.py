@@ -18,13 +18,13 @@ from typing import Self
 
 from sqlalchemy.exc import DBAPIError
 
+from kernel.callers.matching import NAMED
 from kernel.callers.profile import CallbackProfile, profiles_of
-from kernel.db.ids import new_id
 from kernel.db.states import Claim
 from kernel.db.tables.deliveries import OutboxRow
-from kernel.db.tables.orders import OrderSnapshot
-from kernel.delivery.breakers import Breakers
-from kernel.delivery.claim import ClaimedDeliveries, DueDelivery, claim_end
+from kernel.db.tables.orders import NO_CALLBACK, OrderSnapshot
+from kernel.delivery.breakers import Breakers, Target
+from kernel.delivery.claim import ClaimedDeliveries, DueDelivery, claim_length
 from kernel.delivery.lanes import Lane, share
 from kernel.delivery.pauses import Pauses, paused
 from kernel.delivery.slots import SenderSlots
@@ -60,10 +60,9 @@ class Desk:
         self.send = send
         self._lock = threading.Lock()
         self._closed = True
-        # Origins whose callbacks wait for room: a new one queues up behind them.
-        self._waiting: frozenset[str] = frozenset()
+        # Targets whose callbacks wait for room: a new one queues up behind them.
+        self._waiting: frozenset[Target] = frozenset()
         self._known = _Known(0.0, Pauses())
-        self._token: str | None = None
         self._rivals_until = 0.0
 
     @property
@@ -85,29 +84,29 @@ class Desk:
         with self._lock:
             self._closed = True
 
-    def acquire(self, origin: str) -> bool:
-        """Keep a sender free for ``origin``; False when there is no room, or others wait."""
+    def acquire(self, target: Target) -> bool:
+        """Keep a sender free for ``target``; False when there is no room, or others wait."""
         with self._lock:
-            if self._closed or origin in self._waiting:
+            if self._closed or target in self._waiting:
                 return False
-            if self.slots.room(origin, time.monotonic()) <= 0:
+            if self.slots.room(target, time.monotonic()) <= 0:
                 return False
-            self.slots.acquire(origin)
+            self.slots.acquire(target)
             return True
 
-    def claim(self) -> Claim:
-        """Return a claim of a first attempt.
+    def claim(self, origin: str, profile: CallbackProfile) -> Claim:
+        """Return a claim of a first attempt that goes to ``origin`` as ``profile`` says.
 
-        Their token is one: no delivery has two first attempts, and one UPDATE ends many.
+        Their token is one, the id of this process: no delivery has two first attempts, and one
+        UPDATE ends many.
         """
-        now = self.kernel.clock.now()
-        self._token = self._token or new_id(now)
-        return Claim(self._token, claim_end(self.kernel, now))
+        lasts = claim_length(self.kernel)
+        return Claim(self.kernel.runner, lasts, origin, profile.shapes_until)
 
-    def release(self, origin: str) -> bool:
+    def release(self, target: Target) -> bool:
         """Release a slot whose attempt is not made, or counts nothing; True when others wait."""
         with self._lock:
-            self.slots.release(origin)
+            self.slots.release(target)
             return bool(self._waiting)
 
     def share(self, lanes: Iterable[Lane], limit: int) -> dict[Lane, int]:
@@ -120,21 +119,21 @@ class Desk:
     ) -> bool:
         """Count what was claimed, and send it; True when another look may find more to claim.
 
-        An origin where as much was seen due as it had a share of, may have more waiting.
+        A target where as much was seen due as it had a share of, may have more waiting.
         """
         with self._lock:
             for due in found.deliveries:
-                self.slots.acquire(due.origin)
-            left = Counter({lane.origin: 0 for lane in lanes})
+                self.slots.acquire(due.target)
+            left = Counter({lane.target: 0 for lane in lanes})
             for lane, count in shares.items():
-                left[lane.origin] += count
+                left[lane.target] += count
             left.subtract(found.seen)
             if len(found.deliveries) < found.seen.total():
                 self._rivals_until = time.monotonic() + RIVAL_SECONDS
-            self._waiting = frozenset(origin for origin, count in left.items() if count <= 0)
+            self._waiting = frozenset(target for target, count in left.items() if count <= 0)
         for due in found.deliveries:
             self.hand_over(due)
-        return any(left[lane.origin] <= 0 for lane in shares)
+        return any(left[lane.target] <= 0 for lane in shares)
 
     def hand_over(self, due: DueDelivery) -> None:
         """Have a claimed delivery sent, for which a slot is held.
@@ -145,7 +144,7 @@ class Desk:
             self.send(due)
         except Exception:
             log.exception("callback not handed over", extra={"delivery_id": due.id})
-            self.release(due.origin)
+            self.release(due.target)
 
     def ahead(self) -> int:
         """Return how many batches to look ahead, for `claim_due`: one without a rival."""
@@ -153,15 +152,15 @@ class Desk:
         return random.randint(1, AHEAD) if has_rivals else 1  # noqa: S311 - no secret
 
     def breakers(self) -> Breakers:
-        """Return the origins whose breakers are not closed."""
+        """Return the targets whose breakers are not closed."""
         with self._lock:
             return self.slots.breakers(time.monotonic())
 
-    def end(self, origin: str, reason: str | None) -> bool:
-        """Count an attempt that has ended; True when others wait for its place."""
+    def end(self, target: Target, reason: str | None, seconds: float = 0.0) -> bool:
+        """Count an attempt that has ended, and took ``seconds``; True when others wait."""
         with self._lock:
-            self.slots.record(origin, reason, time.monotonic())
-            self.slots.release(origin)
+            self.slots.record(target, reason, time.monotonic(), seconds)
+            self.slots.release(target)
             return bool(self._waiting)
 
     def first_attempts(self) -> "FirstAttempts":
@@ -175,14 +174,14 @@ class Desk:
         cannot be read now stays unknown, and the callback is left to a claim.
         """
         known, now = self._known, time.monotonic()
-        with suppress(DBAPIError):
-            if now >= known.until - KNOWN_SECONDS / 2:
-                with self.kernel.read() as connection:
-                    known = _Known(now + KNOWN_SECONDS, paused(connection))
-                self._known = known
-            if caller_id not in known.profiles:
-                with self.kernel.read() as connection:
-                    known.profiles |= profiles_of(connection, {caller_id}, self.kernel.clock.now())
+        old = now >= known.until - KNOWN_SECONDS / 2
+        if not old and caller_id in known.profiles:
+            return
+        with suppress(DBAPIError), self.kernel.read() as connection:
+            if old:
+                known = _Known(now + KNOWN_SECONDS, paused(connection))
+            known.profiles |= profiles_of(connection, {caller_id}, self.kernel.clock.now())
+            self._known = known
 
     def profile(self, caller_id: int, origin: str) -> CallbackProfile | None:
         """Return on whose behalf to send; None when that is paused, or not known well enough."""
@@ -190,6 +189,12 @@ class Desk:
         if time.monotonic() >= known.until or known.pauses.hold(caller_id, origin):
             return None
         return known.profiles.get(caller_id)
+
+    def origin_of_named(self, caller_id: int, url: str) -> str | None:
+        """Return the origin of the receiver that a callback URL names, as far as it is known."""
+        profile = self._known.profiles.get(caller_id)
+        receiver = None if profile is None else profile.receiver_for(url)
+        return None if receiver is None else receiver.origin
 
 
 class FirstAttempts:
@@ -202,7 +207,7 @@ class FirstAttempts:
     def __init__(self, desk: Desk | None = None) -> None:
         self._desk = desk
         self._profile: CallbackProfile | None = None
-        self._origin: str | None = None
+        self._target: Target | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -222,24 +227,38 @@ class FirstAttempts:
         self.release()
         if self._desk is None:
             return None
-        origin = origin_of(order.callback_url)
-        self._profile = self._desk.profile(order.caller_id, origin)
-        if self._profile is None or not self._desk.acquire(origin):
+        origin = self._origin(self._desk, order)
+        if origin is None:
             return None
-        self._origin = origin
-        return self._desk.claim()
+        target = Target(order.caller_id, origin)
+        self._profile = self._desk.profile(*target)
+        if self._profile is None or self._profile.is_paused(order.callback_url):
+            return None
+        if not self._desk.acquire(target):
+            return None
+        self._target = target
+        return self._desk.claim(origin, self._profile)
+
+    def _origin(self, desk: Desk, order: OrderSnapshot) -> str | None:
+        """Return where the callback goes; None for no callback or an unknown receiver's name."""
+        url = order.callback_url
+        if url == NO_CALLBACK:
+            return None
+        if url.startswith(NAMED):
+            return desk.origin_of_named(order.caller_id, url)
+        return origin_of(url)
 
     def send(self, owed: OutboxRow) -> bool:
         """Send the callback if it was committed as claimed; False when it has to be claimed."""
         if self._desk is None or self._profile is None or owed.token is None:
             return False
-        self._origin = None
+        self._target = None
         given = {name: getattr(owed, name) for name in OutboxRow.__slots__}
         self._desk.hand_over(DueDelivery(**given, profile=self._profile))
         return True
 
     def release(self) -> None:
         """Give the sender back: there is no callback."""
-        if self._desk is not None and self._origin is not None:
-            self._desk.release(self._origin)
-            self._origin = None
+        if self._desk is not None and self._target is not None:
+            self._desk.release(self._target)
+            self._target = None

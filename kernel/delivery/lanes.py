@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain, zip_longest
 from typing import NamedTuple
 
+from kernel.delivery.breakers import Target
 from kernel.delivery.slots import SenderSlots
 
 # First attempts go first, except that an eighth of a batch is kept for retries.
@@ -16,6 +17,11 @@ class Lane(NamedTuple):
     is_retry: bool
     caller_id: int
     origin: str
+
+    @property
+    def target(self) -> Target:
+        """What its attempts share slots and a breaker with."""
+        return Target(self.caller_id, self.origin)
 
 
 def in_turn(lanes: Iterable[Lane]) -> list[Lane]:
@@ -41,19 +47,32 @@ def share(lanes: Iterable[Lane], slots: SenderSlots, limit: int, now: float) -> 
     first = [lane for lane in ordered if not lane.is_retry]
     retries = ordered[len(first) :]
     limit = min(limit, slots.free)
-    kept = min(limit, max(1, limit // RETRY_SHARE)) if retries else 0
-    room = {lane.origin: slots.room(lane.origin, now) for lane in ordered}
+    room = _room([lane.target for lane in ordered], slots, now)
+    kept = min(limit, max(1, limit // RETRY_SHARE), sum(room[lane.target] for lane in retries))
     shares = _deal(first, limit - kept, room)
     return shares | _deal(retries, limit - sum(shares.values()), room)
 
 
-def _deal(lanes: Sequence[Lane], count: int, room: dict[str, int]) -> dict[Lane, int]:
-    """Deal ``count`` evenly to lanes; what one cannot take goes to the next. Uses up ``room``."""
+def _room(targets: Iterable[Target], slots: SenderSlots, now: float) -> dict[Target, int]:
+    """Return what each target may take; slow ones little while others have something to send."""
+    room = {target: slots.room(target, now) for target in targets}
+    slow = [target for target in room if slots.is_slow(target)]
+    if any(room[target] > 0 for target in room.keys() - slow):
+        left = slots.room_beside_others
+        for position, target in enumerate(slow):
+            room[target] = min(room[target], -(-left // (len(slow) - position)))
+            left -= room[target]
+    return room
+
+
+def _deal(lanes: Sequence[Lane], count: int, room: dict[Target, int]) -> dict[Lane, int]:
+    """Deal ``count`` evenly to lanes; what one cannot take goes to the others. Uses up ``room``."""
     shares: dict[Lane, int] = {}
-    for position, lane in enumerate(lanes):
-        fair = -(-count // (len(lanes) - position))
-        if (taken := min(fair, room[lane.origin])) > 0:
-            shares[lane] = taken
-            room[lane.origin] -= taken
-            count -= taken
+    while count > 0 and (takers := [lane for lane in lanes if room[lane.target] > 0]):
+        for position, lane in enumerate(takers):
+            fair = -(-count // (len(takers) - position))
+            if (taken := min(fair, room[lane.target])) > 0:
+                shares[lane] = shares.get(lane, 0) + taken
+                room[lane.target] -= taken
+                count -= taken
     return shares

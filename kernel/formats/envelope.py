@@ -1,11 +1,14 @@
 """The envelope of every answer and callback, and how its parts are encoded."""
 
 import json
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from kernel.db.states import Outcome
+from kernel.db.states import OrderState, Outcome
 from kernel.db.tables.orders import OrderSnapshot
+from kernel.formats.texts import Language, text
+from kernel.handlers.secret_fields import MASK, SECRETS
 
 MAX_RESULT_BYTES = 262_144
 MAX_MESSAGE = 1000
@@ -13,27 +16,35 @@ MAX_MESSAGE = 1000
 TRANSACTION_ENDED = "transaction_ended"
 
 
-def encode(value: Any) -> bytes:
+def encode(value: Any, default: Callable[[Any], Any] | None = None) -> bytes:
     """Encode a value as compact UTF-8 JSON (RFC 8259).
 
-    Raises ValueError for NaN and lone surrogates.
+    ``default`` makes what JSON knows of any other object. Raises ValueError for NaN and lone
+    surrogates.
     """
     return json.dumps(
-        value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), check_circular=True
+        value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=default
     ).encode()
 
 
 def encode_result(result: Any) -> str:
     """Encode a handler's result as JSON text of at most 256 KiB.
 
-    Raises ValueError or TypeError, which tells the handler's author what is wrong with it.
+    A SecretStr in it becomes a mask. Raises ValueError or TypeError, which tells the handler's
+    author what is wrong with it.
     """
     if not isinstance(result, dict):
         raise TypeError(f"a handler returns a dict or Partial, not {type(result).__name__}")
-    encoded = encode(result)
+    encoded = encode(result, _masked)
     if len(encoded) > MAX_RESULT_BYTES:
         raise ValueError(f"a result is at most {MAX_RESULT_BYTES} bytes, this has {len(encoded)}")
     return encoded.decode()
+
+
+def _masked(value: Any) -> str:
+    if isinstance(value, SECRETS):
+        return MASK
+    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
 
 
 def cut(message: str) -> str:
@@ -53,17 +64,35 @@ def envelope(status: int, msg: str, data: Any) -> dict[str, Any]:
     return {"status": status, "msg": msg, "data": data}
 
 
-def callback_body(order: OrderSnapshot, outcome: Outcome, now: datetime) -> bytes:
-    """Encode an outcome's callback: every attempt sends these same bytes."""
+def callback_body(
+    order: OrderSnapshot,
+    outcome: Outcome,
+    now: datetime,
+    language: Language,
+    turn: Mapping[str, Any] | None = None,
+) -> bytes:
+    """Encode an outcome's callback: every attempt sends these same bytes.
+
+    ``turn``: the ordering key of an order that has one, and its place among those of the key.
+
+    The original system said no more in ``msg`` than whether the order succeeded; why it failed
+    stands in ``data`` here as well.
+    """
+    named = {} if order.reference is None else {"reference": order.reference}
     data = {
         "order_id": order.id,
+        **named,
+        **(turn or {}),
         "select_tag": order.select_tag,
         "state": outcome.state,
         **_conclusion(outcome.result, outcome.error_code, outcome.message),
         "created_at": rfc3339(order.created_at),
         "finished_at": rfc3339(now),
     }
-    return encode(envelope(outcome.state.wire_status, outcome.message, data))
+    status, msg = outcome.state.wire_status, outcome.message
+    if order.is_original and status == OrderState.FAILED.wire_status:
+        msg = text(OrderState.FAILED, language)
+    return encode(envelope(status, msg, data))
 
 
 def error_data(code: str, message: str | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ belongs in a string. Integers are exact, up to MAX_DIGITS digits.
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -20,15 +20,23 @@ from kernel.errors import InvalidJson
 
 MAX_DEPTH = 64
 MAX_DIGITS = 64
+# Characters of the pointers to all values of a body together. Validation names the place of each
+# mistake, so a long name above very many values would cost its length for each of them.
+MAX_POINTERS = 33_554_432
 _SHOWN = 40
+Container = dict[str, Any] | list[Any]
 
 
 @dataclass(frozen=True, slots=True)
 class _Refused:
-    """Takes the place of a refused value until `_check`, which knows the pointer, reaches it."""
+    """Takes the place of a refused value until `_flaw`, which knows the place, reaches it."""
 
     detail: str
     below: str = ""
+
+
+# What `json` takes for numbers, each refused by one object however often it stands in a body.
+_CONSTANTS = {name: _Refused(f"{name} is not JSON") for name in ("NaN", "Infinity", "-Infinity")}
 
 
 def parse_json(body: bytes) -> dict[str, Any]:
@@ -40,7 +48,7 @@ def parse_json(body: bytes) -> dict[str, Any]:
         value = json.loads(
             body.decode("utf-8"),
             object_pairs_hook=_object,
-            parse_constant=lambda name: _Refused(f"{name} is not JSON"),
+            parse_constant=_CONSTANTS.__getitem__,
             parse_float=_float,
             parse_int=_int,
         )
@@ -50,15 +58,29 @@ def parse_json(body: bytes) -> dict[str, Any]:
         raise InvalidJson(f"nested deeper than {MAX_DEPTH} levels") from None
     except json.JSONDecodeError as error:
         raise InvalidJson(f"{error.msg} at line {error.lineno} column {error.colno}") from None
-    _check(value, "", 1)
+    if (flaw := _Search().flaw(value)) is not None:
+        raise InvalidJson(flaw.detail, pointer=flaw.pointer)
     if not isinstance(value, dict):
         raise InvalidJson("the body must be a JSON object", pointer="")
     return value
 
 
+def is_json(body: bytes) -> bool:
+    """Tell whether ``body`` is one JSON text (RFC 8259): an object or any other value."""
+    try:
+        json.loads(body.decode("utf-8"), parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
 def escape_pointer(part: object) -> str:
     """Escape one reference token of a JSON pointer (RFC 6901, section 3)."""
     return str(part).replace("~", "~0").replace("/", "~1")
+
+
+def _refuse(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | _Refused:
@@ -99,31 +121,75 @@ def _cut(digits: str) -> str:
     return digits if len(digits) <= _SHOWN else f"{digits[:_SHOWN]}…"
 
 
-def _check(value: Any, pointer: str, depth: int) -> None:
-    """Raise InvalidJson for marked values, great depth, and text no column or receiver can hold."""
-    if isinstance(value, _Refused):
-        raise InvalidJson(value.detail, pointer=pointer + value.below)
-    if isinstance(value, str):
-        _check_text(value, pointer)
-    elif isinstance(value, dict | list):
+@dataclass(slots=True)
+class _Flaw:
+    """What is wrong with a value, and where: names and numbers from the value up to the body.
+
+    The place is put together on the way back: a pointer for every value that is looked at would
+    cost the length of the names above it.
+    """
+
+    detail: str
+    below: str = ""
+    upwards: list[object] = field(default_factory=list)
+
+    @property
+    def pointer(self) -> str:
+        above = "".join(f"/{escape_pointer(part)}" for part in reversed(self.upwards))
+        return above + self.below
+
+
+@dataclass(slots=True)
+class _Search:
+    """Looks through a value for its first flaw, once, and adds up how long its pointers are."""
+
+    pointers: int = 0
+
+    def flaw(self, value: Any, depth: int = 1, above: int = 0) -> _Flaw | None:
+        """Find a marked value, great depth, or text that no column or receiver can hold.
+
+        ``above``: characters of the pointer to ``value``.
+        """
+        if isinstance(value, _Refused):
+            return _Flaw(value.detail, value.below)
+        if isinstance(value, str):
+            return _text_flaw(value)
+        if isinstance(value, dict | list):
+            self.pointers += above * len(value)
+            return self._limits_flaw(depth) or self._flaw_below(value, depth, above)
+        return None
+
+    def _limits_flaw(self, depth: int) -> _Flaw | None:
         if depth > MAX_DEPTH:
-            raise InvalidJson(f"nested deeper than {MAX_DEPTH} levels", pointer=pointer)
+            return _Flaw(f"nested deeper than {MAX_DEPTH} levels")
+        if self.pointers > MAX_POINTERS:
+            return _Flaw(f"the names above all values have more than {MAX_POINTERS} characters")
+        return None
+
+    def _flaw_below(self, value: Container, depth: int, above: int) -> _Flaw | None:
         for name, item in _items(value):
-            if isinstance(name, str):
-                _check_text(name, pointer)
+            if isinstance(name, str) and (found := _text_flaw(name)) is not None:
+                return found
             if isinstance(item, str | dict | list | _Refused):
-                _check(item, f"{pointer}/{escape_pointer(name)}", depth + 1)
+                found = self.flaw(item, depth + 1, above + 1 + _length(name))
+                if found is not None:
+                    found.upwards.append(name)
+                    return found
+        return None
 
 
-def _items(value: dict[str, Any] | list[Any]) -> Iterable[tuple[object, Any]]:
+def _length(name: object) -> int:
+    return len(name) if isinstance(name, str) else len(str(name))
+
+
+def _items(value: Container) -> Iterable[tuple[object, Any]]:
     return value.items() if isinstance(value, dict) else enumerate(value)
 
 
-def _check_text(text: str, pointer: str) -> None:
+def _text_flaw(text: str) -> _Flaw | None:
     if not _is_text(text):
-        raise InvalidJson("half of a surrogate pair is not text", pointer=pointer)
-    if "\0" in text:
-        raise InvalidJson("NUL is not text", pointer=pointer)
+        return _Flaw("half of a surrogate pair is not text")
+    return _Flaw("NUL is not text") if "\0" in text else None
 
 
 def _is_text(text: str) -> bool:

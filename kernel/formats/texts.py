@@ -38,6 +38,14 @@ TEXTS: dict[str, dict[Language, str]] = {
         "en": "the handler asked for more retries than it allows itself",
         "zh": "处理程序的重试次数已达上限",
     },
+    "waits_too_often": {
+        "en": "the handler waited again and again, each time for what was there already",
+        "zh": "处理程序反复等待已满足的条件",
+    },
+    "secrets_gone": {
+        "en": "the order's secret arguments have been deleted; submit a new order",
+        "zh": "工单的机密参数已删除，请重新提交工单",
+    },
     "unknown_select_tag": {
         "en": "no worker knows this select_tag",
         "zh": "没有可处理该 select_tag 的执行进程",
@@ -58,15 +66,40 @@ TEXTS: dict[str, dict[Language, str]] = {
         "zh": "幂等键已用于不同的请求",
     },
     "unauthenticated": {"en": "credentials are missing or wrong", "zh": "缺少凭证或凭证错误"},
+    "key_expired": {
+        "en": "this API key has expired or was revoked",
+        "zh": "该密钥已过期或被吊销",
+    },
+    "misdirected": {
+        "en": "this service is not known by that host name; "
+        "its operator sets KERNEL_PUBLIC_URL or KERNEL_HOSTS",
+        "zh": "此服务不接受该主机名；请由管理员设置 KERNEL_PUBLIC_URL 或 KERNEL_HOSTS",
+    },
     "forbidden": {"en": "these credentials do not allow that", "zh": "无权执行该操作"},
     "not_found": {"en": "there is no such thing", "zh": "未找到"},
     "method_not_allowed": {"en": "that method is not allowed here", "zh": "不支持该请求方法"},
     "conflict": {"en": "its state does not allow that", "zh": "当前状态不允许该操作"},
     "too_many_requests": {"en": "too many requests; slow down", "zh": "请求过于频繁"},
     "unavailable": {"en": "not possible right now; try again", "zh": "服务暂时不可用，请重试"},
+    "secrets_locked": {
+        "en": "secrets cannot be opened right now; the operator has the key",
+        "zh": "暂时无法解封密钥材料，请联系运维",
+    },
     "too_many_pending": {
         "en": "too many of your orders are waiting; try again later",
         "zh": "等待执行的工单过多，请稍后重试",
+    },
+    "too_many_waiting": {
+        "en": "too many of your orders wait for their time; try again later",
+        "zh": "等待到期执行的工单过多，请稍后重试",
+    },
+    "expired": {
+        "en": "the order had not begun by its not_after",
+        "zh": "工单未能在 not_after 之前开始执行",
+    },
+    "batch_warning": {
+        "en": "{bad} of {total} orders did not succeed",
+        "zh": "{total} 个工单中有 {bad} 个未成功",
     },
     "bad_request": {"en": "the request is not valid HTTP", "zh": "请求无效"},
 }

@@ -1,4 +1,4 @@
-"""Receivers that need an operator: due, held and dead callbacks, breakers and pauses by host."""
+"""Hosts that need an operator: due, held and dead callbacks, breakers and pauses by host."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -12,14 +12,15 @@ from sqlalchemy.orm import Session
 from kernel.db.statements.skip_scan import skip_scan
 from kernel.db.states import DeliveryState
 from kernel.db.tables.deliveries import DELIVERIES, STATE_AND_LANE
-from kernel.delivery.pauses import hosts_of, list_pauses
+from kernel.formats.hosts import hosts_of
 from kernel.insight.backlog import RECENT
-from kernel.insight.workers import Process
+from kernel.insight.workers import Process, target_of
+from kernel.pauses.listing import list_pauses
 from kernel.runtime.kernel import Kernel
 
 SHOWN = 50
 # The most callbacks counted for one host and state.
-LIMIT = 10_000
+LIMIT = 1_000
 UNSETTLED = (DeliveryState.PENDING, DeliveryState.HELD, DeliveryState.DEAD)
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 LONG_AHEAD = timedelta(days=1000)
@@ -40,8 +41,10 @@ class Host:
     # scheme://host:port; for a paused host the name as the operator wrote it.
     origin: str
     breaker: Breaker = Breaker.CLOSED
-    # Number of living processes whose breaker for it is open.
+    # Number of living processes in which a caller's breaker for it is open.
     open_in: int = 0
+    # The ids of these callers; of none where an older release tells of it.
+    open_for: set[int] = field(default_factory=set)
     # Paused hosts that cover this origin, as the operators wrote them.
     pauses: list[str] = field(default_factory=list)
     oldest_due: datetime | None = None
@@ -100,10 +103,14 @@ def _owed(session: Session, now: datetime) -> dict[str, Host]:
 
 def _note_breakers(found: dict[str, Host], processes: Iterable[Process]) -> None:
     for process in processes:
-        for origin in process.broken:
+        broken: dict[str, set[int]] = defaultdict(set)
+        for origin, caller_id in map(target_of, process.broken):
+            broken[origin] |= set() if caller_id is None else {caller_id}
+        for origin, callers in broken.items():
             host = found.setdefault(origin, Host(origin))
             host.breaker, host.open_in = Breaker.OPEN, host.open_in + 1
-        for origin in process.probing:
+            host.open_for |= callers
+        for origin, _ in map(target_of, process.probing):
             host = found.setdefault(origin, Host(origin))
             if host.breaker is Breaker.CLOSED:
                 host.breaker = Breaker.HALF

@@ -11,12 +11,16 @@ import json
 import logging
 import os
 import threading
-from datetime import timedelta
-from typing import Any
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
+from kernel.db.clock import DatabaseTime
 from kernel.db.ids import new_id
 from kernel.db.tables.service import ProcessMetrics
 from kernel.db.transactions import rowcount
@@ -48,20 +52,19 @@ def write(kernel: Kernel) -> None:
 
 def _store(kernel: Kernel, ledger: Ledger, counted: Series) -> None:
     """Update the process's row; insert a new one if it has none, or it was folded into ``past``."""
-    now = kernel.clock.now()
     with kernel.write_session() as session:
-        values = {"written_at": now, "series": encode(since(counted, ledger.folded))}
+        values = {"written_at": kernel.clock.sql(), "series": encode(since(counted, ledger.folded))}
         same_row = update(ROWS).where(ROWS.c.id == ledger.row).values(values)
         if ledger.row and rowcount(session.execute(same_row)) == 1:
             return
         # Set before the commit: if the commit's answer is lost, the next call still finds the row.
-        ledger.row, ledger.folded = new_id(now), ledger.written
+        ledger.row, ledger.folded = new_id(kernel.clock.now()), ledger.written
         values["series"] = encode(since(counted, ledger.folded))
         session.execute(insert(ROWS).values(id=ledger.row, **values))
 
 
 class LateWriter:
-    """Writes the counts of a process that has no loop of its own, and which keys were used.
+    """Writes the counts of a process that has no loop of its own, and its keys used and refused.
 
     A timer thread writes ``seconds`` after the first request that it is told of; there is none
     while no request comes, and no request waits for it. Ends with the kernel, and writes what is
@@ -99,51 +102,93 @@ class LateWriter:
             if self._kernel.key_uses.waiting:
                 with self._kernel.write() as connection:
                     self._kernel.key_uses.write(connection)
+            if self._kernel.refusals.waiting:
+                self._kernel.refusals.write(self._kernel.write)
         except Exception as error:  # noqa: BLE001 - the next request starts another try
             log.info("counts not written: %s", error)
 
 
 def totals(kernel: Kernel) -> Series:
-    """Return the sum of the counts of all processes, ended ones included."""
+    """Return the sum of the counts of all processes, ended ones included.
+
+    A row that cannot be read is left out; `fold` tells of it.
+    """
     total: Series = {}
     with kernel.read_session() as session:
         for series in session.scalars(select(ROWS.c.series)):
-            add(total, decode(series))
+            with suppress(ValueError):
+                add(total, decode(series))
     return total
 
 
-def fold(kernel: Kernel) -> int:
-    """Add the rows of ended processes to ``past``; return the number of rows folded."""
-    now = kernel.clock.now()
-    ended = (ROWS.c.id != PAST, ROWS.c.written_at < now - FOLD_AFTER)
+class PassedOver(Protocol):
+    """The ids of rows that are not looked at now."""
+
+    def __contains__(self, row_id: str, /) -> bool:
+        """Tell whether this row is one of them."""
+        ...
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        ...
+
+
+class Folded(NamedTuple):
+    """What `fold` did: how many rows it folded, and which it could not read."""
+
+    rows: int = 0
+    unreadable: Mapping[str, ValueError] = MappingProxyType({})
+
+
+def fold(kernel: Kernel, passed_over: PassedOver = ()) -> Folded:
+    """Add the rows of ended processes to ``past``.
+
+    A row that cannot be read stays, and keeps no other from being folded.
+    """
+    ended = (ROWS.c.id != PAST, ROWS.c.written_at < kernel.clock.sql(-FOLD_AFTER))
     with kernel.read_session() as session:
-        ids = session.scalars(select(ROWS.c.id).where(*ended).limit(FOLD)).all()
+        found = select(ROWS.c.id).where(*ended).limit(FOLD + len(passed_over))
+        ids = [id for id in session.scalars(found) if id not in passed_over]
     if not ids:
-        return 0
+        return Folded()
+    count, unreadable = 0, {}
     with kernel.write_session() as session:
-        total = _locked_past(session, now)
+        total = _locked_past(session, kernel.clock.sql(), kernel.clock.now())
         # One by one: only a row that was deleted is folded, none that its process wrote since.
-        gone = [id for id in ids if _take(session, id, ended, total)]
+        for id in ids:
+            try:
+                count += _take(session, id, ended, total)
+            except ValueError as error:
+                unreadable[id] = error
         session.execute(update(ROWS).where(ROWS.c.id == PAST).values(series=encode(total)))
-    return len(gone)
+    return Folded(count, unreadable)
 
 
-def _locked_past(session: Session, now: Any) -> Series:
-    """Lock the row ``past``, so that no other process folds, and return what it holds."""
+def _locked_past(session: Session, now: DatabaseTime, carried: datetime) -> Series:
+    """Lock the row ``past``, so that no other process folds, and return what it holds.
+
+    One that cannot be read gets an id of its own, made from ``carried``, and another one begins.
+    """
     touched = session.execute(update(ROWS).where(ROWS.c.id == PAST).values(written_at=now))
-    if rowcount(touched) == 0:
-        session.execute(insert(ROWS).values(id=PAST, written_at=now, series="[]"))
-    return decode(session.scalars(select(ROWS.c.series).where(ROWS.c.id == PAST)).one())
+    if rowcount(touched) == 1:
+        try:
+            return decode(session.scalars(select(ROWS.c.series).where(ROWS.c.id == PAST)).one())
+        except ValueError:
+            session.execute(update(ROWS).where(ROWS.c.id == PAST).values(id=new_id(carried)))
+    session.execute(insert(ROWS).values(id=PAST, written_at=now, series="[]"))
+    return {}
 
 
 def _take(session: Session, id: str, ended: tuple[Any, ...], total: Series) -> bool:
+    """Move one row's counts to ``total``. Raises ValueError when it cannot be read."""
     row = session.execute(select(ROWS).where(ROWS.c.id == id, *ended)).one_or_none()
     if row is None:
         return False
+    series = decode(row.series)
     same = (ROWS.c.id == id, ROWS.c.written_at == row.written_at)
     if rowcount(session.execute(delete(ROWS).where(*same))) != 1:
         return False
-    add(total, decode(row.series))
+    add(total, series)
     return True
 
 
@@ -153,5 +198,11 @@ def encode(series: Series) -> str:
 
 
 def decode(text: str) -> Series:
-    """Read what `encode` wrote."""
-    return {(name, tuple(labels)): values for name, labels, values in json.loads(text)}
+    """Read what `encode` wrote. Raises ValueError for anything else."""
+    try:
+        return {
+            (str(name), tuple(map(str, labels))): [float(value) for value in values]
+            for name, labels, values in json.loads(text)
+        }
+    except (TypeError, OverflowError) as error:
+        raise ValueError(f"not the counts of a process: {error}") from None

@@ -6,12 +6,10 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Select, func, literal, select, union_all
 
-from kernel.db.columns import by_index
-from kernel.db.ids import time_of
 from kernel.db.states import OrderState
 from kernel.db.tables.orders import ORDERS
 from kernel.insight.backlog import Backlog, backlog
-from kernel.insight.minutes import BY_STATE
+from kernel.orders.due import oldest_due
 from kernel.runtime.kernel import Kernel
 
 # The count of one state stops here.
@@ -25,31 +23,20 @@ class Counts:
     # By state, counted up to `COUNTED`.
     states: Mapping[str, int]
     backlog: Backlog
-    # The pending order that was accepted first.
+    # The order that has been due for longest, and since when. One that asked to wait is none.
     oldest_id: str | None
-
-    @property
-    def oldest_at(self) -> datetime | None:
-        """When that order was accepted."""
-        return None if self.oldest_id is None else time_of(self.oldest_id)
+    oldest_at: datetime | None
 
 
 def counts(kernel: Kernel) -> Counts:
     """Count orders by state, and what waits."""
-    waiting = backlog(kernel)
+    waiting = backlog(kernel, COUNTED)
     with kernel.read() as connection:
         states = count_states(connection)
-        oldest = connection.scalar(_OLDEST)
-    return Counts(states, waiting, oldest)
-
-
-# By its own choice MariaDB goes through the primary key, past all that has ended.
-_OLDEST = (
-    by_index(select(ORDERS.c.id), ORDERS, BY_STATE)
-    .where(ORDERS.c.state == OrderState.PENDING)
-    .order_by(ORDERS.c.id)
-    .limit(1)
-)
+        oldest = oldest_due(kernel, connection)
+    if oldest is None:
+        return Counts(states, waiting, None, None)
+    return Counts(states, waiting, oldest.id, oldest.run_after)
 
 
 def count_states(connection: Connection) -> dict[str, int]:

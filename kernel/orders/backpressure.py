@@ -1,20 +1,28 @@
 """Back-pressure: a caller with too many pending orders is told to come back later.
 
+Orders that wait, and those whose time has not come, have a limit of their own
+(`Settings.max_waiting`); those whose time has not come are refused as well while as many orders of
+the caller are pending as may be. While as many orders wait as may, no order is accepted: each may
+come to wait, and then it is too late to refuse it.
+
 A process counts a caller's pending rows at most every two seconds, by one query that stops at the
 limit; between two counts it adds the orders that it has accepted itself. So a submit costs no
 query, and several processes together may exceed the limit by a few orders.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ScalarSelect, Select, func, select
 
 from kernel.db.states import OrderState
+from kernel.db.tables.gates import GATES
 from kernel.db.tables.orders import ORDERS
-from kernel.errors import TooManyPending
+from kernel.errors import TooManyPending, TooManyWaiting
 from kernel.runtime.kernel import Kernel
 from kernel.runtime.single_flight import SingleFlightCache
 
@@ -22,6 +30,8 @@ COUNT_SECONDS = 2.0
 # A slow count is kept longer: counting takes at most a fiftieth of the time.
 COUNT_SHARE = 50
 RETRY_AFTER = 5
+# How many orders that wait are counted where their number has no limit.
+MOST_COUNTED = 1_000_000
 
 
 @dataclass(slots=True)
@@ -29,6 +39,9 @@ class _Count:
     """How many orders of a caller are pending, as far as this process knows."""
 
     pending: int
+    # Those whose time has not come, and those that wait for something else.
+    waiting: int
+    stopped: int
 
 
 class Pressure:
@@ -37,28 +50,67 @@ class Pressure:
     def __init__(self, kernel: Kernel, clock: Callable[[], float] = time.monotonic) -> None:
         self._kernel = kernel
         self._limit = kernel.settings.max_pending
+        self._most_waiting = kernel.settings.max_waiting
         self._counts = SingleFlightCache[_Count](COUNT_SECONDS, share=COUNT_SHARE, clock=clock)
 
-    def check(self, caller_id: int) -> None:
-        """Raise TooManyPending when the caller has as many pending orders as it may."""
-        if not self._limit:
+    def check(self, caller_id: int, opens: datetime | None = None) -> None:
+        """Raise TooManyPending when the caller has as many pending orders as it may.
+
+        TooManyWaiting when as many orders wait; for an order that ``opens`` later, those that wait
+        for their time are counted as well.
+        TooManyPending too: orders that open in a moment would come to any number otherwise.
+        """
+        self.check_several(caller_id, [opens])
+
+    def check_several(self, caller_id: int, opening: Sequence[datetime | None]) -> None:
+        """Raise like `check` when not all of several orders may come, each with its opening."""
+        later = sum(map(self._is_later, opening))
+        if not (self._limit or self._most_waiting):
             return
         known = self._counts.get(partial(self._count, caller_id), caller_id)
-        if known.pending >= self._limit:
+        # One that opens later is refused as well while as many as may be are pending.
+        if self._limit and known.pending + (len(opening) - later or 1) > self._limit:
             raise TooManyPending(limit=self._limit, retry_after=RETRY_AFTER)
+        waiting = known.stopped + (known.waiting + later if later else 1)
+        if self._most_waiting and waiting > self._most_waiting:
+            raise TooManyWaiting(limit=self._most_waiting, retry_after=RETRY_AFTER)
 
-    def accepted(self, caller_id: int) -> None:
-        """Count one more pending order of the caller."""
+    def accepted(self, caller_id: int, opens: datetime | None = None) -> None:
+        """Count one more order of the caller, which ``opens`` later or is pending at once."""
         known = self._counts.known(caller_id)
-        if known is not None:
+        if known is None:
+            return
+        if self._is_later(opens):
+            known.waiting += 1
+        else:
             known.pending += 1
 
+    def _is_later(self, opens: datetime | None) -> bool:
+        return opens is not None and opens > self._kernel.clock.now()
+
     def _count(self, caller_id: int) -> _Count:
-        pending = (
-            select(ORDERS.c.id)
-            .where(ORDERS.c.caller_id == caller_id, ORDERS.c.state == OrderState.PENDING)
-            .limit(self._limit)
-            .subquery()
+        """Count both: those that wait for their time are pending as well, and taken away."""
+        later = select(GATES.c.order_id).where(
+            GATES.c.caller_id == caller_id,
+            GATES.c.opens_at > self._kernel.clock.sql(),
+            GATES.c.waiting_for.is_(None),
+        )
+        stopped = select(GATES.c.order_id).where(
+            GATES.c.caller_id == caller_id, GATES.c.waiting_for.is_not(None)
+        )
+        pending = select(ORDERS.c.id).where(
+            ORDERS.c.caller_id == caller_id, ORDERS.c.state == OrderState.PENDING
+        )
+        most = self._most_waiting or MOST_COUNTED
+        asked = select(
+            _counted(later, most).label("waiting"),
+            _counted(pending, self._limit + most).label("all"),
+            _counted(stopped, most).label("stopped"),
         )
         with self._kernel.read_session() as session:
-            return _Count(session.scalar(select(func.count()).select_from(pending)) or 0)
+            waiting, every, stopped_now = session.execute(asked).one()
+        return _Count(max(0, every - waiting), waiting, stopped_now)
+
+
+def _counted(rows: Select[Any], limit: int) -> ScalarSelect[Any]:
+    return select(func.count()).select_from(rows.limit(limit).subquery()).scalar_subquery()

@@ -1,54 +1,233 @@
-"""Orders that are due."""
+"""Orders that are due, as the database's clock says in the statement that asks.
 
-from collections import defaultdict
-from datetime import timedelta
-from itertools import chain, zip_longest
+They are found lane by lane. A lane is what is pending of one caller and one priority: an index has
+it in the order in which it becomes due. So a look reads a few rows of each lane, however many are
+pending, and no caller's long queue hides another's order.
+"""
 
-from sqlalchemy import select
+import random
+from collections.abc import Iterable, Sequence, Set
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Connection,
+    Row,
+    Select,
+    and_,
+    func,
+    or_,
+    select,
+    union_all,
+    update,
+)
+from sqlalchemy.orm import Session
+
+from kernel.db.clock import AT_ONCE, database_time
+from kernel.db.columns import by_index
+from kernel.db.statements.skip_scan import skip_scan
 from kernel.db.states import OrderState
+from kernel.db.tables.operating.pauses import NOT_PAUSED
 from kernel.db.tables.orders import ORDERS
+from kernel.orders.gates.shares import at_work
+from kernel.orders.gates.turns import DueOrder, deal, in_turn
 from kernel.runtime.kernel import Kernel
+
+# How many due orders a sweep hints at once.
+HINTS = 200
+# How many lanes one statement reads: SQLite knows no longer union.
+LANES = 100
+# More processes than this are taken for this many when they share what waits.
+RIVALS = 20
+# An order that was accepted and never put off is due without a look at the clock, which may have
+# been set back since.
+NEVER_PUT_OFF = ORDERS.c.run_after == ORDERS.c.created_at
+
+# An order that has begun may go on whenever it is due; one that has not, no later than this. None
+# does while its tag or its caller's orders are paused.
+MAY_BEGIN = and_(
+    or_(
+        ORDERS.c.not_after.is_(None),
+        ORDERS.c.not_after > database_time("now"),
+        ORDERS.c.started_at.is_not(None),
+    ),
+    NOT_PAUSED,
+)
+_COLUMNS = tuple(ORDERS.c[name] for name in DueOrder._fields)
+_LANE = (ORDERS.c.state, ORDERS.c.caller_id, ORDERS.c.priority)
+_INDEX = "ix_kernel_orders_state_caller_id_priority_run_after"
+_LANES = skip_scan(
+    _LANE,
+    func.min(ORDERS.c.run_after).label("first"),
+    database_time("now").label("now"),
+).where(ORDERS.c.state == OrderState.PENDING)
+
+
+class Lane(NamedTuple):
+    """What is pending of one caller and one priority."""
+
+    caller_id: int
+    priority: int
+    # When its first order becomes due, and the database's time.
+    first: datetime
+    now: datetime
+
+    @property
+    def where(self) -> tuple[ColumnElement[bool], ...]:
+        """The conditions that the index answers."""
+        values = (OrderState.PENDING, self.caller_id, self.priority)
+        return tuple(column == value for column, value in zip(_LANE, values, strict=True))
+
+
+def lanes(kernel: Kernel, asked: Session | Connection) -> list[Lane]:
+    """Return the lanes in which an order is pending, due or not."""
+    found = asked.execute(_LANES, {"now": kernel.clock.offset()})
+    return [Lane(row.caller_id, row.priority, row.first, row.now) for row in found]
+
+
+def along(
+    found: Iterable[Lane], rows: Select[Any], where: Sequence[ColumnElement[bool]], limit: int
+) -> CompoundSelect[Any]:
+    """Select the first ``limit`` of ``rows`` in each lane; `LANES` of them at the most.
+
+    By the index of the lanes. Left to choose, MariaDB intersects two others, and reads all orders
+    of a caller, in any state, to find ten.
+    """
+    by_lane = by_index(rows, ORDERS, _INDEX).where(*where).order_by(ORDERS.c.run_after)
+    each = (by_lane.where(*lane.where).limit(limit) for lane in found)
+    return union_all(*(select(one.subquery()) for one in each))
 
 
 def due_orders(kernel: Kernel, limit: int, waiting: float = 0.0) -> list[str]:
     """Return up to ``limit`` orders of known tags, one of each caller in turn.
 
-    They have been due for ``waiting`` seconds: one that became due just now has been hinted.
+    They have been due for ``waiting`` seconds: one that became due just now has been hinted. None
+    of a caller of whom as many run as may.
     """
-    due = kernel.clock.now() - timedelta(seconds=waiting)
     with kernel.read_session() as session:
-        rows = session.execute(
-            select(ORDERS.c.caller_id, ORDERS.c.id)
-            .where(
-                ORDERS.c.state == OrderState.PENDING,
-                ORDERS.c.run_after <= due,
-                ORDERS.c.select_tag.in_(list(kernel.handlers)),
-            )
-            .order_by(ORDERS.c.run_after)
-            .limit(limit)
-        ).all()
-    by_caller: dict[int, list[str]] = defaultdict(list)
-    for caller_id, order_id in rows:
-        by_caller[caller_id].append(order_id)
-    return [i for i in chain.from_iterable(zip_longest(*by_caller.values())) if i is not None]
+        waited, full = timedelta(seconds=waiting), at_work(session).full
+        return [one.id for one in deal(_due(kernel, session, limit, full, waited), limit)]
+
+
+def next_orders(kernel: Kernel, limit: int, last: int) -> list[DueOrder]:
+    """Return up to ``limit`` orders that this process should run next, one of each caller in turn.
+
+    ``last``: the caller of the order that it ran last. Every other process that runs an order now
+    asks as well, and is to get others: see ``spread`` of `deal`.
+    """
+    with kernel.read_session() as session:
+        busy = at_work(session)
+        spread = 1 + min(RIVALS, busy.running)
+        due = _due(kernel, session, limit * spread, busy.full, last=last)
+    return deal(due, limit, last, spread)
+
+
+def _due(
+    kernel: Kernel,
+    session: Session,
+    limit: int,
+    full: Set[int],
+    waited: timedelta = AT_ONCE,
+    last: int | None = None,
+) -> list[DueOrder]:
+    """Return due orders of known tags, the first of each lane: enough for ``limit`` in turn.
+
+    ``last``: the caller who had a turn before, where not all callers fit; by chance without it.
+    """
+    found = [
+        one
+        for one in lanes(kernel, session)
+        if one.first <= one.now - waited and one.caller_id not in full
+    ]
+    if not found:
+        return []
+    fitting = _in_turn(found, last)
+    known = ORDERS.c.select_tag.in_(list(kernel.handlers))
+    where = (ORDERS.c.run_after <= kernel.clock.sql(-waited), known, MAY_BEGIN)
+    share = limit if len(fitting) < 4 else max(10, 2 * limit // len(fitting))
+    due = along(fitting, select(*_COLUMNS), where, share)
+    rows = session.execute(due, {"now": kernel.clock.offset()})
+    return [DueOrder(*row) for row in rows]
+
+
+def _in_turn(found: Sequence[Lane], last: int | None) -> list[Lane]:
+    """Return as many lanes as one statement reads, those of callers whose turn it is."""
+    if len(found) <= LANES:
+        return list(found)
+    if last is None:
+        last = random.sample(found, 1)[0].caller_id
+    place = {caller: n for n, caller in enumerate(in_turn({one.caller_id for one in found}, last))}
+    return sorted(found, key=lambda one: place[one.caller_id])[:LANES]
+
+
+def due_soon(kernel: Kernel, limit: int, seconds: float) -> dict[str, float]:
+    """Return orders of known tags that are due within ``seconds``, and in how many: the first ones.
+
+    Each is to be hinted then. An order that a handler has put off is among them and gets a second
+    hint, which finds nothing to do.
+    """
+    now, due = kernel.clock.sql(), kernel.clock.sql(timedelta(seconds=seconds))
+    known = ORDERS.c.select_tag.in_(list(kernel.handlers))
+    where = (ORDERS.c.run_after > now, ORDERS.c.run_after <= due, known)
+    rows = _first(kernel, where, limit)
+    return {row.id: (row.run_after - row.now).total_seconds() for row in rows[:limit]}
 
 
 def waiting_longest(kernel: Kernel) -> float:
     """Return for how many seconds the oldest due order of a known tag waits; 0 if none does."""
-    now = kernel.clock.now()
+    known = ORDERS.c.select_tag.in_(list(kernel.handlers))
+    for oldest in _first(kernel, (ORDERS.c.run_after <= kernel.clock.sql(), known), 1)[:1]:
+        return float((oldest.now - oldest.run_after).total_seconds())
+    return 0.0
+
+
+def oldest_due(kernel: Kernel, asked: Session | Connection) -> Row[Any] | None:
+    """Return the order that has been due for longest (id, run_after), of a known tag or not.
+
+    One definition of age for pages, gauges and terminals: an order that asked to wait is none.
+    """
+    is_due = (ORDERS.c.run_after <= kernel.clock.sql(),)
+    return next(iter(_first_of(kernel, asked, is_due, 1)), None)
+
+
+def _first(kernel: Kernel, where: Sequence[ColumnElement[bool]], limit: int) -> list[Row[Any]]:
     with kernel.read_session() as session:
-        oldest = session.scalar(
-            select(ORDERS.c.run_after)
-            .where(
-                ORDERS.c.state == OrderState.PENDING,
-                ORDERS.c.run_after <= now,
-                ORDERS.c.select_tag.in_(list(kernel.handlers)),
-            )
-            .order_by(ORDERS.c.run_after)
-            .limit(1)
+        return _first_of(kernel, session, where, limit)
+
+
+def _first_of(
+    kernel: Kernel,
+    asked: Session | Connection,
+    where: Sequence[ColumnElement[bool]],
+    limit: int,
+) -> list[Row[Any]]:
+    """Return the first ``limit`` orders of each lane, with the time, in the order of their due."""
+    rows = select(ORDERS.c.id, ORDERS.c.run_after, kernel.clock.sql().label("now"))
+    oldest = sorted(lanes(kernel, asked), key=lambda one: one.first)[:LANES]
+    if not oldest:
+        return []
+    return sorted(asked.execute(along(oldest, rows, where, limit)), key=lambda row: row.run_after)
+
+
+def bring_forward(kernel: Kernel) -> int:
+    """Make orders due that wait only because the database's clock was set back; return how many.
+
+    A put-off order keeps its time. Reads all orders that are due later, so it is for the rare case.
+    """
+    now, ids = kernel.clock.sql(), list[str]()
+    with kernel.read_session() as session:
+        found = lanes(kernel, session)
+        for n in range(0, len(found), LANES):
+            where = (ORDERS.c.run_after > now, NEVER_PUT_OFF)
+            early = along(found[n : n + LANES], select(ORDERS.c.id), where, HINTS).limit(HINTS)
+            ids += session.scalars(early)
+    if not ids:
+        return 0
+    with kernel.write_session() as session:
+        later = update(ORDERS).where(
+            ORDERS.c.id.in_(ids), ORDERS.c.state == OrderState.PENDING, NEVER_PUT_OFF
         )
-    return 0.0 if oldest is None else (now - oldest).total_seconds()
-
-
-HINTS = 200
+        session.execute(later.values(run_after=now))
+    return len(ids)

@@ -2,7 +2,7 @@
 
 The path of an order through this room, top to bottom::
 
-    claim.Batch ── Claimed (run + 1, lease) ──► execute.begin_run ── Run ──► the handler
+    claim.Batch ── Claimed (run + 1, lease) ──► begin.begin_run ── Run ──► the handler
                                                                                │
                   ┌── Outcome ─────────────────────────────────────────────────┤
                   ▼                                                            │

@@ -6,7 +6,7 @@ longer holds changes nothing and raises; it is the same code for every database.
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, cast
 
@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, and_, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from kernel.db.errors import is_passing
+from kernel.db.errors import DATABASE_ERRORS, is_passing
 from kernel.db.guard import GUARD, unsealed
 from kernel.db.states import OrderState
 from kernel.db.tables.orders import ORDERS
@@ -25,9 +25,17 @@ from kernel.runtime.kernel import Kernel
 
 log = logging.getLogger(__name__)
 
+# `Run.check` asks the row once in this time.
+LOOK_SECONDS = 1.0
+# What a run that gets on has behind it; see `kernel.orders.decide`.
+PROGRESS = {"crashes": 0, "broken": 0}
+STRUCK = "the soft limit struck in the midst of a statement"
+
 
 def interruption(run: Run) -> RunInterrupted | None:
     """Return what ended this run, however its handler went on afterwards."""
+    if run.limit.inside:
+        return RunBroken(STRUCK)
     if run.guard.broken is not None:
         return RunBroken(str(run.guard.broken))
     if run.lost:
@@ -39,36 +47,84 @@ def interruption(run: Run) -> RunInterrupted | None:
 
 def save_checkpoint(kernel: Kernel, run: Run, progress: Progress, state: str | None) -> None:
     """Commit the work so far with its progress and state. Raises RunInterrupted."""
+    if ended := interruption(run):  # before the flush: it needs a connection that is sound
+        raise ended
+    saved = {
+        "progress_current": progress.current,
+        "progress_total": progress.total,
+        "progress_note": progress.note,
+        "run_state": state,
+    }
+    with committing(kernel, run, PROGRESS | saved):
+        pass
+    stop_if_told(kernel, run)
+
+
+@contextmanager
+def committing(
+    kernel: Kernel, run: Run, values: Mapping[str, Any], *, in_spite_of_cancel: bool = False
+) -> Iterator[None]:
+    """Commit what the run and the block have written, and ``values`` in the order's row.
+
+    Moves the fence on and renews the lease. Raises LeaseLost, OrderCancelled (unless
+    ``in_spite_of_cancel``, which notes the cancel on the run), RunBroken.
+    """
     with broken_by_passing_errors(run):
         run.session.flush()
-        if ended := interruption(run):
-            raise ended
-        saved = run.session.execute(
-            update(ORDERS)
-            .where(
-                owned_by(run),
-                ORDERS.c.checkpoint == run.checkpoints,
-                ORDERS.c.cancel_requested_at.is_(None),
-            )
-            .values(
-                checkpoint=run.checkpoints + 1,
-                crashes=0,
-                broken=0,
-                lease_until=kernel.clock.now() + kernel.lease,
-                progress_current=progress.current,
-                progress_total=progress.total,
-                progress_note=progress.note,
-                run_state=state,
-            )
-        )
-        if rowcount(saved) != 1:
-            _explain_refusal(run)
+        run.children.store(run)
+        if not _moved_on(kernel, run, values, ORDERS.c.cancel_requested_at.is_(None)):
+            _note_standing(run.session.connection(), run)
+            goes_on = run.cancelled and in_spite_of_cancel and _moved_on(kernel, run, values)
+            if not goes_on:
+                _refuse(run)
+        yield
+        run.children.mark(run)
         commit(run)
     run.checkpoints += 1
     run.renewed = time.monotonic()
+
+
+def stop_if_told(kernel: Kernel, run: Run) -> None:
+    """Raise WorkerStopping when the worker shuts down."""
     if kernel.stopping.is_set():
         run.stopping = True
         raise WorkerStopping
+
+
+def _moved_on(
+    kernel: Kernel, run: Run, values: Mapping[str, Any], *only: ColumnElement[bool]
+) -> bool:
+    """Write the next checkpoint number under the fence; tell whether the row took it."""
+    moved = run.session.execute(
+        update(ORDERS)
+        .where(owned_by(run), ORDERS.c.checkpoint == run.checkpoints, *only)
+        .values(
+            checkpoint=run.checkpoints + 1,
+            lease_until=kernel.clock.sql(kernel.lease),
+            **values,
+        )
+    )
+    return rowcount(moved) == 1
+
+
+def look(kernel: Kernel, run: Run) -> None:
+    """Raise RunInterrupted when the run must not go on; see `Run.check`.
+
+    On another connection: the question begins no transaction of the run's. A database that cannot
+    be asked says nothing against the run.
+    """
+    run.stopping = run.stopping or kernel.stopping.is_set()
+    if interruption(run) is None and time.monotonic() - run.looked >= LOOK_SECONDS:
+        run.looked = time.monotonic()
+        try:
+            with kernel.read() as connection:
+                _note_standing(connection, run)
+        except DATABASE_ERRORS as error:
+            if not is_passing(error):
+                raise
+            log.debug("whether the run may go on is not known: %s", error)
+    if ended := interruption(run):
+        raise ended
 
 
 def commit(run: Run) -> None:
@@ -97,6 +153,18 @@ def undo(run: Run) -> None:
             log.debug("rollback on a lost connection", exc_info=True)
             _throw_away(connection)
     run.guard.spoiled = False
+
+
+def discard(kernel: Kernel, run: Run) -> None:
+    """Throw the run's connection away, unused: half an answer may still be on its way.
+
+    The server is told to end it, for it may be in a statement that takes long. What cannot be told
+    is left to the server, which rolls back when it finds the connection closed.
+    """
+    _throw_away(cast(Connection, run.session.get_bind()))
+    if run.connection_number is not None:
+        with suppress(DBAPIError), kernel.write() as other:
+            kernel.dialect.kill_connection(other, run.connection_number)
 
 
 def release(run: Run, connection: Connection, pooled: dict[Any, Any]) -> None:
@@ -154,12 +222,17 @@ def broken_by_passing_errors(run: Run) -> Iterator[None]:
         raise RunBroken(str(run.guard.broken)) from error
 
 
-def _explain_refusal(run: Run) -> None:
-    """Find out why a checkpoint's fence did not hold, and raise it."""
-    row = run.session.execute(
-        select(ORDERS.c.cancel_requested_at).where(owned_by(run))
-    ).one_or_none()
-    run.cancelled = row is not None and row.cancel_requested_at is not None
+def _refuse(run: Run) -> None:
+    """Raise why a checkpoint's fence did not hold; what the row says was noted just now."""
     run.lost = not run.cancelled
     undo(run)
     raise OrderCancelled if run.cancelled else LeaseLost
+
+
+def _note_standing(connection: Connection, run: Run) -> None:
+    """Note from the order's row whether the run was cancelled, or lost to another one."""
+    row = connection.execute(
+        select(ORDERS.c.cancel_requested_at).where(owned_by(run))
+    ).one_or_none()
+    run.lost = run.lost or row is None
+    run.cancelled = row is not None and row.cancel_requested_at is not None

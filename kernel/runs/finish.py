@@ -1,13 +1,20 @@
-"""T3: the one commit that ends a run with an outcome.
+"""T3: the one commit that ends a run with its handler's word: an outcome, or a wait.
 
 The handler's writes, the outcome under the fence, the callback's outbox row with the claim of its
 first attempt, and the claim of the next order are one transaction.
 """
 
+from dataclasses import replace
+from datetime import timedelta
+
 from kernel.db.states import OrderState, Outcome
 from kernel.errors import LeaseLost, RunBroken
 from kernel.formats.tracecontext import Trace
-from kernel.handlers import Run
+from kernel.handlers import Run, Wait
+from kernel.handlers.events import CHILDREN
+from kernel.orders.gates.arrived import go_to_wait
+from kernel.orders.gates.knots import refuse_knot
+from kernel.orders.gates.limits.lining_up import let_wait_end
 from kernel.orders.transitions import RunEnd, end_order
 from kernel.runs.claim import Batch, Claimed
 from kernel.runs.fence import broken_by_passing_errors, commit
@@ -22,14 +29,48 @@ def finish(batch: Batch, claimed: Claimed, run: Run, outcome: Outcome) -> RunEnd
     """
     order = claimed.order._replace(state=OrderState.RUNNING, checkpoint=run.checkpoints)
     with broken_by_passing_errors(run):
+        run.children.store(run)  # first: keys are locked before limits
+        line = batch.leave_slot(claimed)
         first = batch.first_attempts.claim_first_attempt(order)
         trace = Trace(run.request_id, run.traceparent)
-        owed = end_order(batch.kernel, run.session, order, outcome, first, trace)
+        end = end_order(batch.kernel, run.session, order, outcome, first, trace)
+        run.steps.forget_secrets(run, outcome)
         if run.guard.broken is not None:
             raise RunBroken(str(run.guard.broken))
-        if owed is None:
+        if end is None:
             raise LeaseLost
+        if line is not None:
+            batch.hint(let_wait_end(batch.kernel, run.session, line))
+        run.children.mark(run)
         # Last: the next order's row is locked for a moment only.
         batch.claim_along()
         commit(run)
-    return RunEnd(run.order_id, outcome, owed=owed)
+    return _with_children(run, end)
+
+
+def suspend(batch: Batch, run: Run, wait: Wait) -> RunEnd:
+    """Commit the handler's writes, and that the order waits; or goes on, or is cancelled.
+
+    What is returned commits: a cancel that was acknowledged ends the order, and the writes stay.
+    Raises as `finish` does, and ValueError for children of which one waits for this order.
+    """
+    longest = timedelta(days=batch.kernel.settings.longest_wait_days)
+    until = run.now + longest if wait.until is None else wait.until
+    with broken_by_passing_errors(run):
+        run.children.store(run)
+        if wait.what == CHILDREN:
+            refuse_knot(run.session, run.order_id, run.gates)
+        end = go_to_wait(batch.kernel, run.session, run, wait.what, until)
+        if run.guard.broken is not None:
+            raise RunBroken(str(run.guard.broken))
+        if end is None:
+            raise LeaseLost
+        run.children.mark(run)
+        batch.claim_along()
+        commit(run)
+    return _with_children(run, end)
+
+
+def _with_children(run: Run, end: RunEnd) -> RunEnd:
+    """Return the end with the children to be hinted that were committed with it, or before."""
+    return replace(end, woken=(*end.woken, *run.children.due)) if run.children.due else end

@@ -7,7 +7,6 @@ outcome gives its order back, or ends it, by `leave`; see `kernel.orders.decide`
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from functools import partial
 
 from sqlalchemy import update
@@ -17,6 +16,7 @@ from kernel.db.tables.orders import ORDERS
 from kernel.db.transactions import rowcount
 from kernel.handlers import Run
 from kernel.orders.decide import Exit
+from kernel.orders.gates.children import with_parent
 from kernel.orders.transitions import RunEnd, leave_running
 from kernel.runs.fence import owned_by
 from kernel.runtime.kernel import Kernel
@@ -24,19 +24,20 @@ from kernel.runtime.kernel import Kernel
 log = logging.getLogger(__name__)
 
 
-def leave(kernel: Kernel, order_id: str, run: int, exit_: Exit) -> RunEnd:
+def leave(kernel: Kernel, order_id: str, run: int, exit_: Exit, gates: int | None = None) -> RunEnd:
     """Write what becomes of an order whose run number ``run`` ends without an outcome.
 
+    ``gates``: as the order's row has them, see `leave_running`.
     When the database cannot be reached, the end stays in ``kernel.pending_handbacks`` with its
     reason, and `retry_handbacks` writes it later. Changes nothing when another run owns the order.
     """
     held = (order_id, run)
     try:
         with kernel.write_session() as session:
-            end = leave_running(kernel, session, held, exit_)
+            end = leave_running(kernel, session, held, exit_, gates=gates)
     except DBAPIError as error:
         log.warning("hand-back put off: %s", error.orig, extra={"order_id": order_id})
-        kernel.pending_handbacks[held] = partial(leave, kernel, order_id, run, exit_.later())
+        kernel.pending_handbacks[held] = partial(leave, kernel, order_id, run, exit_.later(), gates)
         return RunEnd(order_id)
     kernel.pending_handbacks.pop(held, None)
     return end or RunEnd(order_id)
@@ -47,16 +48,16 @@ def retry_handbacks(kernel: Kernel) -> Iterator[RunEnd]:
     for again in list(kernel.pending_handbacks.values()):
         end = again()
         if isinstance(end, RunEnd):
-            yield end
+            yield with_parent(kernel, end)
 
 
-def renew_leases(kernel: Kernel, runs: Sequence[Run], now: datetime) -> None:
+def renew_leases(kernel: Kernel, runs: Sequence[Run]) -> None:
     """Extend the leases of runs this process is executing, in one transaction.
 
     A run that no longer owns its order is marked lost. Database errors pass to the caller: a
     heartbeat that cannot be written is not a lost lease.
     """
-    until = now + kernel.lease
+    until = kernel.clock.sql(kernel.lease)
     with kernel.write_session() as session:
         renewed = [
             rowcount(session.execute(update(ORDERS).where(owned_by(run)).values(lease_until=until)))

@@ -11,27 +11,28 @@ from urllib.parse import SplitResult, urlsplit
 
 import redis
 from redis.backoff import NoBackoff
+from redis.exceptions import NoPermissionError
 from redis.retry import Retry
 
 from kernel.config.celeryconfig import redis_ssl
-from kernel.config.settings import REDIS
+from kernel.config.checks import REDIS
 from kernel.errors import ConfigurationError
 
 ANSWER_SECONDS = 1.0
 PORTS = {"redis": 6379, "rediss": 6379, "amqp": 5672, "amqps": 5671}
 
 
-def ask(url: str) -> str | None:
+def ask(url: str, queue: str | None = None) -> str | None:
     """Return a warning when no server answers at ``url``, None when the broker does.
 
     Raises ConfigurationError when another kind of server answers, or the broker refuses the
-    password.
+    password, or Redis the use of ``queue``.
     """
     parts = urlsplit(url)
     try:
         if parts.scheme in REDIS:  # a simple string, or an error, such as a required login
             _expect(parts, b"PING\r\n\r\n", (b"+", b"-"), "Redis")
-            _log_in(url, parts)
+            _log_in(url, parts, queue)
         else:  # a method frame of channel 0
             _expect(parts, b"AMQP\x00\x00\x09\x01", (b"\x01\x00\x00",), "RabbitMQ")
     except ssl.SSLError as error:
@@ -72,17 +73,26 @@ def _answer(connection: socket.socket, hello: bytes) -> bytes:
         return connection.recv(64)
 
 
-def _log_in(url: str, parts: SplitResult) -> None:
-    """Log in. Raises ConfigurationError when the server refuses the user or the password."""
+def _log_in(url: str, parts: SplitResult, queue: str | None) -> None:
+    """Log in, and look at the queue. Raises ConfigurationError when the server refuses that."""
     options = {"socket_timeout": ANSWER_SECONDS, "socket_connect_timeout": ANSWER_SECONDS}
     retry = Retry(NoBackoff(), 0)
     with redis.Redis.from_url(url, retry=retry, **options, **redis_ssl(url)) as client:
         try:
             client.ping()
+            if queue is not None:
+                client.llen(queue)
         except redis.BusyLoadingError:  # a Redis that loads its data: the right server
             return
         except redis.AuthenticationError:
             _refuse(parts, "refuses the user or the password")
+        except NoPermissionError as error:
+            if queue is None:
+                _refuse(parts, f"refuses us: {error}")
+            raise ConfigurationError(
+                f"KERNEL_BROKER_URL: {_place(parts)} refuses its user the queue {queue} ({error}); "
+                "give it the rights that deploy/redis.conf does, with the keys ~orders.*"
+            ) from None
         except redis.ResponseError as error:  # no such database, or no permission to use it
             _refuse(parts, f"refuses us: {error}")
 

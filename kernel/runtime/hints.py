@@ -5,6 +5,10 @@ from typing import Protocol
 
 from kernel.db.states import Outcome
 
+# In place of an order's id: orders wait whose hints were left out, for the queue of hints is long.
+# A message with it asks a worker to look at the rows. No id is like it.
+MORE = "more"
+
 
 class Hints(Protocol):
     """Where hints go; see `kernel.worker.broker.Broker`."""

@@ -5,20 +5,23 @@ Nothing lives in module globals, so two kernels can stand side by side in one pr
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.orm import Session
 
+from kernel.callers.audit.refusals import Refusals
 from kernel.callers.key_usage import KeyUses
+from kernel.config.keyring import Keyring
 from kernel.config.settings import Settings, load
 from kernel.db.clock import Clock, read_clock
-from kernel.db.dialects import Dialect, dialect_of
+from kernel.db.dialects import Dialect, dialect_of, url_of
 from kernel.db.engine import READ_ONLY, Engines
+from kernel.db.ids import runner_id
 from kernel.db.schema.version import check_schema
 from kernel.errors import ConfigurationError
 from kernel.handlers import Handlers, Run, load_handlers
@@ -26,16 +29,21 @@ from kernel.runtime.metrics import Metrics
 from kernel.runtime.tracing import Tracer, make_tracer
 from kernel.transport.addresses import CallbackPolicy
 from kernel.transport.backoff import RetryPolicy
-from kernel.transport.client import Response, Transport
+from kernel.transport.client import Request, Response, Transport
+from kernel.transport.connecting.proxy import Proxy
+
+T = TypeVar("T")
 
 
-class Poster(Protocol):
+class Sender(Protocol):
     """The seam to the outside world: `kernel.transport.client.Transport`, or a fake in tests."""
 
-    def post(
-        self, url: str, headers: dict[str, str], body: bytes, policy: CallbackPolicy
-    ) -> Response:
-        """POST and return the answer, or raise TransportError(reason)."""
+    def send(self, request: Request, policy: CallbackPolicy, caller: Hashable = None) -> Response:
+        """Send for a caller and return the answer, or raise TransportError(reason)."""
+        ...
+
+    def sweep(self) -> None:
+        """Close what is kept open without need. Called every few seconds."""
         ...
 
     def close(self) -> None:
@@ -75,7 +83,7 @@ class Kernel:
         self,
         settings: Settings,
         handlers: Handlers | None = None,
-        transport: Poster | None = None,
+        transport: Sender | None = None,
         read_timeout: int = 300,
     ) -> None:
         self.settings = settings
@@ -92,10 +100,14 @@ class Kernel:
         self.metrics = Metrics()
         # Which API keys it has seen in use.
         self.key_uses = KeyUses()
+        # Which keys it has refused.
+        self.refusals = Refusals()
         # What else ends with this kernel.
         self.on_close: list[Callable[[], None]] = []
         self._given_transport = transport
+        self._ones: dict[object, Any] = {}
         self._engines: Engines | None = None
+        self._runner: tuple[int, str] | None = None
         self._lock = threading.Lock()
 
     @classmethod
@@ -114,12 +126,24 @@ class Kernel:
         if self._engines is None or self._engines.pid != os.getpid():
             with self._lock:
                 if self._engines is None or self._engines.pid != os.getpid():
-                    self._engines = Engines.of(self._url, self._read_timeout)
+                    self._engines = Engines.of(self._url, self._read_timeout, lambda: self.keyring)
         return self._engines
 
     @property
+    def runner(self) -> str:
+        """The id of this process: of its row in kernel_workers, and in all that it claims.
+
+        A forked child has its own. It is known before the database is reached, so it is made of
+        this host's time; nothing is compared with that.
+        """
+        with self._lock:
+            if self._runner is None or self._runner[0] != os.getpid():
+                self._runner = (os.getpid(), runner_id(datetime.now(UTC)))
+            return self._runner[1]
+
+    @property
     def _url(self) -> str:
-        return self.settings.database_url.get_secret_value()
+        return url_of(self.settings)
 
     @cached_property
     def dialect(self) -> Dialect:
@@ -127,13 +151,23 @@ class Kernel:
         return dialect_of(self._url)
 
     @cached_property
-    def transport(self) -> Poster:
-        """What POSTs callbacks."""
+    def keyring(self) -> Keyring:
+        """The keys that seal secrets in the database. Raises ConfigurationError.
+
+        The first use may run a program that answers with the keys: it is not in a transaction.
+        """
+        return Keyring.of(self.settings)
+
+    @cached_property
+    def transport(self) -> Sender:
+        """What sends callbacks."""
         if self._given_transport is not None:
             return self._given_transport
         ca = self.settings.callback_ca_file
         return Transport(
-            timeout=self.settings.callback_timeout, ca_file=None if ca is None else str(ca)
+            timeout=self.settings.callback_timeout,
+            ca_file=None if ca is None else str(ca),
+            proxy=self.callback_proxy,
         )
 
     @cached_property
@@ -142,14 +176,29 @@ class Kernel:
         return make_tracer(self.settings)
 
     @cached_property
+    def callback_proxy(self) -> Proxy | None:
+        """Through which proxy all callbacks go, None for no proxy. Raises ConfigurationError."""
+        url = self.settings.callback_proxy.get_secret_value()
+        try:
+            return Proxy.parse(url) if url else None
+        except ValueError as error:  # which quotes nothing: a URL can hold a password
+            raise ConfigurationError(f"KERNEL_CALLBACK_PROXY: {error}") from None
+
+    @cached_property
     def callback_policy(self) -> CallbackPolicy:
         """Which callback addresses are open to every caller. Raises ConfigurationError."""
         try:
-            return CallbackPolicy.from_strings(
-                self.settings.callback_allow_nets, self.settings.callback_allow_hosts
-            )
+            nets = CallbackPolicy.from_strings(nets=self.settings.callback_allow_nets)
         except ValueError as error:
-            raise ConfigurationError(f"KERNEL_CALLBACK_ALLOW_*: {error}") from None
+            raise ConfigurationError(f"KERNEL_CALLBACK_ALLOW_NETS: {error}") from None
+        try:
+            hosts = CallbackPolicy.from_strings(hosts=self.settings.callback_allow_hosts)
+        except ValueError as error:
+            raise ConfigurationError(
+                f"KERNEL_CALLBACK_ALLOW_HOSTS: {error}; name each host in full, like "
+                "tickets.example.com"
+            ) from None
+        return nets.merge(hosts)
 
     @cached_property
     def retry_policy(self) -> RetryPolicy:
@@ -159,6 +208,20 @@ class Kernel:
             max_client_errors=self.settings.callback_client_errors,
             give_up_after=timedelta(days=self.settings.callback_give_up_days).total_seconds(),
         )
+
+    def one(self, kind: Callable[["Kernel"], T]) -> T:
+        """Return this process's one object of a kind, which ``kind`` makes at the first call.
+
+        For what a room above remembers as long as the process lives.
+        """
+        found = self._ones.get(kind)
+        if found is None:
+            with self._lock:
+                found = self._ones.get(kind)
+                if found is None:
+                    found = self._ones[kind] = kind(self)
+        made: T = found
+        return made
 
     @property
     def lease(self) -> timedelta:

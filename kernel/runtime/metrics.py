@@ -62,9 +62,13 @@ ATTEMPT_SECONDS = Histogram("kernel_attempt_seconds", "Time of a callback attemp
 DELIVERIES_OVER = Counter(
     "kernel_deliveries_finished_total", "Callbacks that are over: delivered or dead.", ("state",)
 )
+FOREIGN_HINTS = Counter(
+    "kernel_foreign_hints_total",
+    "Hints in the queue that are of no order of this database, in samples of every 10 seconds.",
+)
 COUNTED: tuple[Counter | Histogram, ...] = (
     *(REQUESTS, REQUEST_SECONDS, ACCEPTED, RUNS, RUN_SECONDS, ORDER_SECONDS),
-    *(RESCUED, ATTEMPTS_MADE, ATTEMPT_SECONDS, DELIVERIES_OVER),
+    *(RESCUED, ATTEMPTS_MADE, ATTEMPT_SECONDS, DELIVERIES_OVER, FOREIGN_HINTS),
 )
 
 # By name and label values: a counter's number, or a histogram's sum and the counts of its buckets.

@@ -12,19 +12,23 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+from pydantic import SecretStr
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from kernel.db.errors import DATABASE_ERRORS
+from kernel.db.tables.sealed import Sealed, sealed
 from kernel.db.tables.service import ServiceKey
+from kernel.errors import SecretsLocked
 from kernel.runtime.kernel import Kernel
 from kernel.runtime.single_flight import SingleFlightCache
 
 ROW = 1
+# The key of fingerprints: no process keeps it, and deleting it would turn repeats into conflicts.
+FINGERPRINTS = 2
 # A process reads the secret again after this time. So deleting the row ends sessions and links
 # within it, and requests in between cost no query.
 KEEP_SECONDS = 60.0
-_SECRET = select(ServiceKey.secret).where(ServiceKey.id == ROW)
 
 
 class ServiceKeys:
@@ -35,38 +39,46 @@ class ServiceKeys:
 
     def __init__(self, kernel: Kernel, clock: Callable[[], float] = time.monotonic) -> None:
         # While the database is away, what was read before serves on.
-        self._secrets = SingleFlightCache[bytes](
-            KEEP_SECONDS, survives=DATABASE_ERRORS, clock=clock
+        self._secrets = SingleFlightCache[SecretStr](
+            KEEP_SECONDS, survives=(*DATABASE_ERRORS, SecretsLocked), clock=clock
         )
-        self._read = partial(_stored, kernel)
+        self._read = partial(stored_key, kernel, ROW)
 
     def for_purpose(self, purpose: str) -> bytes:
         """Return the key of ``purpose``: 32 bytes, the same in every process.
 
-        Raises `DATABASE_ERRORS` when the database does not answer and this process has not read the
-        secret before.
+        Raises `DATABASE_ERRORS` when the database does not answer, and SecretsLocked when no key
+        opens the secret, if this process has not read it before.
         """
-        return hmac.digest(self._secrets.get(self._read), purpose.encode(), hashlib.sha256)
+        secret = self._secrets.get(self._read).get_secret_value()
+        return hmac.digest(secret.encode(), purpose.encode(), hashlib.sha256)
 
 
-def _stored(kernel: Kernel) -> bytes:
-    """Return the secret in the database; put one there if there is none."""
+def has_key(kernel: Kernel, row: int) -> bool:
+    """Tell whether there is a secret in this row of the database."""
     with kernel.read() as connection:
-        found = _look(connection)
+        return connection.scalar(select(ServiceKey.id).where(ServiceKey.id == row)) is not None
+
+
+def stored_key(kernel: Kernel, row: int) -> SecretStr:
+    """Return the secret in this row of the database; put one there if there is none."""
+    with kernel.read() as connection:
+        found = _look(connection, row)
     if found is not None:
-        return found.encode()
-    row = {"id": ROW, "secret": secrets.token_hex(32), "created_at": kernel.clock.now()}
+        return found.open()
+    secret = kernel.keyring.seal(SecretStr(secrets.token_hex(32)))
+    values = {"id": row, "secret": secret, "created_at": kernel.clock.now()}
     try:
         with kernel.write() as connection:
-            connection.execute(insert(ServiceKey).values(row))
+            connection.execute(insert(ServiceKey).values(values))
     except IntegrityError:  # another process was faster: all processes use its secret
         pass
     with kernel.read() as connection:
-        stored = _look(connection)
+        stored = _look(connection, row)
     assert stored is not None  # noqa: S101 - one of us has committed it
-    return stored.encode()
+    return stored.open()
 
 
-def _look(connection: Connection) -> str | None:
-    found: str | None = connection.scalar(_SECRET)
-    return found
+def _look(connection: Connection, row: int) -> Sealed | None:
+    found: str | None = connection.scalar(select(ServiceKey.secret).where(ServiceKey.id == row))
+    return None if found is None else sealed(connection, found)

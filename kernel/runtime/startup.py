@@ -1,23 +1,89 @@
 """What is refused at the start because it would lose data later; each refusal names its mend.
 
-Asked once per process, by three cheap queries and one ping. What is only unwise is returned, to
+Asked once per process, by a few cheap queries and one ping. What is only unwise is returned, to
 be logged. A server that does not answer may come back: only the API and commands that need it
 refuse to start without it.
 """
 
-from kernel.config.settings import Settings
+from urllib.parse import urlsplit
+
+from kernel.config.settings import PREFIX, Settings, is_loopback
 from kernel.db.columns import Base
+from kernel.db.dialects.needs import Needs
+from kernel.db.tables.audit import ADDED_TO
+from kernel.errors import ConfigurationError
+from kernel.handlers.refusals import refuse_late_soft_limit
 from kernel.runtime.broker_probe import ask
+from kernel.runtime.installation import Name
 from kernel.runtime.kernel import Kernel
+from kernel.runtime.rotation import check_secrets
+from kernel.transport.connecting.descriptors import raise_limit
+from kernel.transport.connecting.tls import TlsContext
+
+# As many times longer an order can be in a statement that escapes what it holds.
+ESCAPED = 4
 
 
 def check(kernel: Kernel) -> list[str]:
-    """Check database and broker; return warnings for the log.
+    """Check what callbacks, handlers, database, secrets and broker need; return warnings.
 
-    Raises ConfigurationError for what would lose data, Unavailable when the database does not
-    answer.
+    Also raises the soft limit of descriptors. Raises ConfigurationError for what would lose data or
+    stop callbacks, Unavailable when the database does not answer.
     """
-    return [*check_database(kernel), *check_broker(kernel.settings)]
+    raise_limit()
+    check_callbacks(kernel)
+    check_handlers(kernel)
+    found = [*check_database(kernel), *check_secrets(kernel)]
+    return [*found, *check_broker(kernel.settings, kernel.one(Name).queue())]
+
+
+def check_callbacks(kernel: Kernel) -> None:
+    """Build what every callback needs, as the first one would find out; raises ConfigurationError.
+
+    The transport itself is made after the fork.
+    """
+    _ = kernel.callback_policy, kernel.retry_policy, kernel.callback_proxy
+    ca_file = kernel.settings.callback_ca_file
+    try:
+        TlsContext.make(None if ca_file is None else str(ca_file))
+    except OSError as error:
+        if ca_file is None:
+            raise ConfigurationError(f"the public authorities cannot be read: {error}") from None
+        raise ConfigurationError(
+            f"KERNEL_CALLBACK_CA_FILE: {ca_file} holds no certificate in PEM form ({error}). Name "
+            "a file with -----BEGIN CERTIFICATE----- in it; of a DER file make one with: "
+            f"openssl x509 -inform der -in {ca_file} -out ca.pem"
+        ) from None
+
+
+def check_hosts(settings: Settings) -> list[str]:
+    """Warn when clients that ask for this service by name would get 421."""
+    if settings.public_url or settings.hosts or is_loopback(settings.bind.rpartition(":")[0]):
+        return []
+    return [
+        f"KERNEL_BIND is {settings.bind}, and neither KERNEL_PUBLIC_URL nor KERNEL_HOSTS is set: "
+        "requests that name another host than that or localhost are answered 421"
+    ]
+
+
+def check_handlers(kernel: Kernel) -> None:
+    """Refuse secret arguments without a key, and a soft limit that the time limit ends before.
+
+    Raises ConfigurationError. What a handler says of itself was checked at import.
+    """
+    for handler in kernel.handlers.values():
+        if handler.secrets and kernel.keyring.is_empty:
+            raise ConfigurationError(
+                f"select_tag {handler.tag!r}: {handler.model.__name__} has secret arguments, and "
+                "KERNEL_SECRETS_KEY is not set: make a key with `kernel secrets new-key`"
+            )
+        if handler.soft_limit is not None and handler.time_limit is None:
+            refuse_late_soft_limit(
+                handler.tag,
+                handler.soft_limit,
+                kernel.settings.time_limit_seconds,
+                "KERNEL_TIME_LIMIT_SECONDS",
+            )
 
 
 def check_database(kernel: Kernel) -> list[str]:
@@ -26,22 +92,55 @@ def check_database(kernel: Kernel) -> list[str]:
     Returns and raises as `check`.
     """
     kernel.check_schema()
-    return list(kernel.dialect.check(kernel.engine, _known_tables(kernel)))
+    if any(handler.guarded for handler in kernel.handlers.values()):
+        kernel.dialect.check_guarded(kernel.engine)
+    return list(kernel.dialect.check(kernel.engine, needs_of(kernel)))
 
 
-def _known_tables(kernel: Kernel) -> set[str]:
-    """Return the tables whose rows are ours to keep: the kernel's, and those handlers name."""
-    known = [Base.metadata, *kernel.handlers.metadata]
-    return {table.name for one in known for table in one.tables.values()}
+def open_brokers(settings: Settings) -> list[str]:
+    """Return a warning for each setting that leads to a server without a password.
+
+    Any user of the host reads the results of a day there, and can empty it. RabbitMQ takes such
+    a URL for its user guest, whose password everyone knows.
+    """
+    found = []
+    for name in ("broker_url", "result_backend"):
+        urls = getattr(settings, name).get_secret_value()
+        if any(urlsplit(url).password is None for url in urls.split(";") if url):
+            found.append(
+                f"{PREFIX}{name.upper()} has no password: anyone who reaches the server reads what "
+                "is in it, and can empty it; set a user and a password, as deploy/redis.conf does"
+            )
+    return found
 
 
-def check_broker(settings: Settings) -> list[str]:
+def needs_of(kernel: Kernel) -> Needs:
+    """Return what is asked of the database: tables are the kernel's, and those handlers name."""
+    settings, own = kernel.settings, Base.metadata.tables
+    named = [table.name for one in kernel.handlers.metadata for table in one.tables.values()]
+    processes = 8 * settings.api_processes + 3 * settings.worker_processes
+    return Needs(
+        tables={*own, *named},
+        # Not that of the built-in handlers, which may not be used.
+        own={
+            name: next(iter(table.columns)).name
+            for name, table in own.items()
+            if name.startswith("kernel_")
+        },
+        added_to={one.name for one in ADDED_TO},
+        order_bytes=ESCAPED * settings.max_body_bytes,
+        batch_bytes=ESCAPED * settings.max_batch_bytes,
+        connections=processes + 3,
+    )
+
+
+def check_broker(settings: Settings, queue: str | None = None) -> list[str]:
     """Refuse a broker URL where something else answers; warn when nothing does.
 
-    Raises ConfigurationError, which names the mend.
+    ``queue``: whether its user may use it, too. Raises ConfigurationError, which names the mend.
     """
     return [
         warning
         for url in settings.broker_url.get_secret_value().split(";")
-        if (warning := ask(url)) is not None
+        if (warning := ask(url, queue)) is not None
     ]

@@ -1,8 +1,8 @@
 """Which callback URLs and addresses are allowed: pure, no name is resolved here.
 
-`check_url` decides what the text decides, at submit and before each POST; `check_address` is asked
-for **every** answer of a lookup. Both raise `AddressRefused` naming the rule; its ``setting`` says
-what the operator could set to allow it, and is for the operator's log alone.
+`check_url` decides what the text decides, at submit and before each request; `check_address` is
+asked for **every** answer of a lookup. Both raise `AddressRefused` naming the rule; its ``setting``
+says what the operator could set to allow it, and is for the operator's log alone.
 
 What is allowed by default is the public Internet. `CallbackPolicy` opens exactly what it names:
 
@@ -16,13 +16,19 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from urllib.parse import urlsplit
 
 from kernel.errors import AddressRefused
+from kernel.transport.special_networks import (
+    DENIED,
+    ONE_BY_ONE,
+    Address,
+    Network,
+    denied_by,
+    embedded,
+)
 
-Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
 NETS_SETTING = "KERNEL_CALLBACK_ALLOW_NETS or --callback-net"
 HOSTS_SETTING = "KERNEL_CALLBACK_ALLOW_HOSTS or --callback-host"
 
@@ -39,10 +45,13 @@ _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)", re.ASCII)
 # WHATWG URL, "ends in a number": other software reads such a host as an IPv4 address.
 _NUMERIC = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)
 
-# RFC 6761, 6762, 7686, 8375, 9476, ICANN's .internal, and what home and office routers use.
+# RFC 6761, 6762, 7686, 8375, 9476, ICANN's .internal, what home and office routers use, and what
+# clusters use (Kubernetes, Consul). Not .example: to software that is a name like any other (RFC
+# 6761 §6.5).
 PRIVATE_SUFFIXES = frozenset({
     "localhost", "localdomain", "local", "internal", "intranet", "lan", "home", "home.arpa",
-    "corp", "private", "onion", "alt", "in-addr.arpa", "ip6.arpa",
+    "corp", "private", "onion", "alt", "in-addr.arpa", "ip6.arpa", "test", "invalid",
+    "svc", "cluster", "consul",
 })  # fmt: skip
 
 # Ports from 1024 up that are refused; below it only 80 and 443 are allowed.
@@ -60,30 +69,6 @@ INTERNAL_PORTS = frozenset({
     5555, *range(5900, 5904), 5985, 5986, 6443, 7077, 8005, 8009, 8125, 8140, 8200, 8201, 8300,
     8301, 8302, *range(8500, 8504), 8600, 10248, 10249, 10250, *range(10255, 10260),
 })  # fmt: skip
-
-# What is refused, by rule; what stands first names the refusal. IPv4: the IANA Special-Purpose
-# Address Registry, multicast, reserved, the clouds' metadata services. IPv6: all but global
-# unicast, 2000::/3 (RFC 4291 §2.4), and the special-purpose blocks in that.
-_TABLE: tuple[tuple[str, str], ...] = (
-    ("metadata", "169.254.169.254 168.63.129.16 100.100.100.200 192.0.0.192"),
-    ("metadata", "fd00:ec2::254 fd20:ce::254"),
-    ("loopback", "127.0.0.0/8 ::1"),
-    ("link_local", "169.254.0.0/16 fe80::/10"),
-    ("unspecified", "0.0.0.0/8 ::"),
-    ("private", "10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 100.64.0.0/10 fc00::/7 fec0::/10"),
-    ("multicast", "224.0.0.0/4 ff00::/8"),
-    ("reserved", "192.0.0.0/24 192.0.2.0/24 192.31.196.0/24 192.52.193.0/24 192.88.99.0/24"),
-    ("reserved", "192.175.48.0/24 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 240.0.0.0/4"),
-    ("reserved", "2001::/23 2001:db8::/32 2002::/16 2620:4f:8000::/48 3fff::/20"),
-    ("reserved", "::/3 4000::/2 8000::/1"),
-)
-DENIED: tuple[tuple[str, Network], ...] = tuple(
-    (rule, ip_network(net)) for rule, nets in _TABLE for net in nets.split()
-)
-# These reach the machine itself or hand out credentials: opened one address at a time.
-_ONE_BY_ONE = frozenset({"metadata", "loopback", "link_local", "unspecified"})
-_NAT64 = ip_network("64:ff9b::/96")  # RFC 6052 §2.1
-_COMPATIBLE = ip_network("::/96")  # RFC 4291 §2.5.5.1, deprecated
 
 
 @dataclass(frozen=True)
@@ -119,7 +104,7 @@ class CallbackPolicy:
 
 @dataclass(frozen=True)
 class Target:
-    """Where a POST goes, exactly as the connection uses it.
+    """Where a request goes, exactly as the connection uses it.
 
     ``host`` is in lower case, an IPv6 literal without brackets and in its shortest spelling;
     ``path`` holds the query and is never empty; ``origin`` is ``scheme://host:port``, the key for
@@ -162,7 +147,7 @@ def check_address(ip: str, policy: CallbackPolicy, named: bool = False) -> None:
         address = ip_address(ip)
     except ValueError:
         raise AddressRefused("address", "this is not an IP address") from None
-    rule = _denied_by(address)
+    rule = denied_by(address)
     if rule is None or _opened(address, rule, policy, named):
         return
     setting = f"{NETS_SETTING}: {address}/{address.max_prefixlen}"
@@ -252,30 +237,16 @@ def _check_port(host: str, port: int, policy: CallbackPolicy) -> None:
         raise AddressRefused("port", f"port {port} is not allowed", setting)
 
 
-@lru_cache(maxsize=1024)
-def _denied_by(address: Address) -> str | None:
-    scoped = "%" in str(address)
-    return "link_local" if scoped else next((r for r, net in DENIED if address in net), None)
-
-
 def _opened(address: Address, rule: str, policy: CallbackPolicy, named: bool) -> bool:
     nets = [net for net in policy.allow_nets if address in net]
     if any(net.num_addresses == 1 for net in nets):
         return True
-    if rule in _ONE_BY_ONE or not (nets or (named and rule == "private")):
+    if rule in ONE_BY_ONE or not (nets or (named and rule == "private")):
         return False
     # ::ffff:127.0.0.1 and its like reach the IPv4 address inside, which is judged by itself.
-    inner = _embedded(address)
-    inner_rule = _denied_by(inner) if inner else None
+    inner = embedded(address)
+    inner_rule = denied_by(inner) if inner else None
     return inner is None or inner_rule is None or _opened(inner, inner_rule, policy, named)
-
-
-def _embedded(address: Address) -> IPv4Address | None:
-    if isinstance(address, IPv4Address):
-        return None
-    if address in _NAT64 or address in _COMPATIBLE:
-        return IPv4Address(int(address) & 0xFFFFFFFF)
-    return address.ipv4_mapped or address.sixtofour
 
 
 def _parse_net(text: str) -> Network:
@@ -285,7 +256,7 @@ def _parse_net(text: str) -> Network:
         raise ValueError(f"{text!r} is not a network like 10.1.0.0/16: {error}") from None
     for rule, denied in DENIED:
         # Nothing in here can be opened as a network; say so rather than open nothing.
-        if rule in _ONE_BY_ONE and net.num_addresses > 1 and net[0] in denied and net[-1] in denied:
+        if rule in ONE_BY_ONE and net.num_addresses > 1 and net[0] in denied and net[-1] in denied:
             raise ValueError(f"{text!r} is {rule}: name single addresses, like {net[1]}")
     return net
 

@@ -1,15 +1,17 @@
 """When a callback is tried again: pure, no clock, no I/O.
 
 `verdict` takes the result of one attempt and says whether the delivery is delivered, is to be
-tried again and when, or is dead. The caller counts the attempts and reads the clock.
+tried again and when, is put off, or is dead. The caller counts the attempts and reads the clock.
 """
 
+import math
 import random
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from typing import Literal
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 
@@ -25,6 +27,20 @@ SLOW_DOWN = {429: MINUTE, 503: MINUTE}
 # RFC 6585 §4.
 PASSING_CLIENT_ERRORS = frozenset({408, 409, 425, 429})
 GONE = 410
+# The reasons of attempts that were not made: this process lacked a descriptor, thread or lookup, or
+# the operator's proxy did not do its work, its receiver may not be asked again yet, or no key opens
+# its secrets. The receiver has seen nothing.
+NO_ROOM, PROXY, NOT_ADMITTED, SECRETS = "no_room", "proxy", "not_admitted", "secrets"
+NOT_SENT = frozenset({NO_ROOM, PROXY, NOT_ADMITTED, SECRETS})
+# Why a delivery is dead that a person has dropped.
+DROPPED = "dropped"
+# The pause after one, in seconds: a quarter of the delivery's age, within these bounds. Attempts
+# are not counted there, and the pauses grow all the same.
+SHORTEST_PUT_OFF, LONGEST_PUT_OFF = 5.0, 5 * MINUTE
+# What a receiver's own rules say of an answer; see `kernel.formats.shapes.answer`.
+Judgement = Literal["delivered", "done", "retry", "give_up"]
+RETRY: Judgement = "retry"
+GIVE_UP: Judgement = "give_up"
 _SECONDS = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
@@ -59,6 +75,11 @@ class Answer:
     one. ``reason``: a transport failure's, if it failed; a failed attempt is never delivered,
     even with status 200. ``retry_after``: the header as received. ``now`` and ``created_at`` (of
     the delivery) are both aware, on one clock.
+
+    ``judged``: what the receiver's own rules say, which then decide in place of the status; with
+    RETRY, ``tries`` is after how many attempts they give up. ``fatal``: why no attempt of this
+    delivery can ever succeed. ``turn``: seconds until the receiver may be asked, if it could not
+    be.
     """
 
     attempt: int
@@ -68,6 +89,10 @@ class Answer:
     retry_after: str | None
     now: datetime
     created_at: datetime
+    judged: Judgement | None = None
+    tries: int | None = None
+    fatal: str | None = None
+    turn: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -76,38 +101,78 @@ class Delivered:
 
 
 @dataclass(frozen=True)
-class RetryAt:
-    """Try again, not before ``at``."""
+class RetryIn:
+    """Try again, not before ``pause`` is over."""
 
-    at: datetime
+    pause: timedelta
+
+
+@dataclass(frozen=True)
+class PutOff:
+    """Nothing was sent for a lack of ours: due again after ``pause``, and nothing is counted."""
+
+    pause: timedelta
 
 
 @dataclass(frozen=True)
 class Dead:
-    """Give up. ``why`` is one of ``gone``, ``client_errors``, ``deadline``."""
+    """Give up.
+
+    ``why`` is one of ``gone``, ``client_errors``, ``deadline``; with a receiver's own shape also
+    ``answer`` (its rules say so), ``template`` (nothing can be made of it) and ``lookup`` (there
+    is no ticket, or more than one).
+    """
 
     why: str
 
 
 def verdict(
     policy: RetryPolicy, answer: Answer, rand: Callable[[], float] = random.random
-) -> Delivered | RetryAt | Dead:
+) -> Delivered | RetryIn | PutOff | Dead:
     """Say how a delivery goes on after this attempt.
 
     2xx is delivered (RFC 9110 §15.3), 410 ends it (§15.5.11), `is_client_error` answers end it
     when they have been retried often enough, everything else is tried again until an attempt
-    would lie past the deadline. ``rand`` returns numbers from 0 to 1.
+    would lie past the deadline. What was not sent for a lack of ours, or before its turn, is put
+    off, past the deadline too: the receiver had no chance. ``rand`` returns numbers from 0 to 1.
     """
+    if answer.reason in NOT_SENT:
+        return PutOff(_put_off(policy, answer, rand()))
+    if (end := _end(policy, answer)) is not None:
+        return end
+    pause = timedelta(seconds=_pause(policy, answer) * (1 + policy.jitter * rand()))
+    if answer.now + pause > answer.created_at + timedelta(seconds=policy.give_up_after):
+        return Dead("deadline")
+    return RetryIn(pause)
+
+
+def _put_off(policy: RetryPolicy, answer: Answer, rand: float) -> timedelta:
+    if answer.reason == NOT_ADMITTED:
+        return timedelta(seconds=answer.turn)
+    age = (answer.now - answer.created_at).total_seconds()
+    seconds = min(max(age / 4, SHORTEST_PUT_OFF), LONGEST_PUT_OFF)
+    return timedelta(seconds=seconds * (1 + policy.jitter * rand))
+
+
+def _end(policy: RetryPolicy, answer: Answer) -> Delivered | Dead | None:
+    """Say how the delivery ends with this attempt; None when it is tried again."""
+    if answer.fatal is not None:
+        return Dead(answer.fatal)
+    if answer.judged is not None:
+        return _judged(answer.judged, answer)
     if answer.reason is None and answer.status is not None and 200 <= answer.status <= 299:
         return Delivered()
     if answer.status == GONE:
         return Dead("gone")
     if is_client_error(answer.status) and answer.client_errors > policy.max_client_errors:
         return Dead("client_errors")
-    at = answer.now + timedelta(seconds=_pause(policy, answer) * (1 + policy.jitter * rand()))
-    if at > answer.created_at + timedelta(seconds=policy.give_up_after):
-        return Dead("deadline")
-    return RetryAt(at)
+    return None
+
+
+def _judged(judged: Judgement, answer: Answer) -> Delivered | Dead | None:
+    if judged == RETRY:
+        return Dead("answer") if answer.attempt >= (answer.tries or math.inf) else None
+    return Dead("answer") if judged == GIVE_UP else Delivered()
 
 
 def is_client_error(status: int | None) -> bool:

@@ -1,34 +1,36 @@
-"""POSTs callbacks: checked, pinned, bounded. The one module that speaks HTTP.
+"""Sends requests to receivers: checked, pinned, bounded. The one way in to this room.
 
-`Transport.post` checks the URL, has `kernel.transport.dialer` resolve, vet, connect and pin, sends,
-and reads a bounded answer, all under one deadline and one byte budget. It knows nothing of
+`Transport.send` checks the URL, has `kernel.transport.connecting` resolve, vet, connect and pin,
+sends, and reads a bounded answer, all under one deadline and one byte budget. It knows nothing of
 deliveries, attempts or signatures.
-
-There is no requests *session* on purpose: sessions are what follows redirects, keeps cookies and
-reads proxies and ``.netrc`` from the environment. The adapter below one does none of that.
 """
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
 from http.client import HTTPException
 from types import MappingProxyType
 from typing import Any
 
 import requests
-from requests.adapters import HTTPAdapter
-from requests.structures import CaseInsensitiveDict
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, MaxRetryError
 
 from kernel.errors import AddressRefused, TransportError
+from kernel.transport.adapter import Adapter, prepare
 from kernel.transport.addresses import CallbackPolicy, check_url
-from kernel.transport.dialer import Dialer, Lookups, Resolver, system_resolver
-from kernel.transport.headers import USER_AGENT, is_transport_header
-from kernel.transport.sockets import Exchange, PlainPool, TlsContext, TlsPool, current
+from kernel.transport.connecting.descriptors import kept_share
+from kernel.transport.connecting.dialer import Dialer
+from kernel.transport.connecting.lookups import Lookups, Resolver, system_resolver
+from kernel.transport.connecting.proxy import Proxy
+from kernel.transport.connecting.sockets import Exchange, current
+from kernel.transport.connecting.tls import TlsContexts
+from kernel.transport.kept import KeptConnections
+from kernel.transport.steps import Observer
+from kernel.transport.tls_identity import TlsIdentity
 
-EXCERPT_BYTES = 1024
-# Origins whose connections are kept; times Limits.pool_size, the most idle connections there are.
-KEPT_ORIGINS = 64
+# How many of a body's first bytes an answer holds, if the request does not say.
+BODY_BYTES = 1024
+METHODS = frozenset({"POST", "PUT", "PATCH", "GET"})
 
 # What requests, urllib3, http.client and the sockets raise when a conversation goes wrong.
 # ValueError: a header that cannot be sent.
@@ -37,44 +39,76 @@ _BROKEN = (requests.RequestException, HTTPError, HTTPException, OSError, ValueEr
 
 @dataclass(frozen=True)
 class Limits:
-    """Budgets of one POST: seconds for lookup and connect, bytes for the whole answer.
+    """Budgets of one request: seconds for lookup and connect, bytes for the whole answer.
 
-    ``pool_size``: how many idle connections are kept per (scheme, host, port). ``max_idle``:
-    seconds after which a kept connection is not trusted to be open at the other end still.
-    ``max_lookups``: how many names are looked up at once, see `kernel.transport.dialer.Lookups`.
+    ``pool_size``: how many idle connections are kept per (scheme, host, port), ``max_kept``: for
+    all of them together, and no more than the process's limit of descriptors has room for.
+    ``max_idle``: seconds after which an idle connection is closed. ``max_lookups``: how many names
+    are looked up at once, see `kernel.transport.connecting.lookups.Lookups`.
     """
 
     dns_timeout: float = 3.0
     connect_timeout: float = 3.0
     max_bytes: int = 65536
     pool_size: int = 16
-    max_idle: float = 30.0
+    max_kept: int = 1024
+    max_idle: float = 15.0
     max_lookups: int = 64
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is sent; ValueError for a method that is not one of METHODS, or a GET with a body.
+
+    Its ``repr`` shows neither headers nor body nor URL: each of them may hold a secret.
+
+    ``headers``: those that are the transport's own (`kernel.transport.headers`) are left out.
+    ``timeout``: seconds for all of it, the transport's own if None. ``read_bytes``: how many of the
+    body's first bytes the answer holds; the transport's budget of bytes holds all the same.
+    ``identity``: the client certificate and the authority of this receiver, over https.
+    ``observer``: is told the steps of `kernel.transport.steps`.
+    """
+
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(default=b"", repr=False)
+    method: str = "POST"
+    timeout: float | None = None
+    identity: TlsIdentity | None = None
+    read_bytes: int = BODY_BYTES
+    observer: Observer | None = field(default=None, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise ValueError(f"{self.method!r} is not one of {', '.join(sorted(METHODS))}")
+        if self.method == "GET" and self.body:
+            raise ValueError("a GET has no body")
 
 
 @dataclass(frozen=True)
 class Response:
     """An answer with a 2xx, 4xx or 5xx status.
 
-    ``headers``: names in lower case. ``excerpt``: the first bytes of the body, as received and
-    not to be trusted. ``phases``: milliseconds for dns, connect, tls, send, wait and read, as far
-    as they took place. ``cut``: why the body was not read to its end (``timeout``, ``too_large``,
-    ``protocol``); the status is the receiver's word all the same.
+    ``headers``: names in lower case. ``body``: its first bytes, as many as the request asked for,
+    as received and not to be trusted. ``phases``: milliseconds for dns, connect, tls, send, wait
+    and read, as far as they took place. ``cut``: why the body was not read to its end
+    (``timeout``, ``too_large``, ``protocol``); the status is the receiver's word all the same.
     """
 
     status: int
     headers: Mapping[str, str]
-    excerpt: bytes
+    body: bytes
     phases: Mapping[str, float]
     cut: str | None = None
 
 
 class Transport:
-    """Sends POSTs, from any number of threads; keeps connections. Make one per process.
+    """Sends requests, from any number of threads; keeps connections. Make one per process.
 
-    ``timeout``: seconds for all of a POST. ``ca_file``: a PEM file of authorities to trust beside
-    the public ones; OSError when it cannot be read. ``resolver``: what looks names up, see
-    `kernel.transport.dialer.Resolver`.
+    ``timeout``: seconds for all of a request that has no other. ``ca_file``: a PEM file of
+    authorities to trust beside the public ones; OSError when it cannot be read. ``resolver``: what
+    looks names up, see `kernel.transport.connecting.lookups.Resolver`. ``proxy``: through which
+    every request goes, to the address that was vetted here.
     """
 
     def __init__(
@@ -83,117 +117,97 @@ class Transport:
         ca_file: str | None = None,
         limits: Limits = Limits(),
         resolver: Resolver = system_resolver,
+        proxy: Proxy | None = None,
     ) -> None:
         self._timeout = timeout
         self._limits = limits
         lookups = Lookups(resolver, limits.max_lookups)
-        self._dialer = Dialer(lookups, limits.dns_timeout, limits.connect_timeout)
-        self._adapter = _Adapter(TlsContext.make(ca_file), limits.pool_size)
+        self._dialer = Dialer(lookups, limits.dns_timeout, limits.connect_timeout, proxy)
+        total = min(limits.max_kept, kept_share())
+        self._kept = KeptConnections(limits.pool_size, total, limits.max_idle)
+        self._contexts = TlsContexts(ca_file)
+        self._adapter = Adapter(self._contexts.without_identity, self._kept)
 
-    def post(
-        self, url: str, headers: Mapping[str, str], body: bytes, policy: CallbackPolicy
-    ) -> Response:
-        """POST ``body`` and return the answer.
+    def send(self, request: Request, policy: CallbackPolicy, caller: Hashable = None) -> Response:
+        """Send a request on behalf of ``caller`` and return the answer.
 
         Raises TransportError, whose reason is one of
 
         - ``refused``: the URL, or an address it resolves to, is not allowed;
         - ``dns``: no address within the lookup's time;
         - ``connect``: no address took the connection, or a kept one was gone;
-        - ``tls``: the handshake failed, the certificate included;
+        - ``tls``: the handshake failed, for the certificate of either end too;
         - ``timeout``: the status line and headers were not complete in time;
         - ``too_large``: they were more than ``max_bytes``;
         - ``redirect``: a 3xx; it is not followed, and its body not read;
-        - ``protocol``: closed, reset, or not HTTP/1.
+        - ``protocol``: closed, reset, or not HTTP/1;
+        - ``proxy``: the operator's proxy is not reached, or does not do its work; as ``no_room``;
+        - ``no_room``: this process lacks a descriptor, or the caller a slot for its lookup; says
+          nothing about the receiver, which has seen nothing.
 
         Its ``data`` holds ``phases``, and ``status`` if there was one. 4xx and 5xx are returned.
         """
         try:
-            target = check_url(url, policy)
+            target = check_url(request.url, policy)
         except AddressRefused as error:
             raise TransportError("refused", _for_operator(error)) from None
-        deadline = time.monotonic() + self._timeout
+        seconds = self._timeout if request.timeout is None else request.timeout
+        deadline = time.monotonic() + seconds
         exchange = Exchange(
             *(target, policy, self._dialer.dial, deadline),
             bytes_left=self._limits.max_bytes,
-            max_idle=self._limits.max_idle,
+            caller=caller,
+            observer=request.observer,
         )
         token = current.set(exchange)
         try:
-            return _read(self._send(_prepare(url, headers, body), exchange), exchange)
+            if request.identity is not None:
+                exchange.context = self._contexts.of(request.identity)
+            return _read(self._send(_prepared(request), exchange), exchange, request.read_bytes)
         except TransportError as error:
             error.data["phases"] = exchange.phases
             raise
         finally:
             current.reset(token)
 
-    def close(self) -> None:
-        """Close the kept connections. POSTs under way end by themselves."""
-        self._adapter.close()
+    @property
+    def kept(self) -> int:
+        """How many idle connections are kept."""
+        return len(self._kept)
 
-    def _send(self, request: requests.PreparedRequest, exchange: Exchange) -> Any:
+    def sweep(self) -> None:
+        """Close kept connections that were idle for too long, or were closed by the receiver.
+
+        Call it every few seconds, for when no request does it by the way.
+        """
+        self._kept.sweep()
+
+    def close(self) -> None:
+        """Close the kept connections. Requests under way end by themselves."""
+        self._adapter.close()
+        self._kept.close()
+
+    def _send(self, prepared: requests.PreparedRequest, exchange: Exchange) -> Any:
         try:
-            return self._adapter.send(request, stream=True).raw
+            return self._adapter.send(prepared, stream=True).raw
         except _BROKEN as error:
             if exchange.unheard:
                 # The receiver closed the kept connection before it saw a byte of this request,
                 # so this is not a repetition. A request that may have been seen is a failure.
                 exchange.fresh, exchange.unheard = True, False
-                return self._send(request, exchange)
+                return self._send(prepared, exchange)
             if exchange.reused and not exchange.answered:
-                raise TransportError("connect", f"the kept connection was gone: {error}") from None
-            raise TransportError("protocol", f"{type(error).__name__}: {error}"[:500]) from None
+                gone = f"the kept connection was gone: {_detail(error)}"
+                raise TransportError("connect", gone) from None
+            raise TransportError("protocol", _detail(error)) from None
 
 
-class _Adapter(HTTPAdapter):
-    """requests' adapter over guarded pools: no environment, no proxies, no cookies."""
-
-    def __init__(self, context: TlsContext, pool_size: int) -> None:
-        self._context = context
-        super().__init__(KEPT_ORIGINS, pool_size)
-
-    def init_poolmanager(
-        self, connections: int, maxsize: int, block: bool = False, **pool_kwargs: Any
-    ) -> None:
-        pool_kwargs["ssl_context"] = self._context
-        super().init_poolmanager(connections, maxsize, block, **pool_kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": PlainPool, "https": TlsPool}
-
-    def get_connection_with_tls_context(
-        self, request: Any, verify: Any, proxies: Any = None, cert: Any = None
-    ) -> Any:
-        # From the target, not from the URL: nothing parses it a second time, differently.
-        target = current.get().target
-        return self.poolmanager.connection_from_host(target.host, target.port, target.scheme)
-
-    def request_url(self, request: Any, proxies: Any) -> str:
-        return current.get().target.path
-
-    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
-        """Do nothing: the shared context verifies, always."""
-
-    def proxy_manager_for(self, proxy: Any, **proxy_kwargs: Any) -> Any:
-        raise TransportError("refused", "callbacks are not sent through proxies")
-
-    def build_response(self, req: Any, resp: Any) -> requests.Response:
-        # requests' own also parses Set-Cookie, for a jar that is never read.
-        response = requests.Response()
-        response.request, response.status_code = req, resp.status
-        response.raw = resp
-        return response
+def _prepared(request: Request) -> requests.PreparedRequest:
+    body = None if request.method == "GET" else request.body
+    return prepare(request.method, request.url, request.headers, body)
 
 
-def _prepare(url: str, headers: Mapping[str, str], body: bytes) -> requests.PreparedRequest:
-    # By hand: `prepare()` would rewrite the URL.
-    request = requests.PreparedRequest()
-    request.method, request.url, request.body = "POST", url, body
-    request.headers = CaseInsensitiveDict({"User-Agent": USER_AGENT})
-    request.headers.update({n: v for n, v in headers.items() if not is_transport_header(n)})
-    request.headers.update({"Accept-Encoding": "identity", "Content-Length": str(len(body))})
-    return request
-
-
-def _read(raw: Any, exchange: Exchange) -> Response:
+def _read(raw: Any, exchange: Exchange, read_bytes: int) -> Response:
     if not 200 <= raw.status <= 599 or 300 <= raw.status <= 399:
         raw.close()
         reason = "redirect" if 300 <= raw.status <= 399 else "protocol"
@@ -201,24 +215,34 @@ def _read(raw: Any, exchange: Exchange) -> Response:
         error.data["status"] = raw.status
         raise error
     started = time.monotonic()
-    excerpt, cut = _read_body(raw)
+    body, cut = _read_body(raw, read_bytes)
     exchange.took("read", started)
     headers = {name.lower(): value for name, value in raw.headers.items()}
     phases = MappingProxyType(exchange.phases)
-    return Response(raw.status, MappingProxyType(headers), excerpt, phases, cut)
+    return Response(raw.status, MappingProxyType(headers), body, phases, cut)
 
 
-def _read_body(raw: Any) -> tuple[bytes, str | None]:
+def _read_body(raw: Any, wanted: int) -> tuple[bytes, str | None]:
     """Read to the end, so that the connection can be kept, or to the end of the budget."""
-    excerpt = bytearray()
+    body = bytearray()
     try:
         while chunk := raw.read1(8192, decode_content=False):
-            excerpt += chunk[: EXCERPT_BYTES - len(excerpt)]
+            body += chunk[: wanted - len(body)]
     except TransportError as error:
-        return bytes(excerpt), error.reason
+        return bytes(body), error.reason
     except _BROKEN:
-        return bytes(excerpt), "protocol"
-    return bytes(excerpt), None
+        return bytes(body), "protocol"
+    return bytes(body), None
+
+
+def _detail(error: Exception) -> str:
+    """Return an error's own words, for the log: without URL or headers, which may be secrets."""
+    if isinstance(error, ValueError):
+        return "Invalid header: a name or a value that cannot be sent"
+    cause = error.args[0] if isinstance(error, requests.RequestException) and error.args else error
+    if isinstance(cause, MaxRetryError):
+        cause = cause.reason
+    return f"{type(cause).__name__}: {cause}"[:500]
 
 
 def _for_operator(error: AddressRefused) -> str:

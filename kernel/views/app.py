@@ -1,7 +1,6 @@
 """The Flask application: every blueprint, put together for one kernel."""
 
 import logging
-from functools import partial
 
 from flask import Blueprint, Flask, redirect, url_for
 
@@ -14,13 +13,15 @@ from kernel.views.dashboard.blueprint import dashboard_blueprint
 from kernel.views.health import health_blueprint
 from kernel.views.http.errors import install
 from kernel.views.http.gate import Gate
+from kernel.views.http.hosts import KnownHosts, name_no_host
 from kernel.views.http.tracking import track
-from kernel.views.metrics import metrics_blueprint
 from kernel.views.openapi.document import document
 from kernel.views.openapi.routes import docs_blueprint, document_blueprint
+from kernel.views.operating.metrics import metrics_blueprint
 from kernel.views.order_page import OrderPage
+from kernel.views.orders.links import LinkPages
 from kernel.views.original import original_blueprint
-from kernel.worker.broker import TOGETHER, Broker
+from kernel.worker.broker import Broker
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,8 @@ def create_app(kernel: Kernel, hints: Hints | None = None) -> Flask:
     """
     _check(kernel)
     app = Flask("kernel", static_folder=None)
-    told = Broker(kernel, TOGETHER) if hints is None else hints
+    told = Broker(kernel) if hints is None else hints
+    name_no_host(app)
     track(app, kernel)
     app.register_blueprint(create_blueprint(kernel, hints=told))
     app.register_blueprint(health_blueprint(kernel, told))
@@ -51,10 +53,11 @@ def _check(kernel: Kernel) -> None:
     gunicorn ends altogether when a new process of it cannot start: one that is replaced during
     an outage would end the whole API, and nothing would start it again.
     """
+    warnings = startup.check_hosts(kernel.settings)
     try:
-        warnings = startup.check(kernel)
+        warnings += startup.check(kernel)
     except Unavailable as error:
-        warnings = [f"{error.message}; answering 503 until it does"]
+        warnings.append(f"{error.message}; answering 503 until it does")
     for warning in warnings:
         log.warning(warning)
 
@@ -72,18 +75,27 @@ def create_blueprint(kernel: Kernel, name: str = "kernel", hints: Hints | None =
     Start a worker for each kernel. Raises ConfigurationError for settings that cannot work.
     """
     kernel.callback_policy  # noqa: B018 - read now: a malformed rule stops the start, no order
-    told = Broker(kernel, TOGETHER) if hints is None else hints
+    told = Broker(kernel) if hints is None else hints
     blueprint = Blueprint(name, __name__)
     track(blueprint, kernel)
     Gate(kernel).stand_before(blueprint)
     order_page = OrderPage(kernel)
-    blueprint.register_blueprint(api_blueprint(kernel, told, order_page))
-    blueprint.register_blueprint(order_page.blueprint)
-    blueprint.register_blueprint(original_blueprint(kernel, told))
-    described = partial(document, kernel.handlers)
-    blueprint.register_blueprint(document_blueprint(kernel, described))
-    blueprint.register_blueprint(docs_blueprint(kernel, described))
+    parts = [
+        api_blueprint(kernel, told, order_page),
+        original_blueprint(kernel, told),
+        document_blueprint(kernel, document),
+        docs_blueprint(kernel, document),
+    ]
     if kernel.settings.dashboard != "off":
-        blueprint.register_blueprint(dashboard_blueprint(kernel, told))
+        parts.append(dashboard_blueprint(kernel, told))
+    known = KnownHosts(kernel.settings)
+    for part in parts:
+        known.stand_before(part)
+        blueprint.register_blueprint(part)
+    # Links are made where KERNEL_PUBLIC_URL is set, and lead there.
+    blueprint.register_blueprint(LinkPages(kernel, told).blueprint)
+    # Under any host: no page says where it is, and a link that once was right opens it.
+    if order_page.is_on:
+        blueprint.register_blueprint(order_page.blueprint)
     install(blueprint, kernel.settings.language)
     return blueprint

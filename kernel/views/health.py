@@ -2,8 +2,10 @@
 
 from flask import Blueprint, Response
 
-from kernel.db.errors import DATABASE_ERRORS
-from kernel.insight.readiness import check_database, workers_alive
+from kernel.insight.conditions import rules
+from kernel.insight.conditions.facts import Facts
+from kernel.insight.conditions.judge import judge
+from kernel.insight.conditions.look import vital
 from kernel.runtime.hints import Hints
 from kernel.runtime.kernel import Kernel
 from kernel.runtime.single_flight import SingleFlightCache
@@ -11,8 +13,13 @@ from kernel.views.http.errors import json_response
 
 # Needs no credentials, so a flood of requests must not reach the database.
 CACHE_SECONDS = 1.0
-# Without these no order can be accepted. Without a broker or a worker it can, and is done later.
-NEEDED = ("database", "migrations")
+# The checks by name, each with the rules that fail it: the rules of the overview and of the alerts.
+CHECKS = {
+    "database": {rules.DATABASE_GONE.key, rules.DATABASE_READ_ONLY.key},
+    "migrations": {rules.SCHEMA_BEHIND.key, rules.DATABASE_GONE.key},
+    "broker": {rules.BROKER_GONE.key},
+    "worker": {rules.NO_WORKER.key},
+}
 
 
 class Readiness:
@@ -21,27 +28,21 @@ class Readiness:
     def __init__(self, kernel: Kernel, hints: Hints) -> None:
         self._kernel = kernel
         self._hints = hints
-        self._checks = SingleFlightCache[dict[str, bool]](CACHE_SECONDS)
+        self._found = SingleFlightCache[Facts](CACHE_SECONDS)
 
-    def checks(self) -> dict[str, bool]:
-        """Return every check by name, True when it passes; at most a second old.
+    def ask(self) -> tuple[dict[str, bool], bool]:
+        """Return every check by name, True when it passes, and whether orders can be accepted.
 
-        While one thread asks, the others answer with the previous checks. A server that does not
-        answer would otherwise hold every thread that serves requests.
+        At most a second old. While one thread asks, the others answer with the previous checks. A
+        server that does not answer would otherwise hold every thread that serves requests.
         """
-        return self._checks.get(self._ask)
-
-    def _ask(self) -> dict[str, bool]:
-        checks = check_database(self._kernel)
-        checks["broker"] = self._hints.backlog() is not None
-        checks["worker"] = all(checks[name] for name in NEEDED) and self._worker_lives()
-        return checks
-
-    def _worker_lives(self) -> bool:
-        try:
-            return workers_alive(self._kernel) > 0
-        except DATABASE_ERRORS:  # away since the check before
-            return False
+        facts = self._found.get(lambda: vital(self._kernel, self._hints.backlog))
+        wrong = judge(facts)
+        keys = {one.key for one in wrong}
+        checks = {name: not keys & failing for name, failing in CHECKS.items()}
+        # Without rows no process can be seen.
+        checks["worker"] = checks["worker"] and facts.workers is not None
+        return checks, not any(one.rule.stops for one in wrong)
 
 
 def health_blueprint(kernel: Kernel, hints: Hints) -> Blueprint:
@@ -55,9 +56,9 @@ def health_blueprint(kernel: Kernel, hints: Hints) -> Blueprint:
 
     @blueprint.get("/readyz")
     def readyz() -> Response:
-        checks = readiness.checks()
+        checks, accepts = readiness.ask()
         told = {name: "ok" if well else "failed" for name, well in checks.items()}
-        if not all(checks[name] for name in NEEDED):
+        if not accepts:
             return json_response(503, {"status": "failed", "checks": told}, {"Retry-After": "2"})
         status = "ok" if all(checks.values()) else "degraded"
         return json_response(200, {"status": status, "checks": told})

@@ -1,9 +1,11 @@
-"""The original system's addresses, for the clients it already has.
+"""The original system's addresses, which answer its clients to the letter.
 
 ``POST /test/add/`` submits; the answer is HTTP 200, the envelope's status telling: 2 accepted, -1
-refused. Other HTTP statuses stand for what the original's clients cannot mend by another order:
-401 without credentials, and 503 with Retry-After while the database is away, so that they try
-again. The callback receiver at ``/test/callback/`` logs and echoes what it got.
+refused, with the original's words and no more in ``data`` than it had. The order's id is in the
+header ``X-Order-Id``. Other HTTP statuses stand for what the original's clients cannot mend by
+another order: 401 without credentials, and 503 with Retry-After while the database is away, so
+that they try again. The callback receiver at ``/test/callback/`` logs what it got and sends the
+same bytes back.
 """
 
 import json
@@ -15,10 +17,18 @@ from flask import Blueprint, Response, request
 
 from kernel.callers.identity import Scope
 from kernel.db.states import OrderState
-from kernel.errors import InvalidJson, RequestRefused
-from kernel.formats.envelope import envelope
-from kernel.formats.strictjson import parse_json
-from kernel.formats.texts import text
+from kernel.errors import (
+    BodyTooLarge,
+    InvalidJson,
+    InvalidOrder,
+    RequestRefused,
+    Unauthenticated,
+)
+from kernel.formats.envelope import cut, encode, envelope
+from kernel.formats.order_request import problem
+from kernel.formats.strictjson import is_json, parse_json
+from kernel.formats.texts import Language, in_languages
+from kernel.orders.submit import Accepted
 from kernel.runtime.hints import Hints
 from kernel.runtime.kernel import Kernel
 from kernel.views.http.credentials import identity
@@ -28,6 +38,15 @@ from kernel.views.http.requests import accept, read_body
 log = logging.getLogger(__name__)
 
 LOGGED = 1000
+ORDER_ID = "X-Order-Id"
+CREATE_PROJECT = "create_project"
+# What the original said, by what it said it of, before the reason where there is one.
+PENDING = in_languages(("pending", "devops系统添加项目工单任务执行中--pending--"))
+BAD_FORM = in_languages(("the form cannot be read: ", "获取表单数据异常,异常原因:"))
+NO_TAG = in_languages(("the form has no select_tag: ", "获取表单需求标识select_tag异常,异常原因:"))
+NOT_ACCEPTED = in_languages(("not accepted: ", "执行异步celery任务异常,异常原因:"))
+# What came in goes out under the origin of the dashboard: no browser may take it for a page.
+ECHOED = {"Content-Security-Policy": "sandbox", "X-Content-Type-Options": "nosniff"}
 
 
 def original_blueprint(kernel: Kernel, hints: Hints) -> Blueprint:
@@ -38,39 +57,78 @@ def original_blueprint(kernel: Kernel, hints: Hints) -> Blueprint:
     @blueprint.post("/add/")
     def add() -> Response:
         who = identity(kernel, Scope.WRITE)
+        who.require_submitting()
         try:
             # Its clients never said what content they send.
-            members = parse_json(read_body(kernel.settings.max_body_bytes))
-            accepted = accept(kernel, who, members)
+            body = read_body(kernel.settings.max_body_bytes)
+            members = _members(body)
+            accepted = accept(kernel, who, members, is_original=True)
+        except Unauthenticated:
+            raise
         except RequestRefused as refused:
-            return json_response(200, refusal_body(refused, language))
-        hints.hint([accepted.order_id])
-        data = _named(members) | {"order_id": accepted.order_id}
-        state = OrderState.PENDING
-        return json_response(200, envelope(state.wire_status, text(state, language), data))
+            return _answer(-1, _refusal(refused, language), {})
+        hints.hint(accepted.hints)
+        return _pending(accepted, members, language)
 
     @blueprint.route("/callback/", methods=["GET", "POST"])
     def callback() -> Response:
         identity(kernel, Scope.WRITE)
-        got = _received(kernel.settings.max_body_bytes)
-        log.info("callback received: %s", json.dumps(got, ensure_ascii=False)[:LOGGED])
-        return json_response(200, envelope(0, text("success", language), got))
+        if request.method == "POST":
+            got = read_body(kernel.settings.max_body_bytes)
+        else:
+            got = encode(request.args.to_dict())
+        # As a JSON string, so that no line of it looks like one of the log's own.
+        said = json.dumps(got.decode("utf-8", "replace")[:LOGGED], ensure_ascii=False)
+        log.info("callback received: %s", said)
+        kind = "application/json" if is_json(got) else "application/octet-stream"
+        return Response(got, 200, {"Cache-Control": "no-store"} | ECHOED, content_type=kind)
 
     return blueprint
 
 
-def _named(members: Mapping[str, Any]) -> dict[str, Any]:
-    """What the original answered for the one kind of order it had."""
-    if members["select_tag"] != "create_project" or "projname" not in members:
-        return {}
-    return {"项目中文名称": members["projname"]}
+def _members(body: bytes) -> dict[str, Any]:
+    """Read the form. Raises InvalidOrder without a select_tag, and what `parse_json` raises."""
+    members = parse_json(body)
+    if members.get("select_tag") in (None, ""):
+        raise _NoTag(errors=[problem("/select_tag", "missing", "this member is required")])
+    if members["select_tag"] == CREATE_PROJECT and members.get("prodesc") is None:
+        raise InvalidOrder(errors=[problem("/prodesc", "missing", "this member is required")])
+    return members
 
 
-def _received(limit: int) -> Any:
-    if request.method != "POST":
-        return request.args.to_dict()
-    body = read_body(limit)
-    try:
-        return parse_json(body)
-    except InvalidJson:
-        return body.decode("utf-8", "replace")
+class _NoTag(InvalidOrder):
+    """The form does not say what is ordered."""
+
+
+def _pending(accepted: Accepted, members: Mapping[str, Any], language: Language) -> Response:
+    """Answer as the original did, whose one kind of order made a project."""
+    data = {}
+    if members["select_tag"] == CREATE_PROJECT and "projname" in members:
+        data["项目中文名称"] = members["projname"]
+    answer = _answer(OrderState.PENDING.wire_status, PENDING[language], data)
+    answer.headers[ORDER_ID] = accepted.order_id
+    return answer
+
+
+def _refusal(refused: RequestRefused, language: Language) -> str:
+    """Say in the original's words what was wrong, and why."""
+    if isinstance(refused, InvalidJson | BodyTooLarge):
+        said = BAD_FORM
+    else:
+        said = NO_TAG if isinstance(refused, _NoTag) else NOT_ACCEPTED
+    return cut(said[language] + _reason(refused, language))
+
+
+def _reason(refused: RequestRefused, language: Language) -> str:
+    """Name each member that was wrong, or say what else was, as other answers say it."""
+    if isinstance(refused, InvalidOrder):
+        found = refused.data["errors"]
+        return "; ".join(
+            f"{one['pointer'].lstrip('/')}: {one['detail']}".lstrip(": ") for one in found
+        )
+    data = refusal_body(refused, language)
+    return str(data["data"].get("detail") or data["msg"])
+
+
+def _answer(status: int, msg: str, data: dict[str, Any]) -> Response:
+    return json_response(200, envelope(status, msg, data))

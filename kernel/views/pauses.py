@@ -1,115 +1,119 @@
-"""Many callbacks at once, by API: replay one's own; an operator pauses and resumes hosts."""
+"""Pauses, by API: an operator pauses callbacks and orders, with an end or without, and resumes."""
 
 import re
-from typing import Any, TypeVar
+from typing import Any
 
 from flask import Response
-from pydantic import AwareDatetime, BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
+from sqlalchemy.orm import Session
 
-from kernel.callers.identity import Scope, find
-from kernel.db.states import DeliveryState
-from kernel.db.tables.deliveries import Pause
-from kernel.delivery.pauses import list_pauses, pause, resume
-from kernel.delivery.redeliver import DeliveryFilter, count, replay
+from kernel.callers.people.roles import Role
 from kernel.errors import InvalidOrder, NotFound
-from kernel.formats.envelope import encode, envelope, rfc3339
+from kernel.formats.envelope import envelope, rfc3339
 from kernel.formats.order_request import problem
-from kernel.formats.strictjson import escape_pointer
 from kernel.formats.texts import text
+from kernel.pauses.changes import end_after, pause, resume
+from kernel.pauses.listing import PauseShown, find_pause, list_pauses
+from kernel.pauses.subjects import Subject, is_known, subject_named
+from kernel.runtime.hints import Hints
 from kernel.runtime.kernel import Kernel
+from kernel.views.http.acting import by_request
 from kernel.views.http.credentials import identity
 from kernel.views.http.errors import json_response
-from kernel.views.http.requests import read_members
+from kernel.views.http.requests import Host, Moment, read_as
 
 NUMBER = re.compile(r"[0-9]{1,9}")
-Body = TypeVar("Body", bound=BaseModel)
-
-
-class ReplayRequest(BaseModel, extra="forbid"):
-    """The body of POST /v1/deliveries/replay; every member may be left out."""
-
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
-    host: str | None = Field(None, pattern=r"^[!-~]{1,300}$")
-    status: DeliveryState | None = None
-    dry_run: bool = False
+WORDS = "give one of host, caller, caller with receiver, tag, orders_of"
 
 
 class PauseRequest(BaseModel, extra="forbid"):
-    """The body of POST /v1/pauses: a host (name, or name:port) or a caller's name."""
+    """The body of POST /v1/pauses: what is held, and until when.
 
-    host: str | None = Field(None, pattern=r"^[!-~]{1,300}$")
+    Callbacks to a host (name, or name:port), of a caller, of a caller's receiver; orders of a tag,
+    or of a caller (`orders_of`). An end is a time, or `for` a duration as `90s`, `5m`, `2h`, `4d`.
+    """
+
+    host: Host | None = None
     caller: str | None = Field(None, max_length=100)
+    receiver: str | None = Field(None, max_length=100)
+    tag: str | None = Field(None, max_length=100)
+    orders_of: str | None = Field(None, max_length=100)
+    until: Moment | None = None
+    lasts: str | None = Field(None, alias="for", max_length=20)
+
+    def subject(self, session: Session) -> Subject:
+        """Return what is to be held. Raises InvalidOrder, NotFound."""
+        given = self.model_dump(include={"host", "caller", "receiver", "tag", "orders_of"})
+        given = {name: value for name, value in given.items() if value is not None}
+        if given.keys() == {"caller", "receiver"}:
+            return subject_named(session, "receiver", f"{self.caller}/{self.receiver}")
+        if len(given) != 1 or self.receiver is not None:
+            raise InvalidOrder(errors=[problem("", "one_of", WORDS)])
+        ((what, name),) = given.items()
+        return subject_named(session, what, name)
 
 
 class PauseViews:
-    """The views, bound to one kernel."""
+    """The views, bound to one kernel; ``hints`` is told of orders that go on."""
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: Kernel, hints: Hints) -> None:
         self.kernel = kernel
-
-    def replay_deliveries(self) -> Response:
-        """POST /v1/deliveries/replay: send one's own callbacks again that are over."""
-        who = identity(self.kernel, Scope.WRITE)
-        asked = self._read(ReplayRequest)
-        wanted = DeliveryFilter(who.sees, asked.status, asked.host, asked.since, asked.until)
-        with self.kernel.read_session() as session:
-            total = count(session, wanted)
-        done = 0 if asked.dry_run else replay(self.kernel, wanted)
-        return self._success({"count": total, "replayed": done}, 200 if asked.dry_run else 202)
+        self._hints = hints
 
     def show_pauses(self) -> Response:
         """GET /v1/pauses: what is paused now."""
-        identity(self.kernel, Scope.OPERATOR)
+        identity(self.kernel, Role.VIEWER)
         with self.kernel.read_session() as session:
             return self._success({"pauses": [_pause_data(one) for one in list_pauses(session)]})
 
     def pause(self) -> Response:
-        """POST /v1/pauses: hold what is owed to a host or for a caller."""
-        identity(self.kernel, Scope.OPERATOR)
-        asked = self._read(PauseRequest)
-        if (asked.host is None) == (asked.caller is None):
-            detail = "give either host or caller"
-            raise InvalidOrder(errors=[problem("", "one_of", detail)])
-        caller_id = None
-        if asked.caller is not None:
-            with self.kernel.read_session() as session:
-                caller_id = find(session, asked.caller).id
-        held = pause(self.kernel, host=asked.host, caller_id=caller_id)
-        return self._success({"held": held}, 201)
+        """POST /v1/pauses: hold callbacks or orders."""
+        who = identity(self.kernel, Role.OPERATOR)
+        asked = read_as(PauseRequest, self.kernel.settings.max_body_bytes)
+        with self.kernel.read_session() as session:
+            subject = asked.subject(session)
+            known = is_known(session, subject, self.kernel.handlers)
+        until = asked.until
+        if asked.lasts is not None:
+            if until is not None:
+                raise InvalidOrder(errors=[problem("/for", "one_of", "give until or for")])
+            try:
+                until = end_after(self.kernel, asked.lasts)
+            except ValueError as error:
+                raise InvalidOrder(errors=[problem("/for", "no_duration", str(error))]) from None
+        held = pause(self.kernel, subject, until=until, by=by_request(self.kernel, who))
+        said = {"held": held, "host": asked.host, "known": known, "until": rfc3339(until)}
+        return self._success(said, 201)
 
     def resume(self, pause_id: str) -> Response:
         """DELETE /v1/pauses/{id}: let go what it held."""
-        identity(self.kernel, Scope.OPERATOR)
-        with self.kernel.read_session() as session:
-            found = session.get(Pause, int(pause_id)) if NUMBER.fullmatch(pause_id) else None
-            if found is None:
-                raise NotFound
-            host, caller_id = found.host, found.caller_id
-        return self._success({"released": resume(self.kernel, host=host, caller_id=caller_id)})
-
-    def _read(self, kind: type[Body]) -> Body:
-        members = read_members(self.kernel.settings.max_body_bytes)
-        try:
-            return kind.model_validate_json(encode(members), strict=True)
-        except ValidationError as error:
-            problems = [
-                problem(
-                    "".join(f"/{escape_pointer(p)}" for p in one["loc"]), one["type"], one["msg"]
-                )
-                for one in error.errors(include_url=False, include_input=False)
-            ]
-            raise InvalidOrder("the request is not valid", errors=problems) from None
+        who = identity(self.kernel, Role.OPERATOR)
+        found = None
+        if NUMBER.fullmatch(pause_id):
+            with self.kernel.read_session() as session:
+                found = find_pause(session, int(pause_id))
+        if found is None:
+            raise NotFound
+        resumed = resume(self.kernel, found.subject, by=by_request(self.kernel, who))
+        self._hints.hint(resumed.woken)
+        return self._success({"released": resumed.number})
 
     def _success(self, data: dict[str, Any], status: int = 200) -> Response:
         language = self.kernel.settings.language
         return json_response(status, envelope(0, text("success", language), data))
 
 
-def _pause_data(one: Pause) -> dict[str, Any]:
+def _pause_data(one: PauseShown) -> dict[str, Any]:
     return {
         "pause_id": one.id,
         "host": one.host,
         "caller_id": one.caller_id,
-        "created_at": rfc3339(one.created_at),
+        "caller": None if one.orders_of is not None else one.caller,
+        "receiver": one.receiver,
+        "tag": one.tag,
+        "orders_of": None if one.orders_of is None else one.caller,
+        "created_at": rfc3339(one.since),
+        "until": rfc3339(one.until),
+        "by": one.by_whom,
+        "reason": one.why,
     }

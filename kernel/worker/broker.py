@@ -12,9 +12,12 @@ from celery.apps.worker import Worker
 from kombu.exceptions import OperationalError
 from kombu.messaging import Producer
 
-from kernel.config.celeryconfig import QUEUE, TASK, celery_config
+from kernel.config.celeryconfig import TASK, celery_config
+from kernel.db.errors import DATABASE_ERRORS
 from kernel.db.states import Outcome
 from kernel.handlers import Progress, Run
+from kernel.runtime.hints import MORE
+from kernel.runtime.installation import Name
 from kernel.runtime.kernel import Kernel
 from kernel.worker.publisher import BackgroundPublisher
 from kernel.worker.result_mirror import ResultMirror
@@ -24,11 +27,15 @@ log = logging.getLogger(__name__)
 
 # Hints linger for this long, so that those of a burst share a trip to the broker.
 HINTS_SECONDS = 0.02
-# With 20 or more messages queued no worker is idle, so up to 10 orders share a message, and hints
-# linger for longer; this saves overhead and delays almost none.
+# With 20 or more messages queued no worker is idle, and no order is hinted: workers take them from
+# the rows in fair turns (`kernel.worker.row_queue`). One message in place of a batch of hints has
+# the rows looked at once those before it are worked off; hints linger for longer then.
 LONG_QUEUE = 20
-TOGETHER = 10
-TOGETHER_SECONDS = 0.1
+LONG_SECONDS = 0.1
+# In a queue as long as this there are such messages, and not even those are sent.
+FULL_QUEUE = 400
+# Orders that come one by one: the length of the queue is asked for with every twentieth of them.
+ASK_EVERY = 20
 
 
 class QuietWorker(Worker):  # type: ignore[misc]
@@ -62,16 +69,16 @@ class Broker:
     """A process's way to Redis: hints out, results mirrored. No method of it ever waits long.
 
     ``hint`` and the mirror return at once; only `backlog` asks, for half a second at the most.
-    ``together``: how many orders may share a message while the queue is long. Orders that a worker
-    hints again never do: they have waited for others of their message before.
     """
 
-    def __init__(self, kernel: Kernel, together: int = 1) -> None:
+    def __init__(self, kernel: Kernel) -> None:
         self._celery = make_celery(kernel, publishing=True)
+        self._name = kernel.one(Name)
         self._hints = BackgroundPublisher[str]("hints", self._publish, HINTS_SECONDS)
         self._mirror = ResultMirror(kernel.settings)
         self._shown: dict[str, Progress] = {}
-        self._together = together
+        self._long = False
+        self._unasked = 0
 
     def hint(self, order_ids: Sequence[str]) -> None:
         """Say that these orders are due. Best effort: the sweep knows the rows."""
@@ -79,11 +86,20 @@ class Broker:
             self._hints.put(order_ids)
 
     def backlog(self) -> int | None:
-        """Return how many hints wait in the queue; None when the broker does not say."""
+        """Return how many hints wait in the queue; None when the broker does not say.
+
+        Zero while the database has not told this process what its queue is called.
+        """
         try:
             with self._celery.connection_for_write() as connection:
-                return _length(connection.default_channel)
+                return _length(connection.default_channel, self._queue())
         except (OperationalError, OSError):
+            return None
+
+    def _queue(self) -> str | None:
+        try:
+            return self._name.queue()
+        except DATABASE_ERRORS:
             return None
 
     def finished(self, order_id: str, outcome: Outcome) -> None:
@@ -92,11 +108,14 @@ class Broker:
         self._mirror.finished(order_id, outcome)
 
     def running(self, runs: Sequence[Run]) -> None:
-        """Mirror the progress of running orders where it has changed."""
+        """Mirror the progress of running orders where it has changed; ``runs`` are all of them."""
         for run in runs:
             if run.progress is not None and self._shown.get(run.order_id) != run.progress:
                 self._shown[run.order_id] = run.progress
                 self._mirror.progress(run.order_id, run.progress)
+        # Orders that another process has taken over never end here.
+        for order_id in set(self._shown.copy()) - {run.order_id for run in runs}:
+            self._shown.pop(order_id, None)
 
     def flush(self, seconds: float) -> bool:
         """Wait until all is sent, at most ``seconds`` each for hints and mirror; True if it is."""
@@ -104,39 +123,49 @@ class Broker:
 
     def _publish(self, order_ids: list[str]) -> None:
         with self._celery.producer_pool.acquire(block=True, timeout=1) as producer:
-            share = self._sharing(producer.channel, len(order_ids))
-            hints = [order_ids[n : n + share] for n in range(0, len(order_ids), share)]
+            queue = self._name.queue()
+            length = self._asked(producer.channel, queue, order_ids)
+            self._long = length >= LONG_QUEUE
+            self._hints.linger = LONG_SECONDS if self._long else HINTS_SECONDS
+            if length >= FULL_QUEUE:
+                return
+            hints = [MORE] if self._long else order_ids[:LONG_QUEUE]
+            if len(hints) < len(order_ids) and not self._long:
+                hints.append(MORE)  # many at once are a long queue themselves
             with producer.batch() if len(hints) > 1 else nullcontext():
-                for together in hints:
-                    self._send(producer, together)
+                for one in hints:
+                    self._send(producer, queue, one)
 
-    def _sharing(self, channel: Any, count: int) -> int:
-        """Return how many of ``count`` orders share a message, and set how long hints linger."""
-        # A batch of one order: orders do not come in quick succession.
-        dense = self._together > 1 and count > 1
-        long = dense and _length(channel) >= LONG_QUEUE
-        self._hints.linger = TOGETHER_SECONDS if long else HINTS_SECONDS
-        return self._together if long else 1
+    def _asked(self, channel: Any, queue: str, order_ids: list[str]) -> int:
+        """Return how many messages wait; 0 where orders come one by one and it is not asked."""
+        self._unasked += 1
+        alone = len(order_ids) == 1 and order_ids != [MORE]
+        if alone and not self._long and self._unasked < ASK_EVERY:
+            return 0
+        self._unasked = 0
+        return _length(channel, queue)
 
-    def _send(self, producer: Producer, order_ids: list[str]) -> None:
+    def _send(self, producer: Producer, queue: str, order_id: str) -> None:
         """Publish the least that Celery takes for a task (its message protocol, version 2).
 
         RabbitMQ drops it until a worker has declared the queue: the sweep knows the row.
         """
         id = str(uuid4())
         producer.publish(  # type: ignore[no-untyped-call]
-            (order_ids, {}, {}),
+            ([order_id], {}, {}),
             serializer="json",
-            routing_key=QUEUE,
+            routing_key=queue,
             headers={"lang": "py", "task": TASK, "id": id},
             correlation_id=id,
         )
 
 
-def _length(channel: Any) -> int:
+def _length(channel: Any, queue: str | None) -> int:
     """Return how many messages wait in the queue. Raises OperationalError or OSError."""
+    if queue is None:
+        return 0
     try:  # as a worker declares it: RabbitMQ closes a channel that asks for a missing queue
-        declared = channel.queue_declare(QUEUE, durable=True, auto_delete=False)
+        declared = channel.queue_declare(queue, durable=True, auto_delete=False)
         return int(declared.message_count)
     except (OperationalError, OSError):
         raise

@@ -6,22 +6,34 @@ nothing, because `execute` believes the rows.
 
 import logging
 import os
+import time
 from typing import Any, TypeGuard
 
-from celery import Celery, signals
+from celery import Celery, bootsteps, signals
+from celery.concurrency import get_implementation
 
 from kernel.config import logging as kernel_logging
 from kernel.config.celeryconfig import TASK
 from kernel.errors import ConfigurationError, Unavailable
 from kernel.runtime import startup
+from kernel.runtime.installation import Name
 from kernel.runtime.kernel import Kernel
-from kernel.worker.broker import TOGETHER, Broker, make_celery
+from kernel.worker.broker import Broker, make_celery
+from kernel.worker.pool.consumer_steps import add_steps
+from kernel.worker.pool.consumer_watch import ConsumerWatch, SuccessorLine
+from kernel.worker.pool.subreaper import Subreaper
+from kernel.worker.pool.vitals import Vitals
 from kernel.worker.priority import step_back
-from kernel.worker.process import Vitals, WorkerProcess
+from kernel.worker.process import WorkerProcess
+from kernel.worker.row_queue import TOGETHER
 
 log = logging.getLogger(__name__)
 
 MAX_ID = 64
+# How long a dead pool process may go unnoticed.
+REPLACE_SECONDS = 0.5
+# Until a database that was away at the start is asked again.
+WAIT_SECONDS = 1.0
 
 
 def make_worker(kernel: Kernel) -> Celery:
@@ -31,13 +43,16 @@ def make_worker(kernel: Kernel) -> Celery:
     worker's only process.
     """
     app = make_celery(kernel)
+    app.steps["worker"].add(Replacements)
     life = _WorkerLife(kernel)
+    add_steps(app, life.vitals)
 
     @app.task(
         name=TASK,
         shared=False,
         ignore_result=True,
         Strategy="kernel.worker.untrusted_messages:strategy",
+        Request="kernel.worker.pool.lost_processes:HintRequest",
     )  # type: ignore[untyped-decorator]
     def execute_orders(*order_ids: object) -> None:
         hinted = [one for one in order_ids[:TOGETHER] if _may_be_an_id(one)]
@@ -45,6 +60,7 @@ def make_worker(kernel: Kernel) -> Celery:
             life.process().execute(hinted)
 
     signals.setup_logging.connect(life.on_logging, weak=False)
+    signals.celeryd_init.connect(life.on_begin, weak=False)
     signals.worker_init.connect(life.on_init, weak=False)
     signals.worker_process_init.connect(life.on_process_init, weak=False)
     signals.worker_ready.connect(life.on_ready, weak=False)
@@ -55,8 +71,36 @@ def make_worker(kernel: Kernel) -> Celery:
     return app
 
 
+class Replacements(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Has dead pool processes replaced soon.
+
+    Celery looks when a process closes its files. One that is killed may not have ended by then, and
+    Celery looks again every five seconds only.
+    """
+
+    requires = ("celery.worker.components:Pool",)
+
+    def __init__(self, worker: Any, **options: Any) -> None:
+        super().__init__(worker, **options)
+        self._timer: Any = None
+
+    def include_if(self, worker: Any) -> bool:
+        """Take part where there are pool processes and an event loop to look after them."""
+        return bool(worker.use_eventloop) and _is_prefork(worker.pool_cls)
+
+    def register_with_event_loop(self, worker: Any, hub: Any) -> None:
+        """Begin to look; called again when the broker is back."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = hub.call_repeatedly(REPLACE_SECONDS, worker.pool.maintain_pool)
+
+
 def _may_be_an_id(found: object) -> TypeGuard[str]:
     return isinstance(found, str) and len(found) <= MAX_ID and found.isascii()
+
+
+def _is_prefork(pool: type) -> bool:
+    return pool.__module__.endswith("prefork")
 
 
 class _WorkerLife:
@@ -64,8 +108,9 @@ class _WorkerLife:
 
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
-        self.vitals = Vitals()
+        self.vitals = Vitals(ConsumerWatch(SuccessorLine.taken_from(os.environ)))
         self.main_pid = os.getpid()
+        self._subreaper: Subreaper | None = None
         self._process: tuple[int, WorkerProcess] | None = None
 
     def process(self) -> WorkerProcess:
@@ -80,23 +125,47 @@ class _WorkerLife:
     def on_logging(self, loglevel: int | str | None = None, **_: Any) -> None:
         kernel_logging.configure(loglevel or self.kernel.settings.log_level)
 
-    def on_init(self, **_: Any) -> None:
-        self.main_pid = os.getpid()
-        step_back(self.kernel.settings.worker_nice)
+    def on_begin(self, instance: Any, **_: Any) -> None:
+        """Check what a worker needs, before Celery looks for the queues of its configuration."""
         try:
-            for warning in startup.check(self.kernel):
+            for warning in self._checked():
                 log.warning(warning)
         except ConfigurationError as error:  # Celery swallows an Exception here
             raise SystemExit(f"kernel: {error}") from None
-        except Unavailable as error:
-            log.warning("%s; going on, it may come back", error)
+        instance.app.conf.task_default_queue = self.kernel.one(Name).queue()
+
+    def _checked(self) -> list[str]:
+        """Return warnings; wait for the database, which names the queue and has all the work.
+
+        Raises ConfigurationError.
+        """
+        waits = False
+        while True:
+            try:
+                return startup.check(self.kernel)
+            except Unavailable as error:
+                if not waits:
+                    log.warning("%s; waiting for it", error)
+                waits = True
+                time.sleep(WAIT_SECONDS)  # nothing says when it is back
+
+    def on_init(self, sender: Any, **_: Any) -> None:
+        self.main_pid = os.getpid()
+        step_back(self.kernel.settings.worker_nice)
+        pool = get_implementation(sender.pool_cls)
+        self.vitals.pool = pool.__module__.rpartition(".")[2]
+        if _is_prefork(pool):
+            subreaper = Subreaper(self.vitals)
+            self._subreaper = subreaper if subreaper.begin() else None
         self.kernel.close()  # no connection of the parent survives into a child
 
     def on_process_init(self, **_: Any) -> None:
+        if self._subreaper is not None:
+            self._subreaper.take_place(self.kernel.runner)
         self.process()
 
     def on_ready(self, sender: Any, **_: Any) -> None:
-        if not sender.pool.__class__.__module__.endswith("prefork"):
+        if not _is_prefork(sender.pool.__class__):
             self.process()
 
     def on_received(self, **_: Any) -> None:

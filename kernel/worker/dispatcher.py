@@ -4,16 +4,25 @@ One thread that runs a loop over services, and a bounded pool of sender threads.
 fork; nothing of it runs in a prefork parent.
 """
 
+import logging
 import threading
 from collections.abc import Callable
+from functools import partial
 
+from sqlalchemy.exc import DBAPIError
+
+from kernel.db.tables.service import Asked
 from kernel.insight import process_metrics
 from kernel.orders.transitions import RunEnd
 from kernel.runtime.hints import Hints
 from kernel.runtime.kernel import Kernel
 from kernel.worker.maintenance.job import Job
 from kernel.worker.maintenance.known_tags import note_tags
+from kernel.worker.maintenance.rescue import SeenLeases
 from kernel.worker.maintenance.sweep import sweep_jobs
+from kernel.worker.pool.subreaper import kill_descendants
+from kernel.worker.row_queue import RowQueue
+from kernel.worker.services.bulk import BulkActs, tell
 from kernel.worker.services.health import Health
 from kernel.worker.services.heartbeat import HeartbeatKeeper
 from kernel.worker.services.hint_timers import HintTimers
@@ -21,9 +30,15 @@ from kernel.worker.services.housekeeping import Housekeeping
 from kernel.worker.services.lease_keeper import LeaseKeeper
 from kernel.worker.services.loop import Loop, Pace
 from kernel.worker.services.pruning import Pruning
+from kernel.worker.services.queue_watch import QueueWatch
 from kernel.worker.services.recorder import Recorder
 from kernel.worker.services.sending import Sending
 from kernel.worker.services.service import Periodic, Service
+
+log = logging.getLogger(__name__)
+
+# From one look for idle connections to the next.
+SWEEP_KEPT_SECONDS = 5.0
 
 
 class Dispatcher:
@@ -63,15 +78,23 @@ class Dispatcher:
         )
         self.desk = self.sending.desk
         self.timers = HintTimers(hints, self.loop.wake)
+        self.rows = RowQueue(kernel, hints)
+        self.queue_watch = QueueWatch(kernel, self.rows.want, seconds=pace.idle_seconds)
+        # What a person asks of this process, after each heartbeat: see `WorkerProcess`.
+        self.on_asked: Callable[[Asked | None], None] = lambda _: None
+        kind = "worker" if works else "dispatcher"
+        self.heartbeat = HeartbeatKeeper(kernel, kind, self.desk, self._obey)
         self.loop.services = [
             *([Periodic("watch", beat, pace.idle_seconds, lasts=True)] if beat else []),
             self.recorder,
-            LeaseKeeper(kernel, self.tell, seconds=pace.idle_seconds),
+            LeaseKeeper(kernel, self.tell, seconds=pace.idle_seconds, before=kill_descendants),
             self.sending,
             self.timers,
+            self.queue_watch,
             *([_tags(kernel)] if works else []),
-            *_housekeeping(kernel, hints, self.wake, health),
-            HeartbeatKeeper(kernel, "worker" if works else "dispatcher", self.desk),
+            *_housekeeping(kernel, hints, self.wake, health, self.timers),
+            self.heartbeat,
+            _kept_connections(kernel),
             _metrics(kernel),
         ]
         self._thread = threading.Thread(target=self.run, name="dispatcher", daemon=True)
@@ -95,14 +118,38 @@ class Dispatcher:
             self.wake()
         elif end.again_in is not None:
             self.hint_later(end.order_id, end.again_in)
+        if end.woken:
+            self._hints.hint(end.woken)
+        if end.parent is not None:
+            self.tell(end.parent)
+
+    def _obey(self, asked: Asked | None) -> None:
+        self.sending.rest(asked is Asked.DRAIN)
+        self.on_asked(asked)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no callback is under way, and all that were are recorded."""
+        return self.sending.is_idle and self.recorder.is_empty
+
+    def close(self) -> None:
+        """Claim no more callbacks; those under way go on. For any thread."""
+        self.sending.close()
+        self.recorder.hurry()
+
+    def forget(self) -> None:
+        """Delete the row of this process, which ends at once. From the dispatcher's thread."""
+        try:
+            self.heartbeat.leave()
+        except DBAPIError as error:
+            log.warning("the row of this process stays for a while: %s", error.orig)
 
     def stop(self, timeout: float) -> bool:
         """Claim nothing more, let what is in flight finish and be recorded; True if it was.
 
         Waits for ``timeout`` seconds at the most; what is left goes on in the background.
         """
-        self.sending.close()
-        self.recorder.hurry()
+        self.close()
         self.loop.stop()
         if self._thread.is_alive():
             self._thread.join(timeout)
@@ -112,7 +159,7 @@ class Dispatcher:
         """Loop until stopped and all that was sent is recorded. No database error ends it."""
         with self.sending:
             # A sender hands its attempt to the recorder before it counts as idle.
-            self.loop.run(lambda: self.sending.is_idle and self.recorder.is_empty)
+            self.loop.run(lambda: self.is_idle)
 
 
 def _tags(kernel: Kernel) -> Service:
@@ -122,12 +169,26 @@ def _tags(kernel: Kernel) -> Service:
 
 
 def _housekeeping(
-    kernel: Kernel, hints: Hints, wake: Callable[[], None], health: Health
+    kernel: Kernel, hints: Hints, wake: Callable[[], None], health: Health, timers: HintTimers
 ) -> list[Service]:
     lease, pruning = kernel.settings.lease_seconds, Pruning(kernel)
-    jobs = sweep_jobs(hints, may_rescue=lambda: health.has_reached_database_for(lease))
-    jobs.append(Job("start of pruning", pruning.begin))
-    return [Housekeeping(kernel, jobs, hints, wake, health), pruning]
+    jobs = sweep_jobs(
+        hints,
+        may_rescue=lambda: health.has_reached_database_for(lease),
+        leases=SeenLeases(lease),
+    )
+    bulk = BulkActs(kernel, partial(tell, hints, wake))
+    jobs += [Job("start of bulk acts", bulk.begin), Job("start of pruning", pruning.begin)]
+    return [Housekeeping(kernel, jobs, hints, wake, health, timers.put), bulk, pruning]
+
+
+def _kept_connections(kernel: Kernel) -> Service:
+    """Return what closes idle connections to receivers while no callback is sent."""
+
+    def sweep() -> None:
+        kernel.transport.sweep()  # made with its first use, in this thread
+
+    return Periodic("kept connections", sweep, SWEEP_KEPT_SECONDS)
 
 
 def _metrics(kernel: Kernel) -> Service:

@@ -4,27 +4,32 @@ Knows nothing of Celery. `kernel.worker.celery_app` tells it what Celery does; i
 """
 
 import logging
-import mmap
 import os
-import signal
-import struct
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from sqlalchemy.exc import DBAPIError
 
+from kernel.db.tables.service import Asked
 from kernel.delivery.first_attempt import FirstAttempts
 from kernel.handlers import Run
 from kernel.orders.decide import Exit, Why
-from kernel.orders.due import waiting_longest
+from kernel.orders.due import HINTS, due_orders
+from kernel.orders.gates.turns import DueOrder
 from kernel.orders.transitions import RunEnd
 from kernel.runs.execute import execute_each
 from kernel.runs.leases import leave
-from kernel.runtime.hints import Hints
+from kernel.runtime.hints import MORE, Hints
 from kernel.runtime.kernel import Kernel
 from kernel.worker.dispatcher import Dispatcher
+from kernel.worker.foreign_hints import ForeignHints
+from kernel.worker.maintenance.due_hints import BACKLOG
+from kernel.worker.pool.main_watch import MainWatch, Patience
+from kernel.worker.pool.subreaper import kill_descendants
+from kernel.worker.pool.vitals import IN_ORDER, Vitals
+from kernel.worker.services.takeover import Takeover
 
 log = logging.getLogger(__name__)
 
@@ -32,18 +37,12 @@ log = logging.getLogger(__name__)
 LAST_CALL_SECONDS = 2.0
 
 
-class Patience(NamedTuple):
-    """After how many seconds a worker process acts."""
-
-    # Nothing is received although orders and hints wait: the worker is stuck.
-    stuck: float = 10.0
-    # From one look for that to the next.
-    watch: float = 2.0
-    # A run takes longer: the orders of its message that are left are hinted again.
-    neighbour: float = 0.5
-
-
 PATIENCE = Patience()
+# How often a process takes orders from the rows for one message. Celery counts messages, and
+# replaces a process after some thousands: it is to have its turn, too.
+TURNS = 10
+# What a drained host is hinted is hinted again after this: its consumer has left the queue by then.
+LEFT_SECONDS = 3.0
 
 
 class Mirror(Hints, Protocol):
@@ -54,41 +53,21 @@ class Mirror(Hints, Protocol):
         ...
 
 
-class Vitals:
-    """Two moments shared by a worker's processes: make it before the fork.
-
-    Monotonic times, which Linux and macOS count alike in all processes of a machine; 0 is never.
-    """
-
-    def __init__(self) -> None:
-        self._memory = mmap.mmap(-1, 16)
-
-    @property
-    def received_at(self) -> float:
-        """When the consumer last received a task."""
-        return float(struct.unpack_from("d", self._memory, 0)[0])
-
-    @property
-    def stopping_at(self) -> float:
-        """When the worker was told to stop."""
-        return float(struct.unpack_from("d", self._memory, 8)[0])
-
-    def received(self) -> None:
-        """Note that the consumer received a task."""
-        struct.pack_into("d", self._memory, 0, time.monotonic())
-
-    def stopping(self) -> None:
-        """Note that the worker was told to stop."""
-        struct.pack_into("d", self._memory, 8, time.monotonic())
-
-
 @dataclass(slots=True, eq=False)
 class _Turn:
-    """Orders that were hinted together and run in turn; ``hinted``: those hinted again."""
+    """Orders that run in turn; ``hinted``: those hinted again.
+
+    ``taken``: they were taken from the rows, not hinted; what is left is found there again.
+    """
 
     left: list[str]
+    taken: Sequence[DueOrder] = ()
     hinted: list[str] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
+
+    def keeps(self, end: RunEnd) -> bool:
+        """Tell whether the order need not be hinted to be run again."""
+        return end.order_id in self.hinted or bool(self.taken and not end.again_in)
 
 
 class WorkerProcess:
@@ -114,46 +93,127 @@ class WorkerProcess:
         self.patience = patience
         self._parent_pid = parent_pid
         self.dispatcher = Dispatcher(kernel, broker, beat=self.beat)
+        self.dispatcher.on_asked = self._obey
+        self.dispatcher.heartbeat.pool = vitals.pool
         self._forked = main_pid != os.getpid()
-        self._busy_at = time.monotonic()
-        self._watched_at = 0.0
-        self._stuck_since: float | None = None
+        if self._forked:
+            self.dispatcher.loop.services = [*self.dispatcher.loop.services, self._takeover()]
+        self._main = MainWatch(kernel, vitals, main_pid, patience, broker.backlog)
         self._turns: list[_Turn] = []
+        self._foreign = ForeignHints(kernel)
+
+    def _takeover(self) -> Takeover:
+        tell, seconds = self.dispatcher.tell, self.patience.takeover
+        return Takeover(self.kernel, self.vitals, tell, self._after_takeover, seconds=seconds)
+
+    def _after_takeover(self) -> None:
+        """Have callbacks looked for, and hint what is due: a dead process has sent no hints."""
+        self.dispatcher.wake()
+        backlog = self.broker.backlog()
+        if backlog is not None and backlog < BACKLOG:
+            self.broker.hint(due_orders(self.kernel, HINTS))
 
     def start(self) -> None:
         """Start the dispatcher; call it after the fork."""
         self.dispatcher.start()
 
     def execute(self, order_ids: Sequence[str]) -> None:
-        """Run hinted orders in turn; wake, hint or mirror as the end of each demands."""
-        turn = _Turn(list(order_ids))
+        """Run hinted orders in turn, or, while orders wait, those whose turn it is.
+
+        Then a message is no more than an occasion: its orders wait with the others in the rows.
+        """
+        if self._is_quiet():
+            for one in order_ids:
+                self.dispatcher.hint_later(one, LEFT_SECONDS)
+            return
+        rows, hinted = self.dispatcher.rows, [one for one in order_ids if one != MORE]
+        if len(hinted) < len(order_ids):
+            rows.want()
+        self.dispatcher.queue_watch.wanted = True
+        for _ in range(TURNS):
+            if taken := self._taken():
+                turn = _Turn([one.id for one in taken], taken)
+                self._execute(turn)
+                if len(turn.left) == len(taken):  # others have them all, or the database is away
+                    rows.wanted = False
+            elif hinted:
+                self._execute(turn := _Turn(hinted))
+                self._foreign.look(turn.left)
+                hinted = []
+            else:
+                return
+        if rows.wanted or hinted:
+            self.broker.hint([MORE, *hinted])
+
+    def _is_quiet(self) -> bool:
+        """Tell whether the host is drained: then others take what is hinted here."""
+        try:
+            return self.vitals.is_quiet or self.dispatcher.heartbeat.is_quiet()
+        except DBAPIError as error:
+            log.warning("whether this host is drained is not known: %s", error.orig)
+            return False
+
+    def _obey(self, asked: Asked | None) -> None:
+        """Do what a person asks of this process, in the dispatcher's thread."""
+        if asked is Asked.TERMINATE:
+            log.warning("terminated by a person; see the audit trail")
+            self._abandon(Why.TERMINATED)
+        self.vitals.keep_quiet(asked is Asked.DRAIN)
+
+    def _taken(self) -> list[DueOrder]:
+        """Take orders from the rows if some wait; none while this process is to end."""
+        if self.kernel.stopping.is_set() or self.vitals.stopping_at or self.vitals.is_quiet:
+            return []
+        try:
+            return self.dispatcher.rows.take()
+        except DBAPIError as error:
+            log.warning("left to the sweep: %s", error.orig)
+            return []
+
+    def _execute(self, turn: "_Turn") -> None:
+        """Run orders in turn; wake, hint or mirror as the end of each demands."""
+        order_ids = list(turn.left)
         self._turns.append(turn)
         try:
-            with self.dispatcher.desk.first_attempts() as first_attempts:
+            with (
+                self.vitals.consumer.busy.held(),
+                self.dispatcher.desk.first_attempts() as first_attempts,
+            ):
                 for end in execute_each(self.kernel, order_ids, first_attempts):
                     self._follow(end, first_attempts, turn)
         except DBAPIError as error:  # nothing was claimed, or the lease will run out
             log.warning("left to the sweep: %s", error.orig, extra={"order_ids": turn.left})
         finally:
             self._turns.remove(turn)
-            self._busy_at = time.monotonic()
+            self._main.busy_at = time.monotonic()
 
     def _follow(self, end: RunEnd, first_attempts: FirstAttempts, turn: "_Turn") -> None:
         """Wake the dispatcher, hint or mirror, as the end of a run demands."""
+        if end.order_id not in turn.left:  # a limit lets it go on, or it was cancelled as a child
+            self.dispatcher.tell(end)
+            return
         turn.left.remove(end.order_id)
+        self.dispatcher.rows.ran(turn.taken, end.order_id)
+        if end.makes_room:
+            self.dispatcher.rows.want()
         if end.owed is None:
             first_attempts.release()
         elif not first_attempts.send(end.owed):
             self.dispatcher.wake()
         if end.outcome is not None:
             self.broker.finished(end.order_id, end.outcome)
-        elif end.again_in is not None and end.order_id not in turn.hinted:
+        elif end.again_in is not None and not turn.keeps(end):
             self.dispatcher.hint_later(end.order_id, end.again_in)
+        if end.woken:
+            self.broker.hint(end.woken)
+        if end.parent is not None:
+            self.dispatcher.tell(end.parent)
 
     def _hint_the_rest(self) -> None:
         """Hint orders whose neighbour takes long: another process may be free."""
+        late = time.monotonic() - self.patience.neighbour
         for turn in list(self._turns):
-            if not turn.hinted and time.monotonic() - turn.began > self.patience.neighbour:
+            if not turn.hinted and turn.began < late:
                 running = {order_id for order_id, _ in list(self.kernel.running)}
                 turn.hinted = [one for one in turn.left if one not in running]
                 self.broker.hint(turn.hinted)
@@ -173,35 +233,28 @@ class WorkerProcess:
             self._abandon()
         if self.vitals.stopping_at:
             self._wind_down(time.monotonic() - self.vitals.stopping_at)
-        elif time.monotonic() - self._watched_at > self.patience.watch:
-            self._watched_at = time.monotonic()
-            self._watch()
+        else:
+            self._main.look()
 
     def _wind_down(self, seconds: float) -> None:
         grace = self.kernel.settings.shutdown_grace_seconds
         if seconds > grace:
             self.kernel.stopping.set()
-        if seconds > grace + LAST_CALL_SECONDS and self.kernel.running:
+            self.dispatcher.close()
+        late = seconds - grace - LAST_CALL_SECONDS
+        waits = self.kernel.settings.callback_timeout  # callbacks under way are recorded before
+        if late > 0 and self.kernel.running and (self.dispatcher.is_idle or late > waits):
             self._abandon()
 
-    def _abandon(self) -> None:
-        """Hand back what runs and end this process at once; the fence stops a late handler."""
+    def _abandon(self, why: Why = Why.STOPPING) -> None:
+        """Hand back what runs and end this process at once, with all that its handlers started.
+
+        The fence stops a late handler. The row goes: nothing says that this process runs them. To
+        the pool it is one process less, and no error.
+        """
+        kill_descendants()
         for run in list(self.kernel.running.values()):
             log.warning("handed back in mid-run", extra={"order_id": run.order_id})
-            leave(self.kernel, run.order_id, run.number, Exit(Why.STOPPING))
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    def _watch(self) -> None:
-        """End a worker whose consumer has stopped although orders and hints are waiting."""
-        now = time.monotonic()
-        idle_since = max(self.vitals.received_at, self._busy_at)
-        if self.kernel.running or now - idle_since < self.patience.stuck or not self._work_waits():
-            self._stuck_since = None
-            return
-        self._stuck_since = self._stuck_since or now
-        if now - self._stuck_since > self.patience.stuck:
-            log.critical("orders and hints wait, nothing is received: ending the worker")
-            os.kill(self.main_pid, signal.SIGKILL)
-
-    def _work_waits(self) -> bool:
-        return waiting_longest(self.kernel) > self.patience.stuck and bool(self.broker.backlog())
+            leave(self.kernel, run.order_id, run.number, Exit(why), run.gates)
+        self.dispatcher.forget()
+        os._exit(IN_ORDER if self._forked or why is Why.TERMINATED else 0)

@@ -21,10 +21,11 @@ BATCH = 100
 class BackgroundPublisher(Generic[T]):
     """Hands the items put into it to ``send``, in batches, from a daemon thread of this process.
 
-    ``send`` may block for a second or so and may raise: then the batch is kept, and tried again
-    after ``pause_seconds``. An item is sent at once when none was sent in the last ``linger``
-    seconds; else it waits until they are over, for others to share its batch: a batch costs
-    little more than an item. ``send`` may change ``linger``. At most ``capacity`` items wait.
+    ``send`` may block for a second or so and may raise: then the batch is kept, and tried again at
+    once, for only the connection may be lost, and then after ``pause_seconds`` each time. An item
+    is sent at once when none was sent in the last ``linger`` seconds; else it waits until they are
+    over, for others to share its batch: a batch costs little more than an item. ``send`` may change
+    ``linger``. At most ``capacity`` items wait.
     The thread starts with the first item, so a process may fork before that.
     """
 
@@ -81,8 +82,9 @@ class BackgroundPublisher(Generic[T]):
             while len(batch) < BATCH and not self._items.empty():
                 batch.append(self._items.get())
             while not self._try(batch, failing):
+                if failing:
+                    time.sleep(self._pause_seconds)  # a broker that is away is not asked in a loop
                 failing = True
-                time.sleep(self._pause_seconds)  # a broker that is away is not asked in a loop
             failing, sent_at = False, time.monotonic()
             for _ in batch:
                 self._items.task_done()

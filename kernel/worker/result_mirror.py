@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import redis
 
 from kernel.config.celeryconfig import redis_ssl
+from kernel.config.keep_alive import KEEP_ALIVE
 from kernel.config.settings import Settings
 from kernel.db.states import OrderState, Outcome
 from kernel.handlers import Progress
@@ -68,7 +69,9 @@ class ResultMirror:
 
     def _write(self, batch: Iterable[tuple[str, bytes]]) -> None:
         if self._client is None:
-            options = {"socket_timeout": 1, "socket_connect_timeout": 1, **redis_ssl(self._url)}
+            budget = {"socket_timeout": 1, "socket_connect_timeout": 1}
+            alive = {"socket_keepalive": True, "socket_keepalive_options": KEEP_ALIVE}
+            options = {**budget, **alive, **redis_ssl(self._url)}
             self._client = redis.Redis.from_url(self._url, **options)
         with self._client.pipeline(transaction=False) as pipeline:
             for key, meta in batch:

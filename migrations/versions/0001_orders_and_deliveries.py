@@ -33,7 +33,7 @@ metadata = sa.MetaData()
 callers = sa.Table(
     "kernel_callers",
     metadata,
-    sa.Column("id", sa.Integer(), nullable=False),
+    sa.Column("id", sa.Integer(), sa.Identity(start=2), nullable=False),
     sa.Column("name", token(100), nullable=False),
     sa.Column("created_at", UTCDateTime(), nullable=False),
     sa.Column("allow_nets", sa.Text(), nullable=False),

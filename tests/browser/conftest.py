@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.fixtures import make_kernel, sqlite_url
 from tests.support.handlers.paced import STEPS, Leader
 from tests.support.people.browser import PATIENCE_MS, Window, launched
 from tests.support.people.dashboard import operator_key
@@ -14,6 +15,8 @@ from tests.support.stack import Stack
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+
+__all__ = ["make_kernel", "sqlite_url"]
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +56,10 @@ def window(chromium: "Browser", site: Stack) -> Iterator[Callable[..., Window]]:
         return opened[-1]
 
     yield open_window
+    # Before the windows close, which may cut off an answer that is still being read.
+    wrong = [error for one in opened for error in one.errors]
     for one in opened:
         one.context.close()
-    wrong = [error for one in opened for error in one.errors]
     assert not wrong, f"errors in the console: {wrong}"
     outside = [url for one in opened for url in one.outside()]
     assert not outside, f"asked of another host: {outside}"

@@ -1,7 +1,10 @@
 """What an operator does in the dashboard: in a browser, on a real installation."""
 
 import json
+import re
 from collections.abc import Callable
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -23,11 +26,11 @@ def test_operator_comes_in_with_a_key_and_leaves_again(window: Open, operators_k
     visitor = window(locale="en-GB")
     page = visitor.page
     page.goto("/dashboard/orders?state=failed")
-    page.get_by_label("API key of an operator").fill("kwo_wrong")
+    page.locator("input[name=key]").fill("kwo_wrong")
     page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("alert")).to_contain_text("unknown, expired or revoked")
+    expect(page.get_by_role("alert")).to_contain_text("That key is unknown")
     visitor.shot("sign-in-refused")
-    page.get_by_label("API key of an operator").fill(operators_key)
+    page.locator("input[name=key]").fill(operators_key)
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url("**/dashboard/orders?state=failed")
     (cookie,) = [one for one in visitor.context.cookies() if one["name"].startswith("__Host-")]
@@ -37,7 +40,7 @@ def test_operator_comes_in_with_a_key_and_leaves_again(window: Open, operators_k
     )
     page.get_by_role("button", name="Sign out").click()
     page.goto("/dashboard/orders")
-    expect(page.get_by_label("API key of an operator")).to_be_visible()
+    expect(page.locator("input[name=key]")).to_be_visible()
     visitor.forgive("401")
 
 
@@ -56,7 +59,7 @@ def test_bar_moves_to_the_end_when_an_order_is_watched(
     visitor.shot("order-running")
     leader.go(STEPS, "all")
     expect(bar).to_have_js_property("position", 1)
-    expect(page.locator(".summary .badge")).to_have_text("success")
+    expect(page.locator("#work > p .badge")).to_have_text("success")
     expect(page.locator("article.delivery .badge").first).to_have_text("delivered")
     visitor.shot("order-success")
 
@@ -68,7 +71,7 @@ def test_orders_are_found_by_state_words_and_tag_and_opened(site: Stack, operato
         site.finished(order_id)
     visitor = operator()
     page = visitor.page
-    page.get_by_role("link", name="Orders").click()
+    page.get_by_role("link", name="Orders", exact=True).click()
     page.get_by_role("link", name="failed").click()
     page.wait_for_url("**state=failed*")
     expect(page.locator(f"#o-{failed}")).to_be_visible()
@@ -111,7 +114,7 @@ def test_order_is_cancelled_and_submitted_again_when_asked(
     page.get_by_text("Cancel…").click()
     page.get_by_role("button", name="Cancel", exact=True).click()
     leader.go(2)
-    expect(page.locator(".summary .badge")).to_have_text("cancelled")
+    expect(page.locator("#work > p .badge")).to_have_text("cancelled")
     leader.go(STEPS)
     page.get_by_text("Submit again…").click()
     page.get_by_role("button", name="Submit again", exact=True).click()
@@ -149,7 +152,7 @@ def test_hostile_orders_are_shown_as_text(site: Stack, operator: Open, leader: L
     page.goto(f"/dashboard/orders/{order_id}")
     expect(page.get_by_text("onerror=").first).to_be_visible()
     leader.go(STEPS, HOSTILE)
-    expect(page.locator(".summary .badge")).to_have_text("success")
+    expect(page.locator("#work > p .badge")).to_have_text("success")
     page.goto(f"/dashboard/orders/{named}")
     expect(page.locator("#arguments")).to_contain_text("<script>alert(2)</script>")
     visitor.shot("order-hostile")
@@ -162,12 +165,12 @@ def test_pages_can_be_read_when_scripts_are_off(site: Stack, operator: Open) -> 
     order_id = ordered(site, "create_project", projname="unscripted")
     site.finished(order_id)
     page = operator(java_script_enabled=False).page
-    page.get_by_role("link", name="Orders").click()
+    page.get_by_role("link", name="Orders", exact=True).click()
     page.get_by_role("link", name="success").click()
     expect(page.locator(f"#o-{order_id}")).to_be_visible()
     page.get_by_role("link", name=order_id).click()
     expect(page.locator("#arguments")).to_contain_text("unscripted")
-    for place in ("Overview", "Deliveries", "Callers"):
+    for place in ("Overview", "Callbacks", "Callers"):
         page.get_by_role("link", name=place, exact=True).click()
         expect(page.get_by_role("heading", level=1)).to_be_visible()
 
@@ -246,3 +249,41 @@ def test_curl_of_an_order_is_one_that_works_when_pasted(site: Stack, operator: O
     text = page.locator("#curl").inner_text()
     assert "/v1/orders" in text
     assert json.dumps("it's quoted")[1:4] in text
+
+
+def test_times_are_the_readers_own_until_utc_is_chosen(site: Stack, operator: Open) -> None:
+    order_id = ordered(site, "create_project", projname="x")
+    visitor = operator(timezone_id="Asia/Shanghai")
+    page = visitor.page
+    page.goto(f"/dashboard/orders/{order_id}")
+    moment = page.locator("main .timeline time").first
+    at = datetime.fromisoformat(str(moment.get_attribute("datetime")))
+    there = at.astimezone(ZoneInfo("Asia/Shanghai")).strftime("%Y-%m-%d %H:%M:%S GMT+8")
+    expect(moment).to_have_text(there)
+    moment.click()
+    expect(moment).to_have_text(re.compile(r"\d sec\. ago"))
+    moment.click()
+    page.get_by_role("button", name="Show times in UTC").click()
+    expect(moment).to_have_text(at.strftime("%Y-%m-%d %H:%M:%S UTC"))
+    page.reload()
+    expect(page.get_by_role("button", name="Show times in UTC")).to_have_attribute(
+        "aria-pressed", "true"
+    )
+
+
+def test_quiet_tab_costs_next_to_nothing(site: Stack, operator: Open) -> None:
+    """Five polls name what the tab has; their answers are counted as they come over the wire."""
+    ordered(site, "create_project", projname="x")
+    visitor = operator()
+    page = visitor.page
+    page.goto("/dashboard/orders")
+    network = visitor.context.new_cdp_session(page)
+    network.send("Network.enable")
+    sent: list[float] = []
+    network.on("Network.loadingFinished", lambda event: sent.append(event["encodedDataLength"]))
+    for _ in range(6):
+        with page.expect_response(lambda answer: "/dashboard/orders" in answer.url) as polled:
+            pass
+    assert polled.value.status == 304
+    assert len(sent) >= 5
+    assert sum(sorted(sent)[:5]) < 5_000

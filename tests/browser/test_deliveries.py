@@ -22,19 +22,20 @@ def test_batch_of_dead_callbacks_is_delivered_when_counted_and_replayed(
     orders = [given_up(site, path) for path in paths]
     visitor = operator()
     page = visitor.page
-    page.get_by_role("link", name="Deliveries", exact=True).click()
+    page.get_by_role("link", name="Callbacks", exact=True).click()
     page.get_by_role("link", name="dead", exact=True).click()
     page.wait_for_url("**state=dead*")
     for order_id in orders:
         expect(page.get_by_role("link", name=order_id)).to_be_visible()
     visitor.shot("deliveries-dead")
-    page.get_by_role("button", name="Send many again").click()
-    page.get_by_role("button", name="Count first").click()
-    expect(page.get_by_role("heading", name="3 would be sent again")).to_be_visible()
+    page.get_by_role("link", name="Replay callbacks").click()
+    expect(page.get_by_role("heading", name="3 match")).to_be_visible()
     visitor.shot("replay-counted")
     assert [received(site, path) for path in paths] == [1, 1, 1]
-    page.get_by_role("button", name="Send 3 again").click()
-    expect(page.get_by_text("3 callbacks are due now.")).to_be_visible()
+    page.get_by_label("Reason").fill("INC7")
+    page.get_by_role("button", name="Begin: 3").click()
+    expect(page.get_by_text("3 done, 0 left as they were")).to_be_visible()
+    visitor.shot("replay-done")
     page.goto("/dashboard/deliveries?state=delivered")
     for order_id in orders:
         expect(page.get_by_role("link", name=order_id)).to_be_visible()
@@ -93,3 +94,22 @@ def test_charts_are_drawn_and_told_in_words_on_the_overview(site: Stack, operato
     visitor = operator()
     expect(visitor.page.locator("canvas").first).to_be_visible()
     visitor.shot("overview")
+
+
+def test_trends_are_drawn_with_marks_and_compared_on_their_page(
+    site: Stack, operator: Open
+) -> None:
+    site.finished(site.submit("create_project", projname="trended"))
+    visitor = operator()
+    page = visitor.page
+    page.goto("/dashboard/trends")
+    expect(page.locator("canvas")).to_have_count(5)
+    expect(page.locator("#by-tag")).to_be_visible()
+    visitor.shot("trends")
+    page.get_by_role("combobox").select_option("tag:create_project")
+    page.locator("form.choosing button").click()
+    expect(page.locator("canvas").first).to_be_visible()
+    assert "by=tag%3Acreate_project" in page.url
+    page.goto("/dashboard/trends?span=week")
+    expect(page.locator("canvas").first).to_be_visible()
+    visitor.shot("trends-week")

@@ -1,26 +1,20 @@
 """Static headers: each that is accepted arrives at a real receiver, each other is refused."""
 
-import json
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings, strategies
 
-from kernel.callers.callback_rules import HEADER_NAME, HEADER_VALUE, CallerRules, check_header
-from kernel.callers.profile import CallbackProfile
-from kernel.db.tables.callers import Caller
-from kernel.delivery.claim import DueDelivery
-from kernel.delivery.headers import delivery_headers
-from kernel.formats.callback_headers import CALLBACK_HEADERS
+from kernel.callers.credentials import HEADER_NAME, HEADER_VALUE, check_header
+from kernel.formats.callback_headers import CALLBACK_HEADERS, HeaderFacts, callback_headers
+from kernel.formats.signing import headers as signed_headers
 from kernel.formats.signing import new_secret
 from kernel.transport.addresses import CallbackPolicy
-from kernel.transport.client import Transport
+from kernel.transport.client import Request, Transport
 from kernel.transport.headers import TRANSPORT_HEADERS
 from tests.support.receiver import Receiver
 
 LOOPBACK = CallbackPolicy.from_strings(("127.0.0.1/32",))
-NOW = datetime(2026, 11, 21, tzinfo=UTC)
 # What an operator may think of, beside the names of both tables.
 OTHER_NAMES = {
     "Accept", "Accept-Charset", "Accept-Language", "Authorization", "Baggage", "Cache-Control",
@@ -62,10 +56,9 @@ def arrived(
     receiver: Receiver, transport: Transport, static: Mapping[str, str]
 ) -> Mapping[str, str]:
     """Send a callback with these static headers; return what the receiver got."""
-    fields = dict.fromkeys(DueDelivery.__dataclass_fields__)
-    known = {"id": "d1", "body": b"{}", "profile": CallbackProfile((new_secret(),), static)}
-    headers = delivery_headers(DueDelivery(**fields | known), None, NOW)  # type: ignore[arg-type]
-    transport.post(receiver.url, headers, b"{}", LOOPBACK)
+    signed = signed_headers((new_secret(),), "d1", 1_700_000_000, b"{}")
+    headers = callback_headers(HeaderFacts(None, None, signed), static)
+    transport.send(Request(receiver.url, headers, b"{}"), LOOPBACK)
     return receiver.requests[-1].headers
 
 
@@ -100,10 +93,3 @@ def test_reserved_header_changes_nothing_when_a_row_holds_one(
     got = arrived(receiver, transport, {stored: "forged"})
     assert got.keys() == plain.keys()
     assert "forged" not in got.values()
-
-
-def test_header_is_replaced_when_it_is_given_again_in_another_case() -> None:
-    caller = Caller(allow_nets="[]", allow_hosts="[]", headers="{}")
-    CallerRules(headers={"X-Api-Key": "old", "X-B": "b"}).apply(caller)
-    CallerRules(headers={"x-api-key": "new", "x-b": ""}).apply(caller)
-    assert json.loads(caller.headers) == {"x-api-key": "new"}

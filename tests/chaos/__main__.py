@@ -24,6 +24,7 @@ from tests.chaos.stack import Plan
 
 NEEDED = {
     "mariadb": ("redis-server", "mariadbd"),
+    "postgresql": ("redis-server",),
     "sqlite": (),
     "rabbitmq": ("rabbitmq-server", "mariadbd"),
 }
@@ -63,7 +64,7 @@ def main(argv: Sequence[str]) -> int:
         names = list(BREAKS) if asked.broken == "all" else [asked.broken]
         return max([_run_broken(name, asked) for name in names])
     faults, orders = (14, 200) if asked.quick else (asked.faults, asked.orders)
-    options = Options(asked.seed, orders, faults, tuple(asked.only))
+    options = Options(asked.seed, orders, faults, tuple(asked.only), quick=asked.quick)
     report = _run(Plan(asked.variant, Path()), options)
     if report is None:
         return 2
@@ -75,7 +76,9 @@ def main(argv: Sequence[str]) -> int:
 def _run_broken(name: str, asked: argparse.Namespace) -> int:
     broken = BREAKS[name]
     faults = asked.only or broken.faults
-    options = Options(asked.seed, 50, max(6, len(faults) + 1), tuple(faults), broken.patience)
+    least = 1 if asked.only else broken.times
+    times = max(least, len(faults) + (least > 1))
+    options = Options(asked.seed, 50, times, tuple(faults), broken.patience)
     report = _run(Plan(broken.variant, Path(), name), options)
     if report is None:
         return 2

@@ -7,8 +7,8 @@ import. Nothing of this is in kernel.
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,7 +16,7 @@ from sqlalchemy import bindparam, or_, update
 
 from kernel.cli.local.supervisor import Supervisor
 from kernel.db import clock, guard
-from kernel.db.dialects import mysql, sqlite
+from kernel.db.dialects import mysql, postgresql, sqlite
 from kernel.db.statements.prepared import Prepared
 from kernel.db.states import DeliveryState
 from kernel.db.tables.deliveries import DELIVERIES
@@ -28,26 +28,14 @@ from kernel.runs import execute, fence, leases
 from kernel.runtime.kernel import Kernel
 from kernel.transport.backoff import Answer, Dead, Delivered, RetryPolicy
 from kernel.views.http import requests
-from kernel.worker import publisher
+from kernel.worker import process, publisher, row_queue
 from kernel.worker.maintenance import due_hints, rescue, sweep
-from kernel.worker.services import housekeeping, sending
-
-
-@dataclass(frozen=True)
-class Break:
-    """A switch: what it takes away, which faults that mechanism survives, what must be found.
-
-    ``found`` is a kind of finding; ``words`` stand in one of that kind.
-    """
-
-    what: str
-    faults: tuple[str, ...]
-    found: str
-    words: str
-    patch: Callable[[], None]
-    variant: str = "mariadb"
-    # Longer than a healthy system needs to repair what these faults do.
-    patience: float = 15.0
+from kernel.worker.services import housekeeping, sending, takeover
+from tests.chaos.mends import MENDS
+from tests.chaos.mutants import MUTANTS
+from tests.chaos.switch import Break
+from tests.chaos.unfathered import UNFATHERED
+from tests.chaos.ungated import UNGATED
 
 
 def no_sweep() -> None:
@@ -62,12 +50,14 @@ def hints_only() -> None:
             return True
         return True
 
-    due_hints.due_orders = lambda kernel, limit, **_: []
+    due_hints.due_orders = process.due_orders = lambda kernel, limit, **_: []
+    row_queue.next_orders = lambda kernel, limit, last: []
     publisher.BackgroundPublisher._try = send_once
 
 
 def no_rescue() -> None:
     sweep.rescue_orders = lambda *_: None
+    takeover.take_over = lambda *_: True
 
 
 def no_kill() -> None:
@@ -88,6 +78,7 @@ def no_guard() -> None:
 
 def errors_are_final() -> None:
     mysql.PASSING = sqlite.PASSING = frozenset()
+    postgresql.PASSING = postgresql.PASSING_CLASSES = frozenset()
 
 
 def split_commit() -> None:
@@ -130,7 +121,13 @@ def no_restart() -> None:
 
 
 def wall_clock() -> None:
-    clock.Clock.now = lambda self: datetime.fromtimestamp(time.time(), UTC)
+    now = clock.Clock.now
+
+    def offset(self: clock.Clock, plus: timedelta = clock.AT_ONCE) -> int:
+        wrong_by = datetime.fromtimestamp(time.time(), UTC) - now(self)
+        return round((plus + wrong_by) / timedelta(microseconds=1))
+
+    clock.Clock.offset = offset
 
 
 def delivered_first() -> None:
@@ -156,10 +153,10 @@ def no_retry() -> None:
 
 
 def claim_forever() -> None:
-    def forever(_: Kernel, now: datetime) -> datetime:
-        return now + timedelta(days=1)
+    def forever(_: Kernel) -> timedelta:
+        return timedelta(days=1)
 
-    claim.claim_end = first_attempt.claim_end = forever
+    claim.claim_length = first_attempt.claim_length = forever
 
 
 def new_webhook_id() -> None:
@@ -175,8 +172,9 @@ REDIS = ("redis-kill", "redis-flushall", "redis-flap", "redis-client-kill", "red
 BREAKS: Mapping[str, Break] = {
     "no-sweep": Break("no process sweeps", ("pool-kill", "worker-kill", "redis-kill", "redis-flap"),
         "lost", "still", no_sweep),
-    "hints-only": Break("only the broker knows what is due: the sweep hints nothing, a hint that "
-        "cannot be sent is dropped", REDIS, "lost", "still pending", hints_only),
+    "hints-only": Break("only the broker knows what is due: the sweep hints nothing, no "
+        "order is taken from the rows, a hint that cannot be sent is dropped", REDIS, "lost",
+        "still pending", hints_only),
     "no-rescue": Break("orders of dead workers are not taken over",
         ("pool-kill", "worker-main-kill", "worker-kill"), "lost", "still running", no_rescue),
     "no-restart": Break("`kernel worker` does not start Celery again", ("worker-main-kill",),
@@ -186,12 +184,12 @@ BREAKS: Mapping[str, Break] = {
     "no-kill": Break("a rescue leaves the dead run's connection, and its locks",
         ("frozen-lock",), "wrong", "not ended by another run", no_kill),
     "no-fence": Break("run and checkpoint are not compared, and the connection is left",
-        ("frozen-before",), "doubled", "is there 2 times", no_fence),
+        ("frozen-before", "cut-database", "cut-one-way"), "doubled", "is there 2 times", no_fence),
     "split-commit": Break("the work is committed 0.3 s before its outcome",
         ("pool-kill", "worker-main-kill"), "doubled", "is there 2 times", split_commit),
     "no-guard": Break("the guard does not note that the database dropped a handler's transaction",
         ("deadlock", "lock-wait", "mariadb-client-kill", "mariadb-kill"), "lost",
-        "the order says success", no_guard),
+        "", no_guard),  # a project of an order that says success, or the count of a contended row
     "errors-are-final": Break("a deadlock or a lock wait counts as the handler's bug",
         ("deadlock", "lock-wait"), "wrong", "internal_error", errors_are_final),
     "early-answer": Break("202 is answered 0.3 s before the row is committed",
@@ -214,6 +212,10 @@ BREAKS: Mapping[str, Break] = {
         patience=45.0),
     "new-webhook-id": Break("each attempt has an id of its own", ("receiver-reset",), "wrong",
         "more than one webhook-id", new_webhook_id),
+    **MENDS,
+    **MUTANTS,
+    **UNGATED,
+    **UNFATHERED,
 }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The brokers of the three variants, on private ports, with their files in folders of their own."""
+"""The brokers of the variants, on private ports, with their files in folders of their own."""
 
 import importlib.util
 import os
@@ -113,4 +113,4 @@ class RabbitMQ(Server):
 
 def make_broker(variant: str) -> Server:
     """Make the broker of a variant; it is not started yet."""
-    return {"mariadb": Redis, "sqlite": PackagedRedis, "rabbitmq": RabbitMQ}[variant]()
+    return {"sqlite": PackagedRedis, "rabbitmq": RabbitMQ}.get(variant, Redis)()

@@ -15,21 +15,23 @@ from pydantic import BaseModel
 from sqlalchemy import Engine, event, text
 from sqlalchemy.exc import OperationalError
 
-from kernel.builtin import CreateProject, ImportProjects, create_project, import_projects
+from kernel.builtin import CreateProject, create_project
+from kernel.cli.local.paced_import import PacedImport, import_projects
 from kernel.handlers import Handlers, Run
 from kernel.worker import broker
-from tests.chaos import breaks
+from tests.chaos import breaks, family_handlers, gated_handlers, odd_handlers
 
 #: Raw tables of these handlers, made by the harness.
 TABLES = (
     "CREATE TABLE chaos_rows (name VARCHAR(20) PRIMARY KEY, touched INTEGER NOT NULL)",
     "CREATE TABLE chaos_unique (name VARCHAR(100) PRIMARY KEY)",
+    gated_handlers.TURNS,
 )
 ROWS = "abcd"
 
 handlers = Handlers()
 handlers.register("create_project", CreateProject)(create_project)
-handlers.register("import_projects", ImportProjects)(import_projects)
+handlers.register("import_projects", PacedImport)(import_projects)
 
 
 class Touch(BaseModel):
@@ -59,6 +61,22 @@ def _touch(run: Run, name: str) -> None:
     run.session.execute(text(statement), {"name": name})
 
 
+class Patience(BaseModel):
+    """A project, and how many steps of 0.1 s come before it."""
+
+    projname: str
+    steps: int
+
+
+@handlers.register("patient_project", Patience)
+def patient_project(run: Run, args: Patience) -> dict[str, Any]:
+    """Checkpoint every 0.1 s, where a cancel ends the run, and insert the project at the end."""
+    for step in range(run.progress.current if run.progress else 0, args.steps):
+        run.checkpoint(step + 1, args.steps)
+        time.sleep(0.1)
+    return create_project(run, CreateProject(projname=args.projname))
+
+
 @handlers.register("hold_project", CreateProject)
 def hold_project(run: Run, args: CreateProject) -> dict[str, Any]:
     """Take a unique key; the first run freezes while it holds the lock, and wakes much later."""
@@ -86,6 +104,11 @@ def suicide(run: Run, args: CreateProject) -> dict[str, Any]:
     return {}
 
 
+odd_handlers.register(handlers)
+gated_handlers.register(handlers)
+family_handlers.register(handlers)
+
+
 def _fill_disk(connection: Any, *_: Any) -> None:
     """Let the SQLite file grow no further while the file ``CHAOS_DISK_FULL`` exists."""
     full = Path(os.environ["CHAOS_DISK_FULL"]).exists()
@@ -93,9 +116,9 @@ def _fill_disk(connection: Any, *_: Any) -> None:
 
 
 if "CHAOS_TOGETHER" in os.environ:
-    # Orders share messages when they come thick and the queue is long. Here eight come in a second:
-    # they linger for longer, and any queue is long, so that some share and others do not.
-    broker.LONG_QUEUE, broker.HINTS_SECONDS, broker.TOGETHER_SECONDS = 0, 0.5, 0.5
+    # Orders are taken from the rows, several at once, when they come thick and the queue is long.
+    # Here eight come in a second: they linger for longer, and any queue is long.
+    broker.LONG_QUEUE, broker.HINTS_SECONDS, broker.LONG_SECONDS = 0, 0.5, 0.5
 if "CHAOS_DISK_FULL" in os.environ:
     event.listen(Engine, "checkout", _fill_disk)
 breaks.apply(os.environ.get("CHAOS_BREAK", ""))

@@ -1,62 +1,45 @@
 """What was promised against what is there: the checks at the end of a run.
 
-What was promised stands in two files, the clients' 2xx answers and the receivers' callbacks; what
-is there is read from the database. Nothing of kernel is asked.
+What was promised stands in files: the clients' 2xx answers, the receivers' callbacks, the answers
+to polls, cancels, pauses and the like. What is there is read from the database. Nothing of kernel
+is asked.
 """
 
-import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any
 
-from tests.chaos.load import Order
-from tests.chaos.stack import System
+from tests.chaos.checks import asked, attempts, contents, families, gates
+from tests.chaos.checks.record import (
+    CALLBACK_LOST,
+    COMMITS,
+    FINAL,
+    KINDS,
+    LEFT,
+    TWICE,
+    WORK_LOST,
+    WRONG,
+    Finding,
+    Record,
+    Row,
+)
 
-FINAL = {"success": 0, "warning": 1, "failed": -1, "cancelled": -1}
-WORK_LOST, TWICE, CALLBACK_LOST = "lost", "doubled", "callback lost"
-WRONG, LEFT = "wrong", "left behind"
-KINDS = (WORK_LOST, TWICE, CALLBACK_LOST, WRONG, LEFT)
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something that must not be. ``key`` is the order's, when it is about one."""
-
-    kind: str
-    what: str
-    key: str | None = None
-
-
-@dataclass
-class Row:
-    """An order as the database has it; times are seconds since the epoch."""
-
-    id: str
-    key: str
-    state: str
-    created: float
-    finished: float | None
-    error: str | None
-    result: dict[str, Any]
-    held: bool
-    run: int
+__all__ = [
+    "CALLBACK_LOST",
+    "KINDS",
+    "LEFT",
+    "TWICE",
+    "WORK_LOST",
+    "WRONG",
+    "Finding",
+    "Ledger",
+    "Row",
+]
 
 
 @dataclass
-class Ledger:
-    """Everything that was promised and found."""
+class Ledger(Record):
+    """The record of a run, and what is wrong with it."""
 
-    orders: Mapping[str, Order]
-    accepted: dict[str, set[str]]
-    rows: list[Row]
-    projects: Counter[str]
-    calls: dict[str, list[dict[str, Any]]]
-    deliveries: dict[str, list[tuple[str, str]]]
-    touched: int
-    # When each key was first answered 2xx.
-    answered: Mapping[str, float] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 
     def check(self) -> list[Finding]:
@@ -71,6 +54,8 @@ class Ledger:
             self._check_callback(row)
         self._check_projects()
         self._check_touched()
+        for one in (contents, attempts, asked, gates, families):
+            self.findings += one.check(self)
         return self.findings
 
     def _find(self, kind: str, what: str, key: str | None = None) -> None:
@@ -79,6 +64,8 @@ class Ledger:
     def _check_accepted(self, key: str, ids: set[str], rows: list[Row]) -> None:
         if len(ids) > 1:
             self._find(TWICE, f"{len(ids)} orders for one idempotency key", key)
+        if len(rows) > 1:
+            self._find(TWICE, f"{len(rows)} rows for one idempotency key", key)
         for order_id in ids - {row.id for row in rows}:
             self._find(WORK_LOST, f"{order_id} was answered 2xx and is not there", key)
 
@@ -89,12 +76,17 @@ class Ledger:
         if row.held:
             self._find(LEFT, "a lease or a connection is left in the row", row.key)
         wanted = self.orders[row.key]
+        if row.state == "cancelled" and self.cancels(row.key):
+            return
+        if row.error == "expired" and wanted.closes_in is not None:
+            return
         if row.state != wanted.state:
             self._find(WRONG, f"{row.state} ({row.error}), not {wanted.state}", row.key)
-        if wanted.tag == "suicide" and row.error != "worker_lost":
-            self._find(WRONG, f"{row.error}, not worker_lost", row.key)
-        if wanted.tag == "import_projects" and row.result.get("imported") != len(wanted.rows):
-            self._find(WRONG, f"says {row.result}, not {len(wanted.rows)}", row.key)
+        if wanted.error and row.error != wanted.error:
+            self._find(WRONG, f"{row.error}, not {wanted.error}", row.key)
+        result = wanted.result()
+        if wanted.state in ("success", "warning") and result not in (None, row.result):
+            self._find(WRONG, f"says {row.result}, not {result}", row.key)
 
     def _check_projects(self) -> None:
         """Every row of a success exactly once; no row of an order that did not succeed."""
@@ -106,24 +98,32 @@ class Ledger:
                 self._find(TWICE, f"{name} is there {count} times", key)
             if count == 0 and ended.get(key, False):
                 self._find(WORK_LOST, f"{name} is not there, and the order says success", key)
-            if count and not ended.get(key, False) and self.orders[key].tag != "import_projects":
+            if count and not ended.get(key, False) and self.orders[key].tag not in COMMITS:
                 self._find(WRONG, f"{name} is there, and the order has not succeeded", key)
         for name in self.projects:
             self._find(WRONG, f"nobody ordered {name}", name.partition("#")[0])
 
     def _check_touched(self) -> None:
-        wanted = sum(
-            (self.orders[row.key].tag == "touch_project" and row.state == "success")
-            * 2 for row in self.rows
-        )  # fmt: skip
-        if self.touched != wanted:
-            kind = TWICE if self.touched > wanted else WORK_LOST
-            self._find(kind, f"contended rows were counted {self.touched} times, not {wanted}")
+        """Every contended row was counted once for each success that touched it."""
+        wanted: Counter[str] = Counter()
+        for row in self.rows:
+            order = self.orders[row.key]
+            if order.tag == "touch_project" and row.state == "success":
+                wanted.update((order.body["first"], order.body["second"]))
+        for name in sorted({*wanted, *self.touched}):
+            found = self.touched.get(name, 0)
+            if found != wanted[name]:
+                kind = TWICE if found > wanted[name] else WORK_LOST
+                self._find(kind, f"row {name} was counted {found} times, not {wanted[name]}")
 
     def _check_callback(self, row: Row) -> None:
         if row.state not in FINAL:
             return
         owed = self.deliveries.get(row.id, [])
+        if not self.orders[row.key].callback:
+            if owed or row.id in self.calls:
+                self._find(WRONG, "a callback, and none was ordered", row.key)
+            return
         if len(owed) != 1:
             self._find(TWICE if owed else CALLBACK_LOST, f"{len(owed)} deliveries", row.key)
         calls = self.calls.get(row.id, [])
@@ -131,73 +131,34 @@ class Ledger:
             self._find(CALLBACK_LOST, f"no callback; its deliveries: {owed}", row.key)
         elif any(state != "delivered" for _, state in owed):
             self._find(LEFT, f"the callback came, and its delivery is {owed}", row.key)
+        if owed and not {call["webhook_id"] for call in calls} <= {one for one, _ in owed}:
+            self._find(WRONG, "a callback with the webhook-id of another order", row.key)
         if len({call["webhook_id"] for call in calls}) > 1:
             self._find(WRONG, "callbacks with more than one webhook-id", row.key)
-        if any((c["state"], c["status"]) != (row.state, FINAL[row.state]) for c in calls):
-            self._find(WRONG, f"a callback does not say {row.state}", row.key)
         if not all(call["signed"] for call in calls):
             self._find(WRONG, "a callback's signature or timestamp is wrong", row.key)
 
     def duplicates(self) -> int:
-        """How many callbacks arrived after one that was answered 2xx."""
-        return sum(max(0, sum(c["answered"] for c in calls) - 1) for calls in self.calls.values())
+        """How many callbacks arrived again after one that was answered 2xx, without being asked."""
+        answered = (sum(call["answered"] for call in calls) for calls in self.calls.values())
+        again = sum(max(0, count - 1) for count in answered)
+        return max(0, again - self._asked_again())
 
+    def _asked_again(self) -> int:
+        redelivered = sum(one["answer"] == "redelivered" for one in self.of("redeliver"))
+        return redelivered + sum(int(one["count"]) for one in self.of("replay"))
 
-def read(system: System, orders: Mapping[str, Order], answers: Iterable[Any]) -> Ledger:
-    """Read the files and the database."""
-    accepted: dict[str, set[str]] = defaultdict(set)
-    answered: dict[str, float] = {}
-    for answer in answers:
-        accepted[answer["key"]].add(answer["order_id"])
-        answered.setdefault(answer["key"], answer["at"])
-    calls: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for call in system.calls.read():
-        calls[call["order_id"]].append(call)
-    deliveries: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    owed = "SELECT order_id, id, state FROM kernel_deliveries"
-    for order_id, delivery_id, state in _all(system, owed):
-        deliveries[order_id].append((delivery_id, state))
-    projects = Counter(name for (name,) in _all(system, "SELECT projname FROM project_tb_project"))
-    [(touched,)] = _all(system, "SELECT SUM(touched) FROM chaos_rows")
-    rows = [_row(*found) for found in _all(system, _ORDERS)]
-    return Ledger(orders, accepted, rows, projects, calls, deliveries, int(touched or 0), answered)
-
-
-_ORDERS = """
-    SELECT id, idempotency_key, state, created_at, finished_at, error_code, result,
-        lease_until IS NOT NULL OR connection_id IS NOT NULL, run
-    FROM kernel_orders
-"""
-
-
-def _all(system: System, query: str) -> list[tuple[Any, ...]]:
-    rows = system.ask(query)
-    assert rows is not None, "the database does not answer at the end of the run"
-    return rows
-
-
-def _row(order_id: str, key: str, state: str, *more: Any) -> Row:
-    created, finished, error, result, held, run = more
-    ended = None if finished is None else _epoch(finished)
-    found = json.loads(result or "{}")
-    # The switch no-idempotency adds to a key what comes after ~.
-    return Row(
-        order_id,
-        _text(key).partition("~")[0],
-        state,
-        _epoch(created),
-        ended,
-        error,
-        found,
-        bool(held),
-        run,
-    )
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
-
-
-def _epoch(value: Any) -> float:
-    moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
-    return moment.replace(tzinfo=UTC).timestamp()
+    def asked_figures(self) -> dict[str, int]:
+        """Return how much was asked for besides orders, and how often that had an effect."""
+        cancels = Counter(one["answer"] for one in self.of("cancel"))
+        return {
+            "polls": sum(map(len, self.polls.values())),
+            "cancels that ended a pending order": cancels["cancelled"],
+            "cancels noted for a running order": cancels["noted"],
+            "cancels refused": cancels["refused"],
+            "pauses": len(self.of("pause")),
+            "callbacks asked for again": self._asked_again(),
+            "orders pruned": len(self.pruned),
+            "attempts without a row": attempts.lost(self),
+            "processes killed": len(self.deaths),
+        }

@@ -3,81 +3,61 @@
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
 
 import requests
 
-from tests.chaos.handlers import ROWS
+from tests.chaos.batches import batch_body, item_body, misses, told_ids
+from tests.chaos.orders import BATCH_TAG, SECOND, Order, number_of, order, root_of
 from tests.chaos.receiver import Book
 
 CLIENTS = 6
 TIMEOUT_SECONDS = 4.0
 PAUSE_SECONDS = 0.3
+# The clients wait while more orders are under way: else a machine that is slower than the load
+# would be late after every fault, and never again in time.
+MOST_UNDER_WAY = 60
+# A client that waits no longer loses the answer, and the API has the request.
+HASTY_SECONDS = 0.001
 # One order in so many is sent twice, although the first answer arrived.
 REPEATED = 25
 
 
 @dataclass(frozen=True)
-class Order:
-    """An order, and what must have become of it when all is quiet."""
+class Account:
+    """A caller that orders: its key, and where its callbacks go."""
 
-    key: str
+    name: str
+    api_key: str
+    callbacks: tuple[str, ...]
+
+
+class Request(NamedTuple):
+    """What is posted: where, with which idempotency key, and the members."""
+
+    path: str
+    key: str | None
     body: dict[str, Any]
-    state: str
-    rows: tuple[str, ...]
-
-    @property
-    def tag(self) -> str:
-        """Its select_tag."""
-        return str(self.body["select_tag"])
-
-
-def order(key: str, rand: random.Random) -> Order:
-    """Make an order of a random kind; its rows carry its key."""
-    share = rand.random()
-    if share < 0.6:
-        return create(key)
-    if share < 0.75:
-        first, second = rand.sample(ROWS, 2)
-        return touch(key, first, second, sloppy=rand.random() < 0.3)
-    if share < 0.95:
-        return _import(key, rand)
-    return Order(key, {"select_tag": "create_project", "projname": "  "}, "failed", ())
-
-
-def create(key: str, tag: str = "create_project", state: str = "success") -> Order:
-    """Make an order for one project."""
-    rows = (f"{key}#0",)
-    body = {"select_tag": tag, "projname": rows[0]}
-    return Order(key, body, state, rows if state == "success" else ())
-
-
-def touch(key: str, first: str, second: str, *, sloppy: bool = False, pause_ms: int = 0) -> Order:
-    """Make an order for one project that is counted in two contended rows."""
-    body = {"select_tag": "touch_project", "projname": f"{key}#0", "first": first}
-    body |= {"second": second, "sloppy": sloppy, "pause_ms": pause_ms}
-    return Order(key, body, "success", (f"{key}#0",))
-
-
-def _import(key: str, rand: random.Random) -> Order:
-    rows = [f"{key}#{number}" for number in range(rand.randint(15, 70))]
-    projects: list[Any] = [{"projname": row} for row in rows]
-    bad = rand.choice((0, 0, 2))
-    for _ in range(bad):
-        projects.insert(rand.randrange(len(projects)), {"projname": ""})
-    body = {"select_tag": "import_projects", "projects": projects}
-    body["pause_ms"] = rand.choice((0, 100, 300))
-    return Order(key, body, "warning" if bad else "success", tuple(rows))
 
 
 class Load:
-    """Clients in threads; ``book`` gets every 2xx answer. Orders made meanwhile are kept."""
+    """Clients in threads; ``book`` gets every 2xx answer. Orders made meanwhile are kept.
 
-    def __init__(self, url: str, api_key: str, callbacks: Sequence[str], book: Book) -> None:
-        self.url, self.api_key, self.callbacks, self.book = url, api_key, callbacks, book
+    One order in `SECOND` belongs to the second account, if there is one. ``accepted_by`` is called
+    with each accepted order and its id, by the client's thread.
+    """
+
+    def __init__(self, url: str, accounts: Sequence[Account], book: Book) -> None:
+        self.url, self.accounts, self.book = url, accounts, book
+        self.accepted_by: Callable[[Order, str], object] = lambda _order, _order_id: None
+        # How many accepted orders have not ended, as far as is known.
+        self.under_way: Callable[[], int] = lambda: 0
         self.orders: dict[str, Order] = {}
+        # When the windows of orders open and close, by their keys (seconds since the epoch).
+        self.windows: dict[str, tuple[float | None, float | None]] = {}
         self.refused: list[str] = []
         self.made = self.accepted = self.retries = 0
         self.rate = 8.0
@@ -94,9 +74,13 @@ class Load:
         for thread in self._threads:
             thread.start()
 
+    def close(self) -> None:
+        """Make no new orders; those that others submit go on."""
+        self._stop.set()
+
     def stop(self, seconds: float) -> bool:
         """Make no new orders; wait until the ones under way are accepted. True if they are."""
-        self._stop.set()
+        self.close()
         deadline = time.monotonic() + seconds
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -114,6 +98,9 @@ class Load:
 
     def _client(self) -> None:
         while not self._stop.is_set():
+            if self.under_way() > MOST_UNDER_WAY:
+                self._stop.wait(PAUSE_SECONDS)
+                continue
             moment, one = self._next()
             time.sleep(max(0.0, moment - time.monotonic()))
             self.submit(one)
@@ -125,35 +112,126 @@ class Load:
             self.made += 1
             return self._next_at, one
 
-    def submit(self, one: Order) -> None:
-        """Submit until accepted, with the same key, as a careful client does."""
-        self.orders[one.key] = one
-        number = sum(map(ord, one.key))
-        body = one.body | {"callback_url": self.callbacks[number % len(self.callbacks)]}
-        again = 2 if number % REPEATED == 0 else 1
-        with requests.Session() as session:
-            while again and not self._give_up.is_set():
-                if self._post(session, one.key, body):
-                    again -= 1
-                else:
-                    self.retries += 1
-                    self._give_up.wait(PAUSE_SECONDS)
+    def account_of(self, key: str) -> Account:
+        """Return whose order it is; those of a batch, and children, belong together."""
+        return self.accounts[-1 if number_of(root_of(key)) % SECOND == 0 else 0]
 
-    def _post(self, session: requests.Session, key: str, body: dict[str, Any]) -> bool:
-        """Return True when there is nothing more to try."""
-        headers = {"Authorization": f"Bearer {self.api_key}", "Idempotency-Key": key}
+    def submit(self, one: Order) -> str | None:
+        """Submit until accepted, with the same key, as a careful client does; return the id."""
+        self.orders |= {each.key: each for each in (one, *one.family)}
+        account = self.account_of(one.key)
+        with requests.Session() as session:
+            session.headers["Authorization"] = f"Bearer {account.api_key}"
+            if one.tag == BATCH_TAG:
+                return self._submit_batch(session, one)
+            body = item_body(one, account.callbacks, number_of(one.key)) | self._window(one)
+            order_id = self._submit_one(session, one, body)
+            if one.told and order_id is not None:
+                self._tell_twice(session, one, order_id)
+        if order_id is not None:
+            self.accepted_by(one, order_id)
+        return order_id
+
+    def _submit_one(
+        self, session: requests.Session, one: Order, body: dict[str, Any]
+    ) -> str | None:
+        order_id = None
+        for _ in range(2 if number_of(one.key) % REPEATED == 0 else 1):
+            data = self._insist(session, Request("/orders", one.key, body))
+            if data is None:
+                return None
+            order_id = str(data["order_id"])
+            self.book.write(key=one.key, order_id=order_id)
+            self.accepted += 1
+        return order_id
+
+    def _submit_batch(self, session: requests.Session, one: Order) -> str | None:
+        """Submit a batch, every other one twice, or after a try whose answer is not waited for.
+
+        Of a loose one the first order is accepted before, by itself.
+        """
+        number = number_of(one.key)
+        body = batch_body(one, self.account_of(one.key).callbacks, number)
+        if one.is_loose:
+            first, given = one.family[0], dict(body["orders"][0])
+            del given["idempotency_key"]
+            if self._submit_one(session, first, given) is None:
+                return None
+        request = Request("/orders/batch", None if one.is_loose else one.key, body)
+        if number % 2:
+            self._post(session, request, HASTY_SECONDS)
+        ids: dict[str, str] = {}
+        for _ in range(1 if number % 2 else 2):
+            data = self._insist(session, request)
+            if data is None:
+                return None
+            self.refused += misses(one, data)
+            ids = told_ids(one, data)
+            for key, order_id in ids.items():
+                self.book.write(key=key, order_id=order_id)
+            self.accepted += 1
+        for each in (one, *one.family):
+            if each.key in ids:
+                self.accepted_by(each, ids[each.key])
+        return ids.get(one.key)
+
+    def _insist(self, session: requests.Session, request: Request) -> dict[str, Any] | None:
+        """Post until it is accepted; None when it is refused, or the run ends first."""
+        while not self._give_up.is_set():
+            done, data = self._post(session, request)
+            if done:
+                return data
+            self.retries += 1
+            self._give_up.wait(PAUSE_SECONDS)
+        return None
+
+    def _window(self, one: Order) -> dict[str, str]:
+        """Return the members that say when an order may begin, and note when that is."""
+        now = datetime.now(UTC)
+        times = {
+            name: now + timedelta(seconds=after)
+            for name, after in (("not_before", one.opens_in), ("not_after", one.closes_in))
+            if after is not None
+        }
+        if times:
+            told = {name: moment.timestamp() for name, moment in times.items()}
+            self.windows[one.key] = told.get("not_before"), told.get("not_after")
+        return {name: moment.isoformat() for name, moment in times.items()}
+
+    def _tell_twice(self, session: requests.Session, one: Order, order_id: str) -> None:
+        self._give_up.wait(one.tells_in)
+        for _ in range(2):
+            while not self._give_up.is_set() and not self._tell(session, one, order_id):
+                self._give_up.wait(PAUSE_SECONDS)
+
+    def _tell(self, session: requests.Session, one: Order, order_id: str) -> bool:
+        """Tell an order its event; False when that has to be done again."""
+        event = {"name": "approved", "data": {"by": one.key}, "event_id": one.key}
+        url = f"{self.url}/v1/orders/{order_id}/events"
+        try:
+            code = session.post(url, json=event, timeout=TIMEOUT_SECONDS).status_code
+        except requests.RequestException:
+            return False
+        return code < 500 and code != 429
+
+    def _post(
+        self, session: requests.Session, request: Request, seconds: float = TIMEOUT_SECONDS
+    ) -> tuple[bool, dict[str, Any] | None]:
+        """Return whether there is nothing more to try, and what the answer says if accepted."""
+        headers = {} if request.key is None else {"Idempotency-Key": request.key}
         try:
             answer = session.post(
-                f"{self.url}/v1/orders", json=body, headers=headers, timeout=TIMEOUT_SECONDS
+                f"{self.url}/v1{request.path}",
+                json=request.body,
+                headers=headers,
+                timeout=(TIMEOUT_SECONDS, seconds),
             )
             said = answer.json()
         except (requests.RequestException, ValueError):
-            return False
+            return False, None
         if answer.ok:
-            self.book.write(key=key, order_id=said["data"]["order_id"])
-            self.accepted += 1
-        elif answer.status_code < 500 and answer.status_code != 429:
-            self.refused.append(f"{key}: {answer.status_code} {answer.text[:200]}")
-        else:
-            return False
-        return True
+            return True, said["data"]
+        if answer.status_code >= 500 or answer.status_code == 429:
+            return False, None
+        self.refused.append(f"{request.key}: {answer.status_code} {answer.text[:200]}")
+        return True, None

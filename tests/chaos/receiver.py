@@ -50,6 +50,7 @@ class Receiver:
     def __init__(self, book: Book, secret: str) -> None:
         self.book, self.secret = book, secret
         self.mode = "ok"
+        self.tolerance = TOLERANCE_SECONDS
         self.port = free_port()
         self._server: _Server | None = None
         self.open()
@@ -83,13 +84,14 @@ class Receiver:
             order_id=said["data"]["order_id"],
             state=said["data"]["state"],
             status=said["status"],
+            data=said["data"],
             answered=mode == "ok",
             signed=self._is_signed(headers, body),
         )
 
     def _is_signed(self, headers: dict[str, str], body: bytes) -> bool:
         try:
-            verify([self.secret], headers, body, int(time.time()), TOLERANCE_SECONDS)
+            verify([self.secret], headers, body, int(time.time()), self.tolerance)
         except SignatureInvalid:
             return False
         return True

@@ -10,13 +10,15 @@ from typing import Any
 
 from sqlalchemy import make_url
 
-from tests.chaos import ledger
-from tests.chaos.faults import Fault, Injected, Place, deck, inject
-from tests.chaos.ledger import LEFT, WORK_LOST, WRONG, Finding
+from tests.chaos.faults import Fault, Injected, Place, deck, inject, left_out
+from tests.chaos.ledger import LEFT, WORK_LOST, WRONG, Finding, Ledger
 from tests.chaos.load import Load
+from tests.chaos.reading import Books, read
 from tests.chaos.receiver import Book
 from tests.chaos.report import RECOVERY_SECONDS, Report
 from tests.chaos.stack import START_SECONDS, Plan, System
+from tests.chaos.traffic.accounts import make_accounts
+from tests.chaos.traffic.traffic import Traffic
 
 QUIET_SECONDS = 150.0
 # With a mechanism broken on purpose it will never be quiet, and this is long enough to know.
@@ -26,6 +28,8 @@ TOGETHER = 20
 MAX_DESCRIPTORS = 100
 SAID = (
     "order rescued",
+    "order taken over from a process that is gone",
+    "callbacks of a process that is gone are due again",
     "run broken",
     "lost to another run",
     "a turn failed",
@@ -34,7 +38,12 @@ SAID = (
     "the outcome could not be written",
     "ending the worker",
 )
-DATABASE = ("mariadb", "lock-wait", "deadlock", "sqlite", "disk", "frozen")
+# A process, or the database that it waits for, stands still and goes on later.
+STANDSTILL = (
+    *("mariadb", "postgresql", "sqlite", "disk", "frozen", "read-only", "database", "standstill"),
+    *("cut", "thread"),
+)
+DATABASE = ("mariadb", "postgresql", "lock-wait", "deadlock", "sqlite", "disk", "frozen")
 
 
 @dataclass(frozen=True)
@@ -47,6 +56,8 @@ class Options:
     only: tuple[str, ...] = ()
     # For how long it may take until all is quiet.
     patience: float = QUIET_SECONDS
+    # Only the faults that may happen beside others.
+    quick: bool = False
 
 
 class Chaos:
@@ -66,10 +77,12 @@ class Chaos:
         """Do all of it; whatever happens, nothing is left running."""
         with self.system as system:
             answers = Book(self.plan.folder / "answers.jsonl")
-            callbacks = [receiver.url for receiver in system.receivers]
-            self.load = Load(system.url, system.api_key, callbacks, answers)
+            accounts, operator_key = make_accounts(system)
+            self.load = Load(system.url, accounts, answers)
+            self.traffic = Traffic(system, self.load, operator_key)
             system.start()
             self.load.start(self.options.seed)
+            self.traffic.start(self.options.seed)
             try:
                 self._break_things()
                 self._finish_load()
@@ -77,17 +90,28 @@ class Chaos:
                 self._measure()
             finally:
                 self.load.stop(0)
-            found = ledger.read(system, self.load.orders, answers.read())
+                self.traffic.stop()
+            found = self._read()
             self.findings += found.check()
             self._figures(found)
         return Report(
             self.plan.variant, self.options.seed, found, self.injected, self.findings, self.figures
         )
 
+    def _read(self) -> Ledger:
+        traffic = self.traffic
+        books = Books(self.load.book, traffic.polls, traffic.asked)
+        found = read(self.system, self.load.orders, books, traffic.aged)
+        found.deaths, found.windows = traffic.deaths, self.load.windows
+        found.clock_was_set = any(o.name.startswith("database-") for o in self.injected)
+        found.stalls = [(o.at, o.until) for o in self.injected if o.name.startswith(STANDSTILL)]
+        return found
+
     # ---- faults
 
     def _break_things(self) -> None:
-        faults = deck(self.plan.variant, self.options.faults, self.rand, self.options.only)
+        only, quick = self.options.only, self.options.quick
+        faults = deck(self.plan.variant, self.options.faults, self.rand, only, quick=quick)
         while faults:
             pair = [faults.pop(0)]
             if faults and self.rand.random() * 100 < TOGETHER and together(pair[0], faults[0]):
@@ -133,6 +157,9 @@ class Chaos:
             lambda: self._ticked() or self.load.accepted >= self.options.orders,
             max(0.0, limit - time.monotonic()),
         )
+        self.system.wait(lambda: self._ticked() or self.traffic.has_begun, START_SECONDS)
+        self.load.close()
+        self.findings += [Finding(LEFT, what) for what in self.traffic.finish(self._tick)]
         if not self.load.stop(60):
             self.findings.append(Finding(WORK_LOST, "an order was not accepted within a minute"))
         self.findings += [Finding(WRONG, f"refused: {one}") for one in self.load.refused]
@@ -145,8 +172,10 @@ class Chaos:
         self.figures["seconds until quiet"] = round(time.monotonic() - started, 1)
 
     def _is_quiet(self) -> bool:
-        pending = self.system.ask("SELECT COUNT(*) FROM kernel_deliveries WHERE state = 'pending'")
-        return self.system.unfinished() == 0 and pending is not None and pending[0][0] == 0
+        owed = self.system.ask(
+            "SELECT COUNT(*) FROM kernel_deliveries WHERE state IN ('pending', 'held')"
+        )
+        return self.system.unfinished() == 0 and owed == [(0,)] and self.traffic.is_polled
 
     def _measure(self) -> None:
         """Count descriptors while they run, and connections when they have ended."""
@@ -166,18 +195,23 @@ class Chaos:
         self._count_connections()
 
     def _count_connections(self) -> None:
-        if self.system.mariadb is None:
+        if self.system.database is None:
             return
         name = make_url(self.system.database_url).database
         query = (
             f"SELECT COUNT(*) FROM information_schema.processlist WHERE db = '{name}'"
             " AND id <> CONNECTION_ID()"
         )
+        if self.system.plan.variant == "postgresql":
+            query = (
+                f"SELECT COUNT(*) FROM pg_stat_activity WHERE datname = '{name}'"
+                " AND pid <> pg_backend_pid()"
+            )
         gone = self.system.wait(lambda: self.system.ask(query) == [(0,)], 5)
         if not gone:
             self.findings.append(Finding(LEFT, f"connections: {self.system.ask(query)}"))
 
-    def _figures(self, found: ledger.Ledger) -> None:
+    def _figures(self, found: Ledger) -> None:
         runs = [row.run for row in found.rows]
         self.figures |= {
             "orders": len(found.rows),
@@ -188,9 +222,16 @@ class Chaos:
             "rows imported or created": sum(len(o.rows) for o in found.orders.values()),
             "callbacks received": sum(map(len, found.calls.values())),
             "duplicate callbacks": found.duplicates(),
+            **found.asked_figures(),
             "processes the harness restarted": self.system.restarts,
+            **self._left_out(),
             **self._count_log(),
         }
+
+    def _left_out(self) -> dict[str, str]:
+        """The faults that this machine does not allow, each with a sentence."""
+        out = left_out(self.plan.variant, self.options.only)
+        return {f"left out, {name!r}": lack for name, lack in out.items()}
 
     def _count_log(self) -> dict[str, int]:
         """How often the processes said what they should rarely say."""
@@ -226,4 +267,4 @@ def together(one: Fault, other: Fault) -> bool:
     """Whether two faults may happen at the same time; those of one server would collide."""
     first, second = (name.partition("-")[0] for name in (one.name, other.name))
     both = one.name.startswith(DATABASE) and other.name.startswith(DATABASE)
-    return first != second and not both
+    return first != second and not (both or one.alone or other.alone)

@@ -5,7 +5,6 @@ Everything is started from the main thread, ends with it, and is ended by its pr
 
 import os
 import signal
-import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -14,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-import pymysql
 from sqlalchemy import make_url
 
 from kernel.builtin import handlers as builtin_handlers
@@ -26,9 +24,14 @@ from kernel.config.settings import load as load_settings
 from kernel.db.schema import migrate
 from kernel.runtime.kernel import Kernel
 from tests.chaos.brokers import RabbitMQ, make_broker
+from tests.chaos.database import REFUSED, ChaosMariaDB, connect, make_server
+from tests.chaos.effects import Effects
+from tests.chaos.gated_handlers import EFFECTS
 from tests.chaos.handlers import ROWS, TABLES
+from tests.chaos.odd_handlers import ODD_TABLES
+from tests.chaos.orders import LANES
 from tests.chaos.receiver import Book, Receiver
-from tests.support.servers import MariaDB, Server
+from tests.support.servers import Server
 from tests.support.stack import children_of, family
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,16 +65,22 @@ class System:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.broker: Server = make_broker(plan.variant)
-        self.mariadb = None if plan.variant == "sqlite" else MariaDB()
+        self.database = make_server(plan.variant)
         self.children: dict[str, Child] = {}
         self.extra: dict[str, dict[str, str]] = {}
+        # What stands before a process's command: it runs on a host of its own.
+        self.prefix: dict[str, list[str]] = {}
+        # Processes that are not started again for the time being.
+        self.held: set[str] = set()
         self.disk_full = self.folder / "disk-full"
         self.receivers: list[Receiver] = []
         self.restarts = 0
 
     def __enter__(self) -> Self:
         self.broker.start()
-        self.database_url = self._make_database()
+        self.database_url = self.client_url = self._make_database()
+        if self.mariadb is not None:
+            self.client_url = self.mariadb.plain(self.database_url)
         migrate.upgrade(self.database_url)
         kernel = Kernel(
             load_settings(database_url=self.database_url, result_backend=""), builtin_handlers
@@ -85,25 +94,36 @@ class System:
         self.calls = Book(self.folder / "callbacks.jsonl")
         secret = made.signing_secret.get_secret_value()
         self.receivers = [Receiver(self.calls, secret) for _ in range(RECEIVERS)]
-        for statement in TABLES:
+        odd = ODD_TABLES if self.mariadb is not None else ()
+        for statement in (*TABLES, *odd):
             self.do(statement)
         for name in ROWS:
             self.do(f"INSERT INTO chaos_rows (name, touched) VALUES ('{name}', 0)")
+        for name in LANES:
+            self.do(f"INSERT INTO chaos_turns (name, turn, owner) VALUES ('{name}', 0, '')")
+        self.effects = Effects(self.folder / "effects.jsonl")
         return self
 
     def __exit__(self, *_: object) -> None:
         self.end_processes()
         for receiver in self.receivers:
             receiver.down()
-        for server in (self.broker, self.mariadb):
+        if (effects := getattr(self, "effects", None)) is not None:
+            effects.close()
+        for server in (self.broker, self.database):
             if server is not None:
                 server.close()
 
     def _make_database(self) -> str:
-        if self.mariadb is None:
+        if self.database is None:
             return f"sqlite:///{self.folder}/kernel.db"
-        self.mariadb.start()
-        return self.mariadb.create_database()
+        self.database.start()
+        return self.database.create_database()
+
+    @property
+    def mariadb(self) -> ChaosMariaDB | None:
+        """The database's server, if it is MariaDB."""
+        return self.database if isinstance(self.database, ChaosMariaDB) else None
 
     # ---- processes
 
@@ -115,7 +135,7 @@ class System:
 
     def _spawn(self, name: str) -> None:
         program, *options = COMMANDS[name]
-        argv = [str(BIN / program), *options]
+        argv = [*self.prefix.get(name, ()), str(BIN / program), *options]
         env = self._environment() | self.extra.get(name, {})
         self._mark(name)
         self.children[name] = Child(Program(name, argv, env), self.log_file(name))
@@ -129,7 +149,7 @@ class System:
     def _environment(self) -> dict[str, str]:
         rabbit = isinstance(self.broker, RabbitMQ)
         settings: Mapping[str, Any] = {
-            "database_url": self.database_url,
+            "database_url": self.client_url,
             "broker_url": self.broker.url(1),  # type: ignore[attr-defined]
             "result_backend": "" if rabbit else self.broker.url(2),  # type: ignore[attr-defined]
             "handlers": "tests.chaos.handlers:handlers",
@@ -139,10 +159,13 @@ class System:
             "callback_timeout": 2,
             "lease_seconds": LEASE_SECONDS,
             "sweep_seconds": 1,
+            # The harness, its clients and its receivers share this machine with the workers.
+            "worker_nice": 0,
         }
         env = {f"KERNEL_{key.upper()}": str(value) for key, value in settings.items()}
         env |= {"PYTHONPATH": str(ROOT), "CHAOS_BREAK": self.plan.broken, "CHAOS_TOGETHER": ""}
-        if self.mariadb is None:
+        env[EFFECTS] = self.effects.url
+        if self.database is None:
             env["CHAOS_DISK_FULL"] = str(self.disk_full)
         return env
 
@@ -163,10 +186,23 @@ class System:
         self.wait(lambda: child.returncode is not None, 30)
         self.tick()
 
+    def hold(self, *names: str) -> None:
+        """End processes in an orderly way, and start them no more until `release`."""
+        self.held |= set(names)
+        for name in names:
+            with suppress(ProcessLookupError):
+                os.kill(self.children[name].pid, signal.SIGTERM)
+
+    def release(self, name: str, **extra: str) -> None:
+        """Start a process that was held, with more environment variables."""
+        self.extra[name] = extra
+        self.held.discard(name)
+        self.tick()
+
     def tick(self) -> None:
         """Start again what has ended."""
         for name, child in list(self.children.items()):
-            if child.returncode is not None:
+            if child.returncode is not None and name not in self.held:
                 child.kill()
                 self._spawn(name)
                 self.restarts += 1
@@ -229,7 +265,7 @@ class System:
         """Return the rows of a query; None when the database does not answer."""
         try:
             return list(self._asked(query))
-        except (pymysql.MySQLError, sqlite3.Error):
+        except REFUSED:
             return None
 
     def do(self, statement: str) -> None:
@@ -241,29 +277,19 @@ class System:
         try:
             cursor = connection.cursor()
             cursor.execute(statement)
-            yield from cursor.fetchall()
+            yield from cursor.fetchall() if cursor.description else ()
             connection.commit()
         finally:
             connection.close()
 
     def connect(self) -> Any:
         """Open a connection that gives up after some seconds."""
-        url = make_url(self.database_url)
-        if self.mariadb is None:
-            return sqlite3.connect(url.database or "", timeout=5)
-        return pymysql.connect(
-            host="127.0.0.1",
-            port=self.mariadb.port,
-            user="root",
-            database=url.database,
-            connect_timeout=3,
-            read_timeout=5,
-            ssl_disabled=True,
-        )
+        return connect(self.database, make_url(self.database_url).database or "")
 
     def unfinished(self, before: float | None = None) -> int | None:
         """How many orders (accepted before that moment) have not ended; None if unknown."""
-        query = "SELECT COUNT(*) FROM kernel_orders WHERE state IN ('pending', 'running')"
+        live = "'pending', 'waiting', 'running'"
+        query = f"SELECT COUNT(*) FROM kernel_orders WHERE state IN ({live})"
         if before is not None:
             moment = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(before))
             query += f" AND created_at < '{moment}'"

@@ -7,6 +7,8 @@ from tests.support.fixtures import (
     mariadb_rows_url,
     mariadb_url,
     new_database_url,
+    postgresql_rows_url,
+    postgresql_url,
     sqlite_url,
 )
 from tests.support.people.terminal import empty_terminal, terminal
@@ -19,6 +21,8 @@ __all__ = [
     "mariadb_rows_url",
     "mariadb_url",
     "new_database_url",
+    "postgresql_rows_url",
+    "postgresql_url",
     "sqlite_url",
     "terminal",
 ]

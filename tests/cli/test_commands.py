@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import text
 
 from kernel.callers import identity
@@ -13,6 +14,7 @@ from kernel.db.schema import migrate
 from kernel.db.schema.version import SCHEMA
 from kernel.errors import Unauthenticated
 from tests.support import old_installation
+from tests.support.oidc_provider import Provider
 from tests.support.people.terminal import NOBODY, Terminal
 from tests.support.servers import Redis
 
@@ -114,9 +116,16 @@ def test_config_show_hides_passwords(terminal: Terminal) -> None:
     terminal.settings["database_url"] = "mysql+pymysql://user:s3cret@db/name"
     terminal.settings["broker_url"] = "redis://:s3cret@a:1/0;redis://:s3cret@b:1/0"
     terminal.settings["result_backend"] = "redis://host/2?password=s3cret"
+    terminal.settings["callback_proxy"] = "http://user:s3cret@proxy:3128"
     shown = terminal.json("config", "show")
     assert "s3cret" not in str(shown)
+    assert shown["callback_proxy"] == "http://user:***@proxy:3128"
     assert shown["database_url"] == "mysql+pymysql://user:***@db/name"
+
+
+def test_config_show_hides_a_clients_secret_when_it_looks_like_a_url(terminal: Terminal) -> None:
+    terminal.settings["oidc_client_secret"] = "hidden://hidden/hidden"
+    assert "hidden" not in terminal.run("config", "show").stdout
 
 
 def test_config_show_tells_what_is_a_default(terminal: Terminal) -> None:
@@ -141,6 +150,8 @@ def test_config_check_is_content_when_everything_works(terminal: Terminal, redis
         ),
         ("database_url", "sqlite:////nowhere/kernel.db", "database", "run `kernel migrate`"),
         ("broker_url", NOBODY, "broker", "set KERNEL_BROKER_URL"),
+        ("callback_ca_file", __file__, "callbacks", "holds no certificate in PEM form"),
+        ("callback_proxy", "proxy:3128", "callbacks", "write it as http://host:port"),
         ("lanugage", "zh", "settings", "did you mean KERNEL_LANGUAGE?"),
     ],
 )
@@ -154,12 +165,27 @@ def test_config_check_says_what_to_do(
     assert detail in failed[check]
 
 
+def test_config_check_asks_the_provider_of_sign_in_for_its_addresses(
+    terminal: Terminal, redis: Redis
+) -> None:
+    with Provider("http://127.0.0.1:9/dashboard/oidc/callback") as provider:
+        known = {"public_url": "http://127.0.0.1:9", **provider.settings}
+        terminal.settings |= {"broker_url": redis.url(1), **known}
+        assert [one["check"] for one in terminal.json("config", "check")][-1] == "sign-in"
+        terminal.settings["oidc_issuer"] = f"{provider.issuer}/"
+        wrong = terminal.json("config", "check", exit_code=1)[-1]
+        assert "KERNEL_OIDC_ISSUER must be the same, to the last /" in wrong["detail"]
+    away = terminal.json("config", "check", exit_code=1)[-1]
+    assert (away["check"], away["ok"]) == ("sign-in", False)
+    assert "its metadata could not be asked for: connect" in away["detail"]
+
+
 # ---- callers ----------------------------------------------------------------------------------
 
 
 def test_callers_add_prints_credentials_that_work(terminal: Terminal) -> None:
     made = terminal.json("callers", "add", "jira")
-    assert [*made] == ["name", "api_key", "signing_secret"]
+    assert [*made] == ["name", "api_key", "signing_secret", "expires_at"]
     assert name_of(terminal, made["api_key"]) == "jira"
 
 
@@ -176,7 +202,8 @@ def test_callers_add_grants_networks_and_hosts(terminal: Terminal) -> None:
     [
         (["anonymous"], 1, "there is a caller named anonymous already"),
         (["white space"], 1, "use letters, digits"),
-        (["jira", "--callback-net", "10.0.0.0/99"], 2, "is not a network"),
+        (["jira", "--callback-net", "10.0.0.0/99"], 2, "is no network and no address"),
+        (["jira", "--callback-net", "10.20.0.1/16"], 2, "write 10.20.0.0/16 for all of that"),
         (["jira", "--callback-host", "http://x"], 2, "is not a host name"),
     ],
 )
@@ -203,7 +230,7 @@ def test_callers_rotate_secret_lets_the_old_one_sign_along(
     with terminal.kernel.read_session() as session:
         found = identity.find(session, "jira").id
         profile = profiles_of(session.connection(), [found], terminal.kernel.clock.now())[found]
-    assert profile.secrets == (new, old)
+    assert profile.secrets == (SecretStr(new), SecretStr(old))
 
 
 def test_callers_revoke_ends_every_key(terminal: Terminal) -> None:

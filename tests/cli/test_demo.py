@@ -44,7 +44,8 @@ def test_demo_leaves_nothing(shown: Command) -> None:
 def test_demo_shows_each_answer_and_callback(shown: Command) -> None:
     answers = re.findall(r"answer +(\d+): status (-?\d), pending, order [0-9a-f-]{36}", shown.out)
     assert answers == [("202", "2")] * 3
-    assert re.findall(r"callback +status (-?\d)", shown.out) == ["0", "1", "-1"]
+    callbacks = re.findall(r"callback +(ticket-\d): status (-?\d)", shown.out)
+    assert callbacks == [("ticket-1", "0"), ("ticket-2", "1"), ("ticket-3", "-1")]
     assert shown.out.count("signature verified, webhook-id") == 3
 
 
@@ -135,7 +136,9 @@ def test_up_stops_everything_when_told_to(up: Command, number: int) -> None:
     assert up.stop(number) == 0
     assert up.running() == []
     assert {file.name.partition("-")[0] for file in (up.folder / "var").iterdir()} == {
+        "broker.conf",
         "kernel.db",
+        "kernel.db.key",
         "up.lock",
     }
 

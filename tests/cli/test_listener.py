@@ -1,20 +1,20 @@
-"""`kernel listen`: what it says of callbacks, and how it answers; the postbox under it."""
+"""`kernel listen`: what it says of callbacks, and how it answers."""
 
 import json
-import queue
 import signal
-import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 import requests
 
-from kernel.cli.commands.listen import printed
 from kernel.cli.local.listener import Heard, Listener, Manner, Signature, envelope_of, judge
-from kernel.cli.local.receiver import MAX_BODY_BYTES, Post, Postbox, Reply
+from kernel.cli.local.preview import Preview
+from kernel.cli.local.receiver import Post, Postbox, Reply
+from kernel.cli.local.showing import printed
 from kernel.formats.envelope import encode
 from kernel.formats.signing import headers, new_secret
 from tests.support.people.terminal import Terminal
@@ -124,54 +124,42 @@ HOSTILE = {
 
 @pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
 def test_hostile_text_is_escaped_when_shown(body: bytes) -> None:
-    one = heard(Post({"webhook-id": "\x1b]0;\x9b"}, body))
+    one, preview = heard(Post({"webhook-id": "\x1b]0;\x9b"}, body)), Preview("teams", {}, {})
     for machine in (True, False):
-        for line in click.unstyle(printed(one, machine)).split("\n"):
+        for line in click.unstyle(printed(one, machine, preview)).split("\n"):
             assert line.isprintable()
             assert line.encode()
 
 
-@pytest.fixture
-def postbox() -> Iterator[Callable[..., Postbox]]:
-    """Open a postbox that answers like this."""
-    opened: list[Postbox] = []
-
-    def make(reply: Reply, hung_up: Callable[[Post], None] = lambda _: None) -> Postbox:
-        opened.append(Postbox(lambda _: reply, 0, hung_up).__enter__())
-        return opened[0]
-
-    yield make
-    for one in opened:
-        one.__exit__()
+def made(profile: str, reference: str | None = "INC1", **outcomes: str) -> dict[str, Any]:
+    """What is printed as JSON of the request that a profile makes."""
+    named = {} if reference is None else {"reference": reference}
+    sent = post(OLD, body=encode({"status": 0, "msg": "done", "data": {**DATA, **named}}))
+    keys = {f"success.{name}": value for name, value in outcomes.items()}
+    line = json.loads(printed(heard(sent), True, Preview(profile, {}, keys, [OLD])))
+    assert line["reference"] == reference
+    return dict(line["request"])
 
 
-@pytest.mark.parametrize("size", [MAX_BODY_BYTES, MAX_BODY_BYTES + 1])
-def test_postbox_refuses_a_body_when_it_is_too_large(
-    postbox: Callable[..., Postbox], size: int
-) -> None:
-    url = postbox(Reply(200)).url
-    with socket.create_connection(("127.0.0.1", int(url.split(":")[2].split("/")[0]))) as sock:
-        sock.sendall(f"POST / HTTP/1.1\r\nContent-Length: {size}\r\n\r\n".encode())
-        if size <= MAX_BODY_BYTES:
-            sock.sendall(bytes(size))
-        assert sock.recv(12) == (b"HTTP/1.1 200" if size <= MAX_BODY_BYTES else b"HTTP/1.1 413")
+def test_request_of_a_profile_is_shown_byte_for_byte() -> None:
+    request = made("servicenow-table", state="6")
+    assert request["lookup"].endswith("/incident?sysparm_query=number=INC1"
+        "&sysparm_fields=sys_id,number,state&sysparm_limit=2")  # fmt: skip
+    assert (request["method"], request["url"].partition("?")[0]) == (
+        *("PATCH", "/api/now/table/incident/FOUND"),
+    )
+    wanted = '{"work_notes":"create_project: success\\ndone\\n\\nref m-1","state":"6"}'
+    assert request["body"] == wanted
+    # A receiver that knows the signing secret takes these very bytes.
+    assert judge([OLD], Post(request["headers"], wanted.encode()), NOW) == (Signature.VALID, "")
 
 
-def test_postbox_tells_when_the_sender_hangs_up_before_the_answer(
-    postbox: Callable[..., Postbox],
-) -> None:
-    gone: queue.SimpleQueue[Post] = queue.SimpleQueue()
-    url = postbox(Reply(200, delay=60), gone.put).url
-    with pytest.raises(requests.Timeout):
-        requests.post(url, data=b"x", timeout=0.2)
-    assert gone.get(timeout=10).body == b"x"
-
-
-def test_postbox_answers_after_the_delay_it_was_told(postbox: Callable[..., Postbox]) -> None:
-    url = postbox(Reply(200, delay=0.3)).url
-    started = time.monotonic()
-    assert send(url, post(OLD)).status_code == 200
-    assert time.monotonic() - started >= 0.3
+def test_request_of_a_profile_shows_no_secret_and_says_why_there_is_none() -> None:
+    assert made("slack")["url"] == "the secret named url"
+    assert "SECRET_password" in made("itop")["body"]
+    assert made("servicenow-table", None) == {
+        "nothing": "the lookup needs reference, and the order has none"
+    }
 
 
 @pytest.fixture
@@ -217,6 +205,18 @@ def test_listen_prints_a_line_of_json_per_callback_when_told_to(
     assert (line["duplicate"], line["result"]) == (False, {"projname": "Bridge"})
 
 
+def test_listen_shows_what_a_profile_makes_of_a_callback(
+    listening: Callable[..., tuple[Command, str]],
+) -> None:
+    options = ("--set", "table=problem", "--outcome", "success.public=true")
+    command, url = listening("--profile=servicenow-table", *options)
+    data = {**DATA, "reference": "PRB1"}
+    send(url, post(OLD, body=encode({"status": 0, "msg": "done", "data": data})))
+    command.wait_for('{"comments":"create_project: success')
+    assert "order o-1  PRB1  success" in command.out
+    assert "\n    PATCH /api/now/table/problem/FOUND?" in command.out
+
+
 def test_listen_answers_badly_when_told_to(
     listening: Callable[..., tuple[Command, str]],
 ) -> None:
@@ -241,6 +241,8 @@ REFUSED = {
     "a malformed secret": (["--secret", "-"], "a signing secret starts with whsec_"),
     "a port kernel avoids": (["--port", "6379"], "kernel sends no callbacks to port 6379"),
     "a forged header": (["--redirect", "http://x/\r\nA: b"], "visible ASCII"),
+    "an unknown profile": (["--profile", "servicenow-tabel"], "did you mean 'servicenow-table'"),
+    "a variable of nothing": (["--set", "table=x"], "--set and --outcome go with --profile"),
     "nothing to retry": (["--retry-after", "5"], "--retry-after goes with --status"),
 }
 
@@ -254,11 +256,8 @@ def test_listen_is_refused_when_it_cannot_work(
     assert "hunter2" not in done.output
 
 
-def test_listen_is_refused_when_the_port_is_taken(
-    empty_terminal: Terminal, postbox: Callable[..., Postbox]
-) -> None:
-    port = postbox(Reply()).url.split(":")[2].split("/")[0]
-    assert (
-        "choose one with --port"
-        in empty_terminal.run("listen", f"--port={port}", exit_code=2).stderr
-    )
+def test_listen_is_refused_when_the_port_is_taken(empty_terminal: Terminal) -> None:
+    with Postbox(lambda _: Reply()) as taken:
+        port = taken.url.split(":")[2].split("/")[0]
+        done = empty_terminal.run("listen", f"--port={port}", exit_code=2)
+    assert "choose one with --port" in done.stderr

@@ -175,13 +175,13 @@ def test_top_shows_what_changes_and_ends_with_q_when_in_a_terminal(
     kernel = terminal.kernel
     order_id = make_order(kernel)
     watching = person("top")
-    watching.sees("no worker is there")
+    watching.sees("No worker is alive")
     watching.sees("pending 1 ")
     change(kernel, order_id, state="running", progress_current=3, progress_total=9)
     at_work(kernel, running=order_id)
     watching.sees(f"create_project 3 of 9 {order_id[:8]}")
     watching.sees("running 1 ")
-    assert "no worker" not in watching.glass.text
+    assert "No worker" not in watching.glass.text
     assert watching.glass.widest() <= 80
     watching.presses(b"q")
     assert watching.leaves() == 0
@@ -201,9 +201,13 @@ def test_top_prints_once_when_nobody_looks(terminal: Terminal) -> None:
 
 def test_top_tells_machines_the_same_when_asked(terminal: Terminal) -> None:
     order_id = make_order(terminal.kernel, state="running")
-    at_work(terminal.kernel, running=order_id)
+    asked = {"asked": "drain", "asked_at": terminal.kernel.clock.now(), "quiet": True}
+    runs = f'[["{order_id}", 1, "create_project", "2026-11-29T12:00:00+00:00", 600.0]]'
+    at_work(terminal.kernel, running=order_id, runs=runs, version="1.2.3", **asked)
     shown = terminal.json("top")
+    assert (shown["processes"][0]["quiet"], shown["processes"][0]["version"]) == (True, "1.2.3")
     assert shown["orders"]["running"] == 1
+    assert [one["key"] for one in shown["conditions"]] == ["broker_gone"]
     assert shown["backlog"]["orders_running"] == 1
     assert shown["processes"][0]["running"] == {order_id: "create_project"}
 

@@ -11,9 +11,10 @@ from kernel.cli import opening
 from kernel.testing import drain
 from kernel.worker.broker import Broker
 from kernel.worker.maintenance.prune import PRUNE
-from tests.support.factories import make_delivery, make_order, order
+from tests.support.factories import CALLBACK, make_delivery, make_order, order
 from tests.support.people.terminal import Terminal
 from tests.support.servers import Redis
+from tests.support.ticketing import make_receiver
 
 ORDER = {
     "select_tag": "create_project",
@@ -43,14 +44,24 @@ def test_orders_submit_takes_a_file(terminal: Terminal, tmp_path: Path) -> None:
 
 def test_orders_submit_takes_options(terminal: Terminal) -> None:
     options = ["--tag=import_projects", "--callback-url=https://receiver.example/"]
-    options += ["--arg", 'projects:=[{"projname": "a=b"}]', "--arg", "pause_ms:=5"]
+    options += ["--arg", 'projects:=[{"projname": "a=b"}]']
     shown = terminal.json("orders", "submit", *options)
-    assert shown["args"] == {"projects": [{"projname": "a=b"}], "pause_ms": 5}
+    assert shown["args"] == {"projects": [{"projname": "a=b"}]}
+
+
+def test_orders_submit_makes_an_order_without_a_callback(terminal: Terminal) -> None:
+    options = ["--tag=create_project", "--no-callback", "--arg=projname=x"]
+    shown = terminal.json("orders", "submit", *options)
+    assert (shown["state"], shown["callback_url"]) == ("pending", None)
 
 
 @pytest.mark.parametrize(
     "options",
-    [[], ["-", "--tag=create_project"], ["--arg=projname"], ["--arg==x"], ["--arg", "projname:=x"]],
+    [
+        *([], ["-", "--tag=create_project"], ["-", "--no-callback"]),
+        ["--tag=create_project", "--no-callback", "--callback-url=https://receiver.example/"],
+        *(["--arg=projname"], ["--arg==x"], ["--arg", "projname:=x"]),
+    ],
 )
 def test_orders_submit_shows_the_usage_when_options_are_wrong(
     terminal: Terminal, options: list[str]
@@ -137,25 +148,6 @@ def test_orders_list_prints_progress_for_people(terminal: Terminal) -> None:
     assert "3 of 9" in terminal.run("orders", "list").stdout
 
 
-def test_orders_show_tells_how_it_ended(terminal: Terminal) -> None:
-    order_id = submitted(terminal)["order_id"]
-    drain(terminal.kernel)
-    shown = terminal.json("orders", "show", order_id)
-    assert (shown["state"], shown["result"]) == ("success", {"projname": "桥"})
-    assert [one["state"] for one in shown["deliveries"]] == ["delivered"]
-
-
-def test_orders_show_lets_nobody_steer_the_terminal(terminal: Terminal) -> None:
-    order_id = submitted(terminal, prodesc="\x1b[2J\n")["order_id"]
-    shown = terminal.run("orders", "show", order_id).stdout
-    assert "\x1b" not in shown
-    assert "桥" in shown
-
-
-def test_orders_show_fails_when_there_is_no_such_order(terminal: Terminal) -> None:
-    assert "there is no order x" in terminal.run("orders", "show", "x", exit_code=1).stderr
-
-
 def test_orders_cancel_ends_a_pending_order(terminal: Terminal) -> None:
     order_id = make_order(terminal.kernel)
     assert terminal.json("orders", "cancel", order_id)["state"] == "cancelled"
@@ -202,6 +194,16 @@ def test_deliveries_redeliver_sends_it_again(terminal: Terminal) -> None:
     assert terminal.json("deliveries", "show", delivery_id)["attempts"][1]["status"] == 200
 
 
+def test_deliveries_redeliver_takes_the_current_shape_when_asked_for(terminal: Terminal) -> None:
+    delivery_id = make_delivery(terminal.kernel, body=b'{"data":{}}')
+    drain(terminal.kernel)
+    make_receiver(terminal.kernel, "own", CALLBACK, shape={"method": "PATCH"})
+    for option, method in ([], "POST"), (["--with-current-shape"], "PATCH"):
+        assert terminal.json("deliveries", "redeliver", delivery_id, *option)["redelivered"]
+        drain(terminal.kernel)
+        assert terminal.kernel.transport.sent[-1].method == method
+
+
 def test_sweep_hints_what_is_due(
     terminal: Terminal, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,3 +229,52 @@ def test_sweep_prunes_everything_that_is_old(terminal: Terminal) -> None:
     for _ in range(PRUNE + 1):
         make_order(terminal.kernel, state="success", finished_at=long_ago)
     assert terminal.json("sweep")["pruned"] == PRUNE + 1
+
+
+def test_orders_find_shows_orders_by_reference_and_by_its_beginning(terminal: Terminal) -> None:
+    first = submitted(terminal, reference="INC0012345")
+    other = submitted(terminal, "--reference=INC0012346")
+    assert (first["reference"], other["reference"]) == ("INC0012345", "INC0012346")
+
+    def found(reference: str) -> list[str]:
+        shown = terminal.json("orders", "find", reference)
+        return [one["order_id"] for one in shown["orders"]]
+
+    assert found("INC0012345") == [first["order_id"]]
+    assert found("INC00") == [other["order_id"], first["order_id"]]
+    assert terminal.run("orders", "find", "INC7", exit_code=1).stdout == "no matching orders\n"
+
+
+def test_orders_list_has_a_first_column_of_references_when_there_are_any(
+    terminal: Terminal,
+) -> None:
+    submitted(terminal)
+    assert terminal.run("orders", "list").stdout.startswith("order_id")
+    submitted(terminal, reference="INC1")
+    lines = terminal.run("orders", "list").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["reference", "INC1", "-"]
+    assert len(terminal.json("orders", "list", "--reference=INC1")["orders"]) == 1
+
+
+def test_orders_erase_counts_asks_and_erases(terminal: Terminal) -> None:
+    ended = submitted(terminal, "--reference=T-1")["order_id"]
+    drain(terminal.kernel)
+    named = ("orders", "erase", "--reference=T-1", "--reason=request 7")
+    refused = terminal.run(*named, stdin="n\n", exit_code=1)
+    assert "1 orders to erase, 0 live ones are left (request 7)" in refused.stderr
+    assert terminal.json("orders", "show", ended)["args"] == {"projname": "桥"}
+    assert terminal.json(*named, "--yes") == {"erased": 1, "live": 0}
+    shown = terminal.json("orders", "show", ended)
+    assert (shown["args"], shown["result"], shown["state"]) == ({}, {}, "success")
+    assert terminal.json(*named, "--yes") == {"erased": 0, "live": 0}
+
+
+def test_orders_erase_leaves_what_is_live(terminal: Terminal) -> None:
+    live = submitted(terminal)["order_id"]
+    options = (f"--order={live}", "--reason=x", "--yes")
+    assert "1 live" in terminal.run("orders", "erase", *options, exit_code=1).stderr
+    assert terminal.json("orders", "show", live)["args"] == {"projname": "桥"}
+
+
+def test_orders_erase_has_to_be_told_whose(terminal: Terminal) -> None:
+    assert "Usage" in terminal.run("orders", "erase", "--reason=x", exit_code=2).stderr

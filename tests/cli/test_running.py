@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from kernel.runtime.installation import Name
 from tests.support.factories import delivery, make_delivery, make_order
 from tests.support.people.terminal import Terminal
 from tests.support.programs import Command
@@ -69,9 +70,9 @@ def test_dispatcher_finishes_what_is_in_flight_when_told_to_stop(
 def test_dispatcher_hints_what_is_due_and_runs_nothing(
     running: Callable[..., Command], terminal: Terminal, redis: Redis
 ) -> None:
-    order_id = make_order(terminal.kernel)
+    order_id, queue = make_order(terminal.kernel), terminal.kernel.one(Name).queue()
     with running("dispatcher") as dispatcher:
-        (hint,) = wait_until(lambda: redis.client(1).lrange("orders", 0, -1), 30)
+        (hint,) = wait_until(lambda: redis.client(1).lrange(queue, 0, -1), 30)
         assert dispatcher.stop() == 0
     (hinted, *_) = json.loads(base64.b64decode(json.loads(hint)["body"]))
     assert hinted == [order_id]

@@ -12,10 +12,13 @@ from sqlalchemy.exc import DBAPIError
 
 from kernel.db.columns import by_index
 from kernel.db.dialects import DIALECTS, dialect_of, file_url
+from kernel.db.engine import make_engine
 from kernel.db.errors import is_passing
 from kernel.db.tables.orders import ORDERS
 from kernel.errors import ConfigurationError
 from kernel.runtime.kernel import Kernel
+from tests.support.factories import make_order, order
+from tests.support.postgresql import PostgreSQL
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -27,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
         ("sqlite+pysqlite:///var/kernel.db", False),
         ("mysql+pymysql://user@host/name", True),
         ("mariadb+pymysql://user@host/name", True),
+        ("postgresql+psycopg://user@host/name", True),
     ],
 )
 def test_dialect_is_found_when_the_url_names_its_database(url: str, remote: bool) -> None:
@@ -38,6 +42,14 @@ def test_dialect_is_found_when_the_url_names_its_database(url: str, remote: bool
 def test_dialect_is_refused_when_the_url_names_no_database_of_ours(url: str) -> None:
     with pytest.raises(ConfigurationError, match="KERNEL_DATABASE_URL"):
         dialect_of(url)
+
+
+def test_package_to_install_is_named_when_the_driver_is_not_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("kernel.db.dialects.postgresql.psycopg", None)
+    with pytest.raises(ConfigurationError, match=r"kernel-workorders\[postgresql\]"):
+        make_engine("postgresql+psycopg://user@host/name")
 
 
 @pytest.mark.parametrize(
@@ -59,37 +71,80 @@ def test_engines_are_as_many_as_a_commit_is_worth_when_they_are_made(kernel: Ker
 
 
 @pytest.fixture
-def remote(make_kernel: Callable[..., Kernel], mariadb_rows_url: str) -> Kernel:
-    """A kernel whose database is a server."""
+def mariadb_kernel(make_kernel: Callable[..., Kernel], mariadb_rows_url: str) -> Kernel:
     return make_kernel(mariadb_rows_url)
 
 
-def test_connection_ends_when_it_is_killed_by_its_number(remote: Kernel) -> None:
-    with remote.run_connection() as frozen:
-        number = remote.dialect.connection_number(frozen)
-        assert number is not None
-        with remote.write() as connection:
-            remote.dialect.kill_connection(connection, number)
-        with pytest.raises(DBAPIError) as ended:
-            frozen.execute(text("SELECT 1"))
-    assert is_passing(ended.value)
-
-
-def test_killing_is_refused_when_the_connection_is_gone(remote: Kernel) -> None:
-    with pytest.raises(DBAPIError), remote.write() as connection:
-        remote.dialect.kill_connection(connection, 2**31)
-
-
-def test_connection_has_no_number_when_the_database_is_a_file(
-    make_kernel: Callable[..., Kernel], sqlite_url: str
+def test_process_that_has_its_id_by_now_lives_when_a_connection_is_killed(
+    make_kernel: Callable[..., Kernel], postgresql_rows_url: str
 ) -> None:
-    kernel = make_kernel(sqlite_url)
+    kernel = make_kernel(postgresql_rows_url)
     with kernel.run_connection() as connection:
-        assert kernel.dialect.connection_number(connection) is None
+        number = kernel.dialect.connection_number(connection)
+        assert number is not None
+        earlier = number - (1 << 22)  # the same process id, one second before
+        with pytest.raises(DBAPIError), kernel.write() as killer:
+            kernel.dialect.kill_connection(killer, earlier)
+        assert connection.scalar(text("SELECT 1")) == 1
 
 
-def test_server_is_told_once_how_long_to_bear_silence_when_it_stays(remote: Kernel) -> None:
-    told = text("SHOW SESSION STATUS LIKE 'Com_set_option'")
+def test_limit_of_silence_outlives_a_rollback_when_it_was_set(
+    make_kernel: Callable[..., Kernel], postgresql_rows_url: str
+) -> None:
+    kernel = make_kernel(postgresql_rows_url)
+    told = text("SELECT current_setting('idle_in_transaction_session_timeout')")
+    with kernel.run_connection() as connection:
+        kernel.dialect.limit_silence(connection, 77)
+        connection.execute(text("SELECT 1"))
+        connection.rollback()
+        assert connection.scalar(told) == "77s"
+    with kernel.write() as connection:
+        assert connection.scalar(told) == "10s"
+
+
+def test_index_is_sorted_by_bytes_when_the_database_sorts_as_a_language(
+    make_kernel: Callable[..., Kernel], postgresql_rows_url: str
+) -> None:
+    kernel = make_kernel(postgresql_rows_url)
+    words = "(VALUES ('B'), ('a'), ('A'), ('b')) AS words (word)"
+    with kernel.engine.connect() as connection:
+        in_language = connection.scalars(text(f"SELECT word FROM {words} ORDER BY word")).all()
+        assert in_language == ["a", "A", "b", "B"], "the server's collation makes no difference"
+        for tag in "BaAb":
+            make_order(kernel, select_tag=tag)
+        tags = select(ORDERS.c.select_tag).order_by(ORDERS.c.select_tag)
+        assert connection.scalars(tags).all() == ["A", "B", "a", "b"]
+
+
+def test_nul_is_replaced_when_a_person_is_told_something(
+    make_kernel: Callable[..., Kernel], postgresql_rows_url: str
+) -> None:
+    kernel = make_kernel(postgresql_rows_url)
+    order_id = make_order(kernel, message="a\0b")
+    assert order(kernel, order_id).message == "a\N{REPLACEMENT CHARACTER}b"
+
+
+def test_silent_server_is_left_when_it_does_not_answer_in_time(
+    postgresql: PostgreSQL, postgresql_rows_url: str
+) -> None:
+    engine = make_engine(postgresql_rows_url, read_timeout=1)
+    with engine.connect() as connection:
+        connection.execute(text("SELECT 1"))
+        postgresql.pause()
+        try:
+            with pytest.raises(DBAPIError) as silent:
+                connection.execute(text("SELECT 2"))
+        finally:
+            postgresql.resume()
+        assert is_passing(silent.value)
+        assert connection.invalidated
+    engine.dispose()
+
+
+def test_server_is_told_once_how_long_to_bear_silence_when_it_stays(
+    mariadb_kernel: Kernel,
+) -> None:
+    remote, told = mariadb_kernel, text("SHOW SESSION STATUS LIKE 'Com_set_option'")
     with remote.run_connection() as connection:
         before = int(connection.execute(told).one()[1])
         for seconds in (77, 77, 88):
@@ -113,7 +168,12 @@ KNOWING = re.compile(
 )
 MAY_KNOW = {
     # Which URLs are accepted is the settings' policy; they stand below this room.
+    "kernel/config/checks.py",
     "kernel/config/settings.py",
+    "kernel/cli/commands/configuration/group.py",
+    # A URL as it is typed, and the anchor of a page.
+    "kernel/cli/examples.py",
+    "kernel/insight/conditions/rules.py",
     # Steps of migrations: each database renames and copies in its own way.
     "kernel/db/schema/old_names.py",
     "kernel/db/schema/steps.py",

@@ -1,15 +1,19 @@
 """The engine's guards and the clock."""
 
+import ssl
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+import trustme
 from sqlalchemy import text
 from sqlalchemy.exc import DataError, OperationalError
 
 from kernel.db.clock import Clock, read_clock
-from kernel.db.engine import make_engine
+from kernel.db.dialects.mysql_xa import XaConnection
+from kernel.db.engine import Idle, make_engine
 from kernel.db.errors import is_passing
 from kernel.db.ids import new_id
 from kernel.runtime.kernel import Kernel
@@ -82,7 +86,7 @@ def test_sessions_are_strict_utf8_and_read_committed_when_opened(
 def test_connection_is_replaced_when_the_server_dropped_it_while_idle(
     mariadb: MariaDB, mariadb_rows_url: str
 ) -> None:
-    engine = make_engine(mariadb_rows_url, ping_after=0.0)
+    engine = make_engine(mariadb_rows_url, idle=Idle(ping_after=0.0))
     with engine.connect() as connection:
         number = connection.scalar(text("SELECT CONNECTION_ID()"))
     mariadb.execute(f"KILL {number}")
@@ -110,3 +114,15 @@ def test_second_writer_gives_up_when_the_file_stays_locked(
         with pytest.raises(OperationalError) as refused, kernel.write_session() as second:
             second.execute(text("UPDATE kernel_callers SET name = 'y'"))
     assert is_passing(refused.value)
+
+
+def test_authorities_are_read_for_a_connection_when_certificates_are_checked(
+    tmp_path: Path,
+) -> None:
+    """All other connections share one context."""
+    one, other = (XaConnection(defer_connect=True) for _ in range(2))
+    assert one.ctx is other.ctx
+    assert (one.ctx.check_hostname, one.ctx.verify_mode) == (False, ssl.CERT_NONE)
+    trustme.CA().cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    checked = XaConnection(defer_connect=True, ssl={"ca": str(tmp_path / "ca.pem")})
+    assert checked.ctx.verify_mode == ssl.CERT_REQUIRED

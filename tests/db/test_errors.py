@@ -1,20 +1,23 @@
 """What an error of the database means, as SQLAlchemy wraps it and as a driver raises it itself."""
 
 import sqlite3
-from collections.abc import Callable
 from typing import Any
 
 import pymysql
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from kernel.db.dialects import mysql, sqlite
 from kernel.db.errors import (
     driver_error,
     is_contention,
     is_interruption,
     is_missing_table,
+    is_outage,
     is_passing,
 )
 from kernel.db.transactions import retrying
@@ -57,6 +60,23 @@ def test_error_is_not_passing_when_the_same_work_would_fail_again(error: BaseExc
     assert not is_contention(error)
 
 
+@given(st.integers(1, 70_000).filter(lambda number: number not in mysql.PASSING))
+def test_number_that_stands_in_no_list_is_the_statements_own_fault(number: int) -> None:
+    for kind in (pymysql.err.OperationalError, pymysql.err.InternalError, pymysql.err.DataError):
+        error = kind(number, "")
+        assert not any(asks(error) for asks in (is_passing, is_contention, is_interruption))
+        assert not is_outage(wrapped(error)), "an answer of the database"
+
+
+@given(st.integers(1, 1 << 16).filter(lambda code: code & 0xFF not in sqlite.PASSING))
+def test_result_code_that_stands_in_no_list_is_the_statements_own_fault(code: int) -> None:
+    assert not any(asks(file(code)) for asks in (is_passing, is_contention))
+
+
+def test_no_list_of_kinds_names_an_error_that_does_not_pass() -> None:
+    assert mysql.CONTENTION | mysql.INTERRUPTED <= mysql.PASSING
+
+
 def test_error_is_passing_when_the_connection_was_lost_or_there_is_none() -> None:
     assert is_passing(wrapped(ValueError("closed"), lost=True))
     assert is_passing(PoolTimeout())
@@ -77,20 +97,6 @@ def test_error_is_contention_when_a_rival_was_first(error: Any, contention: bool
     assert is_contention(error) is contention
     assert is_contention(wrapped(error)) is contention
     assert not is_contention(wrapped(error, lost=True))
-
-
-def test_error_is_passing_when_a_statement_took_longer_than_the_server_allows(
-    make_kernel: Callable[..., Kernel], mariadb_rows_url: str
-) -> None:
-    kernel = make_kernel(mariadb_rows_url)
-    slow = "SET STATEMENT max_statement_time = 0.05 FOR SELECT SLEEP(5)"
-    with kernel.engine.connect() as connection:
-        with pytest.raises(DBAPIError) as found:
-            connection.execute(text(slow))
-        assert is_passing(found.value)
-        assert is_interruption(found.value)
-        assert not is_contention(found.value)
-        assert connection.scalar(text("SELECT 1")) == 1
 
 
 def test_table_is_missing_when_it_was_never_made(kernel: Kernel) -> None:

@@ -24,10 +24,10 @@ from tests.support.waiting import wait_until
 
 # What the next release may do first ("expand"): add what the code of this one does not know.
 NEXT = (
-    "ALTER TABLE kernel_orders ADD COLUMN priority INT NULL",
+    "ALTER TABLE kernel_orders ADD COLUMN region INT NULL",
     "ALTER TABLE kernel_deliveries ADD COLUMN region VARCHAR(20) NULL",
     "ALTER TABLE kernel_callers ADD COLUMN plan VARCHAR(20) NOT NULL DEFAULT 'free'",
-    "CREATE TABLE regions (id INT PRIMARY KEY) ENGINE=InnoDB CHARACTER SET utf8mb4",
+    "CREATE TABLE regions (id INT PRIMARY KEY)",
     "UPDATE kernel_alembic_version SET version_num = '9999'",
 )
 # Its second migration ("contract") undoes what the older code needs: it comes a release later.

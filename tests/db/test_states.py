@@ -8,6 +8,7 @@ from kernel.views.html.texts import TEXTS as PAGE_TEXTS
 def test_every_state_has_its_row() -> None:
     assert {one: (one.is_final, one.wire_status, one.celery_state) for one in OrderState} == {
         "pending": (False, 2, "PENDING"),
+        "waiting": (False, 2, "PENDING"),
         "running": (False, 2, "PROGRESS"),
         "success": (True, 0, "SUCCESS"),
         "warning": (True, 1, "SUCCESS"),

@@ -7,17 +7,19 @@ import pytest
 from sqlalchemy import event, select
 from standardwebhooks.webhooks import Webhook
 
-from kernel.db.tables.callers import Caller, SigningSecret
+from kernel.db.tables.callers import Caller
 from kernel.db.tables.deliveries import Attempt
 from kernel.delivery.attempt import attempt
 from kernel.delivery.record import record
 from kernel.delivery.redeliver import redeliver
 from kernel.runtime.kernel import Kernel
+from kernel.runtime.metrics import ATTEMPTS_MADE
 from kernel.testing import FakeTransport, Sent
 from kernel.transport.backoff import Delivered
 from kernel.transport.client import Response
 from tests.delivery.test_claim import claim
 from tests.support.factories import delivery, make_delivery
+from tests.support.sealing import signing_secrets
 
 
 def answer(kernel: Kernel, *answers: int | str | Callable[[Sent], Response]) -> FakeTransport:
@@ -55,7 +57,7 @@ def test_callback_is_verified_by_the_reference_library_when_sent(kernel: Kernel)
     delivery_id = make_delivery(kernel)
     deliver_due(kernel)
     with kernel.read_session() as session:
-        secret = session.scalars(select(SigningSecret.secret)).one()
+        (secret,) = signing_secrets(session)
     sent = answer(kernel, 200).sent[0]
     assert Webhook(secret).verify(sent.body, dict(sent.headers)) == {"status": 0}
     assert sent.headers["webhook-id"] == delivery_id
@@ -98,6 +100,65 @@ def test_operator_is_told_when_an_answer_was_not_read_to_its_end(
     deliver_due(kernel)
     assert delivery(kernel, delivery_id).state == "delivered"
     assert "callback answered, but not to its end: too_large" in caplog.messages
+
+
+def broken(_: Sent) -> Response:
+    """A bug of ours in sending."""
+    raise KeyError("ours")
+
+
+def test_bug_of_ours_ends_an_attempt_that_is_seen_and_tried_again(
+    kernel: Kernel, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer(kernel, broken, 200)
+    delivery_id = make_delivery(kernel)
+    assert (deliver_due(kernel), deliver_due(kernel)) == (1, 0)
+    assert "KeyError: 'ours'" in caplog.text
+    kernel.clock.shift(10)
+    deliver_due(kernel)
+    assert attempts(kernel) == [(1, None, "internal"), (2, 200, None)]
+    assert delivery(kernel, delivery_id).state == "delivered"
+
+
+def test_delivery_is_dead_when_a_bug_of_ours_stays(kernel: Kernel) -> None:
+    answer(kernel, broken)
+    delivery_id = make_delivery(kernel)
+    for _ in range(30):
+        deliver_due(kernel)
+        kernel.clock.shift(86_400 / 2)
+    found = delivery(kernel, delivery_id)
+    assert (found.state, found.died_of) == ("dead", "deadline")
+    assert len(attempts(kernel)) < 15
+
+
+@pytest.mark.parametrize("reason", ["no_room", "proxy"])
+def test_lack_of_ours_costs_no_attempt_and_puts_the_delivery_off(
+    kernel: Kernel, reason: str
+) -> None:
+    answer(kernel, reason, reason, 200)
+    delivery_id = make_delivery(kernel)
+    for _ in range(2):
+        assert (deliver_due(kernel), deliver_due(kernel)) == (1, 0)
+        found = delivery(kernel, delivery_id)
+        assert (found.state, found.tries, found.attempt) == ("pending", 0, 0)
+        assert (found.claim_token, attempts(kernel)) == (None, [])
+        kernel.clock.shift(10)
+    deliver_due(kernel)
+    assert attempts(kernel) == [(1, 200, None)]
+    counted = kernel.metrics.snapshot()
+    assert counted[ATTEMPTS_MADE.name, (reason,)] == [2.0]
+    assert counted[ATTEMPTS_MADE.name, ("delivered",)] == [1.0]
+
+
+def test_lack_of_ours_changes_nothing_when_the_claim_has_run_out(kernel: Kernel) -> None:
+    answer(kernel, "no_room", 200)
+    delivery_id = make_delivery(kernel)
+    finished = [attempt(kernel, due) for due in claim(kernel)]
+    kernel.clock.shift(120)
+    deliver_due(kernel)
+    record(kernel, finished)
+    found = delivery(kernel, delivery_id)
+    assert (found.state, found.attempt) == ("delivered", 2)
 
 
 def test_delivery_is_dead_when_the_receiver_is_gone(kernel: Kernel) -> None:
@@ -143,14 +204,15 @@ def test_delivered_stays_delivered_when_a_late_attempt_fails(kernel: Kernel) -> 
     assert len(attempts(kernel)) == 2
 
 
-def test_callback_carries_the_callers_headers_when_it_has_some(kernel: Kernel) -> None:
+def test_callback_carries_no_header_that_an_older_release_kept_with_its_caller(
+    kernel: Kernel,
+) -> None:
+    """Such a secret went wherever an order said."""
     with kernel.write_session() as session:
         session.get_one(Caller, 1).headers = '{"X-Api-Key": "hidden"}'
     make_delivery(kernel)
-    due = claim(kernel)[0]
-    attempt(kernel, due)
-    assert answer(kernel, 200).sent[0].headers["X-Api-Key"] == "hidden"
-    assert "hidden" not in repr(due)
+    attempt(kernel, claim(kernel)[0])
+    assert "hidden" not in answer(kernel, 200).sent[0].headers.values()
 
 
 def test_retry_follows_the_callers_schedule_when_it_has_one(kernel: Kernel) -> None:

@@ -1,8 +1,10 @@
 """When a circuit breaker opens, lets a probe through, and closes. Pure."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from kernel.delivery.breakers import BREAK_AFTER, BreakerState, CircuitBreaker
+from kernel.delivery.breakers import BREAK_AFTER, HOST_FAILURES, BreakerState, CircuitBreaker
 
 CLOSED, OPEN, HALF_OPEN = BreakerState
 
@@ -28,6 +30,21 @@ def test_breaker_stays_closed_when_the_host_itself_works(reason: str | None) -> 
     for _ in range(BREAK_AFTER - 1):
         breaker.record("timeout", 0.0)
     assert breaker.state(0.0) is CLOSED
+
+
+@given(st.text().filter(lambda reason: reason not in HOST_FAILURES))
+def test_reason_that_stands_in_no_list_is_not_held_against_a_host(reason: str) -> None:
+    assert failed(BREAK_AFTER, reason).state(0.0) is CLOSED
+
+
+@pytest.mark.parametrize("reason", ["internal", "no_room", "proxy"])
+def test_breaker_learns_nothing_of_a_failure_of_ours(reason: str) -> None:
+    assert failed(2 * BREAK_AFTER, reason) == CircuitBreaker()
+    breaker = failed()
+    breaker.record(reason, 5.0)
+    assert breaker == failed()
+    breaker.record(reason, 11.0)
+    assert breaker.state(11.0) is HALF_OPEN
 
 
 def test_breaker_is_half_open_when_its_pause_is_over() -> None:

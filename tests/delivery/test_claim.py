@@ -7,12 +7,14 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import event
 
-from kernel.db.tables.deliveries import Pause
+from kernel.db.tables.operating.pauses import Pause
 from kernel.delivery.attempt import DueDelivery
+from kernel.delivery.breakers import Target
 from kernel.delivery.claim import claim_due, due_lanes
 from kernel.runtime.kernel import Kernel
 from kernel.testing import drain
 from tests.support.factories import delivery, make_delivery, make_order
+from tests.support.waiting import wait_until
 
 
 def claim(kernel: Kernel, count: int = 50) -> list[DueDelivery]:
@@ -72,7 +74,7 @@ def test_claim_takes_the_last_that_it_sees_when_it_looks_ahead(
     ]
     found = claim_due(kernel, dict.fromkeys(due_lanes(kernel), 2), ahead)
     assert {due.id for due in found.deliveries} == {ids[place] for place in claimed}
-    assert found.seen == {"https://receiver.example:443": 2}
+    assert found.seen == {Target(1, "https://receiver.example:443"): 2}
 
 
 def test_drain_sends_everything_when_it_goes_to_very_many_receivers(kernel: Kernel) -> None:
@@ -126,3 +128,29 @@ def test_lanes_are_found_by_index_jumps_when_many_deliveries_wait(
         connection.exec_driver_sql("ANALYZE TABLE kernel_deliveries")
         plan = connection.exec_driver_sql("EXPLAIN " + statement, parameters).one()
     assert "index for group-by" in plan.Extra
+
+
+def test_first_attempt_is_due_when_the_clock_was_set_back_since(kernel: Kernel) -> None:
+    made = make_delivery(kernel)
+    kernel.clock.shift(-3600)
+    assert [due.id for due in claim(kernel)] == [made]
+    assert claim(kernel) == []
+
+
+def test_delivery_is_not_claimed_twice_when_the_clock_is_set_forward(kernel: Kernel) -> None:
+    in_flight, waiting = make_delivery(kernel), make_delivery(kernel, is_retry=True)
+    assert len(claim_due(kernel, {due_lanes(kernel)[0]: 1}).deliveries) == 1
+    kernel.clock.shift(3600)
+    shares = dict.fromkeys(due_lanes(kernel), 50)
+    claimed = {due.id for due in claim_due(kernel, shares, patience=30.0).deliveries}
+    assert len(claimed) == 1
+    assert claimed < {in_flight, waiting}
+
+
+def test_claims_that_ran_out_are_taken_over_when_the_clock_was_steady(kernel: Kernel) -> None:
+    make_delivery(kernel)
+    assert len(claim(kernel)) == 1
+    kernel.clock.shift(60)
+    wait_until(lambda: kernel.clock.is_steady_for(0.2))
+    shares = dict.fromkeys(due_lanes(kernel), 50)
+    assert len(claim_due(kernel, shares, patience=0.2).deliveries) == 1

@@ -3,21 +3,26 @@
 import time
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from kernel.db.tables.deliveries import Delivery
+from kernel.delivery import first_attempt
+from kernel.delivery.breakers import Target
 from kernel.delivery.claim import ClaimedDeliveries, DueDelivery, claim_due, due_lanes
 from kernel.delivery.first_attempt import Desk
 from kernel.delivery.lanes import Lane
-from kernel.delivery.pauses import pause
 from kernel.orders.transitions import RunEnd
+from kernel.pauses.changes import pause
+from kernel.pauses.subjects import Subject
 from kernel.runs.execute import execute
 from kernel.runtime.kernel import Kernel
 from kernel.worker.dispatcher import Dispatcher
 from tests.support.factories import make_delivery, make_order
 from tests.support.hints import FakeHints
+from tests.support.ticketing import make_receiver
 
 ORIGIN = "https://receiver.example:443"
 THREADS = 4
@@ -92,10 +97,19 @@ def test_slot_is_given_back_when_the_callback_of_a_run_cannot_be_handed_over(des
 def test_callback_is_committed_as_due_when_the_caller_is_paused(
     desk: Desk, sent: list[DueDelivery]
 ) -> None:
-    pause(desk.kernel, caller_id=1)
+    pause(desk.kernel, Subject(caller_id=1))
     _, found = run(desk)
     assert (sent, found.claim_token, found.attempt) == ([], None, 0)
     assert found.next_attempt_at <= desk.kernel.clock.now()
+
+
+def test_callback_is_committed_as_due_when_its_receiver_is_paused(
+    desk: Desk, sent: list[DueDelivery]
+) -> None:
+    made = make_receiver(desk.kernel, "desk", "https://receiver.example/")
+    pause(desk.kernel, Subject(receiver_id=made))
+    _, found = run(desk)
+    assert (sent, found.claim_token) == ([], None)
 
 
 def test_callback_is_committed_as_due_when_the_dispatcher_stops(
@@ -117,7 +131,10 @@ def test_callback_queues_up_when_others_were_seen_that_somebody_else_claimed(
     desk: Desk, seen: int, queues: bool
 ) -> None:
     lane = Lane(is_retry=False, caller_id=1, origin=ORIGIN)
-    assert desk.claimed([lane], {lane: 2}, ClaimedDeliveries([], Counter({ORIGIN: seen}))) == queues
+    assert (
+        desk.claimed([lane], {lane: 2}, ClaimedDeliveries([], Counter({Target(1, ORIGIN): seen})))
+        == queues
+    )
     assert (run(desk)[1].claim_token is None) == queues
 
 
@@ -126,7 +143,7 @@ def test_desk_has_another_look_taken_when_one_lane_of_two_is_empty(desk: Desk) -
         Lane(is_retry=False, caller_id=1, origin=ORIGIN),
         Lane(False, 1, "https://other.example:443"),
     ]
-    seen = Counter({ORIGIN: 2})
+    seen = Counter({Target(1, ORIGIN): 2})
     assert desk.claimed(lanes, dict.fromkeys(lanes, 2), ClaimedDeliveries([], seen))
     assert not desk.claimed(lanes, dict.fromkeys(lanes, 3), ClaimedDeliveries([], seen))
     assert not desk.claimed(lanes, {}, ClaimedDeliveries())
@@ -138,7 +155,7 @@ def test_desk_looks_ahead_for_a_while_when_somebody_else_claimed_what_it_saw(
     lane = Lane(is_retry=False, caller_id=1, origin=ORIGIN)
     desk.claimed([lane], {lane: 2}, ClaimedDeliveries())
     assert {desk.ahead() for _ in range(100)} == {1}
-    desk.claimed([lane], {lane: 2}, ClaimedDeliveries([], Counter({ORIGIN: 2})))
+    desk.claimed([lane], {lane: 2}, ClaimedDeliveries([], Counter({Target(1, ORIGIN): 2})))
     assert {desk.ahead() for _ in range(100)} == {1, 2, 3, 4}
     later = time.monotonic() + 11
     monkeypatch.setattr(time, "monotonic", lambda: later)
@@ -153,6 +170,19 @@ def test_callbacks_leave_room_for_other_origins_when_one_takes_many(
 
 
 def test_place_is_given_back_when_nothing_was_committed(desk: Desk) -> None:
-    assert desk.acquire(ORIGIN)
-    desk.release(ORIGIN)
+    assert desk.acquire(Target(1, ORIGIN))
+    desk.release(Target(1, ORIGIN))
     assert desk.is_idle
+
+
+def test_pauses_and_profile_are_read_on_one_connection_when_both_are_old(
+    kernel: Kernel, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(first_attempt, "KNOWN_SECONDS", 3600.0)
+    taken: list[Any] = []
+    kernel.clock.now()  # the clock may ask as well
+    event.listen(kernel.engines.single, "checkout", lambda *one: taken.append(one))
+    for _ in range(2):
+        desk.learn(1)
+    assert len(taken) == 1
+    assert desk.profile(1, ORIGIN) is not None

@@ -44,8 +44,8 @@ ERROR = [
     ),
     Step(
         "kernel/errors.py",
-        r'    code = "conflict"',
-        '\n\nclass Teapot(RequestRefused):\n    """No coffee."""\n\n    code = "teapot"',
+        r'    """Its state does not allow that."""',
+        '\n\nclass Teapot(RequestRefused, code="teapot"):\n    """No coffee."""',
     ),
     Step("kernel/views/http/errors.py", r"    errors\.Conflict: 409,", "    errors.Teapot: 418,"),
     Step(

@@ -1,5 +1,6 @@
 """deploy/ and the Dockerfile: what docker, compose and systemd would make of them."""
 
+import os
 import re
 import shlex
 import shutil
@@ -15,6 +16,7 @@ from tests.support.deployment import DEPLOY, KNOWN, PARTS, ROOT, UNITS, services
 
 SERVERS = {"mariadb", "redis"}
 KERNELS = {*PARTS, "migrate", "cli"}
+PATH = {"PATH": os.environ["PATH"]}
 EXAMPLE = deployment.env_file(DEPLOY / ".env.example")
 # What somebody who installs it wants to see without reading all of docs/configuration.md.
 USUAL = {"DATABASE_URL", "BROKER_URL", "HANDLERS", "CALLBACK_ALLOW_NETS", "WORKER_PROCESSES"}
@@ -91,15 +93,18 @@ def test_example_of_settings_is_accepted_when_every_line_is_in_force(
 
 def test_example_of_settings_has_the_usual_ones_and_no_secret() -> None:
     assert {PREFIX + name for name in USUAL} <= set(EXAMPLE)
-    assert [EXAMPLE[name] for name in ("MARIADB_PASSWORD", "REDIS_PASSWORD")] == ["", ""]
+    passwords = [name for name in EXAMPLE if name.endswith("_PASSWORD")]
+    assert len(passwords) == 6
+    assert {EXAMPLE[name] for name in passwords} == {""}
 
 
 # ---- Compose ------------------------------------------------------------------------------------
 
 
 def test_compose_asks_for_nothing_the_example_lacks_when_it_starts() -> None:
-    text = (DEPLOY / "compose.yaml").read_text()
-    assert set(re.findall(r"\$\{(\w+)", text)) == {n for n in EXAMPLE if not n.startswith(PREFIX)}
+    text = "".join(path.read_text() for path in DEPLOY.glob("compose*.yaml"))
+    asked = set(re.findall(r"(?<!\$)\$\{(\w+)", text))
+    assert asked == {name for name in EXAMPLE if not name.startswith(PREFIX)}
 
 
 @pytest.mark.parametrize("name", sorted(services()))
@@ -108,14 +113,17 @@ def test_compose_service_may_do_little_when_it_runs(name: str) -> None:
     assert one["read_only"] is True
     assert one["cap_drop"] == ["ALL"]
     assert one["security_opt"] == ["no-new-privileges:true"]
-    assert one["image"].startswith("nginxinc/nginx-unprivileged") or one["user"] not in ("", "root")
+    assert "nginxinc/nginx-unprivileged" in one["image"] or one["user"] not in ("", "root")
 
 
 @pytest.mark.parametrize("name", sorted(KERNELS))
 def test_compose_service_has_known_settings_when_it_starts(name: str) -> None:
     one = services()[name]
-    assert set(one["environment"]) <= KNOWN
+    given = one["environment"]
+    emptied = {name for name, value in given.items() if value == ""}
+    assert set(given) - emptied <= KNOWN
     assert one["env_file"] == [".env"]
+    assert emptied == {n for n in EXAMPLE if n.endswith(("MIGRATE_PASSWORD", "ADMIN_PASSWORD"))}
 
 
 def test_compose_lets_only_ours_reach_the_database_when_all_runs() -> None:
@@ -124,6 +132,14 @@ def test_compose_lets_only_ours_reach_the_database_when_all_runs() -> None:
     assert deployment.compose()["networks"]["data"] == {"internal": True}
     assert {n for n, one in services().items() if one.get("ports")} == {"proxy"}
     assert services()["proxy"]["networks"] == ["outside", "inside"]
+
+
+def test_compose_sends_callbacks_by_a_bridge_of_their_own_when_all_runs() -> None:
+    on_it = {name for name, one in services().items() if "callbacks" in one["networks"]}
+    assert on_it == {"worker", "dispatcher"}
+    (name,) = deployment.compose()["networks"]["callbacks"]["driver_opts"].values()
+    assert (DEPLOY / "egress.nft").read_text().count(f'iifname "{name}"') == 2
+    assert len(name) <= 15, "longer names are no names of interfaces"
 
 
 def test_compose_starts_in_order_when_each_is_ready() -> None:
@@ -159,6 +175,42 @@ def test_compose_service_has_time_to_end_when_stopped(part: str) -> None:
     assert float(services()[part]["stop_grace_period"].removesuffix("s")) > longest_stop(part)
 
 
+def test_compose_makes_the_two_users_when_the_database_is_new() -> None:
+    """What the image's entrypoint makes of our script, in its shell."""
+    mounts = dict(one.removesuffix(":ro").split(":") for one in services()["mariadb"]["volumes"])
+    assert "/docker-entrypoint-initdb.d/make-users.sh" in mounts.values()
+    script = (DEPLOY / "databases" / "make-users.sh").read_text()
+    for name in ("mariadb", "postgresql"):
+        file = DEPLOY / "databases" / f"{name}.sql"
+        given = script.replace("/etc/kernel/users.sql", str(file))
+        shell = f"set -e; docker_process_sql() {{ cat; }}\n{given}"
+        env = {"KERNEL_PASSWORD": "one", "KERNEL_PASSWORD_OF_MIGRATE": "two"}
+        argv = ["bash", "-c", shell]
+        said = subprocess.run(argv, env=env | PATH, capture_output=True, text=True, check=True)
+        wanted = file.read_text().replace("'PASSWORD'", "'one'")
+        assert said.stdout == wanted.replace("'PASSWORD_OF_MIGRATE'", "'two'")
+        assert "'one'" in said.stdout
+        assert "'two'" in said.stdout
+
+
+def test_images_are_pinned_by_the_digests_that_the_registry_tells(tmp_path: Path) -> None:
+    """Each image that is used stands in the example, and the script asks for that one."""
+    docker = tmp_path / "docker"
+    docker.write_text('#!/bin/sh\necho "sha256:$(printf %s "$6" | sha256sum | cut -c1-64)"\n')
+    docker.chmod(0o755)
+    env = {"PATH": f"{tmp_path}:{PATH['PATH']}"}
+    script = str(DEPLOY / "pin-images")
+    said = subprocess.run([script], env=env, capture_output=True, text=True, check=True).stdout
+    pinned = dict(line.split("=", 1) for line in said.splitlines())
+    text = "".join(path.read_text() for path in DEPLOY.glob("compose*.yaml"))
+    used = dict(re.findall(r"\$\{(\w+_IMAGE):-([^}]+)\}", text))
+    assert {name: one.partition("@")[0] for name, one in pinned.items()} == used
+    assert all(re.search(r"@sha256:[0-9a-f]{64}$", one) for one in pinned.values())
+    assert ("ARG", f"PYTHON={used['PYTHON_IMAGE']}") in deployment.instructions()
+    docker.write_text("#!/bin/sh\necho no such image >&2; exit 1\n")
+    assert subprocess.run([script], env=env, capture_output=True, check=False).returncode != 0
+
+
 # ---- systemd ------------------------------------------------------------------------------------
 
 
@@ -177,6 +229,9 @@ def test_unit_is_hardened_and_comes_back_when_it_ends(part: str) -> None:
         "KillMode": "mixed",
         "StartLimitIntervalSec": "0",
         "CapabilityBoundingSet": "",
+        "MemoryDenyWriteExecute": "yes",
+        "PrivateMounts": "yes",
+        "IPAddressAllow": "localhost",
     }
     assert {name: one[name] for name in wanted} == wanted
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from kernel.transport.addresses import DENIED
+from kernel.transport.special_networks import DENIED
 from tests.docs.test_deploy import longest_stop
 from tests.support.deployment import DEPLOY, KNOWN, MANIFESTS, PARTS, objects, of_kind, pods
 

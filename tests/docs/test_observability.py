@@ -12,6 +12,7 @@ import yaml
 from kernel.runtime.kernel import Kernel
 from kernel.runtime.metrics import BUCKETS, COUNTED, Counter, Histogram
 from kernel.testing import drain
+from kernel.views.operating.metrics import LABELLED
 from tests.docs.test_docs import anchors, blocks, rows
 from tests.support.clients import client
 from tests.support.prometheus import families, scrape
@@ -58,7 +59,8 @@ def samples(text: str) -> set[str]:
 def labels_of(name: str) -> set[str]:
     """The labels that a sample of this name can have."""
     base = re.sub(r"_(bucket|count|sum)$", "", name)
-    return {label for what in COUNTED if what.name in (name, base) for label in what.labels}
+    counted = {label for what in COUNTED if what.name in (name, base) for label in what.labels}
+    return counted | {LABELLED[name][0] for _ in (name,) if name in LABELLED}
 
 
 def test_page_lists_every_metric_with_type_and_labels_as_scraped(scraped: str) -> None:

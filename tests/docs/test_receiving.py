@@ -18,7 +18,6 @@ from sqlalchemy import select
 from kernel.callers import keys
 from kernel.cli.local.processes import tethered
 from kernel.cli.local.supervisor import free_port
-from kernel.db.tables.callers import SigningSecret
 from kernel.db.tables.deliveries import Delivery
 from kernel.delivery.redeliver import list_attempts, redeliver
 from kernel.formats.signing import headers, new_secret
@@ -27,6 +26,7 @@ from kernel.runtime.kernel import Kernel
 from kernel.testing import drain
 from kernel.transport.client import Transport
 from tests.support.factories import ANYBODY, request
+from tests.support.sealing import signing_secrets
 from tests.support.servers import missing
 from tests.support.waiting import wait_until
 
@@ -101,7 +101,7 @@ def kernel(make_kernel: Callable[..., Kernel], sqlite_url: str) -> Kernel:
 def secret_of(kernel: Kernel) -> str:
     """The newest signing secret of the caller."""
     with kernel.read_session() as session:
-        return session.scalars(select(SigningSecret.secret).order_by(SigningSecret.id)).all()[-1]
+        return signing_secrets(session)[-1]
 
 
 @pytest.fixture
@@ -220,6 +220,9 @@ def test_page_verifies_its_own_callback_by_hand() -> None:
     assert not names["is_genuine"](named, body.encode() + b" ", secret, now=lambda: now)
     assert not names["is_genuine"](named, body.encode(), secret)
     assert not names["is_genuine"]({}, body.encode(), secret)
+    for stamp in ("9" * 4301, "²", "٣", str(now) + "\n", "\udc80"):
+        strange = named | {"webhook-timestamp": stamp, "webhook-signature": "v1,\udc80"}
+        assert not names["is_genuine"](strange, body.encode(), secret, now=lambda: now)
 
 
 def test_packages_are_pinned_without_naming_a_registry() -> None:

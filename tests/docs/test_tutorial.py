@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +156,28 @@ def test_tutorial_orders_are_refused_as_told_when_they_are_wrong(
     assert refused == json.loads(block("json", "int_type"))
     order_id = second.type(block("sh", '"moon"')).strip()
     first.wait_for(f"callback  order {order_id}  failed: there is no department moon")
+
+
+def test_tutorial_orders_of_a_key_run_one_at_a_time(
+    reader: tuple[FirstTerminal, SecondTerminal],
+) -> None:
+    first, second = reader
+    answers = second.type(block("sh", '"ordering_key"')).splitlines()
+    sent = [json.loads(line)["data"] for line in answers if line]
+    assert [one["sequence"] for one in sent] == [1, 2, 3]
+
+    def listed() -> list[dict[str, Any]]:
+        found = json.loads(second.type(block("sh", "?ordering_key=")))
+        orders: list[dict[str, Any]] = found["data"]["orders"][::-1]
+        return orders
+
+    wait_until(lambda: all(one["state"] == "success" for one in listed()), 60, "their ends")
+    ended = listed()
+    assert [one["order_id"] for one in ended] == [one["order_id"] for one in sent]
+    for one, following in pairwise(ended):
+        assert one["finished_at"] <= following["started_at"]
+    for one in sent:
+        first.wait_for(f"callback  order {one['order_id']}  success: success")
 
 
 @pytest.mark.slow

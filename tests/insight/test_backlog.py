@@ -1,8 +1,10 @@
-"""What waits, and for how long: from indexes alone, and not too often. On both databases."""
+"""What waits, and for how long: from indexes alone, and not too often. On each kind of database."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from sqlalchemy import event
 
 from kernel.insight.backlog import backlog
@@ -21,6 +23,7 @@ def test_backlog_is_shown_with_its_age_when_it_waits(kernel: Kernel) -> None:
     make_delivery(kernel, next_attempt_at=now + timedelta(hours=1))
     make_delivery(kernel, state="held")
     make_delivery(kernel, state="dead", finished_at=now)
+    make_delivery(kernel, state="dead", finished_at=now, died_of="dropped")
     make_delivery(kernel, state="dead", finished_at=now - timedelta(days=2))
     text = scrape(client(kernel))
     counts = {
@@ -39,15 +42,26 @@ def test_backlog_is_shown_with_its_age_when_it_waits(kernel: Kernel) -> None:
     assert 30 <= value(text, "kernel_deliveries_due_oldest_seconds") < 40
 
 
-def test_backlog_is_read_from_indexes_alone_when_it_is_counted(kernel: Kernel) -> None:
+@pytest.fixture(params=["sqlite_url", "mariadb_rows_url"])
+def small(make_kernel: Callable[..., Kernel], request: pytest.FixtureRequest) -> Kernel:
+    """A kernel on a database that takes an index however few rows there are.
+
+    PostgreSQL reads a table of fifty rows whole: the conformance suite asks it with thousands.
+    """
+    return make_kernel(request.getfixturevalue(request.param))
+
+
+def test_backlog_is_read_from_indexes_alone_when_it_is_counted(small: Kernel) -> None:
+    kernel = small
     for _ in range(50):
         make_delivery(kernel)
+        make_order(kernel)
     said: list[tuple[str, Any]] = []
-    for engine in (kernel.engine, kernel.engines.single):
+    for engine in {kernel.engine, kernel.engines.single}:
         event.listen(engine, "before_cursor_execute", lambda *call: said.append(call[2:4]))
     backlog(kernel)
-    asked = {one[0]: one for one in said if "count(" in one[0]}.values()
-    assert len(asked) == 5
+    asked = [one for one in said if "count(" in one[0]]
+    assert len(asked) == 6
     word = "COVERING INDEX" if kernel.engine.dialect.name == "sqlite" else "Using index"
     for statement, parameters in asked:
         assert word in plan(kernel, statement, parameters), statement

@@ -1,16 +1,14 @@
-"""Pages of deliveries by filter, and where a replay would go. On both databases."""
+"""Pages of deliveries by filter. On both databases."""
 
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-import pytest
-
 from kernel.db.ids import new_id
 from kernel.db.statements.keyset import Budget, Cursor
 from kernel.db.states import DeliveryState
-from kernel.delivery.redeliver import DeliveryFilter, replay
-from kernel.insight.delivery_search import BUDGET, Page, page, reach
+from kernel.filters.callbacks import CallbackFilter
+from kernel.insight.search.deliveries import BUDGET, Page, page
 from kernel.runtime.kernel import Kernel
 from tests.support.factories import make_attempt, make_delivery
 
@@ -26,7 +24,7 @@ def over(kernel: Kernel, age: int, state: str = "dead", **values: Any) -> str:
 
 
 def pages(
-    kernel: Kernel, wanted: DeliveryFilter, limit: int = 2, budget: Budget = BUDGET
+    kernel: Kernel, wanted: CallbackFilter, limit: int = 2, budget: Budget = BUDGET
 ) -> Iterator[Page]:
     """Go through all pages."""
     below: Cursor | None = None
@@ -41,7 +39,7 @@ def pages(
 
 def ids(kernel: Kernel, **wanted: Any) -> list[str]:
     """The ids on all pages of a filter."""
-    return [row.id for one in pages(kernel, DeliveryFilter(**wanted)) for row in one.rows]
+    return [row.id for one in pages(kernel, CallbackFilter(**wanted)) for row in one.rows]
 
 
 def test_pages_hold_every_delivery_once_when_a_filter_is_gone_through(kernel: Kernel) -> None:
@@ -81,7 +79,7 @@ def test_page_says_how_far_it_looked_when_little_was_found(kernel: Kernel) -> No
     for age in range(1, 39):
         over(kernel, age)
     budget = Budget(first=8, largest=8, seconds=0.0)
-    found = list(pages(kernel, DeliveryFilter(host="other.example"), budget=budget))
+    found = list(pages(kernel, CallbackFilter(host="other.example"), budget=budget))
     assert [len(one.rows) for one in found] == [0, 0, 0, 0, 1]
     assert [one.complete for one in found] == [False] * 4 + [True]
     assert found[-1].rows[0].id == rare
@@ -92,33 +90,12 @@ def test_page_shows_the_latest_attempt_when_there_are_several(kernel: Kernel) ->
     make_attempt(kernel, delivery_id, kernel.clock.now(), "timeout")
     make_attempt(kernel, delivery_id, kernel.clock.now(), "dns")
     with kernel.read_session() as session:
-        found = page(session, DeliveryFilter(), None, 10)
+        found = page(session, CallbackFilter(), None, 10)
     assert found.latest[delivery_id].reason == "dns"
-
-
-@pytest.mark.parametrize("wanted", [{}, {"state": DeliveryState.DEAD}, {"host": "other.example"}])
-def test_reach_is_what_a_replay_sends_when_it_is_counted_first(
-    kernel: Kernel, wanted: dict[str, Any]
-) -> None:
-    for age in (1, 2, 3):
-        over(kernel, age)
-    over(kernel, 4, "delivered", **OTHER)
-    over(kernel, 5, **OTHER)
-    make_delivery(kernel, **OTHER)
-    found = reach(kernel, DeliveryFilter(**wanted))
-    assert found.complete
-    assert found.total == replay(kernel, DeliveryFilter(**wanted)) > 0
 
 
 def test_page_begins_at_the_newest_when_its_cursor_is_of_another_order(kernel: Kernel) -> None:
     dead = [over(kernel, age) for age in (1, 2)]
-    wanted = DeliveryFilter(state=DeliveryState.DEAD)
+    wanted = CallbackFilter(state=DeliveryState.DEAD)
     with kernel.read_session() as session:
         assert [row.id for row in page(session, wanted, Cursor((dead[0],)), 5).rows] == dead
-
-
-def test_reach_says_that_there_may_be_more_when_it_ran_out_of_time(kernel: Kernel) -> None:
-    for age in range(4):
-        over(kernel, age)
-    found = reach(kernel, DeliveryFilter(), Budget(first=2, largest=2, seconds=0))
-    assert (found.total, found.complete) == (2, False)

@@ -7,21 +7,26 @@ from typing import Any
 import pytest
 from sqlalchemy import event, insert, text
 
-from kernel.db.ids import new_id, time_of
+from kernel.bulk.choosing import Span, count, newest, next_page
+from kernel.db.ids import new_id
 from kernel.db.statements.keyset import Budget
 from kernel.db.states import DeliveryState
 from kernel.db.tables.deliveries import ATTEMPTS, DELIVERIES
 from kernel.db.tables.orders import ORDERS
-from kernel.delivery.pauses import pause
-from kernel.delivery.redeliver import DeliveryFilter, replay_from, replay_step
-from kernel.insight import minutes
-from kernel.insight.delivery_search import page, reach
+from kernel.filters.callbacks import CallbackFilter
 from kernel.insight.hosts import Breaker, Host, hosts
-from kernel.insight.minutes import MINUTE
+from kernel.insight.receivers import SHOWN, all_receivers, one_receiver
+from kernel.insight.search.deliveries import page
 from kernel.insight.state_counts import counts
-from kernel.insight.workers import Heartbeat, processes
+from kernel.insight.trends import minutes
+from kernel.insight.trends.minutes import MINUTE
+from kernel.insight.workers import Heartbeat, Running, processes
+from kernel.pauses.changes import pause
+from kernel.pauses.subjects import Subject
 from kernel.runtime.kernel import Kernel
-from tests.support.factories import make_delivery, make_order
+from tests.support.bulk import plan
+from tests.support.factories import make_delivery, make_order, order
+from tests.support.ticketing import make_receiver
 
 SECOND = timedelta(seconds=1)
 HOUR = timedelta(hours=1)
@@ -36,13 +41,15 @@ def test_counts_name_the_order_that_waits_longest_when_orders_wait(kernel: Kerne
     found = counts(kernel)
     assert (found.states["pending"], found.states["failed"], found.states["running"]) == (2, 1, 0)
     assert found.oldest_id == oldest
-    assert found.oldest_at == time_of(oldest)
+    assert found.oldest_at == order(kernel, oldest).run_after
 
 
 def test_process_is_not_counted_on_when_it_has_been_silent(kernel: Kernel) -> None:
     with kernel.write_session() as session:
         now = kernel.clock.now()
-        Heartbeat("worker", now).note(session, now, ["b", "a"], [A], ["https://half.example:443"])
+        Heartbeat("worker", now).note(
+            session, now, [Running("b"), Running("a")], [A], ["https://half.example:443"]
+        )
         Heartbeat("dispatcher", now + SECOND).note(session, now - timedelta(minutes=5), [], [])
     first, second = processes(kernel)
     assert (first.alive, first.running, first.broken) == (True, ("a", "b"), (A,))
@@ -80,7 +87,7 @@ def test_host_is_shown_as_paused_when_its_name_or_port_is(kernel: Kernel) -> Non
     make_delivery(kernel)
     make_delivery(kernel, **OTHER)
     for name in ("receiver.example", "other.example:1", "quiet.example"):
-        pause(kernel, host=name)
+        pause(kernel, Subject(host=name))
     found = listed(kernel)
     assert found[A].pauses == ["receiver.example"]
     assert found[A].held == 1
@@ -103,7 +110,7 @@ BIG = {"orders", "deliveries", "attempts"}
 # Of 3,000 in each table: a fourth of the deliveries wait, and a count reads them twice.
 ROWS_READ = 2000
 # Small windows, as a million rows would take many of them.
-SMALL = Budget(first=50, largest=100, seconds=0.03)
+SMALL = Budget(first=50, largest=100, seconds=60.0, rows=1500)
 
 
 def fill(kernel: Kernel, rows: int = 3000) -> None:
@@ -126,7 +133,13 @@ def fill(kernel: Kernel, rows: int = 3000) -> None:
         over = ends in ("delivered", "dead")
         owed.append(
             base
-            | {"id": delivery_id, "order_id": order_id, "url": A, "body": b"{}", "state": ends}
+            | {
+                "id": delivery_id,
+                "order_id": order_id,
+                "url": f"https://r{number % 7}.example/",
+                "body": b"{}",
+                "state": ends,
+            }
             | {"origin": f"https://r{number % 7}.example:443", "is_retry": True}
             | {"next_attempt_at": then, "finished_at": then + SECOND if over else None}
         )
@@ -142,6 +155,7 @@ def fill(kernel: Kernel, rows: int = 3000) -> None:
 
 def asked(kernel: Kernel) -> list[tuple[str, Any]]:
     """Ask everything there is to ask; return the statements that were said."""
+    make_receiver(kernel, "desk", "https://r1.example")
     said: list[tuple[str, Any]] = []
     event.listen(
         kernel.engines.single,
@@ -152,18 +166,25 @@ def asked(kernel: Kernel) -> list[tuple[str, Any]]:
     counts(kernel)
     hosts(kernel, processes(kernel))
     with kernel.read_session() as session:
-        minutes.tally(session, now - HOUR, now - HOUR + MINUTE)
+        minutes.count_minute(session, now - HOUR, now - HOUR + MINUTE)
     ranges: list[dict[str, Any]] = [{}, {"since": now - HOUR}, {"until": now - HOUR}]
     for state in (None, *DeliveryState):
         for host in (None, "r1.example"):
             for caller_id in (None, 1):
                 for when in ranges:
-                    wanted = DeliveryFilter(caller_id, state, host, **when)
+                    wanted = CallbackFilter(caller_id, state, host, **when)
                     with kernel.read_session() as session:
                         first = page(session, wanted, None, 20, SMALL)
                         page(session, wanted, first.next, 20, SMALL)
-    reach(kernel, DeliveryFilter(state=DeliveryState.DEAD), SMALL)
-    replay_step(kernel, DeliveryFilter(host="nobody.example"), replay_from(kernel), looked_at=100)
+    with kernel.read_session() as session:
+        all_receivers(session)
+        _, _, tried = one_receiver(session, "anonymous", "desk", SMALL)
+    assert len(tried) == SHOWN
+    for kind, wanted_of in (("redeliver", {}), ("redeliver", {"host": "nobody.example"})):
+        act = plan(kind, **wanted_of)
+        with kernel.read_session() as session:
+            count(session, act, SMALL)
+            next_page(session, act, Span(newest(session, act), now), None, 20, SMALL)
     # The counts of all states go through everything up to a limit that these rows do not reach.
     about = [one for one in said if any(table in one[0] for table in BIG)]
     return [one for one in about if "UNION ALL" not in one[0]]

@@ -3,17 +3,21 @@
 import json
 import re
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import event, insert, text
 
 from kernel.callers import identity, keys
 from kernel.db.ids import new_id
 from kernel.db.statements.keyset import Budget, Cursor
 from kernel.db.states import OrderState
-from kernel.insight.order_search import BUDGET, Found, SearchFilter, find
+from kernel.db.tables.gates import GATES
+from kernel.filters.orders import OrderFilter
+from kernel.filters.plans import KEY_INDEX, REFERENCE_INDEX, WAITING_INDEX
+from kernel.formats.hosts import read_host
+from kernel.insight.search.orders import BUDGET, Found, find
 from kernel.insight.state_counts import count_states
 from kernel.runtime.kernel import Kernel
 from tests.support.factories import make_delivery, make_order
@@ -35,7 +39,16 @@ def found(
     **wanted: Any,
 ) -> Found:
     with kernel.read() as connection:
-        return find(connection, SearchFilter(**wanted), cursor, limit, budget)
+        return find(connection, OrderFilter(**wanted), cursor, limit, budget)
+
+
+def make_children(kernel: Kernel, number: int) -> tuple[str, list[str]]:
+    """Make an order and as many children; return its id and theirs, the newest first."""
+    parent, children = make_order(kernel), make_orders(kernel, number)
+    with kernel.write() as connection:
+        rows = [{"order_id": one, "caller_id": 1, "parent_id": parent} for one in children]
+        connection.execute(insert(GATES), rows)
+    return parent, children
 
 
 def ids(result: Found) -> list[str]:
@@ -71,7 +84,7 @@ def test_orders_are_found_by_each_of_their_marks(kernel: Kernel) -> None:
         {"state": OrderState.FAILED, "caller_id": jira},
         {"select_tag": "import_projects"},
         {"host": "receiver.net"},
-        {"host": "RECEIVER.net:8443"},
+        {"host": read_host("https://RECEIVER.net:8443/")},
         {"text": mine},
         {"text": delivery},
         {"text": "zammad-4711"},
@@ -98,7 +111,7 @@ def test_nothing_is_found_when_the_text_is_hostile(kernel: Kernel, word: str) ->
 def test_orders_are_found_by_time_to_the_millisecond(kernel: Kernel) -> None:
     newest = make_orders(kernel, 5)
     with kernel.read() as connection:
-        times = [row.created_at for row in find(connection, SearchFilter()).orders]
+        times = [row.created_at for row in find(connection, OrderFilter()).orders]
     assert ids(found(kernel, since=times[3], until=times[0])) == newest[1:4]
 
 
@@ -126,6 +139,36 @@ def test_every_order_is_on_one_page_when_going_back_and_forth(
     start = found(kernel, back.newer, 3, **wanted)
     assert [ids(back), ids(start)] == [newest[3:6], newest[:3]]
     assert (back.older, start.newer) == (Cursor((newest[5],)), None)
+
+
+@pytest.mark.parametrize("more", [{}, {"state": OrderState.PENDING}])
+def test_children_are_paged_back_and_forth(kernel: Kernel, more: dict[str, Any]) -> None:
+    parent, newest = make_children(kernel, 7)
+    make_orders(kernel, 2)
+    wanted = {"batch": parent, **more}
+    first = found(kernel, limit=3, **wanted)
+    second = found(kernel, first.older, 3, **wanted)
+    third = found(kernel, second.older, 3, **wanted)
+    assert [ids(one) for one in (first, second, third)] == [newest[:3], newest[3:6], newest[6:]]
+    assert (first.newer, third.older, third.looked_at) == (None, None, None)
+    assert ids(found(kernel, third.newer, 3, **wanted)) == newest[3:6]
+
+
+def test_children_are_found_by_further_filters(kernel: Kernel) -> None:
+    parent, newest = make_children(kernel, 3)
+    other = make_order(kernel, state="failed")
+    with kernel.read() as connection:
+        times = [row.created_at for row in find(connection, OrderFilter(batch=parent)).orders]
+    for wanted, expected in [
+        ({"text": newest[1]}, newest[1:2]),
+        ({"text": other}, []),
+        ({"text": "bridge"}, newest),
+        ({"state": OrderState.FAILED}, []),
+        ({"since": times[1]}, newest[:2]),
+        ({"caller_id": 1, "until": times[0]}, newest[1:]),
+    ]:
+        assert ids(found(kernel, batch=parent, **wanted)) == expected, wanted
+    assert ids(found(kernel, batch=other)) == []
 
 
 def test_page_stays_as_it_is_when_orders_come_in(kernel: Kernel) -> None:
@@ -209,13 +252,13 @@ def _literal(value: Any) -> str:
 
 
 NARROW: Iterable[dict[str, Any]] = [
-    {},
-    {"state": OrderState.FAILED},
-    {"caller_id": 2},
-    {"state": OrderState.SUCCESS, "caller_id": 2},
-    {"select_tag": "rare"},
-    {"host": "receiver.net", "state": OrderState.FAILED},
-    {"text": "word"},
+    *({}, {"state": OrderState.FAILED}, {"caller_id": 2}, {"select_tag": "rare"}),
+    *({"state": OrderState.SUCCESS, "caller_id": 2}, {"text": "word"}),
+    *({"reference": "R", "caller_id": 2}, {"host": "x.net", "state": OrderState.FAILED}),
+    *({"error": "timed_out"}, {"error": "x", "select_tag": "rare", "caller_id": 2}),
+    *({"callback": "dead", "state": "failed"}, {"receiver": "tickets", "caller_id": 2}),
+    *({"ordering_key": "k", "caller_id": 2}, {"waiting": "x", "caller_id": 2}),
+    *({"reference_prefix": "INC"}, {"ended_since": datetime(2026, 1, 1, tzinfo=UTC)}),
 ]
 
 
@@ -251,4 +294,7 @@ def test_forced_indexes_are_there(mariadb_kernel: Kernel) -> None:
     for wanted in NARROW:
         found(mariadb_kernel, **wanted)
     forced = {name for one in said for name in re.findall(r"FORCE INDEX \((\w+)\)", one)}
-    assert forced == {"PRIMARY", "ix_kernel_orders_state_id", "ix_kernel_orders_caller_id_id"}
+    names = ("state", "caller_id", "caller_id_state_select_tag")
+    of_orders = {f"ix_kernel_orders_{name}_id" for name in names}
+    beside = {REFERENCE_INDEX, KEY_INDEX, WAITING_INDEX}
+    assert forced == {"PRIMARY"} | of_orders | beside

@@ -46,7 +46,7 @@ def test_counts_stay_when_the_rows_of_ended_processes_are_folded(kernel: Kernel)
         kernel.metrics.count(ACCEPTED, "tag")
         metering.write(kernel)
         age(kernel, 11)
-        assert metering.fold(kernel) == 1
+        assert metering.fold(kernel).rows == 1
     assert rows(kernel) == {"past"}
     assert metering.totals(kernel)["kernel_orders_accepted_total", ("tag",)] == [3.0]
 
@@ -63,6 +63,24 @@ def test_counts_are_told_once_when_an_idle_process_was_folded_and_goes_on(kernel
     total = metering.totals(kernel)
     assert total["kernel_orders_accepted_total", ("tag",)] == [4.0]
     assert total["kernel_run_seconds", ("tag",)][0] == 0.75
+
+
+UNREADABLE = ("{", '[["name", ["label"]]]', '[["name", 1, [1.0]]]', '[["name", [], [null]]]')
+
+
+@pytest.mark.parametrize("bad", UNREADABLE)
+def test_other_rows_are_folded_and_told_when_one_cannot_be_read(kernel: Kernel, bad: str) -> None:
+    for unreadable in ("some process", metering.PAST):
+        with kernel.write_session() as session:
+            session.add(ProcessMetrics(id=unreadable, written_at=kernel.clock.now(), series=bad))
+    kernel.metrics.count(ACCEPTED, "tag")
+    metering.write(kernel)
+    age(kernel, 11)
+    found = metering.fold(kernel)
+    assert (found.rows, list(found.unreadable)) == (1, ["some process"])
+    assert len(rows(kernel)) == 3, "past, and two that stay for people to look at"
+    assert metering.totals(kernel) == {("kernel_orders_accepted_total", ("tag",)): [1.0]}
+    assert metering.fold(kernel, rows(kernel)) == metering.Folded()
 
 
 def test_row_is_left_alone_when_nothing_was_counted(kernel: Kernel) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import insert
 from kernel.db.ids import first_id, new_id
 from kernel.db.tables.callers import Caller
 from kernel.db.tables.orders import ORDERS
-from kernel.orders.pages import MAX_PAGE, OrderFilter, list_orders
+from kernel.orders.pages import MAX_PAGE, LaneFilter, list_orders
 from kernel.runtime.kernel import Kernel
 from tests.support.factories import CALLBACK
 
@@ -43,7 +43,7 @@ def everything(kernel: Kernel) -> list[dict[str, object]]:
     return rows[::-1]
 
 
-def fulfils(row: dict[str, object], caller_id: int | None, wanted: OrderFilter) -> bool:
+def fulfils(row: dict[str, object], caller_id: int | None, wanted: LaneFilter) -> bool:
     """The filter once more, in Python."""
     created_at, id = row["created_at"], str(row["id"])
     assert isinstance(created_at, datetime)
@@ -57,7 +57,7 @@ def fulfils(row: dict[str, object], caller_id: int | None, wanted: OrderFilter) 
     )
 
 
-def listed(kernel: Kernel, caller_id: int | None, wanted: OrderFilter) -> list[str]:
+def listed(kernel: Kernel, caller_id: int | None, wanted: LaneFilter) -> list[str]:
     with kernel.read_session() as session:
         orders = list_orders(session, caller_id, wanted)
         return [order.id for order in orders]
@@ -76,7 +76,7 @@ def test_page_has_the_newest_that_fulfil_its_filter(
         (None, cursor),
         (3, 50),
     ):
-        wanted = OrderFilter(state, tag, since, until, before, limit)
+        wanted = LaneFilter(state, tag, since, until, before, limit)
         expected = [str(row["id"]) for row in everything if fulfils(row, caller_id, wanted)]
         assert listed(kernel, caller_id, wanted) == expected[:limit], (caller_id, wanted)
 
@@ -85,9 +85,9 @@ def test_pages_follow_each_other_without_gap_when_read_to_the_end(
     kernel: Kernel, everything: list[dict[str, object]]
 ) -> None:
     seen: list[str] = []
-    wanted = OrderFilter(state="success", limit=4)
+    wanted = LaneFilter(state="success", limit=4)
     while page := listed(
-        kernel, 1, OrderFilter("success", before=seen[-1] if seen else None, limit=4)
+        kernel, 1, LaneFilter("success", before=seen[-1] if seen else None, limit=4)
     ):
         seen += page
     assert seen == [str(row["id"]) for row in everything if fulfils(row, 1, wanted)]
@@ -97,7 +97,7 @@ def test_page_is_no_longer_than_allowed_when_more_is_asked_for(
     kernel: Kernel, everything: list[dict[str, object]]
 ) -> None:
     with kernel.read_session() as session:
-        assert len(list_orders(session, None, OrderFilter(limit=MAX_PAGE), most=7)) == 7
+        assert len(list_orders(session, None, LaneFilter(limit=MAX_PAGE), most=7)) == 7
 
 
 @pytest.mark.parametrize("micros", [0, 1, 499, 999, 123_456, 999_999])

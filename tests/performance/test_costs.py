@@ -13,11 +13,20 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
+from kernel.builtin import (
+    CreateProject,
+    ImportProjects,
+    create_project,
+    import_projects,
+)
 from kernel.db.states import OrderState, Outcome
 from kernel.delivery import first_attempt as handover
 from kernel.delivery.attempt import attempt
 from kernel.delivery.claim import DueDelivery
 from kernel.delivery.record import record
+from kernel.handlers import Handlers, Run
+from kernel.orders.gates.limits import known
+from kernel.runs import claim
 from kernel.runs.execute import execute_each
 from kernel.runtime.kernel import Kernel
 from kernel.views.http import gate
@@ -35,6 +44,13 @@ ARGS: dict[str, dict[str, Any]] = {
     "create_project": PROJECT,
     "import_projects": {"projects": [PROJECT] * 200},
 }
+# The same order as `create_project`, with a limit.
+LIMITED: dict[str, dict[str, Any]] = {
+    "concurrency": {"concurrency": 4},
+    "rate": {"rate": "60/m"},
+    "both": {"concurrency": 4, "rate": "60/m"},
+}
+ARGS |= dict.fromkeys(LIMITED, PROJECT)
 COUNTED = ("statements", "commits", "rollbacks")
 
 
@@ -78,9 +94,9 @@ class Line:
         self.desk.send = self.sent.append
         self.desk.open()
 
-    def submit(self, tag: str) -> str:
+    def submit(self, tag: str, **members: str) -> str:
         """T1."""
-        order = {"select_tag": tag, "callback_url": CALLBACK, **ARGS[tag]}
+        order = {"select_tag": tag, "callback_url": CALLBACK, **ARGS[tag], **members}
         answer = self.caller.post("/v1/orders", json=order)
         return str(answer.json["data"]["order_id"])
 
@@ -97,14 +113,35 @@ class Line:
 
 
 @pytest.fixture
-def line(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> Line:
+def kernel(make_kernel: Callable[..., Kernel], database_url: str) -> Kernel:
+    """A kernel with the built-in handlers, with and without limits; no rate is ever reached."""
+    handlers = Handlers()
+
+    def later(run: Run, args: CreateProject) -> dict[str, Any]:
+        made.clock.shift(1.0)
+        return create_project(run, args)
+
+    handlers.register("create_project", CreateProject)(create_project)
+    handlers.register("import_projects", ImportProjects)(import_projects)
+    for tag, limits in LIMITED.items():
+        handlers.register(tag, CreateProject, **limits)(later)
+    made = make_kernel(database_url, handlers)
+    return made
+
+
+@pytest.fixture
+def line(kernel: Kernel, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Line:
     """A line whose caches and connections are warm, and stay so on a machine that is busy."""
-    for module in (handover, gate):
+    for module in (handover, gate, known):
         monkeypatch.setattr(module, "KNOWN_SECONDS", 3600.0)
+    # The second order of a message is given back when the first takes long.
+    monkeypatch.setattr(claim, "BATCH_SECONDS", 3600.0)
     line = Line(kernel)
-    for tag in ARGS:
-        line.run(line.submit(tag))
-        line.send()
+    # No more than that: no sender is given back here, and each callback takes one.
+    asked = getattr(request.node, "callspec", None)
+    tag = asked.params.get("tag", "create_project") if asked else "create_project"
+    line.run(line.submit(tag))
+    line.send()
     return line
 
 
@@ -123,12 +160,32 @@ def test_statements_and_commits_are_the_documented_ones_when_an_order_succeeds(
         line.run(*together)
     following = {name: both[name] - run[name] for name in COUNTED}
     found = {"submit": submit, "run": run, "next": following, "send": send}
-    documented = {
+    assert {stage: dict(counts) for stage, counts in found.items()} == documented(tag)
+
+
+def documented(kind: str) -> dict[str, dict[str, int]]:
+    """What the page says of each stage of an order of this kind."""
+    return {
         stage: {"statements": int(statements), "commits": int(commits), "rollbacks": 0}
-        for kind, stage, statements, commits in ROW.findall(PAGE.read_text())
-        if kind == tag
+        for one, stage, statements, commits in ROW.findall(PAGE.read_text())
+        if one == kind
     }
-    assert {stage: dict(counts) for stage, counts in found.items()} == documented
+
+
+def test_statements_and_commits_of_an_ordering_key_are_the_documented_ones(line: Line) -> None:
+    """An order whose turn it is, one that waits for it, the end that passes it on, and the last."""
+    key = {"ordering_key": "customer 4711"}
+    line.run(line.submit("create_project", **key))  # the key's row is there
+    with counting(line.kernel) as submit:
+        first = line.submit("create_project", **key)
+    with counting(line.kernel) as behind:
+        second = line.submit("create_project", **key)
+    with counting(line.kernel) as passing:
+        line.run(first)
+    with counting(line.kernel) as run:
+        line.run(second)
+    found = {"submit": submit, "behind": behind, "passing": passing, "run": run}
+    assert {stage: dict(counts) for stage, counts in found.items()} == documented("ordering_key")
 
 
 def test_redis_commands_are_the_documented_ones_when_hints_and_results_are_sent(

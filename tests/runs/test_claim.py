@@ -19,7 +19,8 @@ from kernel.runtime.kernel import Kernel
 from tests.support.factories import make_order, order
 from tests.support.handlers.misbehaving import Named, write
 from tests.support.lossy_proxy import LossyProxy
-from tests.support.servers import MariaDB
+from tests.support.rivals import kill
+from tests.support.servers import Server
 
 MakeKernel = Callable[..., Kernel]
 Meanwhile = Callable[[Kernel, Run], object]
@@ -173,53 +174,51 @@ def test_claimed_order_is_handed_back_when_nobody_will_run_it(
 
 
 def test_next_order_is_handed_back_when_the_answer_to_its_commit_is_lost(
-    make_kernel: MakeKernel, mariadb: MariaDB, mariadb_rows_url: str
+    make_kernel: MakeKernel, main_database: Server, main_rows_url: str
 ) -> None:
-    with LossyProxy(mariadb.port) as proxy:
+    with LossyProxy(main_database.port) as proxy:
 
         def lose(kernel: Kernel, run: Run) -> None:
             if run.order_id == together.order_ids[0]:
-                proxy.lose = b"COMMIT"
+                proxy.lose_commit()
 
-        url = mariadb_rows_url.replace(str(mariadb.port), str(proxy.port))
+        url = main_rows_url.replace(str(main_database.port), str(proxy.port))
         together = make(make_kernel, url, lose)
         executed = together.execute()
         assert proxy.lost == 1
         assert together.states == [DONE, ("pending", 1, 0), PENDING], "no crash is counted"
-        assert {one.order_id for one in executed if one.again_in == 0.0} >= {
-            *together.order_ids[1:]
-        }
+        again = {one.order_id for one in executed if one.again_in == 0.0}
+        assert again >= {*together.order_ids[1:]}
         together.execute()
         assert [state for state, _, _ in together.states] == ["success"] * 3
         assert together.written == ["0", "1", "2"]
 
 
 def test_rest_is_left_to_others_when_it_cannot_be_claimed(
-    make_kernel: MakeKernel, mariadb_rows_url: str
+    make_kernel: MakeKernel, main_rows_url: str
 ) -> None:
     def leave(kernel: Kernel, run: Run) -> None:
         raise Retry(after=60)  # so the next claim is a transaction of its own
 
-    together = make(make_kernel, mariadb_rows_url, leave)
+    together = make(make_kernel, main_rows_url, leave)
     executing = execute_each(together.kernel, together.order_ids)
     next(executing)
     with together.kernel.write_session() as session:
         second = ORDERS.c.id == together.order_ids[1]
         session.execute(update(ORDERS).where(second).values(message="held by somebody else"))
-        rest = list(executing)  # waits innodb_lock_wait_timeout, then error 1205
+        rest = list(executing)  # waits as long as a lock is waited for, then an error
     assert {one.order_id: one.again_in for one in rest} == dict.fromkeys(
         together.order_ids[1:], 0.0
     )
 
 
 def test_order_is_handed_back_when_its_connection_dies_before_it_begins(
-    make_kernel: MakeKernel, mariadb: MariaDB, mariadb_rows_url: str
+    make_kernel: MakeKernel, main_rows_url: str
 ) -> None:
-    together = make(make_kernel, mariadb_rows_url, nothing)
+    together = make(make_kernel, main_rows_url, nothing)
     executing = execute_each(together.kernel, together.order_ids)
     next(executing)
-    connection_id = order(together.kernel, together.order_ids[1]).connection_id
-    mariadb.execute(f"KILL {connection_id}")
+    kill(together.kernel, order(together.kernel, together.order_ids[1]).connection_id)
     together.kernel.settings = together.kernel.settings.model_copy(
         update={"time_limit_seconds": 77}  # what has to be said to the connection first
     )
@@ -231,15 +230,15 @@ def test_order_is_handed_back_when_its_connection_dies_before_it_begins(
 
 
 def test_first_order_is_handed_back_when_the_answer_to_its_claim_is_lost(
-    make_kernel: MakeKernel, mariadb: MariaDB, mariadb_rows_url: str
+    make_kernel: MakeKernel, main_database: Server, main_rows_url: str
 ) -> None:
-    with LossyProxy(mariadb.port) as proxy:
-        url = mariadb_rows_url.replace(str(mariadb.port), str(proxy.port))
+    with LossyProxy(main_database.port) as proxy:
+        url = main_rows_url.replace(str(main_database.port), str(proxy.port))
         together = make(make_kernel, url, nothing)
-        with together.kernel.run_connection():  # a new one says AUTOCOMMIT
-            proxy.lose = b"COMMIT"
+        with together.kernel.run_connection():  # what a new one says stays out of it
+            proxy.lose_commit()
         together.execute()
-        proxy.lose = None
+        proxy.keep()
         assert (proxy.lost, together.states[0]) == (1, ("pending", 1, 0)), "no crash is counted"
 
 
@@ -252,11 +251,9 @@ def test_next_order_is_not_run_unclaimed_when_the_commit_is_refused(
         begun.append(run.order_id)
         if run.order_id == together.order_ids[0]:
             run.session.execute(text("PRAGMA defer_foreign_keys = ON"))
-            run.session.execute(
-                text(
-                    "INSERT INTO kernel_attempts (delivery_id, number, started_at, duration_ms,"
-                    " phases) VALUES ('nobody', 1, '2026-01-01', 1, '{}')"
-                )
+            run.session.connection().exec_driver_sql(
+                "INSERT INTO kernel_attempts (delivery_id, number, started_at, duration_ms, phases)"
+                " VALUES ('nobody', 1, '2026-01-01', 1, '{}')"
             )
 
     together = make(make_kernel, sqlite_url, orphan)
@@ -284,14 +281,14 @@ def test_session_that_a_handler_kept_is_of_no_use_when_its_run_has_ended(
 
 
 def test_order_is_run_again_and_not_failed_when_the_next_is_locked(
-    make_kernel: MakeKernel, mariadb_rows_url: str
+    make_kernel: MakeKernel, main_rows_url: str
 ) -> None:
-    together = make(make_kernel, mariadb_rows_url, nothing)
+    together = make(make_kernel, main_rows_url, nothing)
     executing = execute_each(together.kernel, together.order_ids[:2])
     with together.kernel.write_session() as session:
         second = ORDERS.c.id == together.order_ids[1]
         session.execute(update(ORDERS).where(second).values(message="held by somebody else"))
-        first = next(executing)  # waits innodb_lock_wait_timeout, then error 1205
+        first = next(executing)  # waits as long as a lock is waited for, then an error
     assert (first.outcome, first.again_in) == (None, 0.2)
     assert (together.states[0], together.written) == (("pending", 1, 0), [])
     assert [one.order_id for one in executing] == together.order_ids[1:2]

@@ -5,9 +5,12 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from pydantic import ValidationError
 from sqlalchemy import event, func, select
 
+from kernel.builtin import handlers as builtin_handlers
 from kernel.builtin import projects
+from kernel.cli.local.paced_import import handlers as paced_handlers
 from kernel.db.tables.deliveries import Delivery
 from kernel.db.tables.orders import Order
 from kernel.orders.cancel import cancel
@@ -181,12 +184,12 @@ def test_import_collects_bad_rows_when_some_are(
     assert (found.progress_current, found.progress_total) == (52, 52)
 
 
-def test_order_runs_when_its_hint_is_early_by_a_difference_of_clocks(kernel: Kernel) -> None:
-    soon = kernel.clock.now() + timedelta(milliseconds=100)
-    order_id = make_order(kernel, select_tag="write", args="{}", run_after=soon)
-    executed = execute(kernel, order_id)
-    assert executed is not None
-    assert executed.outcome is not None
+def test_import_takes_no_pause_outside_of_the_demo() -> None:
+    """A caller cannot hold a worker for minutes."""
+    rows = {"projects": [{"projname": "a"}], "pause_ms": 1000}
+    with pytest.raises(ValidationError, match="pause_ms"):
+        builtin_handlers["import_projects"].parse(json.dumps(rows))
+    assert paced_handlers["import_projects"].parse(json.dumps(rows)).model_dump() == rows
 
 
 def test_order_stays_pending_when_it_is_due_later(kernel: Kernel) -> None:

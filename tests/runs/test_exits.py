@@ -182,9 +182,9 @@ def test_nothing_is_written_when_another_run_owns_the_order(kernel: Kernel) -> N
 
 
 def test_exit_that_was_put_off_is_written_with_its_reason(
-    make_kernel: MakeKernel, mariadb_rows_url: str
+    make_kernel: MakeKernel, main_rows_url: str
 ) -> None:
-    kernel = make_kernel(mariadb_rows_url)
+    kernel = make_kernel(main_rows_url)
     order_id = make_order(kernel, state="running", run=1)
     away = kernel.engines.writing
 

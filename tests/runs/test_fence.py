@@ -20,6 +20,7 @@ from kernel.runtime.kernel import Kernel
 from tests.support.factories import make_order, order
 from tests.support.handlers.misbehaving import Named, handlers, names, write
 from tests.support.lossy_proxy import LossyProxy
+from tests.support.postgresql import PostgreSQL
 from tests.support.servers import MariaDB
 from tests.support.waiting import wait_until
 
@@ -122,7 +123,7 @@ def test_run_is_lost_when_its_lease_cannot_be_renewed(
 ) -> None:
     def steal(kernel: Kernel, run: Run) -> None:
         change(kernel, run.order_id, run=7)
-        renew_leases(kernel, [run], kernel.clock.now())
+        renew_leases(kernel, [run])
         assert run.lost
 
     kernel, _ = run_while(make_kernel, database_url, steal, save=False)
@@ -134,7 +135,7 @@ def test_lease_is_extended_when_it_is_renewed(make_kernel: MakeKernel, database_
 
     def renew(kernel: Kernel, run: Run) -> None:
         kernel.clock.shift(10)
-        renew_leases(kernel, [run], kernel.clock.now())
+        renew_leases(kernel, [run])
         seen.append((order(kernel, run.order_id).lease_until - run.now).total_seconds())
 
     run_while(make_kernel, database_url, renew, save=False)
@@ -143,14 +144,14 @@ def test_lease_is_extended_when_it_is_renewed(make_kernel: MakeKernel, database_
 
 @pytest.mark.parametrize("save", [True, False])
 def test_work_is_done_once_when_the_answer_to_commit_is_lost(
-    make_kernel: MakeKernel, mariadb: MariaDB, mariadb_rows_url: str, save: bool
+    make_kernel: MakeKernel, main_database: MariaDB | PostgreSQL, main_rows_url: str, save: bool
 ) -> None:
-    with LossyProxy(mariadb.port) as proxy:
+    with LossyProxy(main_database.port) as proxy:
 
         def lose(kernel: Kernel, run: Run) -> None:
-            proxy.lose = b"COMMIT" if run.number == 1 else None
+            (proxy.lose_commit if run.number == 1 else proxy.keep)()
 
-        url = mariadb_rows_url.replace(str(mariadb.port), str(proxy.port))
+        url = main_rows_url.replace(str(main_database.port), str(proxy.port))
         kernel, order_id = run_while(make_kernel, url, lose, save=save)
         kernel.clock.shift(60)
         execute(kernel, order_id)
@@ -159,9 +160,9 @@ def test_work_is_done_once_when_the_answer_to_commit_is_lost(
 
 
 def test_order_runs_again_when_its_handler_swallows_a_lock_wait(
-    make_kernel: MakeKernel, mariadb_rows_url: str
+    make_kernel: MakeKernel, main_rows_url: str
 ) -> None:
-    kernel = make_kernel(mariadb_rows_url, handlers)
+    kernel = make_kernel(main_rows_url, handlers)
     with kernel.write_session() as session:
         session.execute(
             insert(projects).values(projname="wanted", prodesc="", projctime=kernel.clock.now())
@@ -169,7 +170,7 @@ def test_order_runs_again_when_its_handler_swallows_a_lock_wait(
     order_id = make_order(kernel, select_tag="lock", args="{}")
     with kernel.write_session() as session:
         session.execute(update(projects).values(prodesc="held by somebody else"))
-        execute(kernel, order_id)  # waits innodb_lock_wait_timeout, then error 1205
+        execute(kernel, order_id)  # waits as long as a lock is waited for, then an error
     assert (order(kernel, order_id).state, written(kernel)) == ("pending", ["wanted"])
     kernel.clock.shift(60)
     execute(kernel, order_id)

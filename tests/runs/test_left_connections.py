@@ -1,11 +1,15 @@
 """A handler that does away with its connection costs its own order one run, and no other order."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
+from kernel.builtin import projects
 from kernel.db.guard import GUARD
 from kernel.handlers import Handlers, Run
 from kernel.orders.cancel import cancel
@@ -87,6 +91,7 @@ def written(kernel: Kernel) -> list[str]:
 
 
 GOOD = ("success", None, 1)
+GOOD_ROW = {"projname": "good", "prodesc": "", "projctime": datetime(2026, 1, 1, tzinfo=UTC)}
 
 
 # SQLAlchemy warns of a transaction that was ended behind a session's back.
@@ -102,6 +107,34 @@ def test_order_fails_at_once_and_the_next_ones_succeed(
     assert kernel.running == {}
     with kernel.run_connection() as connection:
         assert GUARD not in connection.info
+
+
+def test_another_thread_commits_on_a_connection_that_a_handler_gave_back(
+    make_kernel: MakeKernel, database_url: str
+) -> None:
+    registry, found = Handlers(), []
+
+    @registry.register("do", Named)
+    def do(run: Run, args: Named) -> dict[str, Any]:
+        write(run, "bad")
+        given_back: Any = run.session.connection().connection
+        number = id(given_back.driver_connection)
+        given_back.close()
+        with ExitStack() as taken:  # others of the pool may have been used longer ago
+            for _ in range(5):
+                connection = taken.enter_context(kernel.run_connection())
+                if id(connection.connection.driver_connection) == number:
+                    found.append(True)
+                    break
+            with connection.begin():
+                connection.execute(insert(projects).values(GOOD_ROW))
+        return {}
+
+    kernel = make_kernel(database_url, registry)
+    order_id = make_order(kernel, select_tag="do", args="{}")
+    execute(kernel, order_id)
+    assert found == [True], "another connection was taken"
+    assert (order(kernel, order_id).error_code, written(kernel)) == ("internal_error", ["good"])
 
 
 def test_order_fails_when_its_handler_takes_another_connection_before_it_writes(
@@ -126,10 +159,10 @@ def test_order_fails_when_its_handler_takes_another_connection_before_it_writes(
 
 @pytest.mark.parametrize("then", ["returns", "writes", "raises"])
 def test_run_counts_as_broken_when_the_drivers_connection_is_closed(
-    make_kernel: MakeKernel, mariadb_rows_url: str, then: str
+    make_kernel: MakeKernel, main_rows_url: str, then: str
 ) -> None:
     """kernel cannot tell it from a server that went away; each such run counts."""
-    kernel = make_kernel(mariadb_rows_url, leaving(close_the_drivers, then))
+    kernel = make_kernel(main_rows_url, leaving(close_the_drivers, then))
     first, *others = run_three(kernel)
     if then == "raises":  # the handler's own error is what kernel sees first
         assert first == ("failed", "internal_error", 1)
@@ -140,9 +173,9 @@ def test_run_counts_as_broken_when_the_drivers_connection_is_closed(
 
 
 def test_order_ends_as_keeps_breaking_when_each_run_closes_the_drivers_connection(
-    make_kernel: MakeKernel, mariadb_rows_url: str
+    make_kernel: MakeKernel, main_rows_url: str
 ) -> None:
-    kernel = make_kernel(mariadb_rows_url, leaving(close_the_drivers, "returns"))
+    kernel = make_kernel(main_rows_url, leaving(close_the_drivers, "returns"))
     order_id = make_order(kernel, select_tag="do", args='{"name": "bad"}')
     for _ in range(20):
         execute(kernel, order_id)
@@ -163,7 +196,7 @@ def test_file_is_free_again_when_the_drivers_connection_is_closed(
 
 
 def test_acknowledged_cancel_is_honoured_when_the_connection_was_closed(
-    make_kernel: MakeKernel, mariadb_rows_url: str
+    make_kernel: MakeKernel, main_rows_url: str
 ) -> None:
     registry = Handlers()
 
@@ -173,7 +206,7 @@ def test_acknowledged_cancel_is_honoured_when_the_connection_was_closed(
         run.session.connection().close()
         return {}
 
-    kernel = make_kernel(mariadb_rows_url, registry)
+    kernel = make_kernel(main_rows_url, registry)
     order_id = make_order(kernel, select_tag="do", args="{}")
     execute(kernel, order_id)
     assert order(kernel, order_id).state == "cancelled"

@@ -2,11 +2,13 @@
 
 import asyncio
 import functools
+import json
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from kernel.errors import ConfigurationError
 from kernel.handlers import Handlers
@@ -90,6 +92,12 @@ LIMITS: list[tuple[dict[str, Any], str]] = [
     ({"time_limit": float("inf")}, "time_limit is in seconds"),
     ({"time_limit": "60"}, "time_limit is in seconds"),
     ({"time_limit": True}, "time_limit is in seconds"),
+    ({"soft_limit": 0}, "soft_limit is in seconds, more than 0"),
+    ({"soft_limit": "60"}, "soft_limit is in seconds"),
+    ({"soft_limit": 60, "time_limit": 60}, "soft_limit=60 must be smaller than time_limit"),
+    ({"soft_limit": 61.5, "time_limit": 60}, "which is 60 s: the process is ended then"),
+    ({"guarded": "yes"}, "guarded is True or False, not 'yes'"),
+    ({"softlimit": 5}, "there is no softlimit; there are concurrency, guarded, max_runs"),
     ({"max_runs": 0}, "max_runs is an int and at least 1, not 0"),
     ({"max_runs": 2.5}, "max_runs is an int"),
     ({"max_runs": None}, "max_runs is an int"),
@@ -100,6 +108,53 @@ LIMITS: list[tuple[dict[str, Any], str]] = [
 def test_limit_that_allows_no_run_is_refused(limits: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
         Handlers().register("do", Named, **limits)
+
+
+class Site(BaseModel):
+    """What words may name, and what they may not."""
+
+    name: str
+    number: int = 1
+    hosts: list[str] = []
+    password: SecretStr = SecretStr("")
+
+
+WORDS: list[tuple[dict[str, Any], str]] = [
+    ({"title": "New {nane}"}, "title='nane' is no argument of Site; there are name, number"),
+    ({"title": "New {hosts}"}, "title: {hosts} is an argument of text or a number"),
+    ({"title": "New {password}"}, "title: {password} is an argument of text"),
+    ({"title": "New {name.__class__}"}, "braces hold a name and nothing else"),
+    ({"title": "New {name[0]}"}, "braces hold a name and nothing else"),
+    ({"title": "New {name!r}"}, "braces hold a name and nothing else"),
+    ({"title": "New {}"}, "braces hold a name and nothing else"),
+    ({"title": "New {name"}, "stand for braces"),
+    ({"title": {"en": "New {name}"}}, 'one for each of "en" and "zh"'),
+    ({"title": " "}, "title: it is a text such as"),
+    ({"title": 7}, "title: it is a text such as"),
+    ({"says": "Number {number:>9}"}, "says: braces hold a name and nothing else"),
+    ({"says": {"en": "ok", "zh": ""}}, "says: it is a text such as"),
+]
+
+
+@pytest.mark.parametrize(("words", "said"), WORDS, ids=range(len(WORDS)))
+def test_words_that_cannot_be_filled_are_refused(words: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(said)):
+        Handlers().register("do", Site, **words)
+
+
+def test_words_are_filled_with_texts_and_numbers_alone() -> None:
+    registry = Handlers()
+    words = {"title": "{{{name}}} is {number}", "says": {"en": "{n} %", "zh": "{n}%"}}
+    registry.register("do", Site, **words)(lambda _run, _args: {})  # type: ignore[arg-type]
+    site = registry["do"]
+    assert site.title_of('{"name": "a"}', "en") == "{a} is 1", "the model's own default"
+    assert site.title_of("{}", "en") is None
+    assert site.title_of(json.dumps({"name": "x" * 300}), "zh") == f"{{{'x' * 200}…}} is 1"
+    assert [site.said_of({"n": one}, "zh") for one in (1.5, "x", True, None, [1])] == [
+        *("1.5%", "x%"),
+        *(None, None, None),
+    ]
+    assert site.said_of({}, "en") is None
 
 
 @pytest.mark.parametrize("model", [dict, None, Named(), "Named", BaseModel | None])

@@ -61,12 +61,12 @@ HARMLESS = [
 
 
 @pytest.fixture
-def url(mariadb_url: str, make_kernel: MakeKernel) -> str:
-    kernel = make_kernel(mariadb_url)
+def url(mariadb_own_url: str, make_kernel: MakeKernel) -> str:
+    kernel = make_kernel(mariadb_own_url)
     with kernel.write() as connection:
         for statement in PROCEDURES:
             connection.exec_driver_sql(statement)
-    return mariadb_url
+    return mariadb_own_url
 
 
 def run_one(
@@ -125,7 +125,8 @@ def test_order_fails_as_partly_done_when_a_statement_has_ended_its_transaction(
     assert count(kernel, RUN_MARKS) == 0
     caller = client(kernel)
     with kernel.write() as connection:
-        connection.exec_driver_sql("UPDATE kernel_orders SET caller_id = 2")
+        newest = "(SELECT MAX(id) FROM kernel_callers)"
+        connection.exec_driver_sql(f"UPDATE kernel_orders SET caller_id = {newest}")
     answer = caller.get(f"/v1/orders/{ended.id}").json
     assert answer["data"]["error"]["partial"] is True
 

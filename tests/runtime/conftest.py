@@ -6,6 +6,8 @@ from tests.support.fixtures import (
     make_kernel,
     mariadb_rows_url,
     mariadb_url,
+    postgresql_rows_url,
+    postgresql_url,
     sqlite_url,
 )
 from tests.support.people.terminal import empty_terminal, terminal
@@ -17,6 +19,8 @@ __all__ = [
     "make_kernel",
     "mariadb_rows_url",
     "mariadb_url",
+    "postgresql_rows_url",
+    "postgresql_url",
     "sqlite_url",
     "terminal",
 ]

@@ -9,18 +9,23 @@ from typing import Any
 import pytest
 from sqlalchemy import Column, Integer, MetaData, Table, event, text
 
+from kernel.config.settings import load
+from kernel.db.dialects import mysql
 from kernel.errors import ConfigurationError
 from kernel.handlers import Handlers
 from kernel.runtime import startup
 from kernel.runtime.broker_probe import ask
 from kernel.runtime.kernel import Kernel
 from kernel.views.app import create_app
+from tests.support.handlers.misbehaving import Named
 from tests.support.people.terminal import Terminal
 from tests.support.servers import MariaDB, Redis
 from tests.support.stack import stopped
 
 MakeKernel = Callable[..., Kernel]
 NOBODY = "127.0.0.1:1"
+GUARDED = "redis://:secret@a.example"
+URL = "KERNEL_BROKER_URL"
 
 
 @pytest.fixture
@@ -48,6 +53,47 @@ def test_nothing_is_said_when_the_database_is_a_file(
     make_kernel: MakeKernel, sqlite_url: str, redis: Redis
 ) -> None:
     assert startup.check(make_kernel(sqlite_url, broker_url=redis.url(1))) == []
+
+
+def test_start_is_refused_when_a_soft_limit_is_not_below_the_settings_time_limit(
+    make_kernel: MakeKernel, sqlite_url: str
+) -> None:
+    registry = Handlers()
+    registry.register("late", Named, soft_limit=60)(lambda run, args: {})
+    assert "KERNEL_TIME_LIMIT_SECONDS, which is 30 s" in refused(
+        make_kernel(sqlite_url, registry, time_limit_seconds=30)
+    )
+    registry.register("own", Named, soft_limit=20, time_limit=25)(lambda run, args: {})
+    startup.check_handlers(make_kernel(sqlite_url, registry, time_limit_seconds=61))
+
+
+def test_guarded_handlers_are_refused_on_galera_alone(
+    make_kernel: MakeKernel, mariadb_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node says so by @@wsrep_on; a server without that variable is none."""
+    registry = Handlers()
+    registry.register("do", Named, guarded=True)(lambda run, args: {})
+    kernel = make_kernel(mariadb_url, registry)
+    startup.check_database(kernel)
+    monkeypatch.setattr(mysql, "IS_GALERA", "SELECT 1")
+    with pytest.raises(ConfigurationError, match="leave guarded=True out"):
+        startup.check_database(kernel)
+    startup.check_database(make_kernel(mariadb_url))
+    monkeypatch.setattr(mysql, "IS_GALERA", "SELECT @@no_such_variable")
+    startup.check_database(kernel)
+
+
+@pytest.mark.parametrize(
+    ("asked", "instead"),
+    [("IN_TRANSACTION", "SELECT @@no_such_variable"), ("IDLE_TIMEOUT", "no_such_variable")],
+)
+def test_start_is_refused_when_the_server_lacks_what_every_supported_one_has(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch, asked: str, instead: str
+) -> None:
+    monkeypatch.setattr(mysql, asked, instead)
+    kernel.engine.dispose()
+    assert "MariaDB 10.6 or newer is needed" in (said := refused(kernel))
+    assert "no_such_variable" in said
 
 
 def test_start_is_refused_when_a_table_cannot_roll_back(kernel: Kernel) -> None:
@@ -108,11 +154,12 @@ def test_start_warns_when_a_commit_is_not_on_disk(kernel: Kernel, mariadb: Maria
 
 
 def test_start_asks_little_when_all_is_well(kernel: Kernel) -> None:
+    startup.check(kernel)  # the first start of all names the installation
     said: list[str] = []
     for engine in {kernel.engine, kernel.engines.single}:
         event.listen(engine, "before_cursor_execute", lambda *a: said.append(a[2]))
     startup.check(kernel)
-    assert len(said) <= 4
+    assert len(said) <= 6
 
 
 # ---- The broker -------------------------------------------------------------------------------
@@ -219,3 +266,29 @@ def test_api_does_not_start_when_a_table_cannot_roll_back(kernel: Kernel) -> Non
     say(kernel, "ALTER TABLE kernel_sweeps ENGINE=MyISAM")
     with pytest.raises(ConfigurationError, match="kernel_sweeps"):
         create_app(kernel)
+
+
+@pytest.mark.parametrize(
+    ("settings", "warned"),
+    [
+        ({}, ["KERNEL_BROKER_URL", "KERNEL_RESULT_BACKEND"]),
+        ({"broker_url": "amqp://mq.example", "result_backend": ""}, ["KERNEL_BROKER_URL"]),
+        ({"broker_url": f"{GUARDED}/1", "result_backend": f"{GUARDED}/2"}, []),
+        ({"broker_url": f"{GUARDED};redis://b.example", "result_backend": ""}, [URL]),
+        ({"broker_url": "redis://kernel@a.example", "result_backend": ""}, [URL]),
+    ],
+)
+def test_broker_without_a_password_is_warned_about(
+    settings: dict[str, str], warned: list[str]
+) -> None:
+    said = startup.open_brokers(load(**settings))
+    assert [one.split()[0] for one in said] == warned
+
+
+def test_config_check_warns_of_a_broker_without_a_password(
+    terminal: Terminal, redis: Redis
+) -> None:
+    terminal.settings["broker_url"] = redis.url(1)
+    checks = {one["check"]: one for one in terminal.json("config", "check")}
+    assert f"{URL} has no password" in checks["broker"]["detail"]
+    assert checks["broker"]["ok"]

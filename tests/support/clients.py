@@ -9,6 +9,8 @@ from werkzeug.test import TestResponse
 from kernel.builtin import CreateProject, ImportProjects, create_project, import_projects
 from kernel.callers import keys
 from kernel.callers.callback_rules import CallerRules
+from kernel.callers.identity import WITHOUT_KEY
+from kernel.callers.keys import KeyTerms
 from kernel.handlers import Handlers, Run
 from kernel.runtime.kernel import Kernel
 from kernel.views.app import create_app
@@ -92,9 +94,10 @@ def serve(kernel: Kernel, hints: FakeHints | None = None) -> Flask:
 
 
 def new_key(kernel: Kernel, name: str, **rules: Any) -> str:
-    """Make a caller and return its key."""
+    """Make a caller and return its key, which may read /metrics as well."""
     with kernel.write_session() as session:
-        key = keys.add(session, name, kernel.clock.now(), CallerRules(**rules)).api_key
+        now, terms = kernel.clock.now(), KeyTerms(WITHOUT_KEY)
+        key = keys.add(session, name, now, CallerRules(**rules), terms).api_key
     assert key is not None
     return key.get_secret_value()
 

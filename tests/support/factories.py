@@ -4,15 +4,18 @@ import hashlib
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, select, update
 
 from kernel.builtin import projects
 from kernel.callers.identity import Identity
 from kernel.db.ids import new_id
 from kernel.db.states import OrderState
 from kernel.db.tables.deliveries import ATTEMPTS, DELIVERIES, Delivery
-from kernel.db.tables.orders import ORDERS, Order
+from kernel.db.tables.gates import EVENTS, GATES, KEYS, Has
+from kernel.db.tables.limits import LINES, SLOTS
+from kernel.db.tables.orders import ORDERS, REFERENCES, Order, with_bit
 from kernel.db.tables.service import Sweep
+from kernel.db.tables.steps import STEPS
 from kernel.formats.envelope import encode
 from kernel.formats.order_request import OrderRequest
 from kernel.runtime.kernel import Kernel
@@ -32,6 +35,7 @@ def request(select_tag: str = "create_project", **args: Any) -> OrderRequest:
 def make_order(kernel: Kernel, **values: Any) -> str:
     """Insert an order (pending, due, create_project) with ``values`` changed; return its id."""
     now = kernel.clock.now()
+    stored = kernel.clock.sql()
     row = {
         "id": new_id(now),
         "caller_id": 1,
@@ -39,15 +43,37 @@ def make_order(kernel: Kernel, **values: Any) -> str:
         "args": '{"projname":"Bridge"}',
         "callback_url": CALLBACK,
         "fingerprint": "0" * 64,
-        "created_at": now,
-        "run_after": now,
+        "created_at": stored,
+        "run_after": stored,
     }
     if values.get("state") == OrderState.RUNNING:
         row |= {"run": 1, "started_at": now, "lease_until": now + kernel.lease}
     row |= values
     with kernel.write_session() as session:
         session.execute(insert(ORDERS).values(row))
+        if row.get("reference") is not None:
+            named = {name: row[name] for name in ("caller_id", "reference")}
+            session.execute(insert(REFERENCES).values(order_id=row["id"], **named))
     return str(row["id"])
+
+
+def make_step(kernel: Kernel, order_id: str, number: int, name: str, **values: Any) -> None:
+    """Insert a step of an order (done, by one attempt, with the result null)."""
+    row = {
+        "order_id": order_id,
+        "number": number,
+        "name": name,
+        "attempts": 1,
+        "again": 0,
+        "started_at": kernel.clock.now(),
+        "duration_ms": 1500,
+        "done_at": kernel.clock.now(),
+        "result": "null",
+    } | values
+    with kernel.write_session() as session:
+        session.execute(insert(STEPS).values(row))
+        of = update(ORDERS).where(ORDERS.c.id == order_id)
+        session.execute(of.values(gates=with_bit(Has.STEPS)))
 
 
 def make_delivery(kernel: Kernel, order_id: str | None = None, **values: Any) -> str:
@@ -112,5 +138,17 @@ def rows(kernel: Kernel, table: Any) -> list[Any]:
 def empty_tables(kernel: Kernel) -> None:
     """Delete all orders, what belongs to them, and what the built-in handlers wrote."""
     with kernel.write_session() as session:
-        for table in (ATTEMPTS, DELIVERIES, ORDERS, projects):
+        for table in (
+            ATTEMPTS,
+            DELIVERIES,
+            REFERENCES,
+            GATES,
+            EVENTS,
+            KEYS,
+            SLOTS,
+            LINES,
+            STEPS,
+            ORDERS,
+            projects,
+        ):
             session.execute(delete(table))

@@ -5,8 +5,10 @@ import re
 import socket
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from typing import Any
 
 import requests
+from requests.adapters import HTTPAdapter
 
 from kernel.cli.local.processes import Child, Program
 from tests.support.deployment import DEPLOY, ROOT, unit
@@ -113,6 +115,18 @@ class Host:
         env = dict(line.split("=", 1) for line in lines) | one.environment()
         env["PYTHONPATH"] = env["PYTHONPATH"].replace("/etc/kernel", str(self.etc))
         return env | {"PYTHONPATH": os.pathsep.join([env["PYTHONPATH"], str(ROOT)])}
+
+
+class From(HTTPAdapter):
+    """Sends requests from another address of this host."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        super().__init__()
+
+    def init_poolmanager(self, *given: Any, **options: Any) -> None:
+        """Have the connections begin there."""
+        super().init_poolmanager(*given, source_address=(self.address, 0), **options)
 
 
 class SlowUpload:

@@ -1,6 +1,7 @@
-"""`kernel migrate`, killed after one of its statements. Run as a program, it forks once per line.
+"""A command such as `kernel migrate`, killed after one of its statements.
 
-A fork costs milliseconds, a new interpreter a second; there are about fifty statements.
+Run as a program, it forks once per line. A fork costs milliseconds, a new interpreter a second;
+there are about fifty statements.
 """
 
 import os
@@ -18,11 +19,11 @@ READS = ("SELECT", "SHOW", "PRAGMA", "DESCRIBE", "SET", "BEGIN")
 
 
 class Interrupted:
-    """Runs `kernel migrate` on a database, each time in a process of its own."""
+    """Runs a command on a database, by default `migrate`, each time in a process of its own."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *command: str) -> None:
         env = {**os.environ, "KERNEL_DATABASE_URL": url}
-        argv = [sys.executable, "-m", "tests.support.interrupted"]
+        argv = [sys.executable, "-m", "tests.support.interrupted", *(command or ("migrate",))]
         pipe = subprocess.PIPE
         self._forks = subprocess.Popen(argv, stdin=pipe, stdout=pipe, text=True, env=env)
 
@@ -33,7 +34,7 @@ class Interrupted:
         self._forks.communicate()
 
     def killed(self, after: int) -> bool:
-        """Migrate, with a SIGKILL after that many statements that change something.
+        """Run it, with a SIGKILL after that many statements that change something.
 
         Returns False when it ended before; AssertionError when it failed.
         """
@@ -51,17 +52,19 @@ class Interrupted:
 
 
 def _serve() -> None:
-    main(["migrate", "--check"], standalone_mode=False)  # imports here, once, what children need
+    # Imports here, once, what children need.
+    main(["migrate", "--check"], standalone_mode=False)
+    main([*sys.argv[1:], "--help"], standalone_mode=False)
     for line in sys.stdin:
         sys.stdout.flush()
         child = os.fork()
         if child == 0:
-            _migrate(int(line))
+            _run(int(line))
         _, status = os.waitpid(child, 0)
         print(ENDED, os.waitstatus_to_exitcode(status), flush=True)
 
 
-def _migrate(left: int) -> None:
+def _run(left: int) -> None:
     def count(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         nonlocal left
         if not statement.lstrip().upper().startswith(READS):
@@ -70,7 +73,7 @@ def _migrate(left: int) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     event.listen(Engine, "after_cursor_execute", count)
-    main(["migrate"])
+    main(sys.argv[1:])
 
 
 if __name__ == "__main__":

@@ -6,8 +6,7 @@
         [first, second, third] = receiver.wait(3)
 
 Answers are used up in order, then it gives `receiver.default` (200). An answer is a status, an
-`Answer`, or a function that does as it likes with the socket of the `Exchange` it gets, which is
-closed when it returns.
+`Answer`, or a function that does as it likes with its `Exchange`'s socket, which is then closed.
 """
 
 import contextlib
@@ -76,27 +75,29 @@ Script = int | Answer | Callable[[Exchange], None]
 
 
 class Receiver:
-    """Listens on a free port of 127.0.0.1 while entered.
+    """Listens on a free port of 127.0.0.1, or on ``port``, while entered.
 
-    ``tls``: names to present a certificate for, signed by `authority()`. ``before_tls`` gets each
-    new connection before the handshake.
+    ``tls``: names to present a certificate for, signed by `authority()`; ``context``: how instead.
+    ``before_tls`` gets each new connection before the handshake.
     """
 
     def __init__(
         self,
         tls: tuple[str, ...] = (),
         before_tls: Callable[[socket.socket, threading.Event], None] | None = None,
+        port: int = 0,
+        context: ssl.SSLContext | None = None,
     ) -> None:
         self.requests: list[Request] = []
         self.connections = self.closed = 0
         self.default: Script = 200
         self._scripts: defaultdict[str | None, deque[Script]] = defaultdict(deque)
-        self._context = _server_context(*tls) if tls else None
+        self._context = context or (_server_context(*tls) if tls else None)
         self._before_tls = before_tls
         self._changed = threading.Condition()
         self._stopped = threading.Event()
         self._open: set[socket.socket] = set()
-        self._listener = _listen()
+        self._listener = _listen(port)
         self.port: int = self._listener.getsockname()[1]
         self.url = f"{'https' if tls else 'http'}://{tls[0] if tls else '127.0.0.1'}:{self.port}/"
 
@@ -189,9 +190,9 @@ def redirect(to: str, status: int = 302) -> Answer:
     return Answer(status, {"Location": to})
 
 
-def _listen() -> socket.socket:
+def _listen(port: int) -> socket.socket:
     while True:
-        listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+        listener = socket.create_server(("127.0.0.1", port), backlog=512)
         if listener.getsockname()[1] not in INTERNAL_PORTS:
             return listener
         listener.close()

@@ -1,6 +1,6 @@
-"""Real servers for tests: a private MariaDB and a private Redis.
+"""Real servers for tests: a private MariaDB and a private Redis; PostgreSQL has a file of its own.
 
-Both listen on a free loopback port, keep their files in a temporary folder and end with the
+All listen on a free loopback port, keep their files in a temporary folder and end with the
 process that started them, also when that process is killed. Start them from the main thread:
 they would end with any other thread (see `kernel.cli.local.supervisor.tethered`).
 """
@@ -43,6 +43,16 @@ def require(*names: str) -> str:
     missing(f"{names[0]} is not installed: ./run test installs it")
 
 
+def find_library(name: str) -> Path | None:
+    """Return a library of a Debian package, installed or unpacked; None when it is not there.
+
+    ``name`` ends its path: ``galera/libgalera_smm.so``.
+    """
+    roots = (Path("/usr/lib"), Path("var/services/usr/lib").absolute())
+    found = (path for root in roots for path in (*root.glob(name), *root.glob(f"*/{name}")))
+    return next(found, None)
+
+
 def missing(reason: str) -> NoReturn:
     """Skip the test for this reason; fail it with KERNEL_REQUIRE_SERVICES=1."""
     if SERVICES_REQUIRED:
@@ -51,7 +61,12 @@ def missing(reason: str) -> NoReturn:
 
 
 class Server:
-    """One server process with its own port and folder; the folder outlives a restart."""
+    """One server process with its own port and folder; the folder outlives a restart.
+
+    ``stop_signal`` asks it to end in an orderly way.
+    """
+
+    stop_signal = signal.SIGTERM
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -83,7 +98,7 @@ class Server:
         if self.process is None:
             return
         self.resume()
-        self.process.terminate()
+        self.process.send_signal(self.stop_signal)
         try:
             self.process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
@@ -205,6 +220,25 @@ class MariaDB(Server):
         deletes = [f"DELETE FROM {name}.{table}" for (table,) in tables]
         self.execute("SET foreign_key_checks = 0", *deletes)
 
+    def clear(self, url: str) -> None:
+        """Empty this URL's schema and drop what a test has made or altered there itself.
+
+        The tables of the kernel stay, which take long to make; `create_tables` makes the others.
+        """
+        name = make_url(url).database
+        own = f"_schema = '{name}'"
+        tables = f"SELECT 'TABLE', table_name FROM information_schema.tables WHERE table{own}"
+        found = (
+            f"{tables} AND table_name NOT LIKE 'kernel\\_%'",
+            f"SELECT 'TRIGGER', trigger_name FROM information_schema.triggers WHERE trigger{own}",
+            f"SELECT routine_type, routine_name FROM information_schema.routines"
+            f" WHERE routine{own}",
+        )
+        self._disconnect(name)
+        made = [each for query in found for each in self.execute(query)]
+        self.execute(*(f"DROP {kind} IF EXISTS {name}.{one}" for kind, one in made))
+        self.empty(url)
+
     def drop(self, url: str) -> None:
         """Remove the schema of this URL."""
         name = make_url(url).database
@@ -233,11 +267,16 @@ class MariaDB(Server):
     def _install(self) -> None:
         command = [require("mariadb-install-db", "mysql_install_db"), *self._common()]
         command += ["--auth-root-authentication-method=normal", "--skip-test-db"]
+        command += self.install_options()
         command += ["--force"]  # this machine may not know its own name
         # Not in the common one, where another installation of a server may use the same names.
         env = {**os.environ, "TMPDIR": str(self.folder)}
         done = subprocess.run(command, capture_output=True, check=False, env=env)
         assert done.returncode == 0, done.stdout + done.stderr
+
+    def install_options(self) -> list[str]:
+        """What a server must be told before it makes its first files, too."""
+        return []
 
     def _common(self) -> list[str]:
         """For both programs. A server that was unpacked into a folder has its files there."""

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,12 +13,16 @@ import requests
 
 from kernel.builtin import handlers as builtin_handlers
 from kernel.callers import keys
+from kernel.callers.identity import WITHOUT_KEY
 from kernel.cli.local.processes import Child, Program
 from kernel.cli.local.supervisor import free_port
 from kernel.config.settings import load
 from kernel.db.schema import migrate
+from kernel.runtime.installation import Name
 from kernel.runtime.kernel import Kernel
+from kernel.runtime.rotation import rotate
 from tests.support.receiver import Receiver, Request
+from tests.support.sealing import SECRETS_KEY
 from tests.support.servers import Redis
 from tests.support.waiting import is_running, wait_until
 
@@ -49,6 +53,7 @@ class Stack:
             "sweep_seconds": 1,
             "worker_processes": 1,
             "api_processes": 1,
+            "secrets_key": SECRETS_KEY,
             **settings,
         }
         self.children: list[Child] = []
@@ -59,9 +64,10 @@ class Stack:
         self.receiver.__enter__()
         url = self.settings["database_url"]
         migrate.upgrade(url)
-        self.kernel = Kernel(load(database_url=url, result_backend=""), builtin_handlers)
+        self.kernel = self._own_kernel()
         with self.kernel.write_session() as session:
-            made = keys.add(session, "tests", self.kernel.clock.now())
+            terms = keys.KeyTerms(WITHOUT_KEY)
+            made = keys.add(session, "tests", self.kernel.clock.now(), terms=terms)
         assert made.api_key is not None
         assert made.signing_secret is not None
         self.key = made.api_key.get_secret_value()
@@ -74,8 +80,22 @@ class Stack:
                 child.kill()
         self.receiver.__exit__(None, None, None)
         self.kernel.close()
+        # A schema goes back only without sealed secrets. With new connections: those of the tests
+        # may lead to a server that takes no writes any more.
+        with closing(self._own_kernel()) as kernel:
+            rotate(kernel, lambda _: None, to_clear=True)
         migrate.downgrade(self.settings["database_url"], "base")
         print(self.log())  # shown for a test that failed
+
+    def _own_kernel(self) -> Kernel:
+        """A kernel of the test's process on the stack's database."""
+        given = {name: self.settings[name] for name in ("database_url", "secrets_key")}
+        return Kernel(load(**given, result_backend=""), builtin_handlers)
+
+    @property
+    def queue(self) -> str:
+        """What its queue of hints is called."""
+        return self.kernel.one(Name).queue()
 
     def log(self) -> str:
         """What the processes said."""
@@ -112,7 +132,7 @@ class Stack:
         """Tell whether the API answers."""
         try:
             return self.get("/healthz").status_code == 200
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):  # it listens before it is loaded
             return False
 
     def get(self, path: str, **options: Any) -> requests.Response:
@@ -155,8 +175,8 @@ class Stack:
         """Wait for the order's callback; return the request as received."""
 
         def found() -> list[Request]:
-            all_of_them = list(self.receiver.requests)
-            return [r for r in all_of_them if json.loads(r.body)["data"]["order_id"] == order_id]
+            parsed = [(r, json.loads(r.body).get("data", {})) for r in list(self.receiver.requests)]
+            return [r for r, data in parsed if data.get("order_id") == order_id]
 
         return wait_until(found, seconds, f"callback of {order_id}")[0]
 

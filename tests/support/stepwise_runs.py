@@ -10,8 +10,8 @@ from sqlalchemy.exc import DBAPIError
 from kernel.builtin import projects
 from kernel.db.states import OrderState, Outcome
 from kernel.handlers import Handlers, Run
+from kernel.runs.begin import begin_run
 from kernel.runs.claim import Batch, Claimed
-from kernel.runs.execute import begin_run
 
 STEPS = 3
 ALIVE = 4

@@ -11,7 +11,9 @@ from celery import Celery
 from sqlalchemy import insert
 
 from kernel.builtin import projects
+from kernel.insight.workers import processes
 from tests.support.handlers.misbehaving import names
+from tests.support.receiver import Answer
 from tests.support.stack import Stack, children_of, family, pool_process, stopped
 from tests.support.waiting import is_running, wait_until
 
@@ -115,6 +117,17 @@ def test_process_ends_when_its_handler_is_over_the_time_limit(stack: Stack) -> N
 
 
 @with_settings()
+def test_process_lives_on_when_its_handler_is_over_its_soft_limit(stack: Stack) -> None:
+    stack.api()
+    process = pool_process(stack.worker())
+    order_id = stack.submit("over_soft_limit")
+    assert stack.finished(order_id)["error"]["code"] == "timed_out"
+    assert written(stack) == []
+    assert stack.finished(stack.submit("write"))["result"] == {"run": 1}
+    assert is_running(process)
+
+
+@with_settings()
 def test_next_run_gets_through_when_a_frozen_one_holds_a_row_lock(stack: Stack) -> None:
     stack.api()
     make_wanted(stack)
@@ -147,7 +160,7 @@ def forge(stack: Stack, order_ids: list[object]) -> None:
     client = Celery(broker=stack.redis.url(1), set_as_current=False)
     client.conf.broker_transport_options = {"priority_steps": [0]}
     for order_id in order_ids:
-        client.send_task("kernel.execute", (order_id,), queue="orders")
+        client.send_task("kernel.execute", (order_id,), queue=stack.queue)
     client.close()
 
 
@@ -206,6 +219,24 @@ def test_order_is_handed_back_when_its_worker_stops_before_it(stack: Stack, comm
     wait_until(lambda: stack.show(order_id)["state"] == "pending", 30)
     wait_until(lambda: worker.returncode is not None, 30)
     assert written(stack) == []
+    # An orderly end: no process is said to run the order, and nothing is logged as an error.
+    assert processes(stack.kernel) == []
+    assert [one for one in stack.log().splitlines() if "ERROR" in one or "exited with" in one] == []
+
+
+@with_settings(shutdown_grace_seconds=0.1, callback_timeout=5)
+def test_callback_under_way_is_recorded_when_its_worker_hands_back_an_order(stack: Stack) -> None:
+    stack.api()
+    worker = stack.worker()
+    stack.receiver.script(Answer(delay=4))
+    sent = stack.submit("write")
+    stack.callback(sent)
+    order_id = stack.submit("silent", name="60")
+    wait_until(lambda: stack.show(order_id)["state"] == "running")
+    os.kill(worker.pid, signal.SIGTERM)
+    wait_until(lambda: worker.returncode is not None, 30)
+    assert [one["state"] for one in stack.show(sent)["deliveries"]] == ["delivered"]
+    assert stack.show(order_id)["state"] == "pending"
 
 
 @with_settings()

@@ -103,8 +103,8 @@ def flood(stack: Stack, messages: list[bytes]) -> None:
     """Put them into the queue, and wait until the worker has taken them all."""
     with stack.redis.client(1) as client:
         for one in messages:
-            client.lpush("orders", one)
-        wait_until(lambda: client.llen("orders") == 0, 60, "an empty queue")
+            client.lpush(stack.queue, one)
+        wait_until(lambda: client.llen(stack.queue) == 0, 60, "an empty queue")
 
 
 def works(stack: Stack) -> None:
@@ -159,7 +159,7 @@ def test_run_is_not_ended_when_a_message_forges_a_time_limit(stack: Stack) -> No
     stack.api()
     order_id = stack.submit("slow")
     with stack.redis.client(1) as client:
-        client.delete("orders")
-        client.lpush("orders", message(asking(order_id), timelimit=[0.5, 0.5]))
+        client.delete(stack.queue)
+        client.lpush(stack.queue, message(asking(order_id), timelimit=[0.5, 0.5]))
     stack.worker()
     assert stack.finished(order_id)["result"] == {"run": 1}

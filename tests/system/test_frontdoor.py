@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 from collections.abc import Iterator
@@ -13,11 +14,13 @@ import requests
 from standardwebhooks.webhooks import Webhook
 
 from tests.support.deployment import PARTS, unit
-from tests.support.frontdoor import Host, Nginx, SlowUpload, answers_in_time
+from tests.support.frontdoor import From, Host, Nginx, SlowUpload, answers_in_time
 from tests.support.stack import Stack
 from tests.support.waiting import wait_until
 
 SLOW_CLIENTS = 10
+# limit_conn of deploy/nginx.conf.
+SHARE = 100
 ONE_PROCESS = pytest.mark.parametrize("stack", [{"api_processes": 1}], indirect=True)
 IMPORT = {"select_tag": "import_projects", "callback_url": "https://receiver.example/"}
 
@@ -106,6 +109,41 @@ def test_proxy_refuses_bodies_that_are_too_large_in_the_envelope(
     answer = requests.post(nginx.url("/v1/orders"), b"x" * size, headers=headers, timeout=10)
     assert answer.status_code == 413
     assert answer.json()["data"]["code"] == "body_too_large"
+
+
+@ONE_PROCESS
+def test_proxy_refuses_one_address_more_requests_at_once_than_its_share(
+    host: Host, stack: Stack, nginx: Nginx
+) -> None:
+    host.api()
+    body = json.dumps(IMPORT | {"projects": [{"projname": "x"}]}).encode()
+    with ExitStack() as open_:
+        for _ in range(SHARE):
+            open_.callback(SlowUpload(nginx.port, stack.key, body).close)
+        wait_until(lambda: requests.get(nginx.url("/healthz"), timeout=5).status_code == 429)
+        answer = requests.get(nginx.url("/healthz"), timeout=5)
+        assert answer.headers["Retry-After"] == "1"
+        assert answer.json()["data"]["code"] == "too_many_requests"
+        another = requests.Session()
+        another.mount("http://", From("127.0.0.2"))
+        assert another.get(nginx.url("/healthz"), timeout=5).status_code == 200
+        another.close()
+    wait_until(lambda: requests.get(nginx.url("/healthz"), timeout=5).status_code == 200)
+
+
+def test_proxy_compresses_what_holds_no_secret_and_nothing_else(
+    host: Host, stack: Stack, nginx: Nginx
+) -> None:
+    """Lengths tell: an answer with a token beside a stranger's words is sent as it is (BREACH)."""
+    host.api()
+    page = requests.get(nginx.url("/dashboard/sign-in"), timeout=10)
+    sheet, *_ = re.findall(r'href="(/[a-z]+/static/[^"]+\.css)"', page.text)
+    for path, packed in ((sheet, True), ("/dashboard/sign-in", False), ("/v1/orders", False)):
+        answer = requests.get(nginx.url(path), headers=bearer(stack), timeout=10)
+        assert answer.status_code == 200, path
+        assert answer.request.headers["Accept-Encoding"].startswith("gzip")
+        assert (answer.headers.get("Content-Encoding") == "gzip") is packed, path
+    assert len(page.content) > 1024, "long enough to be compressed, if that were on"
 
 
 def test_proxy_says_when_to_come_back_when_the_api_is_away(stack: Stack, nginx: Nginx) -> None:

@@ -53,7 +53,8 @@ def test_callback_arrives_within_a_second_when_500_others_hang(
     for number in range(500):
         stack.submit("create_project", projname=f"slow {number}", callback_url=hanging.url)
     wait_until(lambda: states(stack)["pending"] == 500, 60)
-    wait_until(lambda: len(hanging.requests) >= 64, 30)
+    # As many as a receiver gets that has not answered yet; see `kernel.delivery.slots`.
+    wait_until(lambda: len(hanging.requests) >= 4, 30)
     # The best of three: what is held up by the others is held up for fifteen seconds each time.
     assert min(seconds_to_callback(stack) for _ in range(3)) < 1.0
     assert states(stack)["pending"] >= 500
@@ -73,11 +74,11 @@ def test_dispatcher_sends_two_hundred_at_once_when_it_has_the_senders(stack: Sta
         released.wait(12)
         exchange.sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
-    receivers = [Receiver() for _ in range(8)]
+    receivers = [Receiver() for _ in range(60)]
     for receiver in receivers:
         receiver.default = hold
         receiver.__enter__()
-        owe(stack, receiver, 60)
+        owe(stack, receiver, 8)
     dispatcher = stack.start("dispatcher", "kernel", "dispatcher")
     # None has been answered, so all that have arrived are under way at once.
     wait_until(lambda: sum(len(one.requests) for one in receivers) >= 200, 30)

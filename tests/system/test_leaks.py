@@ -9,19 +9,25 @@ from typing import Any
 
 import pytest
 import requests
+from pydantic import SecretStr
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import OperationalError
 
 from kernel.builtin import handlers as builtin_handlers
-from kernel.callers import identity, keys
-from kernel.callers.callback_rules import CallerRules
+from kernel.callers import identity, keys, receiver_changes
+from kernel.callers.credentials import Credentials
 from kernel.callers.identity import Scope
 from kernel.callers.profile import CallbackProfile
+from kernel.callers.receiver_changes import Ground, ReceiverPatch
+from kernel.callers.receivers import Receiver, SealedCredentials
 from kernel.config.settings import load
+from kernel.db.tables.sealed import Sealed
 from kernel.delivery.claim import DueDelivery
 from kernel.runtime.kernel import Kernel
+from kernel.transport.addresses import CallbackPolicy
 from tests.support.clients import client
 from tests.support.receiver import Answer
+from tests.support.sealing import signing_secrets
 from tests.support.servers import MariaDB, Redis
 from tests.support.stack import Stack
 from tests.support.waiting import wait_until
@@ -63,7 +69,10 @@ def mint(stack: Stack) -> list[str]:
     header = minted()
     with stack.kernel.write_session() as session:
         now = stack.kernel.clock.now()
-        keys.change(session, "tests", CallerRules(headers={"X-Token": header}))
+        patch = ReceiverPatch(url=stack.receiver.url, credentials={"headers": {"X-Token": header}})
+        policy = CallbackPolicy.from_strings(["127.0.0.1/32"])  # as the stack's processes have it
+        ground = Ground(policy, stack.kernel.retry_policy, now)
+        receiver_changes.add(session, "tests", "own", patch, ground)
         second = keys.add_key(session, "tests", now, keys.KeyTerms(frozenset({Scope.READ})))
         fresh = keys.rotate_secret(session, "tests", now)
     found = [second.api_key, fresh.signing_secret]
@@ -146,9 +155,12 @@ def test_nothing_secret_is_shown_when_objects_are_printed() -> None:
         "result_backend": f"redis://:{word}@127.0.0.1/2",
     }
     kernel = Kernel(load(**urls), builtin_handlers)
-    profile = CallbackProfile((word,), {"X-Token": word})
-    rules = CallerRules(headers={"X-Token": word})
-    shown = [kernel.settings, kernel, kernel.engine, kernel.engine.url, profile, rules]
+    credentials = Credentials(headers={"X-Token": SecretStr(word)})
+    sealed = SealedCredentials.of(credentials)
+    receiver = Receiver(id=1, caller_id=1, name="a", url="", origin="", sealed=sealed)
+    profile = CallbackProfile((Sealed.of(SecretStr(word)),), receivers=(receiver,))
+    patch = ReceiverPatch(credentials={"headers": {"X-Token": word}}, ca_pem=word)
+    shown = [kernel.settings, kernel, kernel.engine, kernel.engine.url, profile, patch]
     assert word not in repr(shown) + str(kernel.settings) + str(kernel.engine)
 
 
@@ -160,11 +172,10 @@ def test_nothing_secret_is_shown_when_a_delivery_is_printed(
     word = zammad.headers["Authorization"].split()[1]
     with kernel.read_session() as session:
         who = identity.identify(session, word, kernel.clock.now())
-        query = "SELECT secret FROM kernel_signing_secrets WHERE caller_id = 2"
-        secret = session.scalar(text(query))
+        secret = signing_secrets(session)[-1]
     assert secret
     assert word not in repr(who)
     fields = dict.fromkeys(DueDelivery.__dataclass_fields__) | {
-        "profile": CallbackProfile((secret,)),
+        "profile": CallbackProfile((Sealed.of(SecretStr(secret)),)),
     }
     assert secret not in repr(DueDelivery(**fields))

@@ -118,6 +118,19 @@ def test_no_order_comes_of_it_when_the_framing_is_broken(stack: Stack, what: str
     assert orders(stack) == before
 
 
+@pytest.mark.parametrize("header", ["SCRIPT_NAME", "SCRIPT-NAME", "PATH_INFO", "PATH-INFO"])
+def test_header_of_a_client_is_no_part_of_the_path_when_gunicorn_takes_it(
+    stack: Stack, header: str
+) -> None:
+    asked = head(f"{header}: //evil.example", line="GET /dashboard HTTP/1.1")
+    with socket.create_connection(("127.0.0.1", stack.port), 10) as connection:
+        connection.sendall(asked)
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 308 ")
+    assert b"\r\nLocation: /dashboard/\r\n" in answer
+    assert b"evil" not in answer
+
+
 @pytest.mark.parametrize("first", ["Content-Length: {}", CHUNKED])
 def test_no_second_request_is_found_when_length_and_chunks_disagree(
     stack: Stack, first: str

@@ -13,7 +13,8 @@ from kernel.transport.backoff import (
     Answer,
     Dead,
     Delivered,
-    RetryAt,
+    PutOff,
+    RetryIn,
     RetryPolicy,
     retry_after_seconds,
     verdict,
@@ -37,8 +38,8 @@ def answer(status: int | None = None, **changes: Any) -> Answer:
 
 def pause(given: Answer, policy: RetryPolicy = POLICY, rand: float = 0.0) -> float:
     result = verdict(policy, given, lambda: rand)
-    assert isinstance(result, RetryAt), result
-    return (result.at - given.now).total_seconds()
+    assert isinstance(result, RetryIn), result
+    return result.pause.total_seconds()
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
@@ -48,6 +49,17 @@ def test_verdict_is_delivered_when_2xx(status: int) -> None:
 
 def test_verdict_is_not_delivered_when_the_attempt_failed_whatever_its_status() -> None:
     assert pause(answer(200, reason="protocol")) == 5
+
+
+@pytest.mark.parametrize("reason", ["no_room", "proxy"])
+@pytest.mark.parametrize(
+    ("age", "seconds"), [(0, 5), (10, 5), (60, 15), (600, 150), (DAY, 300), (9 * DAY, 300)]
+)
+def test_what_was_not_sent_for_a_lack_of_ours_is_put_off_and_never_dead(
+    age: float, seconds: float, reason: str
+) -> None:
+    given = answer(reason=reason, created_at=NOW - timedelta(seconds=age))
+    assert verdict(POLICY, given, lambda: 0.0) == PutOff(timedelta(seconds=seconds))
 
 
 @pytest.mark.parametrize(("attempt", "seconds"), list(enumerate(SCHEDULE, start=1)))
@@ -155,8 +167,8 @@ def test_verdict_is_delivered_past_the_deadline_too() -> None:
 
 def test_default_schedule_makes_eleven_attempts_within_the_deadline() -> None:
     now, attempts = NOW, 1
-    while isinstance(result := verdict(POLICY, answer(500, attempt=attempts, now=now)), RetryAt):
-        now, attempts = result.at, attempts + 1
+    while isinstance(result := verdict(POLICY, answer(500, attempt=attempts, now=now)), RetryIn):
+        now, attempts = now + result.pause, attempts + 1
     assert attempts == 11
     assert now <= NOW + timedelta(seconds=POLICY.give_up_after)
 
@@ -168,3 +180,47 @@ def test_default_schedule_makes_eleven_attempts_within_the_deadline() -> None:
 def test_policy_is_refused_when_it_cannot_work(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"schedule|negative"):
         RetryPolicy(**wrong)
+
+
+@given(st.integers(100, 999).filter(lambda n: not (200 <= n <= 299 or 400 <= n <= 499)))
+def test_status_that_stands_in_no_list_is_tried_again_and_never_delivered(status: int) -> None:
+    assert isinstance(verdict(POLICY, answer(status, client_errors=99)), RetryIn)
+
+
+@given(st.integers(400, 499).filter(lambda n: n not in {408, 409, 410, 425, 429}))
+def test_client_error_that_stands_in_no_list_has_a_few_tries_and_ends(status: int) -> None:
+    assert isinstance(verdict(POLICY, answer(status, client_errors=1)), RetryIn)
+    assert verdict(POLICY, answer(status, client_errors=4)) == Dead("client_errors")
+
+
+@given(st.text(min_size=1), st.none() | st.integers(200, 299))
+def test_reason_that_nobody_listed_is_tried_again(reason: str, status: int | None) -> None:
+    assert isinstance(verdict(POLICY, answer(status, reason=reason)), RetryIn)
+
+
+@pytest.mark.parametrize(
+    ("given", "becomes"),
+    [
+        (answer(200, judged="delivered"), Delivered()),
+        (answer(422, judged="done"), Delivered()),
+        (answer(200, reason="answer", judged="give_up"), Dead("answer")),
+        (answer(503, reason="http_5xx", judged="give_up"), Dead("answer")),
+        (answer(422, reason="http_4xx", judged="retry", attempt=3, tries=3), Dead("answer")),
+        (answer(reason="template", fatal="template"), Dead("template")),
+        (answer(reason="lookup", fatal="lookup"), Dead("lookup")),
+    ],
+)
+def test_receivers_own_rules_decide_in_place_of_the_status(given: Answer, becomes: object) -> None:
+    assert verdict(POLICY, given) == becomes
+
+
+def test_answer_is_tried_again_until_the_deadline_when_the_rules_say_so_without_a_number() -> None:
+    judged = {"reason": "http_4xx", "judged": "retry", "attempt": 20, "client_errors": 20}
+    assert pause(answer(410, **judged)) == SCHEDULE[-1]
+    late = answer(410, **judged, created_at=NOW - timedelta(days=4))
+    assert verdict(POLICY, late) == Dead("deadline")
+
+
+def test_attempt_that_was_not_admitted_is_due_at_its_turn_and_never_dead() -> None:
+    old = answer(reason="not_admitted", turn=7.5, created_at=NOW - timedelta(days=9))
+    assert verdict(POLICY, old) == PutOff(timedelta(seconds=7.5))

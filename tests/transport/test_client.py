@@ -1,4 +1,4 @@
-"""POSTing to receivers that mean well: what is sent, what comes back, what is kept."""
+"""Requests to receivers that mean well: what is sent, what comes back, what is kept."""
 
 import socket
 import ssl
@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 import responses
-import urllib3.connectionpool
 
 from kernel.errors import TransportError
+from kernel.transport import connections
 from kernel.transport.addresses import CallbackPolicy
-from kernel.transport.client import Limits, Response, Transport
-from kernel.transport.sockets import TlsContext
+from kernel.transport.client import Limits, Request, Response, Transport
+from kernel.transport.connecting.tls import TlsContext
 from tests.support.receiver import Answer, Receiver, authority, hang_up, say
 
 LOOPBACK = CallbackPolicy.from_strings(("127.0.0.1/32",))
@@ -44,29 +44,63 @@ def receiver() -> Iterator[Receiver]:
 
 
 def post(transport: Transport, url: str, **headers: str) -> Response:
-    return transport.post(url, headers, b"{}", LOOPBACK)
+    return transport.send(Request(url, headers, b"{}"), LOOPBACK)
 
 
 def failure(transport: Transport, url: str, policy: CallbackPolicy = LOOPBACK) -> TransportError:
     with pytest.raises(TransportError) as caught:
-        transport.post(url, {}, b"{}", policy)
+        transport.send(Request(url, {}, b"{}"), policy)
     return caught.value
 
 
 def test_post_sends_url_body_and_headers_as_given(transport: Transport, receiver: Receiver) -> None:
     url = receiver.url + "%E6%88%90//a;b?c=%2F&d"
-    transport.post(url, {"webhook-id": "m1", "X-Api-Key": "k"}, "成".encode(), LOOPBACK)
+    transport.send(Request(url, {"webhook-id": "m1", "X-Api-Key": "k"}, "成".encode()), LOOPBACK)
     [request] = receiver.wait(1)
     assert (request.method, request.path) == ("POST", "/%E6%88%90//a;b?c=%2F&d")
     assert (request.headers["webhook-id"], request.headers["x-api-key"]) == ("m1", "k")
     assert request.body == "成".encode()
 
 
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
+def test_request_has_its_method_and_body(
+    transport: Transport, receiver: Receiver, method: str
+) -> None:
+    transport.send(Request(receiver.url, {}, b"{}", method), LOOPBACK)
+    [request] = receiver.wait(1)
+    assert (request.method, request.body) == (method, b"{}")
+    assert request.headers["content-length"] == "2"
+
+
+def test_get_has_no_body_and_no_length(transport: Transport, receiver: Receiver) -> None:
+    receiver.script(Answer(200, body=b"[1]"))
+    response = transport.send(Request(receiver.url + "?a=b", {"X-A": "c"}, method="GET"), LOOPBACK)
+    [request] = receiver.wait(1)
+    assert (request.method, request.path, request.headers["x-a"]) == ("GET", "/?a=b", "c")
+    assert {"content-length", "transfer-encoding"}.isdisjoint(request.headers)
+    assert response.body == b"[1]"
+
+
+@pytest.mark.parametrize(
+    ("method", "body"), [("DELETE", b""), ("get", b""), ("", b""), ("GET", b"z"), ("P\r\n", b"")]
+)
+def test_request_is_refused_when_it_has_another_method_or_a_get_a_body(
+    method: str, body: bytes
+) -> None:
+    with pytest.raises(ValueError, match=r"is not one of|has no body"):
+        Request("https://hooks.example/", {}, body, method)
+
+
+def test_request_does_not_show_what_may_be_secret() -> None:
+    request = Request("https://hooks.example/T0/s3cret", {"Authorization": "s3cret"}, b"s3cret")
+    assert "s3cret" not in repr(request)
+
+
 def test_post_sends_its_own_framing_when_headers_would_change_it(
     transport: Transport, receiver: Receiver
 ) -> None:
     wrong = {"hOst": "evil", "Content-Length": "9", "Transfer-Encoding": "chunked", "Cookie": "a"}
-    transport.post(receiver.url, wrong | {"accept-encoding": "br"}, b"{}", LOOPBACK)
+    transport.send(Request(receiver.url, wrong | {"accept-encoding": "br"}, b"{}"), LOOPBACK)
     [request] = receiver.wait(1)
     assert request.headers == {
         "host": f"127.0.0.1:{receiver.port}",
@@ -79,19 +113,38 @@ def test_post_sends_its_own_framing_when_headers_would_change_it(
 def test_post_fails_and_sends_nothing_when_a_header_holds_a_line_break(
     transport: Transport, receiver: Receiver
 ) -> None:
-    with pytest.raises(TransportError, match="Invalid header"):
-        post(transport, receiver.url, **{"X-A": "b\r\nX-C: d"})
-    assert receiver.requests == []
+    with pytest.raises(TransportError, match="Invalid header") as caught:
+        post(transport, receiver.url, **{"X-A": "s3cret\r\nX-C: d"})
+    assert (receiver.requests, "s3cret" in caught.value.detail) == ([], False)
 
 
-def test_response_holds_status_lower_case_headers_excerpt_and_phases(
+def test_response_holds_status_lower_case_headers_body_and_phases(
     transport: Transport, receiver: Receiver
 ) -> None:
     receiver.script(Answer(429, {"Retry-After": "7"}, b"z" * 5000))
     response = post(transport, receiver.url)
     assert (response.status, response.headers["retry-after"]) == (429, "7")
-    assert (response.excerpt, response.cut) == (b"z" * 1024, None)
+    assert (response.body, response.cut) == (b"z" * 1024, None)
     assert list(response.phases) == ["connect", "send", "wait", "read"]
+
+
+@pytest.mark.parametrize(("wanted", "held"), [(0, 0), (9, 9), (20_000, 20_000), (90_000, 50_000)])
+def test_response_holds_as_much_of_the_body_as_was_asked_for(
+    transport: Transport, receiver: Receiver, wanted: int, held: int
+) -> None:
+    receiver.default = Answer(200, body=b"z" * 50_000)
+    for _ in range(2):
+        response = transport.send(Request(receiver.url, {}, read_bytes=wanted), LOOPBACK)
+        assert (response.body, response.cut) == (b"z" * held, None)
+    assert receiver.connections == 1
+
+
+def test_request_has_a_time_of_its_own_when_it_names_one(receiver: Receiver) -> None:
+    hasty = Transport(timeout=0.2)
+    receiver.default = Answer(200, delay=0.6)
+    assert hasty.send(Request(receiver.url, {}, timeout=5.0), LOOPBACK).status == 200
+    assert failure(hasty, receiver.url).reason == "timeout"
+    hasty.close()
 
 
 @pytest.mark.parametrize("status", [200, 204, 299, 400, 404, 410, 500, 503, 599])
@@ -184,7 +237,7 @@ def test_transport_is_refused_when_the_ca_file_is_not_there(tmp_path: Path) -> N
 @pytest.fixture
 def unnoticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The end of a kept connection is still on its way when the next request is written."""
-    monkeypatch.setattr(urllib3.connectionpool, "is_connection_dropped", lambda _: False)
+    monkeypatch.setattr(connections, "is_silent", lambda _: True)
 
 
 @pytest.mark.usefixtures("unnoticed")
@@ -214,8 +267,8 @@ def test_two_hundred_threads_share_a_transport(transport: Transport, receiver: R
 
     def one(number: int) -> bytes:
         together.wait(20)
-        transport.post(receiver.url, {}, str(number).encode(), LOOPBACK)
-        return transport.post(receiver.url, {}, b"again", LOOPBACK).excerpt
+        transport.send(Request(receiver.url, {}, str(number).encode()), LOOPBACK)
+        return transport.send(Request(receiver.url, {}, b"again"), LOOPBACK).body
 
     with ThreadPoolExecutor(200) as pool:
         assert list(pool.map(one, range(200))) == [b""] * 200
@@ -238,6 +291,6 @@ def test_loopback_is_refused_without_being_named(transport: Transport, receiver:
 @responses.activate
 def test_post_passes_through_requests_own_seam(transport: Transport) -> None:
     responses.post("https://hooks.example/a", status=202, body=b"taken")
-    response = transport.post("https://hooks.example/a", {"X-A": "b"}, b"{}", CLOSED)
-    assert (response.status, response.excerpt) == (202, b"taken")
+    response = transport.send(Request("https://hooks.example/a", {"X-A": "b"}, b"{}"), CLOSED)
+    assert (response.status, response.body) == (202, b"taken")
     assert responses.calls[0].request.headers["X-A"] == "b"

@@ -3,10 +3,8 @@
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,20 +12,20 @@ import pytest
 
 from kernel.errors import TransportError
 from kernel.transport.addresses import CallbackPolicy
-from kernel.transport.client import Limits, Transport
-from kernel.transport.sockets import PlainSocket
+from kernel.transport.client import Limits, Request, Transport
+from kernel.transport.connecting.connect import MAX_TRIES, in_turn
+from kernel.transport.connecting.sockets import PlainSocket
 from tests.support.receiver import Receiver
 
 LOOPBACK = CallbackPolicy.from_strings(("127.0.0.1/32",))
 CLOSED = CallbackPolicy()
 PUBLIC = "8.8.8.8"
-STALLED = 4
 
 
 def test_import_fails_when_what_pinning_leans_on_is_gone() -> None:
     program = (
         "import urllib3.connection as c; del c.HTTPConnection._new_conn; "
-        "import kernel.transport.sockets"
+        "import kernel.transport.connections"
     )
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
@@ -68,7 +66,7 @@ def url(receiver: Receiver, host: str = "hooks.example") -> str:
 
 def failure(transport: Transport, address: str, policy: CallbackPolicy) -> TransportError:
     with pytest.raises(TransportError) as caught:
-        transport.post(address, {}, b"{}", policy)
+        transport.send(Request(address, {}, b"{}"), policy)
     return caught.value
 
 
@@ -104,13 +102,13 @@ def test_refusal_says_what_would_allow_it_for_the_operator(receiver: Receiver) -
 
 def test_name_is_resolved_once_when_the_second_answer_would_rebind(receiver: Receiver) -> None:
     with resolving(["127.0.0.1"], ["10.0.0.1"]) as (transport, asked):
-        assert transport.post(url(receiver), {}, b"{}", LOOPBACK).status == 200
+        assert transport.send(Request(url(receiver), {}, b"{}"), LOOPBACK).status == 200
         assert asked == ["hooks.example."]
 
 
 def test_rebound_name_is_refused_when_it_is_resolved_again(receiver: Receiver) -> None:
     with resolving(["127.0.0.1"], ["10.0.0.1"]) as (transport, _):
-        transport.post(url(receiver), {}, b"{}", LOOPBACK)
+        transport.send(Request(url(receiver), {}, b"{}"), LOOPBACK)
         receiver.disconnect()
         receiver.wait_closed(1)
         assert failure(transport, url(receiver), LOOPBACK).reason == "refused"
@@ -120,7 +118,7 @@ def test_kept_connection_is_not_used_when_another_policy_does_not_allow_it(
     receiver: Receiver,
 ) -> None:
     with resolving(["127.0.0.1"]) as (transport, _):
-        transport.post(url(receiver), {}, b"{}", LOOPBACK)
+        transport.send(Request(url(receiver), {}, b"{}"), LOOPBACK)
         assert failure(transport, url(receiver), CLOSED).reason == "refused"
     assert len(receiver.requests) == 1
 
@@ -128,29 +126,57 @@ def test_kept_connection_is_not_used_when_another_policy_does_not_allow_it(
 def test_kept_connection_is_used_when_another_policy_allows_it_too(receiver: Receiver) -> None:
     wider = LOOPBACK.merge(CallbackPolicy.from_strings(("10.0.0.0/8",)))
     with resolving(["127.0.0.1"]) as (transport, _):
-        transport.post(url(receiver), {}, b"{}", LOOPBACK)
-        transport.post(url(receiver), {}, b"{}", wider)
+        transport.send(Request(url(receiver), {}, b"{}"), LOOPBACK)
+        transport.send(Request(url(receiver), {}, b"{}"), wider)
     assert receiver.connections == 1
 
 
 def test_connection_goes_to_the_next_address_when_one_does_not_answer(receiver: Receiver) -> None:
     policy = CallbackPolicy.from_strings(("127.0.0.1/32", "127.0.0.9/32", "::1/128"))
     with resolving(["::1", "127.0.0.9", "127.0.0.1"]) as (transport, _):
-        assert transport.post(url(receiver), {}, b"{}", policy).status == 200
+        assert transport.send(Request(url(receiver), {}, b"{}"), policy).status == 200
+
+
+@contextmanager
+def silent(host: str) -> Iterator[int]:
+    """A port that takes no more connections, and does not say so: its queue is full."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with (
+        socket.create_server((host, 0), family=family, backlog=0) as full,
+        socket.create_connection(full.getsockname()[:2]),
+    ):
+        yield full.getsockname()[1]
+
+
+def test_families_take_turns_and_the_first_answers_goes_first() -> None:
+    six, four = [f"2001:db8::{n}" for n in range(9)], ["192.0.2.1", "192.0.2.2"]
+    assert in_turn([*six, *four])[:5] == [six[0], four[0], six[1], four[1], six[2]]
+    assert in_turn([*four, *six])[:4] == [four[0], six[0], four[1], six[1]]
+    assert in_turn(four) == four
+    assert len(in_turn(six)) == MAX_TRIES
+
+
+def test_post_arrives_when_many_dead_addresses_of_one_family_come_first() -> None:
+    # Both families on one port: [::1] is silent, 127.0.0.1 receives.
+    with silent("::1") as port, Receiver(port=port) as receiver:
+        policy = CallbackPolicy.from_strings(("127.0.0.1/32", "::1/128"))
+        with resolving([*["::1"] * 9, "127.0.0.1"]) as (transport, _):
+            started = time.monotonic()
+            assert transport.send(Request(url(receiver), {}, b"{}"), policy).status == 200
+        assert time.monotonic() - started < 2.0  # a try's turn, not the time for all
 
 
 def test_connecting_ends_in_time_when_no_address_answers() -> None:
-    # A listener whose queue is full takes no more connections, and does not say so.
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
-        port = full.getsockname()[1]
-        with (
-            socket.create_connection(("127.0.0.1", port)),
-            resolving(["127.0.0.1"] * 500, connect_timeout=0.3) as (transport, _),
-        ):
-            started = time.monotonic()
-            error = failure(transport, f"http://hooks.example:{port}/", LOOPBACK)
-    assert (error.reason, error.detail.count("127.0.0.1")) == ("connect", 4)
-    assert 0.2 < time.monotonic() - started < 1.3
+    with (
+        silent("127.0.0.1") as port,
+        resolving(["127.0.0.1"] * 500, connect_timeout=1.0) as (transport, _),
+    ):
+        started = time.monotonic()
+        error = failure(transport, f"http://hooks.example:{port}/", LOOPBACK)
+    # A busy machine may not come to the last of them in that time.
+    assert error.reason == "connect"
+    assert MAX_TRIES // 2 < error.detail.count("127.0.0.1") <= MAX_TRIES
+    assert 0.9 < time.monotonic() - started < 2.0
 
 
 def test_post_is_not_repeated_at_another_address_once_it_was_sent() -> None:
@@ -173,80 +199,9 @@ def test_reason_is_dns_when_there_is_no_address(answers: list[str] | None) -> No
     transport.close()
 
 
-@pytest.fixture
-def stalled() -> Iterator[tuple[Transport, list[str], threading.Event]]:
-    """A transport whose resolver does not return until told, save for ``fast.example``."""
-    asked: list[str] = []
-    go_on = threading.Event()
-
-    def resolver(name: str) -> list[str]:
-        asked.append(name)
-        if name != "fast.example.":
-            go_on.wait()
-        return ["127.0.0.1"]
-
-    limits = Limits(dns_timeout=0.2, max_lookups=STALLED + 1)
-    transport = Transport(timeout=5, limits=limits, resolver=resolver)
-    yield transport, asked, go_on
-    go_on.set()
-    transport.close()
-
-
-def test_lookup_ends_in_time_when_the_resolver_stalls(stalled: Any) -> None:
-    started = time.monotonic()
-    assert failure(stalled[0], "http://slow.example/", LOOPBACK).reason == "dns"
-    assert time.monotonic() - started < 1.2
-
-
-def test_stalled_name_costs_one_thread_however_many_posts_wait_for_it(stalled: Any) -> None:
-    transport, asked, _ = stalled
-
-    def reason(_: int) -> str:
-        return failure(transport, "http://slow.example/", LOOPBACK).reason
-
-    with ThreadPoolExecutor(50) as pool:
-        assert set(pool.map(reason, range(50))) == {"dns"}
-    assert asked == ["slow.example."]
-
-
-def test_other_names_resolve_when_some_stall(stalled: Any, receiver: Receiver) -> None:
-    for number in range(STALLED):
-        failure(stalled[0], f"http://slow{number}.example/", LOOPBACK)
-    fast = url(receiver, "fast.example")
-    assert stalled[0].post(fast, {}, b"{}", LOOPBACK).status == 200
-
-
-def test_lookups_are_bounded_and_recover_when_all_have_stalled(
-    stalled: Any, receiver: Receiver
-) -> None:
-    for number in range(STALLED + 2):
-        failure(stalled[0], f"http://slow{number}.example/", LOOPBACK)
-    assert len(stalled[1]) == STALLED + 1
-    stalled[2].set()
-    fast = url(receiver, "fast.example")
-    assert stalled[0].post(fast, {}, b"{}", LOOPBACK).status == 200
-
-
-def test_name_resolves_when_no_thread_can_be_started_for_it(
-    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    start = threading.Thread.start
-
-    def refuse(thread: threading.Thread) -> None:
-        if thread.name == "lookup":
-            raise RuntimeError("can't start new thread")
-        start(thread)
-
-    monkeypatch.setattr(threading.Thread, "start", refuse)
-    with resolving(["127.0.0.1"], max_lookups=1) as (transport, asked):
-        for host in ("a.example", "b.example", "c.example"):
-            assert transport.post(url(receiver, host), {}, b"{}", LOOPBACK).status == 200
-    assert len(asked) == 3
-
-
 def test_literal_address_is_not_looked_up(receiver: Receiver) -> None:
     with resolving([]) as (transport, asked):
-        assert transport.post(receiver.url, {}, b"{}", LOOPBACK).status == 200
+        assert transport.send(Request(receiver.url, {}, b"{}"), LOOPBACK).status == 200
         assert asked == []
 
 
@@ -254,14 +209,14 @@ def test_named_host_is_looked_up_as_the_system_does(receiver: Receiver) -> None:
     # Without the closing dot: search domains and the hosts file count for what is named.
     policy = LOOPBACK.merge(CallbackPolicy.from_strings(hosts=("tickets",)))
     with resolving(["127.0.0.1"]) as (transport, asked):
-        assert transport.post(url(receiver, "tickets"), {}, b"{}", policy).status == 200
+        assert transport.send(Request(url(receiver, "tickets"), {}, b"{}"), policy).status == 200
         assert asked == ["tickets"]
 
 
 def test_system_resolver_is_the_default(receiver: Receiver) -> None:
     policy = LOOPBACK.merge(CallbackPolicy.from_strings(("::1/128",), ("localhost",)))
     transport = Transport(timeout=5)
-    assert transport.post(url(receiver, "localhost"), {}, b"{}", policy).status == 200
+    assert transport.send(Request(url(receiver, "localhost"), {}, b"{}"), policy).status == 200
     transport.close()
 
 

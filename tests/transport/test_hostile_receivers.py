@@ -10,7 +10,7 @@ import pytest
 
 from kernel.errors import TransportError
 from kernel.transport.addresses import CallbackPolicy
-from kernel.transport.client import Limits, Response, Transport
+from kernel.transport.client import Limits, Request, Response, Transport
 from tests.support import receiver as r
 from tests.support.receiver import Receiver, Script
 
@@ -36,7 +36,12 @@ FAILURES: dict[str, tuple[Script, str]] = {
     "hang up in the headers": (r.say(b"HTTP/1.1 2"), "protocol"),
     "not HTTP": (r.say(b"SSH-2.0-OpenSSH_9.2\r\n"), "protocol"),
     "HTTP/2": (r.say(b"HTTP/2 200\r\n\r\n"), "protocol"),
-    "interim status": (r.say(b"HTTP/1.1 103 Early Hints\r\n\r\n"), "protocol"),
+    "only an interim answer": (r.say(b"HTTP/1.1 103 Early Hints\r\n\r\n"), "protocol"),
+    "endless hints": (
+        lambda e: e.flood(b"", b"HTTP/1.1 103 H\r\nLink: </a>\r\n\r\n" * 500),
+        "too_large",
+    ),
+    "dripped hints": (lambda e: e.drip(b"HTTP/1.1 102 P\r\n\r\n" * 99, 0.01), "timeout"),
     "switching protocols": (r.say(b"HTTP/1.1 101 Switching\r\n\r\n"), "protocol"),
     "impossible status": (r.say(b"HTTP/1.1 999 No\r\n\r\n"), "protocol"),
     "a thousand headers": (r.say(SAY_200 + b"A: b\r\n" * 1000 + b"\r\n"), "protocol"),
@@ -99,7 +104,7 @@ def memory(which: str) -> int:
 
 
 def post(transport: Transport, receiver: Receiver) -> Response:
-    return transport.post(receiver.url, {}, b"{}", LOOPBACK)
+    return transport.send(Request(receiver.url, {}, b"{}"), LOOPBACK)
 
 
 @pytest.mark.parametrize(("script", "reason"), FAILURES.values(), ids=FAILURES)
@@ -114,6 +119,17 @@ def test_post_fails_within_its_budgets_when_the_answer_is(
         assert "send" in caught.value.data["phases"]
 
 
+@pytest.mark.parametrize("status", [100, 102, 103, 110, 199])
+def test_post_has_the_final_status_when_interim_answers_come_first(
+    transport: Transport, status: int
+) -> None:
+    interim = b"HTTP/1.1 %d Interim\r\nLink: </a>\r\n\r\n" % status
+    with Receiver() as receiver:
+        receiver.script(r.say(interim * 3 + SAY_200 + b"Content-Length: 1\r\n\r\nz"))
+        response = post(transport, receiver)
+    assert (response.status, response.body, response.cut) == (200, b"z", None)
+
+
 @pytest.mark.parametrize(("script", "cut"), CUTS.values(), ids=CUTS)
 def test_post_has_its_status_within_its_budgets_when_the_body_is(
     transport: Transport, script: Script, cut: str | None
@@ -123,7 +139,7 @@ def test_post_has_its_status_within_its_budgets_when_the_body_is(
         with bounded():
             response = post(transport, receiver)
         assert (response.status, response.cut) == (200, cut)
-        assert len(response.excerpt) <= 1024
+        assert len(response.body) <= 1024
 
 
 @pytest.mark.parametrize("cut", [r.endless_body, r.drip_body, r.redirect("/")])
@@ -192,9 +208,29 @@ def test_post_fails_in_time_when_the_receiver_does_not_read(transport: Transport
     body, started = bytes(16 * MIB), time.monotonic()
     with Receiver(before_tls=lambda sock, stopped: stopped.wait()) as receiver:
         with pytest.raises(TransportError) as caught:
-            transport.post(receiver.url, {}, body, LOOPBACK)
+            transport.send(Request(receiver.url, {}, body), LOOPBACK)
         assert time.monotonic() - started < BUDGET + SLACK
         assert caught.value.reason == "timeout"
+
+
+def test_request_ends_in_its_own_time_when_it_names_less() -> None:
+    patient, started = Transport(30), time.monotonic()
+    with Receiver() as receiver:
+        receiver.script(r.drip_headers)
+        with pytest.raises(TransportError) as caught:
+            patient.send(Request(receiver.url, {}, b"{}", timeout=BUDGET), LOOPBACK)
+    assert (caught.value.reason, time.monotonic() - started < BUDGET + SLACK) == ("timeout", True)
+    patient.close()
+
+
+def test_byte_budget_holds_when_the_request_asks_for_more(transport: Transport) -> None:
+    with Receiver() as receiver:
+        receiver.script(r.endless_body)
+        with bounded():
+            request = Request(receiver.url, {}, b"{}", read_bytes=1 << 30)
+            response = transport.send(request, LOOPBACK)
+    assert (response.status, response.cut) == (200, "too_large")
+    assert len(response.body) <= Limits().max_bytes
 
 
 def test_byte_budget_is_the_whole_answers() -> None:

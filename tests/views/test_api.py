@@ -5,13 +5,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, select
 
+from kernel.db.tables.callers import Caller
 from kernel.runtime.kernel import Kernel
 from kernel.testing import drain
 from kernel.views.app import create_app
 from tests.support.clients import Client, FakeHints, client, handlers, new_key, serve
 from tests.support.factories import CALLBACK
+from tests.support.ticketing import make_receiver
 
 
 @pytest.fixture
@@ -32,8 +34,8 @@ def test_submit_answers_202_with_its_place_when_the_order_is_good(zammad: Client
     order_id = answer.json["data"]["order_id"]
     assert answer.headers["Location"] == f"/v1/orders/{order_id}"
     page = zammad.get(f"/v1/orders/{order_id}").json["data"]["page"]
-    data = {"order_id": order_id, "select_tag": "create_project", "state": "pending", "page": page}
-    assert answer.json["data"] == data
+    data = {"order_id": order_id, "reference": None, "select_tag": "create_project"}
+    assert answer.json["data"] == data | {"state": "pending", "page": page}
 
 
 def test_submit_hints_after_the_commit_when_the_order_is_good(kernel: Kernel) -> None:
@@ -167,6 +169,24 @@ def test_delivery_is_sent_again_when_redelivered(kernel: Kernel, zammad: Client)
     drain(kernel)
     first, second = kernel.transport.sent
     assert (first.headers["webhook-id"], first.body) == (second.headers["webhook-id"], second.body)
+
+
+def test_delivery_is_sent_in_the_current_shape_when_that_is_asked_for(
+    kernel: Kernel, zammad: Client
+) -> None:
+    order_id = zammad.submitted()
+    drain(kernel)
+    (delivery,) = zammad.get(f"/v1/orders/{order_id}").json["data"]["deliveries"]
+    with kernel.read_session() as session:
+        caller_id = session.scalars(select(Caller.id).where(Caller.name == "zammad")).one()
+    make_receiver(kernel, "own", CALLBACK, caller_id=caller_id, shape={"method": "PATCH"})
+    for query, method in (("", "POST"), ("?with_current_shape=true", "PATCH")):
+        answer = zammad.post(f"/v1/deliveries/{delivery['delivery_id']}/redeliver{query}")
+        assert answer.json["data"]["redelivered"]
+        drain(kernel)
+        assert kernel.transport.sent[-1].method == method
+    refused = zammad.post(f"/v1/deliveries/{order_id}/redeliver?with_current_shape=perhaps")
+    assert refused.status_code == 422
 
 
 def test_submit_answers_fast_when_the_broker_is_down(make_kernel: Any, sqlite_url: str) -> None:

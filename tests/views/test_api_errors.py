@@ -112,7 +112,7 @@ def test_body_is_refused_with_400_when_its_chunks_cannot_be_read(zammad: Client)
     [
         ({"select_tag": 7}, [("/select_tag", "string_type")]),
         ({"select_tag": "no_such"}, [("/select_tag", "unknown_select_tag")]),
-        ({"callback_url": None}, [("/callback_url", "string_type")]),
+        ({"callback_url": 7}, [("/callback_url", "string_type")]),
         ({"callback_url": "https://e.org/" + "x" * 2048}, [("/callback_url", "string_too_long")]),
         ({"projname": ""}, [("/projname", "string_too_short")]),
         ({"projname": 7, "more": 1}, [("/projname", "string_type"), ("/more", "unknown_member")]),

@@ -18,6 +18,7 @@ from kernel.runtime.kernel import Kernel
 from kernel.testing import FakeTransport, drain
 from kernel.views.app import create_app, create_blueprint
 from tests.support.clients import Client, FakeHints, handlers, is_refusal, new_key, serve
+from tests.support.sealing import SECRETS_KEY
 from tests.support.stack import ROOT
 
 
@@ -129,7 +130,11 @@ def test_package_makes_its_application_on_first_use(kernel: Kernel) -> None:
     code = "import kernel; assert kernel.app is kernel.app; print(type(kernel.app).__name__)"
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env={"KERNEL_DATABASE_URL": url, "PYTHONPATH": "."},
+        env={
+            "KERNEL_DATABASE_URL": url,
+            "KERNEL_SECRETS_KEY": SECRETS_KEY,
+            "PYTHONPATH": ".",
+        },
         capture_output=True,
         text=True,
         check=False,

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -146,6 +147,31 @@ def test_order_is_refused_with_503_when_too_many_wait(pressed: Kernel) -> None:
     assert original.json["status"] == -1
 
 
+def test_window_is_no_way_around_the_limit_of_those_that_wait_for_a_worker(
+    make_kernel: MakeKernel, sqlite_url: str
+) -> None:
+    """Orders that begin in a moment are not counted as waiting for long."""
+    kernel = make_kernel(sqlite_url, max_pending=3, max_waiting=1000)
+    key, found = new_key(kernel, "zammad"), []
+    for _ in range(5):
+        soon = kernel.clock.now() + timedelta(seconds=1)
+        answer = Client(serve(kernel), key).submit(not_before=soon.isoformat())
+        found.append(answer.status_code)
+        kernel.clock.shift(2.0)
+    assert found == [202, 202, 202, 503, 503]
+    assert is_refusal(answer, 503, "too_many_pending")
+
+
+def test_orders_that_wait_for_their_time_have_a_limit_of_their_own(
+    make_kernel: MakeKernel, sqlite_url: str
+) -> None:
+    zammad = client(make_kernel(sqlite_url, max_pending=1, max_waiting=2))
+    later = [zammad.submit(not_before="2200-01-01T00:00:00Z") for _ in range(3)]
+    assert [one.status_code for one in later] == [202, 202, 503]
+    assert is_refusal(later[-1], 503, "too_many_waiting")
+    assert [zammad.submit().status_code for _ in range(2)] == [202, 503]
+
+
 def test_repeat_is_answered_when_too_many_wait(pressed: Kernel) -> None:
     zammad = client(pressed)
     first = zammad.submit(key="first").json["data"]["order_id"]
@@ -170,7 +196,7 @@ def test_order_is_accepted_again_when_workers_have_caught_up(pressed: Kernel) ->
 
 
 def test_nothing_is_refused_when_the_limit_is_off(make_kernel: MakeKernel, sqlite_url: str) -> None:
-    kernel = make_kernel(sqlite_url, max_pending=0)
+    kernel = make_kernel(sqlite_url, max_pending=0, max_waiting=0)
     said = statements(kernel)
     Pressure(kernel).check(1)
     assert said == []
@@ -188,8 +214,8 @@ def test_rows_are_counted_once_when_hundred_orders_are_submitted(pressed: Kernel
     for _ in range(100):
         pressure.check(1)
     counts = [one for one in said if "count" in one.lower()]
-    assert len(counts) == 1
-    assert "LIMIT" in counts[0]
+    assert len(counts) == 1  # of those that wait for their time, and of all that are pending
+    assert all("LIMIT" in one for one in counts)
 
 
 def test_rows_are_counted_by_one_thread_when_many_ask(pressed: Kernel) -> None:

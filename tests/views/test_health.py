@@ -10,6 +10,7 @@ from kernel.insight.workers import Heartbeat
 from kernel.runtime.kernel import Kernel
 from kernel.worker.dispatcher import Dispatcher
 from tests.support.clients import Client, FakeHints, serve
+from tests.support.postgresql import PostgreSQL
 from tests.support.servers import MariaDB
 
 WELL = {"database": "ok", "migrations": "ok", "broker": "ok", "worker": "ok"}
@@ -72,15 +73,15 @@ def test_readiness_answers_503_when_the_database_is_behind(kernel: Kernel) -> No
 
 
 def test_readiness_answers_503_and_tells_no_secret_when_the_database_is_away(
-    make_kernel: Any, mariadb: MariaDB, mariadb_rows_url: str
+    make_kernel: Any, main_database: MariaDB | PostgreSQL, main_rows_url: str
 ) -> None:
-    kernel = make_kernel(mariadb_rows_url)
+    kernel = make_kernel(main_rows_url)
     nobody = Client(serve(kernel), None)
-    mariadb.kill()
+    main_database.kill()
     try:
         answer = nobody.get("/readyz")
     finally:
-        mariadb.start()
+        main_database.start()
     assert answer.status_code == 503
     assert answer.json["checks"]["database"] == "failed"
     assert not {"127.0.0.1", "root", "password"} & set(answer.text.replace("@", " ").split())

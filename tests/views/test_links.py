@@ -47,6 +47,19 @@ def test_link_leads_nowhere_when_anything_in_it_was_changed(kernel: Kernel) -> N
     )
 
 
+def test_link_has_one_spelling_when_base64_has_others(kernel: Kernel) -> None:
+    found, spelled = links(kernel), 0
+    for number in range(40):
+        token = found.token(f"{ORDER[:-2]}{number:02}")
+        for url, plain in ("-+", "_/"):
+            if url in token:
+                spelled += 1
+                assert base64.b64decode(token.replace(url, plain), b"-_")
+                assert found.order_id(token.replace(url, plain)) is None
+        assert found.order_id(token) is not None
+    assert spelled > 0
+
+
 def test_link_of_another_installation_leads_nowhere_when_followed(
     make_kernel: Callable[..., Kernel], tmp_path: object
 ) -> None:

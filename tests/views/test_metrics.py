@@ -17,6 +17,7 @@ from kernel.worker.maintenance.sweep import sweep
 from tests.support.clients import Client, client, is_refusal, serve
 from tests.support.factories import make_delivery, make_order
 from tests.support.handlers.misbehaving import handlers
+from tests.support.postgresql import PostgreSQL
 from tests.support.prometheus import families, scrape, value
 from tests.support.servers import MariaDB
 from tests.support.stack import Stack
@@ -37,15 +38,24 @@ def zammad(kernel: Kernel) -> Client:
     return client(kernel)
 
 
-@pytest.mark.parametrize("scopes", [{"orders:read"}, {"operator"}])
-def test_metrics_are_shown_to_keys_that_may_read(kernel: Kernel, scopes: set[str]) -> None:
+@pytest.mark.parametrize("scopes", [{"metrics"}, {"operator"}])
+def test_metrics_are_shown_to_keys_with_the_scope(kernel: Kernel, scopes: set[str]) -> None:
     assert "kernel_orders_due 0.0" in scrape(holder(kernel, *scopes))
 
 
-def test_metrics_are_refused_to_keys_that_may_not_read(kernel: Kernel) -> None:
-    writer = holder(kernel, "orders:write")
-    assert is_refusal(writer.get("/metrics"), 403, "forbidden")
+def test_metrics_are_refused_to_keys_without_the_scope(kernel: Kernel) -> None:
+    caller = holder(kernel, "orders:write", "orders:read")
+    refused = caller.get("/metrics")
+    assert is_refusal(refused, 403, "forbidden")
+    assert refused.json["data"]["scope"] == "metrics"
     assert is_refusal(Client(serve(kernel), None).get("/metrics"), 401, "unauthenticated")
+
+
+def test_key_for_metrics_opens_nothing_else(kernel: Kernel) -> None:
+    prometheus = holder(kernel, "metrics")
+    for path in ("/v1/orders", "/openapi.json", "/v1/pauses", "/v1/orders/x"):
+        assert is_refusal(prometheus.get(path), 403, "forbidden"), path
+    assert prometheus.submit().status_code == 403
 
 
 def test_requests_are_counted_by_route_when_they_are_answered(zammad: Client) -> None:
@@ -123,15 +133,15 @@ def test_rescues_are_counted_when_a_worker_died(kernel: Kernel) -> None:
 
 
 def test_scrape_says_so_and_nothing_else_when_the_database_is_away(
-    make_kernel: Callable[..., Kernel], mariadb: MariaDB, mariadb_rows_url: str
+    make_kernel: Callable[..., Kernel], main_database: MariaDB | PostgreSQL, main_rows_url: str
 ) -> None:
-    zammad = client(make_kernel(mariadb_rows_url))
+    zammad = client(make_kernel(main_rows_url))
     scrape(zammad)
-    mariadb.kill()
+    main_database.kill()
     try:
         text = scrape(zammad)
     finally:
-        mariadb.start()
+        main_database.start()
     assert "kernel_database_up 0.0\n" in text
     assert "kernel_http_requests_total{" not in text
     assert "kernel_orders_due" not in text

@@ -25,10 +25,11 @@ from kernel.testing import drain
 from kernel.views.openapi.document import document
 from tests.support.clients import Client, client, handlers, is_refusal, serve
 from tests.support.factories import make_delivery
+from tests.support.guards import by_night
 from tests.support.people.terminal import Terminal
 
 # For each operation; submitting is the one that takes much.
-SECONDS, SUBMIT_SECONDS = 0.7, 6.0
+SECONDS, SUBMIT_SECONDS = by_night(7, 4) / 10, by_night(6, 3)
 BOUNDED = settings(
     max_examples=100,
     deadline=None,
@@ -40,7 +41,7 @@ DOCUMENT = document(handlers)
 OPERATIONS = [(path, method) for path, methods in DOCUMENT["paths"].items() for method in methods]
 SUBMIT = ("/v1/orders", "post")
 # What browsers ask for: the API's document is for programs.
-PEOPLE = re.compile(r"\.dashboard\.|\.preferences$|\.docs\.|^root$")
+PEOPLE = re.compile(r"\.dashboard\.|\.event_links\.|\.preferences$|\.docs\.|^root$")
 # The original's addresses refuse with HTTP 200, as their clients expect.
 REJECTS = checks.negative_data_rejection
 HELD = [
@@ -195,6 +196,9 @@ def test_answers_are_as_described_when_requests_are_generated(
     @given(case=cases)
     def holds(case: Any) -> None:
         if time.monotonic() < deadline:
-            case.call_and_validate(headers=zammad.headers, checks=held)
+            answer = case.call(headers=zammad.headers)
+            # A body that is too large is refused for that, whatever it holds.
+            checked = [one for one in held if answer.status_code != 413 or one is not REJECTS]
+            case.validate_response(answer, checks=checked)
 
     holds()

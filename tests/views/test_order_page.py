@@ -7,17 +7,21 @@ from urllib.parse import urlsplit
 
 import pytest
 from flask import Flask
-from sqlalchemy import text
+from sqlalchemy import func, select, text, update
 from werkzeug.test import TestResponse
 
+from kernel.db.tables.orders import ORDERS
 from kernel.runtime.kernel import Kernel
 from kernel.runtime.service_key import ServiceKeys
 from kernel.testing import drain
 from kernel.views.app import create_blueprint
 from kernel.views.http.links import Links
 from kernel.worker.maintenance.prune import prune
+from tests.support.batches import ONE, sent
 from tests.support.clients import Client, FakeHints, client, new_key
 from tests.support.factories import make_delivery, make_order
+from tests.support.postgresql import PostgreSQL
+from tests.support.servers import MariaDB
 
 HOSTILE = "<script>alert(1)</script>\u202e\x1b[31m{{7*7}}"
 CHINESE = {"Accept-Language": "zh-TW,zh;q=0.9,en;q=0.5"}
@@ -81,7 +85,7 @@ def test_link_is_not_in_the_callback_when_it_is_sent(kernel: Kernel) -> None:
 def test_link_leads_to_the_public_address_when_one_is_set(
     make_kernel: Callable[..., Kernel], sqlite_url: str, public_url: str, begins: str
 ) -> None:
-    zammad = client(make_kernel(sqlite_url, public_url=public_url))
+    zammad = client(make_kernel(sqlite_url, public_url=public_url, hosts=["seen.example"]))
     seen = {"Host": "seen.example:8443", "X-Forwarded-Proto": "https"}
     zammad.headers |= seen
     assert zammad.submit().json["data"]["page"].startswith(begins)
@@ -109,6 +113,21 @@ def test_bar_has_no_value_when_nobody_knows_how_far_it_is(kernel: Kernel, person
     said = shown(person, kernel, state="running")
     assert 'max="100" >' in said
     assert "%" not in said
+
+
+def test_batch_is_as_far_as_its_orders_are(kernel: Kernel, person: Client) -> None:
+    jira = client(kernel, "jira")
+    batch = sent(jira, [ONE] * 4, batch={})["batch"]["order_id"]
+    with kernel.write() as connection:
+        one = select(func.max(ORDERS.c.id)).where(ORDERS.c.state == "pending").scalar_subquery()
+        failed = update(ORDERS).where(ORDERS.c.id == one).values(state="failed")
+        connection.execute(failed)
+    said = person.get(page_of(kernel, batch)).text
+    assert 'max="100" value="25"' in said
+    assert "1 of 4" in said
+    drain(kernel)
+    said = person.get(page_of(kernel, batch)).text
+    assert all(one in said for one in ("Partly done", "100 %", "4 of 4"))
 
 
 @pytest.mark.parametrize(
@@ -198,9 +217,28 @@ def test_link_leads_nowhere_when_its_order_is_no_longer_kept(
 ) -> None:
     long_ago = kernel.clock.now() - timedelta(days=31)
     page = page_of(kernel, make_order(kernel, state="success", finished_at=long_ago))
-    assert person.get(page).status_code == 200
+    assert is_unknown(person.get(page)), "though no worker has deleted it yet"
     prune(kernel)
     assert is_unknown(person.get(page))
+
+
+def test_link_works_until_its_orders_retention_is_over(kernel: Kernel, person: Client) -> None:
+    lately = kernel.clock.now() - timedelta(days=29.99)
+    assert shown(person, kernel, state="success", finished_at=lately)
+    assert shown(person, kernel, state="running", created_at=lately - timedelta(days=100))
+
+
+def test_answers_have_no_link_when_pages_are_off(
+    make_kernel: Callable[..., Kernel], sqlite_url: str
+) -> None:
+    kernel = make_kernel(sqlite_url, order_pages="off")
+    zammad = client(kernel)
+    submitted = zammad.submit().json["data"]
+    polled = zammad.get(f"/v1/orders/{submitted['order_id']}").json["data"]
+    assert [one for one in (submitted, polled) if "page" in one] == []
+    page = page_of(kernel, submitted["order_id"])
+    assert zammad.get(page).status_code == 404
+    assert zammad.get("/o/static/x/kernel.css").status_code == 404
 
 
 def test_page_stays_with_its_reader_when_answered(kernel: Kernel, person: Client) -> None:
@@ -216,17 +254,17 @@ def test_page_stays_with_its_reader_when_answered(kernel: Kernel, person: Client
 
 
 def test_page_says_so_and_tries_again_when_the_database_is_away(
-    make_kernel: Callable[..., Kernel], mariadb: Any, mariadb_url: str
+    make_kernel: Callable[..., Kernel], main_database: MariaDB | PostgreSQL, main_database_url: str
 ) -> None:
-    kernel = make_kernel(mariadb_url)
+    kernel = make_kernel(main_database_url)
     person = Client(client(kernel).app, None)
     page = page_of(kernel, make_order(kernel))
     assert person.get(page).status_code == 200
-    mariadb.stop()
+    main_database.stop()
     try:
         answer = person.get(page)
     finally:
-        mariadb.start()
+        main_database.start()
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     assert "Your order is safe" in answer.text
     assert person.get(page).status_code == 200
@@ -238,3 +276,8 @@ def test_nothing_is_stored_when_links_cannot_be_signed(kernel: Kernel) -> None:
         session.execute(text("DROP TABLE kernel_service_keys"))
     assert zammad.submit().status_code == 500
     assert zammad.get("/v1/orders").json["data"]["orders"] == []
+
+
+def test_page_shows_the_reference_when_the_order_has_one(kernel: Kernel, person: Client) -> None:
+    shown = person.get(page_of(kernel, make_order(kernel, reference="INC1 <b>"))).text
+    assert "<h1><bdi>INC1 &lt;b&gt;</bdi> · <bdi>create_project</bdi></h1>" in shown

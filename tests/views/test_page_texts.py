@@ -44,7 +44,14 @@ def test_every_text_asked_for_is_there() -> None:
 def test_every_text_there_is_asked_for() -> None:
     said = {key for key in TEXTS if not key.startswith(MADE)}
     words = {word for code in CODE for word in re.findall(r"""["'](\w+)["']""", code)}
-    assert said - words == set()
+    assert {key.removesuffix("_one") for key in said} - words == set()
+
+
+def test_one_thing_is_no_many() -> None:
+    t = Wording("en")
+    said = [t("callbacks_in_all", n=n) for n in (0, 1, "1", "1+", 2)]
+    assert said == ["0 callbacks", "1 callback", "1 callback", "1+ callbacks", "2 callbacks"]
+    assert Wording("zh")("callbacks_in_all", n=1) == "1 个回调"
 
 
 def test_every_beginning_of_made_keys_is_used() -> None:

@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import event
 
-from kernel.callers.callback_rules import check_header
+from kernel.callers.credentials import check_header
 from kernel.config.logging import BoundIds, JsonFormatter, binding
 from kernel.formats.tracecontext import REQUEST_ID, child_of, traceparent_from
 from kernel.handlers import Handlers, Run

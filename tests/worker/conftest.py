@@ -3,10 +3,15 @@
 from tests.support.fixtures import (
     database_url,
     kernel,
+    main_database,
+    main_database_url,
+    main_rows_url,
     make_kernel,
     mariadb_rows_url,
     mariadb_url,
     new_database_url,
+    postgresql_rows_url,
+    postgresql_url,
     sqlite_url,
     stack,
 )
@@ -14,10 +19,15 @@ from tests.support.fixtures import (
 __all__ = [
     "database_url",
     "kernel",
+    "main_database",
+    "main_database_url",
+    "main_rows_url",
     "make_kernel",
     "mariadb_rows_url",
     "mariadb_url",
     "new_database_url",
+    "postgresql_rows_url",
+    "postgresql_url",
     "sqlite_url",
     "stack",
 ]

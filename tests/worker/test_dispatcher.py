@@ -16,7 +16,8 @@ from kernel.insight.workers import processes
 from kernel.runs.execute import execute
 from kernel.runtime.kernel import Kernel
 from kernel.testing import FakeTransport, Sent
-from kernel.transport.client import Response
+from kernel.transport.addresses import CallbackPolicy
+from kernel.transport.client import Limits, Request, Response, Transport
 from kernel.worker.dispatcher import Dispatcher
 from kernel.worker.maintenance.turn import next_turn
 from kernel.worker.services import housekeeping, recorder, sending
@@ -25,6 +26,8 @@ from kernel.worker.services.service import Service
 from tests.support.factories import delivery, make_delivery, make_order, order
 from tests.support.handlers.misbehaving import handlers
 from tests.support.hints import FakeHints
+from tests.support.postgresql import PostgreSQL
+from tests.support.receiver import Receiver
 from tests.support.servers import MariaDB
 from tests.support.waiting import wait_until
 
@@ -87,9 +90,9 @@ def test_dispatcher_shows_outcomes_when_it_fails_orders(
 
 
 def test_dispatcher_renews_the_lease_when_a_handler_is_silent(
-    make_kernel: Callable[..., Kernel], mariadb_rows_url: str
+    make_kernel: Callable[..., Kernel], main_rows_url: str
 ) -> None:
-    kernel = make_kernel(mariadb_rows_url, handlers, lease_seconds=0.9)
+    kernel = make_kernel(main_rows_url, handlers, lease_seconds=0.9)
     order_id = make_order(kernel, select_tag="silent", args='{"name": "2.5"}')
     with dispatching(kernel):
         execute(kernel, order_id)
@@ -98,12 +101,12 @@ def test_dispatcher_renews_the_lease_when_a_handler_is_silent(
 
 
 def test_dispatcher_goes_on_when_the_database_was_away(
-    make_kernel: Callable[..., Kernel], mariadb: MariaDB, mariadb_rows_url: str
+    make_kernel: Callable[..., Kernel], main_database: MariaDB | PostgreSQL, main_rows_url: str
 ) -> None:
-    kernel = make_kernel(mariadb_rows_url)
+    kernel = make_kernel(main_rows_url)
     with dispatching(kernel):
-        mariadb.kill()
-        mariadb.start()
+        main_database.kill()
+        main_database.start()
         kernel.engine.dispose()  # its pooled connections are gone, and this test's with them
         delivery_id = make_delivery(kernel)
         wait_until(lambda: delivery(kernel, delivery_id).state == "delivered")
@@ -111,7 +114,8 @@ def test_dispatcher_goes_on_when_the_database_was_away(
 
 SERVICES = (
     *("watch", "recording of attempts", "leases", "claim of callbacks", "timed hints"),
-    *("tags of this process", "sweep", "pruning", "heartbeat", "metrics"),
+    *("waiting orders", "tags of this process", "sweep", "bulk acts", "pruning", "heartbeat"),
+    *("kept connections", "metrics"),
 )
 
 
@@ -189,7 +193,7 @@ def test_dispatcher_waits_between_tries_when_results_cannot_be_written(
 ) -> None:
     tries: list[float] = []
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         tries.append(time.monotonic())
         if len(tries) < 3:
             raise OUTAGE
@@ -222,6 +226,19 @@ def test_dispatcher_finishes_what_is_in_flight_when_it_is_stopped(kernel: Kernel
     assert delivery(kernel, delivery_id).state == "delivered"
 
 
+def test_dispatcher_closes_idle_connections_when_no_callback_is_sent(
+    make_kernel: Callable[..., Kernel], sqlite_url: str
+) -> None:
+    transport = Transport(limits=Limits(max_idle=0.0))
+    kernel = make_kernel(sqlite_url, transport=transport)
+    with Receiver() as receiver:
+        policy = CallbackPolicy.from_strings(("127.0.0.1/32",))
+        transport.send(Request(receiver.url, {}, b"{}"), policy)
+        assert transport.kept == 1
+        with dispatching(kernel):
+            receiver.wait_closed(1)
+
+
 def test_dispatcher_fills_its_senders_when_more_is_due_than_one_claim_takes(kernel: Kernel) -> None:
     pace = Pace(idle_seconds=3600.0, claim_batch=2)  # no look but those at once
     go_on = threading.Event()
@@ -235,8 +252,8 @@ def test_dispatcher_fills_its_senders_when_more_is_due_than_one_claim_takes(kern
     transport.answers = [hang]
     for _ in range(9):
         make_delivery(kernel)
-    with dispatching(kernel, threads=12, pace=pace):
-        wait_until(lambda: len(transport.sent) == 6)  # half of the senders: it is one origin
+    with dispatching(kernel, threads=8, pace=pace):
+        wait_until(lambda: len(transport.sent) == 4)  # half of the senders: it is one origin
         go_on.set()
 
 

@@ -1,39 +1,28 @@
 """`kernel listen`: shows callbacks as they arrive, and answers them as its options say."""
 
-import json
 import queue
 import re
 import signal
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import click
 
+from kernel.cli.commands.receivers.options import pair_of
 from kernel.cli.local.listener import Heard, Listener, Manner, Signature
+from kernel.cli.local.preview import Preview
 from kernel.cli.local.receiver import HOST, Postbox
-from kernel.cli.terminal.output import as_json, cell
+from kernel.cli.local.showing import WORDS, printed
+from kernel.cli.terminal.output import as_json
 from kernel.errors import AddressRefused
-from kernel.formats.envelope import rfc3339
 from kernel.formats.signing import decode_secret
 from kernel.transport.addresses import CallbackPolicy, check_url
 
 PORT = 8090
 NET = f"{HOST}/32"
 _HEADER = re.compile(r"[\x21-\x7e]+")
-_SHOWN = 200
-_WORDS = {
-    Signature.VALID: "signature valid",
-    Signature.WRONG: "wrong signature",
-    Signature.TOO_OLD: "too old",
-    Signature.TOO_NEW: "too new",
-    Signature.MISSING: "not signed",
-    Signature.UNCHECKED: "signature not checked",
-}
-_COLOURS = {Signature.VALID: "green", Signature.UNCHECKED: None}
 
 
 def _secrets(_: click.Context, __: click.Parameter, values: Sequence[str]) -> list[str]:
@@ -121,22 +110,52 @@ def _manner(command: Any) -> Any:
     return command
 
 
+def _profile(command: Any) -> Any:
+    """Add the options that say by which profile to show callbacks."""
+    options = (
+        click.option("--profile", metavar="NAME", help="Show what this profile makes of each."),
+        click.option("--set", "variables", multiple=True, metavar="K=V", help="[repeatable]"),
+        click.option(
+            "--outcome", "outcomes", multiple=True, metavar="STATE.KEY=VALUE", help="[repeatable]"
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _preview(secrets: Sequence[str], given: dict[str, Any]) -> Preview | None:
+    """Take the profile's options out of ``given``."""
+    name, texts = given.pop("profile"), (given.pop("variables"), given.pop("outcomes"))
+    if name is None:
+        if any(texts):
+            raise click.UsageError("--set and --outcome go with --profile")
+        return None
+    try:
+        variables, outcomes = (dict(map(pair_of, one)) for one in texts)
+        return Preview(name, variables, outcomes, secrets)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+
+
 @click.command()
 @_port_option
 @_secret_option
 @_manner
+@_profile
 @as_json
 def listen(port: int, secrets: list[str], machine: bool, **manner: Any) -> None:
     """Receive callbacks on this host and show them.
 
     Shows for each callback whether its signature and age are right, and whether it is a
     duplicate. Answers 200 by default; with --secret, 401 to a callback whose signature or age is
-    wrong.
+    wrong. With --profile it shows the request that the profile would make of each callback.
 
     --json prints a line of JSON per callback, and everything else to stderr.
     """
     if manner["retry_after"] is not None and not (manner["status"] or manner["fail_first"]):
         raise click.UsageError("--retry-after goes with --status or --fail-first")
+    preview = _preview(secrets, manner)
     heard: queue.SimpleQueue[Heard] = queue.SimpleQueue()
     listener = Listener(secrets, Manner(**manner), heard.put)
     try:
@@ -145,7 +164,7 @@ def listen(port: int, secrets: list[str], machine: bool, **manner: Any) -> None:
         raise click.UsageError(f"port {port}: {error.strerror}; choose one with --port") from None
     with postbox:
         _welcome(postbox.url, bool(secrets), machine)
-        _summarize(_show_until_stopped(heard, machine), machine)
+        _summarize(_show_until_stopped(heard, machine, preview), machine)
 
 
 def _welcome(url: str, checks: bool, machine: bool) -> None:
@@ -164,7 +183,9 @@ Signatures are {signatures}. Ctrl-C ends.
     )
 
 
-def _show_until_stopped(heard: "queue.SimpleQueue[Heard]", machine: bool) -> Counter[str]:
+def _show_until_stopped(
+    heard: "queue.SimpleQueue[Heard]", machine: bool, preview: Preview | None
+) -> Counter[str]:
     """Print callbacks until Ctrl-C or SIGTERM; return their number by kind."""
     for number in (signal.SIGTERM, signal.SIGINT):  # a shell starts `... &` ignoring SIGINT
         signal.signal(number, signal.default_int_handler)
@@ -173,7 +194,7 @@ def _show_until_stopped(heard: "queue.SimpleQueue[Heard]", machine: bool) -> Cou
         while True:
             one = heard.get()
             counts.update(["callback", one.signature, *(["duplicate"] * one.is_duplicate)])
-            click.echo(printed(one, machine))
+            click.echo(printed(one, machine, preview))
     except KeyboardInterrupt:
         return counts
 
@@ -181,7 +202,7 @@ def _show_until_stopped(heard: "queue.SimpleQueue[Heard]", machine: bool) -> Cou
 def _summarize(counts: Counter[str], machine: bool) -> None:
     """Print the summary line."""
     total = counts["callback"]
-    kinds = [f"{counts[one]} {_WORDS[one]}" for one in Signature if counts[one]]
+    kinds = [f"{counts[one]} {WORDS[one]}" for one in Signature if counts[one]]
     if counts["duplicate"]:
         kinds.append(f"{counts['duplicate']} seen before")
     text = f"{total} callback{'' if total == 1 else 's'}"
@@ -190,68 +211,3 @@ def _summarize(counts: Counter[str], machine: bool) -> None:
 
 def _say_hung_up() -> None:
     click.echo("          the sender hung up before the answer", err=True)
-
-
-def printed(heard: Heard, machine: bool) -> str:
-    """Return what is printed of a callback: one line of JSON, or two lines for people."""
-    form = _json if machine else _text
-    try:
-        return form(heard)
-    except (RecursionError, ValueError):  # the JSON could be read, but is too deep to write
-        return form(replace(heard, envelope={}))
-
-
-def _json(heard: Heard) -> str:
-    """Return a callback as a line of JSON; ASCII, so that its text cannot steer a terminal."""
-    line = {
-        "time": rfc3339(datetime.fromtimestamp(heard.at, UTC)),
-        "webhook_id": heard.webhook_id,
-        "order_id": heard.data.get("order_id"),
-        "state": heard.data.get("state"),
-        "status": heard.envelope.get("status"),
-        "msg": heard.envelope.get("msg"),
-        **{name: heard.data[name] for name in ("result", "error") if name in heard.data},
-        **({} if heard.envelope else {"body": heard.excerpt}),
-        "signature": heard.signature,
-        "reason": heard.reason or None,
-        "age_seconds": heard.age,
-        "duplicate": heard.is_duplicate,
-        "answer": heard.answer,
-    }
-    return json.dumps(line, allow_nan=False).replace("\x7f", "\\u007f")
-
-
-def _text(heard: Heard) -> str:
-    """Return a callback as two lines for people."""
-    clock = datetime.fromtimestamp(heard.at).strftime("%H:%M:%S")
-    parts = [f"webhook-id {_short(heard.webhook_id or '-')}", _signature(heard), _age(heard.age)]
-    if heard.is_duplicate:
-        parts.append(click.style(f"seen before, {heard.times} times by now", fg="yellow"))
-    return f"{clock}  {_content(heard)}\n          {', '.join(parts)}, answers {heard.answer}"
-
-
-def _content(heard: Heard) -> str:
-    """Return the envelope on one line, or how the body begins if it holds no JSON object."""
-    if not heard.envelope:
-        return f"no JSON object: {_short(heard.excerpt)}"
-    data = heard.data
-    order, state = _short(data.get("order_id")), _short(data.get("state"))
-    told = data.get("error", data.get("result"))
-    return f"order {order}  {state}  {_short(heard.envelope.get('msg'))}  {_short(told)}"
-
-
-def _signature(heard: Heard) -> str:
-    shown = click.style(_WORDS[heard.signature], fg=_COLOURS.get(heard.signature, "red"))
-    return f"{shown} ({heard.reason})" if heard.reason else shown
-
-
-def _age(seconds: int | None) -> str:
-    if seconds is None:
-        return "no timestamp"
-    return f"{seconds} s old" if seconds >= 0 else f"from {-seconds} s ahead"
-
-
-def _short(value: Any) -> str:
-    """Return a received value as text without control characters, cut to 200 characters."""
-    text = cell(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,11 @@ from kernel.cli.local.programs import (
     worker_program,
 )
 from kernel.cli.local.receiver import Inbox, Received
+from kernel.cli.local.sealing import seal_embedded
 from kernel.cli.local.supervisor import Supervisor, free_port
 from kernel.cli.opening import migrated, opened
 from kernel.config import logging as kernel_logging
+from kernel.config.private_files import mend_folder, opener
 from kernel.config.settings import Settings, load
 from kernel.errors import ConfigurationError, NotFound
 from kernel.handlers import Handlers
@@ -61,7 +64,8 @@ LOOPBACK = "127.0.0.1/32"
 def worker(concurrency: int | None) -> None:
     """Run handlers, send callbacks, sweep.
 
-    A Celery worker under a small parent that starts it again when it ends.
+    A Celery worker under a small parent that starts it again when it ends, and a second one
+    beside it when its consumer ends while handlers run.
 
     On SIGTERM or Ctrl-C running handlers have KERNEL_SHUTDOWN_GRACE_SECONDS to finish; then the
     worker hands their orders back. A second signal kills it.
@@ -117,10 +121,11 @@ def up() -> None:
     settings = load()
     kernel_logging.configure(settings.log_level)
     settings = settings.model_copy(update={"bind": free_bind(settings)})
-    VAR.mkdir(exist_ok=True)
+    mend_folder(VAR)
     with _alone(), Supervisor() as supervisor:
         click.echo("migrations ...", err=True)
         migrated(settings, told=lambda line: click.echo(f"  {line}", err=True))
+        seal_embedded(settings)
         click.echo("broker, API and worker ...", err=True)
         _start(supervisor, settings)
         with opened(settings, handlers=True) as kernel:
@@ -139,7 +144,7 @@ def up() -> None:
 @contextmanager
 def _alone() -> Iterator[None]:
     """Refuse a second `kernel up` in this folder: the two would share data, key and caller."""
-    with (VAR / "up.lock").open("w") as held:
+    with open(VAR / "up.lock", "w", opener=opener) as held:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -185,20 +190,24 @@ def _start(supervisor: Supervisor, settings: Settings) -> None:
 def _credentials(kernel: Kernel) -> tuple[str, list[str]]:
     """Return a new API key and the signing secrets of `CALLER`, which is added if missing."""
     now = kernel.clock.now()
+    terms = KeyTerms(expires_at=now + timedelta(days=kernel.settings.key_days))
     with kernel.write_session() as session:
         try:
-            made = keys.rotate_key(session, CALLER, now)
+            made = keys.rotate_key(session, CALLER, now, terms)
         except NotFound:
-            made = keys.add(session, CALLER, now, CallerRules(nets=[LOOPBACK]))
+            made = keys.add(session, CALLER, now, CallerRules(nets=[LOOPBACK]), terms)
         caller_id = identity.find(session, CALLER).id
-        secrets = list(profiles_of(session.connection(), [caller_id], now)[caller_id].secrets)
+        profile = profiles_of(session.connection(), [caller_id], now)[caller_id]
+        secrets = [one.get_secret_value() for one in profile.secrets]
     assert made.api_key is not None  # noqa: S101 - both ways make one
     return made.api_key.get_secret_value(), secrets
 
 
 def _operator_key(kernel: Kernel) -> str:
     """Return a new API key of `OPERATOR`, which is added if missing."""
-    now, terms = kernel.clock.now(), KeyTerms(frozenset({Scope.OPERATOR}))
+    now = kernel.clock.now()
+    ends = now + timedelta(days=kernel.settings.key_days)
+    terms = KeyTerms(frozenset({Scope.OPERATOR}), ends)
     with kernel.write_session() as session:
         try:
             made = keys.rotate_key(session, OPERATOR, now, terms)

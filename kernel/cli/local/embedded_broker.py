@@ -10,6 +10,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from kernel.cli.local.processes import Program
+from kernel.config.private_files import opener
 from kernel.errors import ConfigurationError
 
 # Below the ports that systems give to outgoing connections. The system can give a client that
@@ -47,17 +48,28 @@ def _packaged_broker() -> str | None:
     return str(Path(spec.origin).parent / "_binaries" / folder / "valkey-server")
 
 
-def broker_program(port: int, directory: Path) -> Program:
-    """Return a broker on a loopback port that persists nothing: a lost hint loses no order."""
+def broker_program(port: int, directory: Path, password: str = "") -> Program:
+    """Return a broker on a loopback port that persists nothing: a lost hint loses no order.
+
+    ``password``: what clients have to know. It stands in a file in ``directory`` that this user
+    alone can read: every local user can read a command line.
+    """
+    protected = []
+    if password:
+        file = directory / "broker.conf"
+        with open(file, "w", opener=opener) as written:
+            written.write(f"requirepass {password}\n")
+        protected.append(str(file))
     options = f"--bind 127.0.0.1 --port {port} --appendonly no --loglevel warning".split()
-    argv = [*find_broker(), *options, "--save", "", "--dir", str(directory)]
-    return Program("broker", argv, ready=lambda: _broker_answers(port))
+    argv = [*find_broker(), *protected, *options, "--save", "", "--dir", str(directory)]
+    return Program("broker", argv, ready=lambda: _broker_answers(port, password))
 
 
-def _broker_answers(port: int) -> bool:
+def _broker_answers(port: int, password: str) -> bool:
     once = Retry(NoBackoff(), 0)  # by default a client retries for seconds
     try:
-        with Redis("127.0.0.1", port, socket_timeout=1, retry=once) as client:
+        given = password or None
+        with Redis("127.0.0.1", port, password=given, socket_timeout=1, retry=once) as client:
             return bool(client.ping())
     except RedisError:
         return False

@@ -8,7 +8,7 @@ import json
 import sys
 import threading
 import time
-from collections import Counter
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -19,6 +19,8 @@ from kernel.cli.local.receiver import Post, Reply
 from kernel.formats.signing import TOLERANCE, SignatureInvalid, verify
 
 EXCERPT = 200
+# Duplicates are told of this many ids, the latest.
+REMEMBERED = 10_000
 _STAMP_DIGITS = 12
 
 
@@ -76,7 +78,7 @@ class Heard:
     ``at`` is in seconds since 1970. ``envelope`` is empty when the body holds no JSON object;
     ``excerpt`` is the body's first 200 characters. ``reason``: why the signature is wrong.
     ``age``: seconds by this host's clock, None without a readable timestamp. ``times``: number of
-    POSTs with this webhook-id so far. ``answer``: the HTTP status sent back.
+    POSTs with this webhook-id so far. ``answer``: the HTTP status sent back. ``post``: all of it.
     """
 
     at: float
@@ -88,6 +90,7 @@ class Heard:
     age: int | None
     times: int
     answer: int
+    post: Post = field(repr=False)
 
     @property
     def data(self) -> Mapping[str, Any]:
@@ -108,14 +111,20 @@ class Listener:
     """
 
     def __init__(
-        self, secrets: Sequence[str], manner: Manner, told: Callable[[Heard], None]
+        self,
+        secrets: Sequence[str],
+        manner: Manner,
+        told: Callable[[Heard], None],
+        remembered: int = REMEMBERED,
     ) -> None:
+        self._remembered = remembered
         self._secrets = secrets
         self._manner = manner
         self._told = told
         self._lock = threading.Lock()
         self._posts = 0
-        self._times: Counter[str] = Counter()
+        # By webhook-id, the latest last.
+        self._times: OrderedDict[str, int] = OrderedDict()
 
     def answer(self, post: Post) -> Reply:
         """Judge a POST, pass it to ``told``, return the answer."""
@@ -135,6 +144,7 @@ class Listener:
             age=age_of(post.headers, int(now)),
             times=times,
             answer=reply.status,
+            post=post,
         )
         self._told(heard)
         return reply
@@ -146,8 +156,13 @@ class Listener:
         """
         with self._lock:
             self._posts += 1
-            self._times[webhook_id] += 1
-            return self._posts, self._times[webhook_id] if webhook_id else 1
+            if not webhook_id:
+                return self._posts, 1
+            times = self._times.pop(webhook_id, 0) + 1
+            self._times[webhook_id] = times
+            if len(self._times) > self._remembered:
+                self._times.popitem(last=False)
+            return self._posts, times
 
 
 def judge(secrets: Sequence[str], post: Post, now: int) -> tuple[Signature, str]:

@@ -18,13 +18,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from kernel.config.private_files import opener
 from kernel.errors import ConfigurationError
 
 log = logging.getLogger(__name__)
 
 RESTART_SECONDS = 0.5, 30.0  # the first pause before a restart, and the longest
 HEALTHY_SECONDS = 60.0  # after a process that ran this long, the first pause applies again
+# The longest pause before a successor: it takes what waits, and its predecessor did not crash.
+SUCCESSOR_SECONDS = 4.0
 TAIL_BYTES = 2000
+# Processes of one program that wind down at the same time, at most, beside the one that works.
+MOST_WINDING_DOWN = 3
 
 # Runs before the program, in the same process. getppid must come after prctl: a parent that ended
 # before prctl sends no signal, but then the parent's id has changed. Python ignores SIGPIPE and
@@ -59,7 +64,8 @@ class Program:
     ``env`` is added to the supervisor's own environment. ``ready`` is polled until it returns
     true; None means ready once started. A program without ``restart`` is essential: when it ends,
     `Supervisor.run_forever` ends. After ``stop_signal`` the program has ``stop_timeout`` seconds
-    to end before it is killed.
+    to end before it is killed. ``successor_line`` names an environment variable: in it the program
+    finds the number of a descriptor, and a byte that it writes there asks for a successor.
     """
 
     name: str
@@ -69,6 +75,7 @@ class Program:
     restart: bool = True
     stop_signal: signal.Signals = signal.SIGTERM
     stop_timeout: float = 10.0
+    successor_line: str | None = None
 
 
 def restart_delay(failures: int) -> float:
@@ -77,15 +84,97 @@ def restart_delay(failures: int) -> float:
     return min(longest, first * 2.0 ** min(failures, 16))
 
 
+class Process:
+    """One process of a program, the leader of a process group.
+
+    ``output`` is its stdout and stderr. With ``successor_line`` it is given a pipe.
+    """
+
+    def __init__(self, program: Program, output: IO[Any]) -> None:
+        self.started_at = time.monotonic()
+        self._buried = False
+        self._asked: IO[bytes] | None = None
+        line, named = None, {}
+        if program.successor_line:
+            self._asked, line = _pipe()
+            named = {program.successor_line: str(line)}
+        try:
+            self._popen = subprocess.Popen(
+                tethered(program.argv),
+                env={**os.environ, **program.env, **named},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=() if line is None else (line,),
+            )
+        finally:
+            if line is not None:
+                os.close(line)
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._popen.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """The exit code, negative for a signal; None while the process runs."""
+        return self._popen.poll()
+
+    def ending(self) -> str:
+        """Say how the process ended."""
+        code = self.returncode or 0
+        if code < 0:
+            return f"was ended by {signal.Signals(-code).name}"
+        return f"ended with exit code {code}"
+
+    def asks_for_successor(self) -> bool:
+        """Tell, once, that the process has asked for another one beside it. Never waits."""
+        if self._asked is None:
+            return False
+        try:
+            return bool(self._asked.read(1))  # None: nothing yet; empty: the process has ended
+        except ValueError:  # buried
+            return False
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal, unless the process has ended."""
+        self._popen.send_signal(number)
+
+    def wait(self, seconds: float) -> None:
+        """Wait for the end, at most for ``seconds``."""
+        with suppress(subprocess.TimeoutExpired):
+            self._popen.wait(max(0.0, seconds))
+
+    def kill(self) -> None:
+        """Kill the process and its children, once: later the system may give its id to another."""
+        if self._buried:
+            return
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._popen.wait()
+        if self._asked is not None:
+            self._asked.close()
+        self._buried = True
+
+
+def _pipe() -> tuple[IO[bytes], int]:
+    """Return the end that is read, without waiting, and the descriptor to write to."""
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    return os.fdopen(reading, "rb", buffering=0), writing
+
+
 class Child:
-    """One program and the process that runs it now."""
+    """One program and the process that runs it now, beside earlier ones that wind down."""
 
     def __init__(self, program: Program, log_file: Path | None) -> None:
         self.program = program
         self._log_file = log_file
         self._failures = 0
         self._restart_at: float | None = None
-        self._buried = False
+        self._winding_down: list[Process] = []
         self._process = self._spawn()
 
     @property
@@ -96,71 +185,74 @@ class Child:
     @property
     def returncode(self) -> int | None:
         """The exit code, negative for a signal; None while the process runs."""
-        return self._process.poll()
+        return self._process.returncode
 
     def restart_when_due(self) -> None:
-        """If the process has ended, start it again once the pause is over. Never waits."""
-        if self.returncode is None:
-            return
+        """Start the program again once the pause is over that follows its process's end.
+
+        A process that asks for a successor counts as ended, and is left to end by itself: the
+        successor runs beside it. With `MOST_WINDING_DOWN` of them it waits for the end of one.
+        Never waits itself.
+        """
+        self._bury_the_ended()
         if self._restart_at is None:
-            self._plan_restart()
-        elif time.monotonic() >= self._restart_at:
+            if self.returncode is not None:
+                self._process.kill()  # what the dead process left would compete with its successor
+                self._plan_restart(self._process.ending(), RESTART_SECONDS[1])
+            elif self._process.asks_for_successor():
+                self._winding_down.append(self._process)
+                self._plan_restart("takes nothing more and winds down", SUCCESSOR_SECONDS)
+        elif time.monotonic() >= self._restart_at and len(self._winding_down) <= MOST_WINDING_DOWN:
             self._process = self._spawn()
 
     def stop(self) -> None:
-        """Send ``stop_signal``, wait up to ``stop_timeout``, then kill the process group."""
-        with suppress(subprocess.TimeoutExpired):
-            if self.returncode is None:
-                self._process.send_signal(self.program.stop_signal)
-                self._process.wait(self.program.stop_timeout)
+        """Send ``stop_signal``, wait up to ``stop_timeout``, then kill the process groups."""
+        processes = self._all()
+        deadline = time.monotonic() + self.program.stop_timeout
+        for process in processes:
+            process.send(self.program.stop_signal)
+        for process in processes:
+            process.wait(deadline - time.monotonic())
         self.kill()
 
     def kill(self) -> None:
-        """Kill the process and its children, once: later the system may give its id to another."""
-        if self._buried:
-            return
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
-        self._process.wait()
-        self._buried = True
+        """Kill the program's processes and their children."""
+        for process in self._all():
+            process.kill()
 
     def failure(self, what: str | None = None) -> ConfigurationError:
         """Return an error that says how the program failed and shows the end of its log."""
         tail = b"" if self._log_file is None else self._log_file.read_bytes()[-TAIL_BYTES:]
-        text = f"{self.program.name} {what or self._ending()}\n{tail.decode(errors='replace')}"
-        return ConfigurationError(text.strip())
+        text = f"{self.program.name} {what or self._process.ending()}"
+        return ConfigurationError(f"{text}\n{tail.decode(errors='replace')}".strip())
 
-    def _spawn(self) -> subprocess.Popen[bytes]:
-        self._buried, self._restart_at = False, None
-        self._started_at = time.monotonic()
+    def _all(self) -> list[Process]:
+        """Return the present process and those that wind down, of which it may still be one."""
+        return [self._process, *(one for one in self._winding_down if one is not self._process)]
+
+    def _bury_the_ended(self) -> None:
+        """Forget those that wound down and have ended, and kill what they left."""
+        for process in [one for one in self._winding_down if one.returncode is not None]:
+            process.kill()
+            self._winding_down.remove(process)
+            log.info("%s, which wound down, %s", self.program.name, process.ending())
+
+    def _plan_restart(self, why: str, longest: float) -> None:
+        now = time.monotonic()
+        if now - self._process.started_at >= HEALTHY_SECONDS:
+            self._failures = 0
+        delay = min(longest, restart_delay(self._failures))
+        self._failures += 1
+        self._restart_at = now + delay
+        log.warning("%s %s; again in %.1f s", self.program.name, why, delay)
+
+    def _spawn(self) -> Process:
+        self._restart_at = None
         with self._output() as output:
-            return subprocess.Popen(
-                tethered(self.program.argv),
-                env={**os.environ, **self.program.env},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+            return Process(self.program, output)
 
     def _output(self) -> IO[Any]:
         """Open the log file, or the supervisor's stderr: its stdout is for the command's output."""
         if self._log_file is not None:
-            return self._log_file.open("ab")
+            return open(self._log_file, "ab", opener=opener)
         return os.fdopen(os.dup(2), "wb")
-
-    def _plan_restart(self) -> None:
-        self.kill()  # processes that the dead child left would compete with its successor
-        now = time.monotonic()
-        if now - self._started_at >= HEALTHY_SECONDS:
-            self._failures = 0
-        delay = restart_delay(self._failures)
-        self._failures += 1
-        self._restart_at = now + delay
-        log.warning("%s %s; again in %.1f s", self.program.name, self._ending(), delay)
-
-    def _ending(self) -> str:
-        code = self.returncode or 0
-        if code < 0:
-            return f"was ended by {signal.Signals(-code).name}"
-        return f"ended with exit code {code}"

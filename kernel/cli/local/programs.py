@@ -1,6 +1,7 @@
 """Broker, API and worker, as `kernel up`, `kernel worker` and `kernel demo` run them."""
 
 import http.client
+import secrets
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -16,18 +17,23 @@ from kernel.config.settings import PREFIX, Settings
 from kernel.config.shipped import shipped
 from kernel.db.tables.service import Sweep
 from kernel.runtime.kernel import Kernel
+from kernel.worker.pool.consumer_watch import LINE
 from kernel.worker.process import LAST_CALL_SECONDS
 
 # Added to the time that a program's threads and children have to end.
 MARGIN_SECONDS = 5.0
-EVERYWHERE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - recognised, not bound to
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - not bound to  # nosec B104
 
 
 def embedded_broker(folder: Path) -> tuple[Program, dict[str, str]]:
-    """Return a broker on a free port and the settings (by field name) that lead to it."""
-    port = free_port()
-    url = f"redis://127.0.0.1:{port}"
-    return broker_program(port, folder), {"broker_url": f"{url}/1", "result_backend": f"{url}/2"}
+    """Return a broker on a free port and the settings (by field name) that lead to it.
+
+    Every local user reaches a port of loopback: the password is new each time.
+    """
+    port, password = free_port(), secrets.token_urlsafe(32)
+    url = f"redis://:{password}@127.0.0.1:{port}"
+    settings = {"broker_url": f"{url}/1", "result_backend": f"{url}/2"}
+    return broker_program(port, folder, password), settings
 
 
 def api_program(bind: str) -> Program:
@@ -40,13 +46,14 @@ def api_program(bind: str) -> Program:
 def worker_program(settings: Settings, processes: int | None = None) -> Program:
     """Return the worker, as `celery -A kernel.views.api worker` runs it.
 
-    Its time to end covers the handlers' grace time, and then a callback in flight.
+    Its time to end covers the handlers' grace time, and then a callback in flight. When its
+    consumer ends while handlers run, its successor starts beside it.
     """
     argv = [sys.executable, "-m", "celery", "--quiet", "-A", "kernel.views.api", "worker"]
     argv += ["--loglevel", settings.log_level]
     argv += ["--concurrency", str(processes or settings.worker_processes)]
     patience = settings.shutdown_grace_seconds + LAST_CALL_SECONDS + settings.callback_timeout
-    return Program("worker", argv, stop_timeout=patience + MARGIN_SECONDS)
+    return Program("worker", argv, stop_timeout=patience + MARGIN_SECONDS, successor_line=LINE)
 
 
 def configured(program: Program, overrides: Mapping[str, str]) -> Program:

@@ -6,14 +6,16 @@ To add a database: a file with a `Dialect`, its line in `DIALECTS`, and its URL 
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from kernel.config.settings import Settings
 from kernel.db.dialects.base import Dialect
 from kernel.db.dialects.mysql import MySQL
+from kernel.db.dialects.postgresql import PostgreSQL
 from kernel.db.dialects.sqlite import SQLite, file_url
 from kernel.errors import ConfigurationError
 
-__all__ = ["DIALECTS", "Dialect", "dialect_of", "dialect_of_error", "file_url"]
+__all__ = ["DIALECTS", "Dialect", "dialect_of", "dialect_of_error", "file_url", "url_of"]
 
-DIALECTS: tuple[Dialect, ...] = (MySQL(), SQLite())
+DIALECTS: tuple[Dialect, ...] = (MySQL(), PostgreSQL(), SQLite())
 
 
 def dialect_of(url: str | URL) -> Dialect:
@@ -29,6 +31,18 @@ def dialect_of(url: str | URL) -> Dialect:
         if name in dialect.names:
             return dialect
     raise ConfigurationError(f"KERNEL_DATABASE_URL: {name} is not supported")
+
+
+def url_of(settings: Settings) -> str:
+    """Return the database's URL with what KERNEL_DATABASE_CA_FILE asks for in it.
+
+    Every connection is made by this one. Raises as `dialect_of`.
+    """
+    url = settings.database_url.get_secret_value()
+    if settings.database_ca_file is None:
+        return url
+    trusting = dialect_of(url).trust(make_url(url), settings.database_ca_file)
+    return trusting.render_as_string(hide_password=False)
 
 
 def dialect_of_error(error: BaseException | None) -> Dialect | None:

@@ -5,12 +5,28 @@ connection's ``info``.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from sqlalchemy import URL, BigInteger, Connection, DateTime, Engine, LargeBinary, String, Text
+from sqlalchemy import (
+    URL,
+    BigInteger,
+    Connection,
+    DateTime,
+    Engine,
+    Insert,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+)
 from sqlalchemy.types import TypeEngine
+
+from kernel.db.dialects.needs import Needs
+
+# What becomes of a row, by the names of its columns, when another was to be inserted.
+Change = Callable[[Any], Mapping[str, Any]]
 
 
 class Dialect(ABC):
@@ -21,6 +37,8 @@ class Dialect(ABC):
     connection can be lost while it is idle; single statements get an engine that needs no COMMIT.
     ``clock``: the query for the time in UTC, answered as a datetime or as ISO text.
     ``table_options``: arguments of every ``Table``, named as SQLAlchemy wants them.
+    ``insert``: its class of an INSERT that knows ON CONFLICT.
+    ``keeping``: what ends an INSERT that leaves rows alone which are there, by any ``{column}``.
     ``lock_wait_seconds``: how long a statement waits for another transaction's lock.
     ``idle_transaction_seconds``: a server ends a short transaction that is silent for longer; a
     frozen process would keep its row locks otherwise.
@@ -31,6 +49,8 @@ class Dialect(ABC):
     is_remote: ClassVar[bool]
     clock: ClassVar[str]
     table_options: ClassVar[Mapping[str, Any]] = {}
+    insert: ClassVar[type[Any]]
+    keeping: ClassVar[str] = " ON CONFLICT DO NOTHING"
     lock_wait_seconds: ClassVar[float] = 5
     idle_transaction_seconds: ClassVar[float] = 10
 
@@ -40,13 +60,26 @@ class Dialect(ABC):
         """Return ``url`` with what the kernel relies on and the operator need not write."""
         return url
 
+    def trust(self, url: URL, ca_file: Path) -> URL:
+        """Return ``url`` such that connections are encrypted, and the server is verified.
+
+        ``ca_file``: the authorities, in PEM form, that sign its certificate, in which the host's
+        name has to stand. What ``url`` says itself of TLS stays. A database that is a file has no
+        connections.
+        """
+        return url
+
     def file_of(self, url: URL) -> Path | None:
         """Return the file that is the database at ``url``; None for one on a server."""
         return None
 
     @abstractmethod
-    def connect_args(self, read_timeout: int) -> dict[str, Any]:
-        """Return the driver's arguments; it waits ``read_timeout`` seconds for a silent server."""
+    def connect_args(self, read_timeout: int | None) -> dict[str, Any]:
+        """Return the driver's arguments for a new connection.
+
+        An address that swallows packets, and a server that accepts and says nothing, are given up
+        after a few seconds. ``read_timeout``: what `answer_within` is called with afterwards.
+        """
 
     @abstractmethod
     def prepare(self, connection: Any, *, brief: bool) -> None:
@@ -54,6 +87,13 @@ class Dialect(ABC):
 
         ``brief``: the server ends a transaction in which nothing is said for
         `idle_transaction_seconds`. Raises the driver's errors.
+        """
+
+    def answer_within(self, connection: Any, seconds: float | None) -> None:  # noqa: B027 - optional
+        """Have the driver's ``connection`` fail when the server is silent for ``seconds``.
+
+        From its next statement on; None: it waits for ever. A server's dialect also keeps its
+        connections alive (`kernel.config.keep_alive`).
         """
 
     @abstractmethod
@@ -81,8 +121,11 @@ class Dialect(ABC):
         """Tell whether it is worth asking, after ``error``, if the server can serve at all."""
         return False
 
-    def is_unfit(self, connection: Connection) -> bool:
-        """Ask on ``connection`` whether the server takes no writes. Raises the driver's errors."""
+    def is_unfit(self, connection: Connection, error: BaseException) -> bool:
+        """Ask on ``connection`` whether the server takes no writes. Raises the driver's errors.
+
+        True also when ``error`` says that the connection itself is of no use any more.
+        """
         return False
 
     @abstractmethod
@@ -112,6 +155,8 @@ class Dialect(ABC):
     # Whether a statement exists that ends a transaction without a word of its own for it: a
     # procedure, a block, a statement made at run time.
     can_end_unseen: ClassVar[bool] = True
+    # Whether comments nest, and no comment holds words that are run; see `sort_statement`.
+    nests_comments: ClassVar[bool] = False
 
     def deny_transactions(self, connection: Any, record: Any) -> None:  # noqa: B027 - optional
         """Set up a new connection so that a handler cannot end its transaction, where possible."""
@@ -126,7 +171,68 @@ class Dialect(ABC):
         Asked on the driver's own cursor. Raises the driver's errors.
         """
 
+    def has_ended(self, cursor: Any, *, is_savepoint: bool) -> bool:
+        """Tell whether the server says that the driver's ``cursor`` has ended a transaction.
+
+        ``is_savepoint``: its statement is about a savepoint, as far as its words tell.
+        """
+        return False
+
+    def can_commit(self, connection: Connection) -> bool:
+        """Tell whether COMMIT would store the transaction; False: it would roll back in silence.
+
+        Asks no server: every COMMIT waits for this.
+        """
+        return True
+
+    # ---- The transaction of a guarded run ------------------------------------------------------
+
+    def connect(self, arguments: Mapping[str, Any]) -> Any:
+        """Return a driver's new connection; None leaves it to SQLAlchemy."""
+        return None
+
+    def begin_guarded(self, connection: Connection, name: str) -> None:  # noqa: B027 - optional
+        """Begin a transaction that the server lets no statement end but the kernel's.
+
+        Raises the driver's errors. Nothing has to be said where no statement can end one.
+        """
+
+    def allow_commit(self, connection: Connection) -> None:  # noqa: B027 - optional
+        """Have the next commit on ``connection`` end the transaction that is guarded.
+
+        Raises the driver's errors when there is none: it was ended below SQLAlchemy.
+        """
+
+    def refuses_enders(self, connection: Connection) -> bool:
+        """Tell whether the server refuses, in a guarded transaction, all that would end it."""
+        return False
+
+    def is_refused_ender(self, error: BaseException) -> bool:
+        """Tell whether the driver's ``error`` says that a statement would have ended it."""
+        return False
+
+    def check_guarded(self, engine: Engine) -> None:  # noqa: B027 - optional
+        """Raise ConfigurationError where no run can be guarded, and the database's errors."""
+
     # ---- Tables and queries -------------------------------------------------------------------
+
+    def upsert(self, table: Table, change: Change) -> Insert:
+        """Return an INSERT that changes the row of the same primary key where there is one.
+
+        ``change`` makes the new values of columns from those that would be inserted. Either way
+        the row is locked until the transaction's end.
+        """
+        new = self.insert(table)
+        key, changed = list(table.primary_key), dict(change(new.excluded))
+        made: Insert = new.on_conflict_do_update(index_elements=key, set_=changed)
+        return made
+
+    @abstractmethod
+    def now_plus(self, micros: str) -> str:
+        """Return SQL of the time in UTC at the statement, as the column type of `moment` keeps it.
+
+        ``micros``: SQL of the number of microseconds to add to it, which may be negative.
+        """
 
     def moment(self) -> TypeEngine[Any]:
         """Return the column type of a date and time without a zone that keeps microseconds."""
@@ -134,6 +240,14 @@ class Dialect(ABC):
 
     def token(self, length: int) -> TypeEngine[Any]:
         """Return the column type of ASCII text that is compared byte for byte."""
+        return String(length)
+
+    def short_text(self, length: int) -> TypeEngine[Any]:
+        """Return the column type of text for people, which may hold what a stranger has sent."""
+        return String(length)
+
+    def name(self, length: int) -> TypeEngine[Any]:
+        """Return the column type of a text that is compared and ordered by its code points."""
         return String(length)
 
     def long_text(self) -> TypeEngine[Any]:
@@ -152,12 +266,34 @@ class Dialect(ABC):
         """Return what a table's name is followed by to have ``index`` used; None: nothing."""
         return None
 
+    # ---- Copying from another database ----------------------------------------------------------
+
+    def cannot_hold(self, value: str, length: int | None) -> str | None:
+        """Say why a text does not fit into a column of ``length`` characters; None: it fits."""
+        too_long = length is not None and len(value) > length
+        return f"{len(value)} characters where {length} fit" if too_long else None
+
+    def count_on(self, connection: Connection, table: Table) -> None:  # noqa: B027 - optional
+        """Have `serial` of ``table`` count on above the highest id, after rows were given ids.
+
+        Raises DBAPIError. Nothing has to be said where an INSERT moves the count by itself.
+        """
+
+    def overwrite_deleted(self, connection: Connection) -> None:  # noqa: B027 - optional
+        """Have what this connection changes overwritten on the disk, where that can be asked for.
+
+        Call it before a secret in clear is replaced.
+        """
+
+    def forget_log(self, engine: Engine) -> None:  # noqa: B027 - optional
+        """Empty a log that has kept the old texts of rows, where that is this database's file."""
+
     # ---- The start ----------------------------------------------------------------------------
 
-    def check(self, engine: Engine, tables: Set[str]) -> Iterator[str]:
+    def check(self, engine: Engine, needs: Needs) -> Iterator[str]:
         """Ask a session of ``engine`` whether rows are safe here; yield warnings for the log.
 
-        ``tables``: the names of those whose rows are ours to keep. Raises ConfigurationError,
-        which names the mend, for what would lose data, and the database's errors.
+        Raises ConfigurationError, which names the mend, for what would lose data, and the
+        database's errors.
         """
         yield from ()

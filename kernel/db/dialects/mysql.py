@@ -1,53 +1,55 @@
 """MariaDB and MySQL, by PyMySQL."""
 
-from collections.abc import Iterator, Set
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
 
 import pymysql
-from sqlalchemy import URL, Connection, Engine, bindparam, text
+from sqlalchemy import URL, Connection, Engine, Insert, Table, text
 from sqlalchemy.dialects import mysql
 from sqlalchemy.types import TypeEngine
 
-from kernel.db.dialects.base import Dialect
+from kernel.config.keep_alive import keep_alive
+from kernel.db.dialects.base import Change, Dialect
+from kernel.db.dialects.link import check_link
+from kernel.db.dialects.mysql_checks import check_session, check_tables
+from kernel.db.dialects.mysql_xa import XaConnection
+from kernel.db.dialects.needs import Needs
 from kernel.errors import ConfigurationError
 
 # Errors after which the transaction, or the whole connection, is gone while the work itself may
 # be fine: lock wait timeout, deadlock, too many connections, shutdown, killed, disk or table
 # full, network errors, server gone, idle too long, "record has changed since last read", a
-# statement that took longer than max_statement_time (MariaDB) or max_execution_time (MySQL).
+# statement that took longer than max_statement_time (MariaDB) or max_execution_time (MySQL), an XA
+# transaction that was rolled back: for no reason given, a lock wait, a deadlock.
 PASSING = frozenset(
     {1020, 1021, 1040, 1053, 1077, 1078, 1079, 1080, 1114, 1129, 1158, 1159, 1160, 1161, 1180}
     | {1184, 1203, 1205, 1213, 1226, 1290, 1317, 1927, 1969, 2002, 2003, 2006, 2013, 2014, 2055}
-    | {3024, 4031}
+    | {3024, 4031, 1402, 1613, 1614}
 )
 # Of these, the ones that say that another transaction was first.
-CONTENTION = frozenset({1020, 1205, 1213})
+CONTENTION = frozenset({1020, 1205, 1213, 1613, 1614})
 # And the ones that say that the server, which is there, ended this one statement.
 INTERRUPTED = frozenset({1317, 1969, 3024})
 NO_SUCH_TABLE = 1146
 NO_SUCH_SAVEPOINT = 1305
+# A statement does not fit the state of an XA transaction; in an open one, it would have ended it.
+WRONG_XA_STATE = 1399
+NO_SUCH_VARIABLE = 1193
+IS_GALERA = "SELECT @@wsrep_on"
+# What only MariaDB has, and every one that is supported.
+IN_TRANSACTION = "SELECT @@in_transaction"
+IDLE_TIMEOUT = "idle_transaction_timeout"
 # Set before the first write of a run, on servers that cannot say whether a transaction is open.
 FIRST = "kernel_first"
-CONNECT_SECONDS = 5
+# An address that swallows packets is given up after this time: a SYN that is lost is sent again
+# after one second.
+CONNECT_SECONDS = 2
+# What a server takes at the most for each answer while it is logged in to.
+GREETING_SECONDS = 5
 # What `limit_silence` has told the server of this connection, in seconds.
 SILENCE = "kernel_wait_timeout"
-
-STRICT = {"STRICT_ALL_TABLES", "STRICT_TRANS_TABLES"}
-CONVERT = "CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
-
-_SESSION = text(
-    "SELECT @@sql_mode, @@character_set_client, @@character_set_connection,"
-    " @@innodb_flush_log_at_trx_commit"
-)
-_TABLES = text(
-    "SELECT table_name, engine FROM information_schema.tables"
-    " WHERE table_schema = DATABASE() AND table_type = 'BASE TABLE' ORDER BY table_name"
-)
-_NARROW = text(
-    "SELECT DISTINCT table_name FROM information_schema.columns"
-    " WHERE table_schema = DATABASE() AND character_set_name NOT IN ('utf8mb4', 'ascii')"
-    " AND table_name IN :names ORDER BY table_name"
-).bindparams(bindparam("names", expanding=True))
 
 
 class MySQL(Dialect):
@@ -57,6 +59,8 @@ class MySQL(Dialect):
     driver_errors = (pymysql.err.MySQLError,)
     is_remote = True
     clock = "SELECT UTC_TIMESTAMP(6)"
+    # INSERT IGNORE would swallow other errors as well.
+    keeping = " ON DUPLICATE KEY UPDATE {column} = {column}"
     table_options = {  # noqa: RUF012 - declared as a ClassVar above
         "mysql_engine": "InnoDB",
         "mysql_charset": "utf8mb4",
@@ -67,16 +71,31 @@ class MySQL(Dialect):
         """Add the character set, unless the operator wrote one."""
         return url if "charset" in url.query else url.update_query_dict({"charset": "utf8mb4"})
 
-    def connect_args(self, read_timeout: int) -> dict[str, Any]:
+    def trust(self, url: URL, ca_file: Path) -> URL:
+        """Name the authorities: PyMySQL then asks for TLS, and checks certificate and name."""
+        if any(name.startswith("ssl") for name in url.query):
+            return url
+        return url.update_query_dict({"ssl_ca": str(ca_file)})
+
+    def connect_args(self, read_timeout: int | None) -> dict[str, Any]:
         """Give reading and writing one timeout: PyMySQL would change the socket's between them."""
+        greeting = min(GREETING_SECONDS, read_timeout or GREETING_SECONDS)
         return {
             "connect_timeout": CONNECT_SECONDS,
-            "read_timeout": read_timeout,
-            "write_timeout": read_timeout,
+            "read_timeout": greeting,
+            "write_timeout": greeting,
         }
 
+    def answer_within(self, connection: Any, seconds: float | None) -> None:
+        """Set both of PyMySQL's timeouts; it has no public way to change them later."""
+        connection._read_timeout = connection._write_timeout = seconds
+
     def prepare(self, connection: Any, *, brief: bool) -> None:
-        """Set the session's zone, strictness, isolation and time limits."""
+        """Keep it alive; set the session's zone, strictness, isolation and time limits.
+
+        Raises ConfigurationError, too, when MariaDB is so old that it does not know one of them.
+        """
+        keep_alive(connection._sock)  # there is no public way to the socket
         waits = f"innodb_lock_wait_timeout = {int(self.lock_wait_seconds)}"
         with connection.cursor() as cursor:
             cursor.execute(
@@ -86,8 +105,9 @@ class MySQL(Dialect):
             cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
             if brief:
                 # MySQL has no such variable, and takes what stands in /*M! */ for a comment.
-                idle = f"idle_transaction_timeout = {int(self.idle_transaction_seconds)}"
-                cursor.execute(f"SET SESSION {waits} /*M! , {idle} */")
+                idle = f"{IDLE_TIMEOUT} = {int(self.idle_transaction_seconds)}"
+                with _needing(connection):
+                    cursor.execute(f"SET SESSION {waits} /*M! , {idle} */")
 
     def begin(self, connection: Connection, *, read_only: bool) -> None:
         """Leave it to the first statement: a BEGIN would be a round trip of its own."""
@@ -109,9 +129,14 @@ class MySQL(Dialect):
         plain = isinstance(error, pymysql.err.OperationalError | pymysql.err.InternalError)
         return plain and not self.is_contention(error)
 
-    def is_unfit(self, connection: Connection) -> bool:
-        """Ask whether the server is read-only; who may write nevertheless is not asked."""
-        return bool(_say(connection, "SELECT @@global.read_only OR @@innodb_read_only")[0])
+    def is_unfit(self, connection: Connection, error: BaseException) -> bool:
+        """Ask whether the server is read-only; who may write nevertheless is not asked.
+
+        FROM a table, be it a derived one: a Galera node outside its cluster answers a SELECT
+        without one as if it were in it, and refuses every other (1047).
+        """
+        read_only = "SELECT @@global.read_only OR @@innodb_read_only FROM (SELECT 1) AS probe"
+        return bool(_say(connection, read_only)[0])
 
     def is_missing_table(self, error: BaseException) -> bool:
         """Compare the number."""
@@ -142,7 +167,7 @@ class MySQL(Dialect):
     def holds_transaction(self, connection: Connection) -> bool:
         """Ask MariaDB. MySQL has no such variable: there the first savepoint is gone, or is not."""
         if _is_mariadb(connection):
-            return bool(_say(connection, "SELECT @@in_transaction")[0])
+            return bool(_say(connection, IN_TRANSACTION)[0])
         try:
             _say(connection, f"RELEASE SAVEPOINT {FIRST}")
         except pymysql.err.MySQLError as error:
@@ -151,6 +176,50 @@ class MySQL(Dialect):
             raise
         _say(connection, f"SAVEPOINT {FIRST}")
         return True
+
+    def connect(self, arguments: Mapping[str, Any]) -> Any:
+        """Connect with a driver that can end an XA transaction."""
+        return XaConnection(**arguments)
+
+    def begin_guarded(self, connection: Connection, name: str) -> None:
+        """Say XA START."""
+        _xa(connection).begin_xa(name)
+
+    def allow_commit(self, connection: Connection) -> None:
+        """Have the driver say XA END and XA COMMIT instead of COMMIT."""
+        _xa(connection).allow_commit()
+
+    def refuses_enders(self, connection: Connection) -> bool:
+        """Trust MariaDB, where it was measured. On MySQL it was not: the savepoints stay."""
+        return _is_mariadb(connection)
+
+    def is_refused_ender(self, error: BaseException) -> bool:
+        """Compare the number."""
+        return bool(_number(error) == WRONG_XA_STATE)
+
+    def check_guarded(self, engine: Engine) -> None:
+        """Refuse a node of a Galera cluster, which replicates no XA transaction."""
+        with engine.connect() as connection:
+            try:
+                (is_galera,) = _say(connection, IS_GALERA)
+            except pymysql.err.MySQLError as error:
+                if _number(error) != NO_SUCH_VARIABLE:
+                    raise
+                return
+        if is_galera:
+            raise ConfigurationError(
+                "a handler is registered with guarded=True, and this server is a node of a Galera "
+                "cluster, which knows no XA transactions: leave guarded=True out"
+            )
+
+    def upsert(self, table: Table, change: Change) -> Insert:
+        """Return INSERT ... ON DUPLICATE KEY UPDATE."""
+        statement = mysql.insert(table)
+        return statement.on_duplicate_key_update(**change(statement.inserted))
+
+    def now_plus(self, micros: str) -> str:
+        """Return UTC_TIMESTAMP, which is when the server began the statement."""
+        return f"(UTC_TIMESTAMP(6) + INTERVAL {micros} MICROSECOND)"
 
     def moment(self) -> TypeEngine[Any]:
         """Return DATETIME(6): a plain DATETIME drops fractions of a second."""
@@ -172,16 +241,47 @@ class MySQL(Dialect):
         """Force the index: the optimizer prefers the primary key where it reads far more."""
         return f"FORCE INDEX ({index})"
 
-    def check(self, engine: Engine, tables: Set[str]) -> Iterator[str]:
-        """Refuse a lax session, and tables that cannot roll back or hold every character."""
+    def check(self, engine: Engine, needs: Needs) -> Iterator[str]:
+        """Refuse an old server, a lax session, missing rights, tables that cannot roll back."""
         with engine.begin() as connection:
-            yield from _check_session(connection)
-            yield from _check_tables(connection, tables)
+            if _is_mariadb(connection):
+                with _needing(connection.connection.dbapi_connection):
+                    _say(connection, IN_TRANSACTION)
+            yield from check_session(connection, needs)
+            yield from check_link(*_link(connection))
+            yield from check_tables(connection, needs)
+
+
+@contextmanager
+def _needing(server: Any) -> Iterator[None]:
+    """Raise ConfigurationError when a statement names a variable that ``server`` does not know."""
+    try:
+        yield
+    except pymysql.err.MySQLError as error:
+        if _number(error) != NO_SUCH_VARIABLE:
+            raise
+        raise ConfigurationError(
+            f"the database server is too old: {server.get_server_info()} says {error.args[1]!r}. "
+            "MariaDB 10.6 or newer is needed"
+        ) from None
+
+
+def _xa(connection: Connection) -> XaConnection:
+    return cast(XaConnection, connection.connection.dbapi_connection)
 
 
 def _is_mariadb(connection: Connection) -> bool:
     server: Any = connection.connection.dbapi_connection
     return "MariaDB" in server.get_server_info()
+
+
+def _link(connection: Connection) -> tuple[str, bool, bool]:
+    """Return the server's address, whether TLS is spoken, and whether the server was verified."""
+    driver: Any = connection.connection.dbapi_connection
+    peer = driver._sock.getpeername()
+    address = peer[0] if isinstance(peer, tuple) else ""  # else a socket file
+    verified = driver._secure and driver.ctx is not None and driver.ctx.check_hostname
+    return address, bool(driver._secure), bool(verified)
 
 
 def _say(connection: Connection, statement: str) -> Any:
@@ -198,40 +298,3 @@ def _number(error: BaseException) -> Any:
     """Return the server's or the client's number of an error; None for any other error."""
     known = isinstance(error, pymysql.err.MySQLError) and error.args
     return error.args[0] if known else None
-
-
-def _check_session(connection: Connection) -> Iterator[str]:
-    mode, client, spoken, flush = connection.execute(_SESSION).one()
-    if not STRICT & set(mode.split(",")):
-        raise ConfigurationError(
-            "the database session is not strict, so it would cut long values in silence: "
-            "let KERNEL_DATABASE_URL lead to the server itself, not to a proxy that resets sql_mode"
-        )
-    if (client, spoken) != ("utf8mb4", "utf8mb4"):
-        raise ConfigurationError(
-            f"the database session speaks {client}, which cannot say every character: "
-            "take charset out of KERNEL_DATABASE_URL, or write charset=utf8mb4"
-        )
-    if flush != 1:
-        yield (
-            f"innodb_flush_log_at_trx_commit is {flush}: an accepted order can be lost when the "
-            "server's machine fails; set it to 1 unless you can live with that"
-        )
-
-
-def _check_tables(connection: Connection, tables: Set[str]) -> Iterator[str]:
-    for name, engine in connection.execute(_TABLES):
-        if engine == "InnoDB":
-            continue
-        mend = f"ALTER TABLE {name} ENGINE=InnoDB"
-        if name in tables:
-            raise ConfigurationError(
-                f"table {name} is {engine}, which cannot roll back: a handler's writes would stay "
-                f"when its run fails. Convert it: {mend}"
-            )
-        yield f"table {name} is {engine}, which cannot roll back; if a handler writes to it: {mend}"
-    for name in connection.scalars(_NARROW, {"names": sorted(tables)}):
-        raise ConfigurationError(
-            f"table {name} has columns that are not utf8mb4 and refuse or change some characters. "
-            f"Convert it: ALTER TABLE {name} {CONVERT}"
-        )

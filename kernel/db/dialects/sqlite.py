@@ -1,10 +1,12 @@
 """SQLite: one file, one writer at a time, no server."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Integer
+from sqlalchemy import URL, Connection, Engine, Integer
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.types import TypeEngine
 
 from kernel.db.dialects.base import Dialect
@@ -37,13 +39,15 @@ class SQLite(Dialect):
     driver_errors = (sqlite3.Error,)
     is_remote = False
     clock = "SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')"
+    insert = sqlite.Insert
     lock_wait_seconds = 1.5
 
     def file_of(self, url: URL) -> Path | None:
-        """Return the file; None for a database in memory."""
-        return Path(url.database) if url.database and url.database != ":memory:" else None
+        """Return the file; None for a database in memory, or one that SQLite's own URI names."""
+        named = url.database or ":memory:"
+        return None if named == ":memory:" or named.startswith("file:") else Path(named)
 
-    def connect_args(self, read_timeout: int) -> dict[str, Any]:
+    def connect_args(self, read_timeout: int | None) -> dict[str, Any]:
         """Leave waiting to the PRAGMA of `prepare`."""
         return {"timeout": 0}
 
@@ -101,6 +105,27 @@ class SQLite(Dialect):
         dbapi: Any = connection.connection.dbapi_connection
         return bool(dbapi.in_transaction)
 
+    def now_plus(self, micros: str) -> str:
+        """Return the time in milliseconds, all that SQLite has, written like every other time.
+
+        Each statement has it so: what was written before never lies after it.
+        """
+        shift = f"printf('%+.6f seconds', {micros} / 1000000.0)"
+        return f"(strftime('%Y-%m-%d %H:%M:%f', 'now', {shift}) || '000')"
+
+    def overwrite_deleted(self, connection: Connection) -> None:
+        """Write zeros over freed bytes: SQLite leaves them as they are by default."""
+        connection.exec_driver_sql("PRAGMA secure_delete = ON")
+
+    def forget_log(self, engine: Engine) -> None:
+        """Move the log into the file and cut it off; readers that need it keep it a while."""
+        with closing(engine.raw_connection()) as connection:
+            connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def serial(self) -> TypeEngine[Any]:
         """Return INTEGER: only a primary key of this very type is counted up."""
         return Integer()
+
+    def cannot_hold(self, value: str, length: int | None) -> str | None:
+        """Return None: a column holds texts of any length."""
+        return None

@@ -33,9 +33,12 @@ def rename_tables(first: Iterable[Table]) -> None:
 
     ``first``: the tables of the first migration. They are kernel's when all of them are there
     under their old names, with all of their columns: an application may have a table `orders`.
-    Does nothing otherwise. Raises ConfigurationError, having changed nothing, when a process of
-    the installation was seen lately (unless forced), or when there are new tables as well.
+    Does nothing otherwise, nor on PostgreSQL, where kernel has never had them. Raises
+    ConfigurationError, having changed nothing, when a process of the installation was seen lately
+    (unless forced), or when there are new tables as well.
     """
+    if op.get_bind().dialect.name == "postgresql":
+        return
     columns = {table.name: {one.name for one in table.columns} for table in first}
     begun = look().has_table(MARK)
     if not begun:
@@ -61,8 +64,9 @@ def forget_old_version() -> None:
         return
     if "version_num" in column_names(OLD_VERSIONS):
         ours = "version_num IN ('0001', '0002', '0003', '0004')"
-        op.execute(f"DELETE FROM {OLD_VERSIONS} WHERE {ours}")  # noqa: S608 - constants
-        if not op.get_bind().scalar(text(f"SELECT COUNT(*) FROM {OLD_VERSIONS}")):  # noqa: S608
+        op.execute(f"DELETE FROM {OLD_VERSIONS} WHERE {ours}")  # noqa: S608  # nosec B608
+        left = text(f"SELECT COUNT(*) FROM {OLD_VERSIONS}")  # noqa: S608  # nosec B608
+        if not op.get_bind().scalar(left):
             drop_table(OLD_VERSIONS)
     drop_table(MARK)
 
@@ -165,7 +169,7 @@ def _rename_constraints_in_sqlite(table: str) -> None:
         return
     columns = old.sub(_NEW, create[create.index("(") :])
     op.execute(text(f"CREATE TABLE {table}_new {columns}".replace(":", r"\:")))
-    op.execute(f"INSERT INTO {table}_new SELECT * FROM {table}")  # noqa: S608 - constants
+    op.execute(f"INSERT INTO {table}_new SELECT * FROM {table}")  # noqa: S608 - ours  # nosec B608
     op.execute(f"DROP TABLE {table}")
     # What refers to the table by its name is right already, so it is not to be touched.
     op.execute("PRAGMA legacy_alter_table = ON")

@@ -1,19 +1,20 @@
 """Which migration the database is at, and which one this code needs."""
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from kernel.db.dialects import dialect_of
+from kernel.db.dialects.mends import explain
 from kernel.db.engine import READ_ONLY
 from kernel.db.errors import is_missing_table
 from kernel.errors import ConfigurationError, Unavailable
 
 # The newest migration this code needs. An older schema is refused, a newer one accepted.
-SCHEMA = "0008"
+SCHEMA = "0033"
 # A table of its own: `alembic_version` is the application's, whose migrations know other numbers.
 VERSION_TABLE = "kernel_alembic_version"
 
-_VERSION = text(f"SELECT MAX(version_num) FROM {VERSION_TABLE}")  # noqa: S608 - a constant
+_VERSION = text(f"SELECT MAX(version_num) FROM {VERSION_TABLE}")  # noqa: S608  # nosec B608
 
 
 def check_schema(engine: Engine) -> None:
@@ -32,12 +33,23 @@ def check_schema(engine: Engine) -> None:
         )
 
 
+def found_schema(connection: Connection) -> str | None:
+    """Return the migration that the database is at; None when it was never migrated.
+
+    Raises the database's errors.
+    """
+    try:
+        found: str | None = connection.scalar(_VERSION)
+    except DBAPIError as error:
+        if not is_missing_table(error):
+            raise
+        return None
+    return found
+
+
 def _version(engine: Engine) -> str | None:
     try:
         with engine.connect().execution_options(**{READ_ONLY: True}) as connection:
-            found: str | None = connection.scalar(_VERSION)
+            return found_schema(connection)
     except DBAPIError as error:
-        if not is_missing_table(error):
-            raise Unavailable(f"the database does not answer: {error.orig}") from error
-        return None
-    return found
+        raise Unavailable(explain(error.orig or error, engine.url)) from error

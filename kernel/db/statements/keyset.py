@@ -154,6 +154,8 @@ def take(
         for window in windows:
             near = [window.c[str(column.key)] for column in walk.columns]
             fitting = select(*columns).join_from(window, table, near[-1] == walk.columns[-1])
+            # By its own choice MariaDB may begin with all rows that fulfil one of the conditions.
+            fitting = by_index(fitting, table, "PRIMARY")
             fitting = fitting.where(*rest).order_by(*walk.order(near))
             rows += windows.connection.execute(fitting.limit(limit + 1 - len(rows)))
             if len(rows) > limit:

@@ -6,11 +6,16 @@ per dialect. What SQLAlchemy promises of a connection holds all the same: its ev
 statement, and an error is wrapped, told to `handle_error`, and ends a connection that is lost.
 """
 
+import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Dialect, Insert, Select, Update
+
+from kernel.db.statements.many_rows import ManyRows
 
 # No public API runs a text on the driver's cursor and treats its errors as SQLAlchemy does.
 for _name in ("_handle_dbapi_exception", "dispatch"):
@@ -19,6 +24,9 @@ for _name in ("_handle_dbapi_exception", "dispatch"):
 
 Statement = Insert | Update | Select[Any]
 Values = Mapping[str, Any]
+_VALUES = " VALUES "
+# A value that has a name in the text, as drivers of servers write it.
+_NAMED = re.compile(r"%\((\w+)\)s")
 T = TypeVar("T")
 
 
@@ -28,6 +36,7 @@ class _Form:
 
     ``order``: names in the order of the text's question marks; None where it has names itself.
     ``readers``: how what it returns becomes values again, by the place in the row.
+    ``rows``: what stands for the values of an INSERT whose rows are one JSON text; see `ManyRows`.
     """
 
     sql: str
@@ -35,12 +44,27 @@ class _Form:
     writers: tuple[tuple[str, Callable[[Any], Any]], ...]
     readers: tuple[tuple[int, Callable[[Any], Any]], ...]
     order: tuple[str, ...] | None
+    rows: str
 
     def bind(self, values: Values) -> Any:
         bound = {**self.given, **values}
         for name, write in self.writers:
             bound[name] = write(bound[name])
         return bound if self.order is None else tuple(bound[name] for name in self.order)
+
+    def together(self, rows: Sequence[Values]) -> tuple[str, Any]:
+        """Return a plain INSERT's text with as many rows as there are, and its values in turn."""
+        head, _, row = self.sql.partition(_VALUES)
+        bound = (self.bind(one) for one in rows)
+        if self.rows:
+            objects = [{name: one[name] for name in self.given} for one in bound]
+            return f"{head} {self.rows}", (_as_json(objects),)
+        order = _NAMED.findall(row) if self.order is None else self.order
+        if self.order is None:  # the driver takes values without names as well, and faster
+            values = tuple(one[name] for one in bound for name in order)
+        else:
+            values = tuple(value for one in bound for value in one)
+        return head + _VALUES + ", ".join([_NAMED.sub("%s", row)] * len(rows)), values
 
 
 class Prepared:
@@ -67,6 +91,11 @@ class Prepared:
         """Run it like `execute` for each of ``rows``, in as few statements as the driver can."""
         form = self._form(connection.dialect)
         return _run(connection, form.sql, [form.bind(row) for row in rows], _matched)
+
+    def insert_rows(self, connection: Connection, rows: Sequence[Values], behind: str = "") -> int:
+        """Run a plain INSERT for all of ``rows`` with one statement, which ends with ``behind``."""
+        text, bound = self._form(connection.dialect).together(rows)
+        return _run(connection, text + behind, bound, _matched)
 
     def rows(self, connection: Connection, values: Values) -> list[list[Any]]:
         """Run a SELECT like `execute`; return its rows, times in UTC as the columns say."""
@@ -98,13 +127,20 @@ def _compile(statement: Statement, columns: Sequence[str] | None, dialect: Diale
         (place, column.type.dialect_impl(dialect).result_processor(dialect, None))
         for place, column in enumerate(selected)
     ]
+    types = {name: bound.type for bound, name in compiled.bind_names.items()}
+    row = str(compiled).partition(_VALUES)[2] if isinstance(statement, Insert) else ""
     return _Form(
         str(compiled),
         given,
         tuple((name, write) for name, write in writers if write is not None),
         tuple((place, read) for place, read in readers if read is not None),
         tuple(compiled.positiontup) if compiled.positional else None,
+        str(ManyRows(row, types).compile(dialect=dialect)) if row else "",
     )
+
+
+def _as_json(rows: Sequence[Values]) -> str:
+    return json.dumps(rows, ensure_ascii=False, separators=(",", ":"), default=datetime.isoformat)
 
 
 def _run(connection: Connection, sql: str, bound: Any, read: Callable[[Any], T]) -> T:

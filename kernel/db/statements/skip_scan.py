@@ -3,7 +3,23 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select
+
+
+class SkipScan(Select[Any]):
+    """A SELECT of groups that a dialect may say in its own way: see `kernel.db.dialects`."""
+
+    inherit_cache = True
+
+    @property
+    def index(self) -> tuple[Any, ...]:
+        """The index's first columns, each combination of which is selected once."""
+        return tuple(self._group_by_clauses)
+
+    @property
+    def ends(self) -> tuple[Any, ...]:
+        """``min`` and ``max`` of the index's next column, and what depends on no row."""
+        return tuple(self._raw_columns[len(self._group_by_clauses) :])
 
 
 def skip_scan(index: Sequence[Any], *ends: Any) -> Select[Any]:
@@ -11,7 +27,7 @@ def skip_scan(index: Sequence[Any], *ends: Any) -> Select[Any]:
 
     ``index``: these columns, in the index's order, those included that a condition makes constant:
     grouped without them MariaDB reads the whole index instead of jumping. ``ends``: ``min`` and
-    ``max`` of the index's next column, selected after the others. Add conditions on ``index``
-    alone. The cost grows with the number of combinations, not with the number of rows.
+    ``max`` of the index's next column, or the time, selected after the others. Add conditions on
+    ``index`` alone. The cost grows with the number of combinations, not with the number of rows.
     """
-    return select(*index, *ends).group_by(*index)
+    return SkipScan(*index, *ends).group_by(*index)

@@ -1,7 +1,8 @@
 """What a handler's statement may do to its transaction, told by its words.
 
 `sort_statement` reads tokens, never the raw text: comments are skipped, and what MariaDB and MySQL
-run although it looks like a comment (``/*! ... */``, ``/*M! ... */``) counts as words. The answer
+run although it looks like a comment (``/*! ... */``, ``/*M! ... */``) counts as words. PostgreSQL
+reads its texts in another way: ``nests_comments``. The answer
 is only a first look. A word that is not known here is `Kind.UNKNOWN`, and `kernel.db.guard` asks
 the server itself whether the transaction is still there. Pure.
 """
@@ -31,12 +32,14 @@ class Sorted:
     """The kind of a statement and the word that decided it, in capitals.
 
     ``locks``: it writes rows, or reads them FOR UPDATE or IN SHARE MODE, so that the transaction
-    has something to lose once it has succeeded.
+    has something to lose once it has succeeded. ``calls``: it reads, and calls what may be a stored
+    function, which may write.
     """
 
     kind: Kind
     word: str
     locks: bool = False
+    calls: bool = False
 
 
 READS = frozenset({"SELECT", "VALUES", "TABLE", "WITH"})
@@ -47,7 +50,7 @@ ENDERS = frozenset(
     {"ALTER", "ANALYZE", "BACKUP", "BEGIN", "CACHE", "CHANGE", "CHECK", "COMMIT", "CREATE", "DROP"}
     | {"END", "FLUSH", "GRANT", "INSTALL", "LOCK", "OPTIMIZE", "REINDEX", "RENAME", "REPAIR"}
     | {"RESET", "REVOKE", "ROLLBACK", "SHUTDOWN", "START", "STOP", "TRUNCATE", "UNINSTALL"}
-    | {"UNLOCK", "VACUUM", "XA"}
+    | {"ABORT", "UNLOCK", "VACUUM", "XA"}
 )
 # Of these, the ones that make or drop what lives in the session alone end nothing.
 OF_THE_SESSION = ("TEMPORARY", "TEMP")
@@ -56,16 +59,52 @@ OF_THE_SESSION = ("TEMPORARY", "TEMP")
 LOCKING = {("FOR", "UPDATE"), ("FOR", "SHARE"), ("LOCK", "IN")}
 ENDING_VARIABLES = frozenset({"AUTOCOMMIT", "PASSWORD", "ROLE", "DEFAULT"})
 
+# What stands before a parenthesis and writes nothing: words of the grammar, and the functions of
+# the servers that are used most. Any other name may be a stored function.
+_HARMLESS = (
+    "( ALL AND ANY AS BETWEEN BY CASE DISTINCT ELSE EXCEPT EXISTS FROM GROUP HAVING IN INTERSECT",
+    "INTERVAL IS JOIN LIKE LIMIT NOT ON OR ORDER OVER PARTITION SELECT SOME THEN UNION USING",
+    "VALUES WHEN WHERE",
+    "ABS ASCII AVG BIT_AND BIT_LENGTH BIT_OR CAST CEIL CEILING CHAR CHAR_LENGTH CHARACTER_LENGTH",
+    "COALESCE COLLATION CONCAT CONCAT_WS CONNECTION_ID CONVERT COUNT CRC32 CURDATE CURRENT_DATE",
+    "CURRENT_TIMESTAMP CURRENT_USER CURTIME DATABASE DATE DATE_ADD DATE_FORMAT DATE_SUB DATEDIFF",
+    "DAY DAYOFWEEK DENSE_RANK ELT EXTRACT FIELD FIND_IN_SET FIRST_VALUE FLOOR FORMAT",
+    "FROM_UNIXTIME GREATEST GROUP_CONCAT HEX HOUR IF IFNULL INSTR ISNULL JSON_ARRAY JSON_ARRAYAGG",
+    "JSON_CONTAINS JSON_EXTRACT JSON_LENGTH JSON_OBJECT JSON_OBJECTAGG JSON_UNQUOTE JSON_VALID",
+    "JSON_VALUE LAG LAST_INSERT_ID LAST_VALUE LCASE LEAD LEAST LEFT LENGTH LOCATE LOWER LPAD",
+    "LTRIM MAX MD5 MICROSECOND MID MIN MINUTE MOD MONTH NOW NTILE NULLIF NVL POSITION POW POWER",
+    "RAND RANK REPEAT REPLACE REVERSE RIGHT ROUND ROW_NUMBER RPAD RTRIM SCHEMA SECOND SHA1 SHA2",
+    "SIGN SLEEP SQRT STD STDDEV STR_TO_DATE STRFTIME SUBSTR SUBSTRING SUBSTRING_INDEX SUM SYSDATE",
+    "TIME TIMEDIFF TIMESTAMP TIMESTAMPADD TIMESTAMPDIFF TRIM TRUNCATE UCASE UNHEX UNIX_TIMESTAMP",
+    "UPPER USER UUID VARIANCE VERSION WEEK YEAR",
+)
+# Characters. A longer statement holds values of a caller's, and hardly comes again.
+REMEMBERED = 8192
+HARMLESS_CALLS = frozenset(name for line in _HARMLESS for name in line.split())
 
-@lru_cache(maxsize=1024)
-def sort_statement(sql: str) -> Sorted:
-    """Return what ``sql`` can do to its transaction. An empty text is PLAIN: nothing is run."""
-    words = tuple(_words(sql))
+
+def sort_statement(sql: str, *, nests_comments: bool = False) -> Sorted:
+    """Return what ``sql`` can do to its transaction. An empty text is PLAIN: nothing is run.
+
+    ``nests_comments``: a comment may hold others and no words that are run, a backslash is only a
+    backslash unless an E stands before the text, and ``$tag$`` begins a text.
+    """
+    sort = _remembered if len(sql) <= REMEMBERED else _sort
+    return sort(sql, nests_comments)
+
+
+def _sort(sql: str, nests_comments: bool) -> Sorted:
+    words = tuple(_words(sql, nests_comments))
     first = next((word for word in words if word != "("), "")
     kind = _kind(first, words)
     if kind is not Kind.PLAIN:
         return Sorted(kind, first, locks=kind is Kind.UNKNOWN)
-    return Sorted(kind, first, locks=first in WRITES or _locks_rows(first, words))
+    if first in WRITES or _locks_rows(first, words):
+        return Sorted(kind, first, locks=True)
+    return Sorted(kind, first, calls=_may_call(words))
+
+
+_remembered = lru_cache(maxsize=1024)(_sort)
 
 
 def _kind(first: str, words: tuple[str, ...]) -> Kind:
@@ -75,6 +114,8 @@ def _kind(first: str, words: tuple[str, ...]) -> Kind:
         return Kind.PLAIN
     if first in ("SAVEPOINT", "RELEASE") or (first == "ROLLBACK" and "TO" in words):
         return Kind.SAVEPOINT
+    if words[:2] == ("PREPARE", "TRANSACTION"):
+        return Kind.ENDS
     ends = first in ENDERS and not _is_of_the_session(words)
     if ends or (first == "SET" and ENDING_VARIABLES & set(words)):
         return Kind.ENDS
@@ -87,24 +128,37 @@ def _locks_rows(first: str, words: tuple[str, ...]) -> bool:
     return writes or any(pair in LOCKING for pair in pairwise(words))
 
 
+def _may_call(words: tuple[str, ...]) -> bool:
+    """Tell whether a name that is quoted, qualified or unknown stands before a parenthesis."""
+    return any(
+        opening == "(" and (name not in HARMLESS_CALLS or before == ".")
+        for before, name, opening in zip(("", *words), words, words[1:], strict=False)
+    )
+
+
 def _is_of_the_session(words: tuple[str, ...]) -> bool:
     """Tell CREATE [OR REPLACE] TEMPORARY and DROP TEMPORARY."""
     head = [word for word in words[:4] if word not in ("OR", "REPLACE")]
     return head[:1] in (["CREATE"], ["DROP"]) and head[1:2] in ([one] for one in OF_THE_SESSION)
 
 
-def _words(sql: str) -> Iterator[str]:
-    """Yield the words of a text in capitals, and its parentheses and semicolons.
+def _words(sql: str, nests: bool) -> Iterator[str]:
+    """Yield the words of a text in capitals, its dots, opening parentheses and semicolons.
 
-    Quoted names and strings are skipped as a whole: no word in them is run.
+    Quoted names and strings are skipped as a whole: no word in them is run. A name in backquotes
+    yields one backquote.
     """
     at, end = 0, len(sql)
     while at < end:
         char = sql[at]
-        if skipped := _comment_end(sql, at):
+        if skipped := _nested_end(sql, at) if nests else _comment_end(sql, at):
             at = skipped
         elif char in "'\"`":
-            at = _quote_end(sql, at)
+            at = _quote_end(sql, at, escapes=not nests or sql[at - 1 : at] in ("e", "E"))
+            if char == "`":
+                yield char
+        elif nests and char == "$" and (skipped := _dollar_end(sql, at)):
+            at = skipped
         elif char.isalpha() or char in "_@$":
             start = at
             while at < end and (sql[at].isalnum() or sql[at] in "_@$"):
@@ -112,7 +166,8 @@ def _words(sql: str) -> Iterator[str]:
             yield sql[start:at].upper().lstrip("@")
         else:
             at += 1
-            if char in "(;":
+            # Not the point of a number: what stands between two names.
+            if char in "(;" or (char == "." and not sql[at : at + 1].isdigit()):
                 yield char
 
 
@@ -136,16 +191,46 @@ def _comment_end(sql: str, at: int) -> int:
     return 0
 
 
-def _quote_end(sql: str, at: int) -> int:
+def _nested_end(sql: str, at: int) -> int:
+    """Return where the comment that begins at ``at`` ends, with those in it; 0 if none does."""
+    if sql.startswith("--", at):
+        return _comment_end(sql, at)
+    if not sql.startswith("/*", at):
+        return 0
+    depth = 0
+    while at < len(sql):
+        if sql.startswith("/*", at):
+            depth, at = depth + 1, at + 2
+        elif sql.startswith("*/", at):
+            depth, at = depth - 1, at + 2
+            if depth == 0:
+                return at
+        else:
+            at += 1
+    return at
+
+
+def _dollar_end(sql: str, at: int) -> int:
+    """Return where the text between two times ``$tag$`` ends; 0 if none begins at ``at``."""
+    opened = sql.find("$", at + 1) + 1
+    tag = sql[at:opened]
+    name = tag[1:-1]
+    if not opened or (name and not name.replace("_", "a").isalnum()) or name[:1].isdigit():
+        return 0
+    closing = sql.find(tag, opened)
+    return len(sql) if closing < 0 else closing + len(tag)
+
+
+def _quote_end(sql: str, at: int, escapes: bool) -> int:
     """Return where the quoted text that begins at ``at`` ends.
 
-    A backslash hides the next character; where the server takes it for itself, the text ends
-    later for us than for the server, and its rest is taken for quoted: `sort_statement` then
-    misses words, which the server's own answer makes up for.
+    With ``escapes`` a backslash hides the next character; where the server takes it for itself,
+    the text ends later for us than for the server, and its rest is taken for quoted:
+    `sort_statement` then misses words, which the server's own answer makes up for.
     """
     quote, at = sql[at], at + 1
     while at < len(sql):
-        if sql[at] == "\\" and quote != "`":
+        if sql[at] == "\\" and escapes and quote != "`":
             at += 2
         elif sql[at] == quote:
             return at + 1

@@ -1,4 +1,4 @@
-"""Deliveries (the outbox), their attempts, and pauses."""
+"""Deliveries (the outbox) and their attempts."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +11,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from kernel.db.columns import Base, UTCDateTime, long_bytes, serial, table, token
+from kernel.db.columns import Base, UTCDateTime, long_bytes, serial, short_text, table, token
 from kernel.db.states import DeliveryState
 
 # Made of its columns the name would be longer than MariaDB's 64 characters.
@@ -38,7 +38,8 @@ class Delivery(Base):
     next_attempt_at: Mapped[datetime] = mapped_column(UTCDateTime)
     # False until the first attempt was claimed: first attempts go before retries.
     is_retry: Mapped[bool] = mapped_column(default=False)
-    # Whose attempt is in flight; the fence of the result.
+    # Whose attempt is in flight, the fence of the result. It begins with the id of the process that
+    # sends it, as in `kernel_workers`.
     claim_token: Mapped[str | None] = mapped_column(token(36))
     # Attempts begun, over the delivery's whole life; and since it last became owed.
     attempt: Mapped[int] = mapped_column(default=0)
@@ -48,6 +49,8 @@ class Delivery(Base):
     finished_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     # Dead: why, from `kernel.transport.backoff.Dead`; null where an older release gave up.
     died_of: Mapped[str | None] = mapped_column(token(32))
+    # The highest id in `kernel_shapes` at the outcome: what the callback looks like. Null: none.
+    shapes_until: Mapped[int | None]
 
     __table_args__ = table(
         Index(LANE_INDEX, "state", "is_retry", "caller_id", "origin", "next_attempt_at"),
@@ -73,22 +76,12 @@ class Attempt(Base):
     # Milliseconds spent in dns, connect, tls, send, wait and read: a JSON object.
     phases: Mapped[str] = mapped_column(String(255), default="{}")
     # The first bytes of the answer, for people. Hostile text.
-    excerpt: Mapped[str | None] = mapped_column(String(1000))
+    excerpt: Mapped[str | None] = mapped_column(short_text(1000))
+    # What the receiver's rules saw in the answer, in words; null without rules. Hostile text.
+    judged: Mapped[str | None] = mapped_column(String(255))
 
     # For the counts of a minute, from the index alone.
     __table_args__ = table(Index(None, "started_at", "reason"))
-
-
-class Pause(Base):
-    """A person's word that nothing is to be sent to a host, or for a caller, until resumed."""
-
-    __tablename__ = "kernel_pauses"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    # One of the two is set. A host is a name, or name:port.
-    host: Mapped[str | None] = mapped_column(token(300), unique=True)
-    caller_id: Mapped[int | None] = mapped_column(ForeignKey("kernel_callers.id"), unique=True)
-    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
 
 DELIVERIES: Any = Delivery.__table__
@@ -97,9 +90,6 @@ STATE_AND_LANE = tuple(DELIVERIES.c[name] for name in ("state", "is_retry", "cal
 
 
 ATTEMPTS: Any = Attempt.__table__
-
-
-PAUSES: Any = Pause.__table__
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,3 +113,7 @@ class OutboxRow:
     token: str | None = None
     request_id: str | None = None
     traceparent: str | None = None
+    # The highest id of a shape at the outcome, as in the row; None while it is not known.
+    shapes_until: int | None = None
+    # The order's.
+    reference: str | None = None

@@ -8,15 +8,20 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     SmallInteger,
-    String,
     UniqueConstraint,
     and_,
     bindparam,
+    func,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from kernel.db.columns import Base, UTCDateTime, long_text, table, token
+from kernel.db.columns import Base, UTCDateTime, long_text, name, short_text, table, token
 from kernel.db.states import OrderState
+from kernel.db.tables.gates import Has
+from kernel.db.tables.sealed import SEALED
+
+# The callback_url of an order whose caller polls.
+NO_CALLBACK = ""
 
 
 class Order(Base):
@@ -29,17 +34,32 @@ class Order(Base):
     select_tag: Mapped[str] = mapped_column(token(100))
     # The submitted members without select_tag and callback_url, as JSON.
     args: Mapped[str] = mapped_column(long_text())
+    # Where the callback goes: a URL, or a receiver of the caller's; `NO_CALLBACK` for none.
     callback_url: Mapped[str] = mapped_column(token(2048))
     idempotency_key: Mapped[str | None] = mapped_column(token(255))
-    # SHA-256 of the submitted order: the same key with another fingerprint is a mistake.
+    # Of the submitted order: the same key with another fingerprint is a mistake. A SHA-256, or an
+    # HMAC for an order with secrets; see `kernel.orders.secrets.arguments`.
     fingerprint: Mapped[str] = mapped_column(token(64))
     # What follows the order from its request to its callback; see `kernel.formats.tracecontext`.
     request_id: Mapped[str | None] = mapped_column(token(64))
     traceparent: Mapped[str | None] = mapped_column(token(55))
+    # The caller's own name for the order; see `kernel.formats.reference`. Found by `Reference`.
+    reference: Mapped[str | None] = mapped_column(name(255))
+    # True: it came by the original system's address, and its callback says what that one's said.
+    # Null: it did not, as no order of an older release does.
+    is_original: Mapped[bool | None]
+    # The window in which its first run may begin, as the caller gave it; see `Gate`.
+    not_before: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    not_after: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    # What there is of it beside this row, as `kernel.db.tables.gates.Has`; null for most orders, of
+    # which nothing else has to be asked.
+    gates: Mapped[int | None] = mapped_column(SmallInteger)
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
     state: Mapped[str] = mapped_column(token(16), default=OrderState.PENDING)
-    # Pending: not before this moment.
+    # Whose turn it is among the caller's orders; see `Priority`.
+    priority: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")
+    # Pending: not before this moment. Waiting: it has no meaning.
     run_after: Mapped[datetime] = mapped_column(UTCDateTime)
     # Running: how often this order was claimed. With `checkpoint`, the fence of every write.
     run: Mapped[int] = mapped_column(default=0)
@@ -55,26 +75,33 @@ class Order(Base):
     lease_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
     # Running: the database connection of the run, to be killed by a rescue. It holds locks.
     connection_id: Mapped[int | None] = mapped_column(BigInteger)
+    # Running: the id of the process that claimed it, as in `kernel_workers`. Older releases leave
+    # what stands here; it means something in the state running alone.
+    runner: Mapped[str | None] = mapped_column(token(36))
     # Running: the caller asked to cancel; seen at the next checkpoint.
     cancel_requested_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
     # As the last checkpoint left them. `run_state` is the handler's own JSON, to resume from.
     progress_current: Mapped[int | None] = mapped_column(BigInteger)
     progress_total: Mapped[int | None] = mapped_column(BigInteger)
-    progress_note: Mapped[str | None] = mapped_column(String(1000))
+    progress_note: Mapped[str | None] = mapped_column(short_text(1000))
     run_state: Mapped[str | None] = mapped_column(long_text())
     started_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     # Set together with a final state, and never again.
     finished_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
-    message: Mapped[str | None] = mapped_column(String(1000))
+    message: Mapped[str | None] = mapped_column(short_text(1000))
     # Success or warning: the handler's dict, as JSON. Otherwise `error_code` is set.
     result: Mapped[str | None] = mapped_column(long_text())
     error_code: Mapped[str | None] = mapped_column(token(64))
 
+    # The arguments that are secret, sealed; null for orders without any, and once they are gone.
+    secret_args: Mapped[str | None] = mapped_column(long_text(), info=SEALED)
+
     __table_args__ = table(
         UniqueConstraint("caller_id", "idempotency_key"),
         Index(None, "caller_id", "id"),
-        Index(None, "state", "run_after"),
+        # For what is due, caller by caller; see `kernel.orders.due`.
+        Index(None, "state", "caller_id", "priority", "run_after"),
         # For pages of one state, and for the few that run: their leases stand in no index.
         Index(None, "state", "id"),
         # For pages by kind and state, of all callers and of one; see `kernel.orders.pages`.
@@ -82,6 +109,23 @@ class Order(Base):
         Index(None, "caller_id", "state", "select_tag", "id"),
         Index(None, "finished_at"),
     )
+
+
+class Reference(Base):
+    """Which orders have a reference: one row for each such order, and none for all others.
+
+    Written in the commit that accepts the order. An index on the orders' column instead would cost
+    every order redo, those without a reference included.
+    """
+
+    __tablename__ = "kernel_references"
+
+    # No foreign key: an older release beside this one deletes orders, and knows no such rows.
+    order_id: Mapped[str] = mapped_column(token(36), primary_key=True)
+    caller_id: Mapped[int]
+    reference: Mapped[str] = mapped_column(name(255))
+
+    __table_args__ = table(Index(None, "reference", "caller_id", "order_id"))
 
 
 class RunMark(Base):
@@ -101,6 +145,7 @@ class RunMark(Base):
 # The bare tables: the hot paths speak SQL to them and leave the ORM's bookkeeping out.
 ORDERS: Any = Order.__table__
 RUN_MARKS: Any = RunMark.__table__
+REFERENCES: Any = Reference.__table__
 
 
 class OrderSnapshot(NamedTuple):
@@ -114,6 +159,19 @@ class OrderSnapshot(NamedTuple):
     state: str
     run: int
     checkpoint: int
+    reference: str | None = None
+    is_original: bool | None = None
+    gates: int | None = None
+
+    @property
+    def is_child(self) -> bool:
+        """Whether another order has made it."""
+        return bool((self.gates or 0) & Has.PARENT)
+
+    @property
+    def has_children(self) -> bool:
+        """Whether it has made other orders."""
+        return bool((self.gates or 0) & Has.CHILDREN)
 
     def fenced(self) -> dict[str, Any]:
         """The values for `FENCE`: how the order stood."""
@@ -125,3 +183,8 @@ class OrderSnapshot(NamedTuple):
 _FENCED = ("id", "state", "run", "checkpoint")
 FENCE = and_(*(ORDERS.c[name] == bindparam(f"held_{name}") for name in _FENCED))
 SNAPSHOT = tuple(ORDERS.c[name] for name in OrderSnapshot._fields)
+
+
+def with_bit(has: int) -> Any:
+    """Return what `gates` is to be when there is this as well; see `kernel.db.tables.gates.Has`."""
+    return func.coalesce(ORDERS.c.gates, 0).op("|")(int(has))

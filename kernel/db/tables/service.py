@@ -1,6 +1,8 @@
 """Small tables that the service keeps about itself: its processes, what they counted, its key."""
 
 from datetime import datetime
+from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import (
     String,
@@ -8,11 +10,21 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from kernel.db.columns import Base, UTCDateTime, long_text, token
+from kernel.db.columns import Base, UTCDateTime, long_text, name, short_text, token
+from kernel.db.tables.sealed import SEALED
+
+
+class Asked(StrEnum):
+    """What a person asks of a process. The names are in rows: never rename one."""
+
+    # Take nothing new: its host is drained.
+    DRAIN = "drain"
+    # Hand back what it runs, and end.
+    TERMINATE = "terminate"
 
 
 class Worker(Base):
-    """A process with a dispatcher, as it described itself last. For people; nothing relies on it.
+    """A process with a dispatcher, as it described itself last, and what people ask of it.
 
     Silent for three sweeps: it is gone, or cannot reach the database. A clean stop removes the
     row, the sweep removes what is silent for ten minutes.
@@ -29,11 +41,40 @@ class Worker(Base):
     seen_at: Mapped[datetime] = mapped_column(UTCDateTime)
     # The ids of the orders it runs, with a space between.
     running: Mapped[str] = mapped_column(Text)
-    # The origins whose circuit breaker is open in this process, with a space between.
+    # The origins whose circuit breaker is open in this process, with a space between. Behind each
+    # `#` and a caller's id: it is that caller's. An older release writes origins alone.
     broken: Mapped[str] = mapped_column(Text)
     # The origins whose breaker is half-open: the pause is over, no probe has succeeded yet.
     # Null: written by a release that did not tell.
     probing: Mapped[str | None] = mapped_column(Text)
+    # The release, and the pool as Celery calls it: prefork, threads, ... Null for a dispatcher's.
+    # All of these are null in a row that a release wrote which did not tell.
+    version: Mapped[str | None] = mapped_column(token(64))
+    pool: Mapped[str | None] = mapped_column(token(32))
+    # The orders of `running` with run, tag, since when and for how many seconds it may: JSON.
+    runs: Mapped[str | None] = mapped_column(long_text())
+    # Whether it takes nothing new, as it was asked to.
+    quiet: Mapped[bool | None]
+    # As `Asked`, and since when; the process finds it with its next heartbeat.
+    asked: Mapped[str | None] = mapped_column(token(16))
+    asked_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+
+class DrainedHost(Base):
+    """A person's word that no process of a host takes anything new, until resumed.
+
+    Processes that start there meanwhile find it.
+    """
+
+    __tablename__ = "kernel_drained_hosts"
+
+    host: Mapped[str] = mapped_column(name(255), primary_key=True)
+    since: Mapped[datetime] = mapped_column(UTCDateTime)
+    by_whom: Mapped[str] = mapped_column(name(200))
+    why: Mapped[str | None] = mapped_column(short_text(500))
+
+
+DRAINED: Any = DrainedHost.__table__
 
 
 class ServiceKey(Base):
@@ -46,7 +87,20 @@ class ServiceKey(Base):
     __tablename__ = "kernel_service_keys"
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    secret: Mapped[str] = mapped_column(token(64))
+    secret: Mapped[str] = mapped_column(token(512), info=SEALED)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class Installation(Base):
+    """One row: by what name the queue of hints is told from those of others on one broker.
+
+    A copy of the database has it, too: let the copy use another database of the broker.
+    """
+
+    __tablename__ = "kernel_installation"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    name: Mapped[str] = mapped_column(token(16))
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
 
@@ -62,18 +116,18 @@ class ProcessMetrics(Base):
 
 
 class Minute(Base):
-    """What all of the installation did in one minute, for charts; see `kernel.insight.minutes`."""
+    """What older releases counted of a minute; now a row of `kernel_counts`.
+
+    Nothing reads it. It stays for a release beside this one that is older, and goes with the next.
+    """
 
     __tablename__ = "kernel_minutes"
 
     began_at: Mapped[datetime] = mapped_column(UTCDateTime, primary_key=True)
-    # Orders accepted, and orders that ended.
     accepted: Mapped[int]
     finished: Mapped[int]
-    # POSTs begun, and those of them that delivered.
     attempts: Mapped[int]
     delivered: Mapped[int]
-    # How long the orders that ended had taken, a sample: `kernel.insight.minutes.Durations`.
     took: Mapped[str] = mapped_column(Text)
 
 

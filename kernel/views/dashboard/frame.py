@@ -18,23 +18,46 @@ from typing import Any
 
 from flask import Blueprint, Response, g, request, url_for
 
+from kernel.callers.audit.acts import By
+from kernel.callers.people.roles import Role
+from kernel.db.errors import DATABASE_ERRORS
 from kernel.db.statements.keyset import Budget
-from kernel.delivery.redeliver import BATCH
 from kernel.errors import Forbidden
-from kernel.insight.delivery_search import PAGE
-from kernel.insight.order_search import BUDGET
+from kernel.insight.conditions.known import open_troubles
+from kernel.insight.search.deliveries import PAGE
+from kernel.insight.search.orders import BUDGET
 from kernel.runtime.hints import Hints
 from kernel.runtime.kernel import Kernel
-from kernel.views.html.rendering import FORM_BYTES, Html, go_to
-from kernel.views.html.texts import TEXTS
+from kernel.runtime.single_flight import SingleFlightCache
+from kernel.views.dashboard import flash
+from kernel.views.html.live import as_part
+from kernel.views.html.rendering import FORM_BYTES, Html, go_to, is_fragment
+from kernel.views.http.acting import by_page
 from kernel.views.http.origin import refuse_other_sites
 from kernel.views.http.sessions import Sessions, Visitor
 
 View = Callable[..., Response]
 Add = Callable[[View], View]
-DONE = "done_"
+# The pages of the header, by their endpoints, with the role that sees them.
+NAVIGATION = (
+    ("overview", Role.VIEWER),
+    ("orders", Role.VIEWER),
+    ("deliveries", Role.VIEWER),
+    ("errors", Role.VIEWER),
+    ("work_page", Role.VIEWER),
+    ("receivers", Role.VIEWER),
+    ("callers", Role.VIEWER),
+    ("pauses", Role.VIEWER),
+    ("trends_page", Role.VIEWER),
+    ("bulk_list", Role.VIEWER),
+    ("schedules", Role.VIEWER),
+    ("notices", Role.VIEWER),
+    ("people_page", Role.ADMIN),
+    ("audit", Role.ADMIN),
+)
 # What all visitors look at is asked for at most every 1.5 s, and takes at most a tenth of the time.
 LIVE_SECONDS, LIVE_SHARE = 1.5, 10
+COUNTING = Budget(first=500, largest=2000, seconds=0.01, rows=10_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +66,20 @@ class Limits:
 
     # What a search for orders may read when no index answers its filter.
     search: Budget = BUDGET
+    # A count by groups beside a list may read so much; then it says "at least".
+    counting: Budget = COUNTING
     # Deliveries on a page.
     deliveries: int = PAGE
-    # A replay of many deliveries goes on in steps of this length, each a request of its own.
-    step_seconds: float = 1.0
-    # Deliveries that one transaction of a replay makes due.
-    replay_batch: int = BATCH
 
 
 LIMITS = Limits()
+
+
+def refuse_below(role: Role, visitor: Visitor) -> None:
+    """Raise Forbidden for a visitor whose role does not include ``role``."""
+    if not visitor.role.includes(role):
+        words = f"the role of {visitor.name} is {visitor.role}, and this needs {role}"
+        raise Forbidden(words, page=f"needs_{role}")
 
 
 class Frame:
@@ -65,32 +93,40 @@ class Frame:
         self.hints = hints
         self.blueprint = blueprint
         self.sessions = Sessions(kernel)
+        self._troubles = SingleFlightCache[int](LIVE_SECONDS, share=LIVE_SHARE)
         self.html = Html(blueprint, kernel)
 
-    def page(self, rule: str) -> Add:
-        """Route GETs of ``rule`` to a view that is given the visitor first; signed in, or 401."""
+    def page(self, rule: str, role: Role = Role.VIEWER) -> Add:
+        """Route GETs of ``rule`` to a view that is given the visitor first.
+
+        Signed in, or 401; of at least this role, or 403.
+        """
 
         def add(view: View) -> View:
             @wraps(view)
             def guarded(**values: Any) -> Response:
-                return view(self._visitor(), **values)
+                visitor = self._visitor()
+                refuse_below(role, visitor)
+                return view(visitor, **values)
 
             self._add(rule, guarded, "GET")
             return view
 
         return add
 
-    def change(self, rule: str) -> Add:
+    def change(self, rule: str, role: Role = Role.OPERATOR) -> Add:
         """Route POSTs of ``rule`` to a view that changes something.
 
-        From our own pages alone, with the session's token, and not while read-only: else 403.
+        From our own pages alone, with the session's token, by at least this role, and not while
+        read-only: else 403.
         """
 
         def add(view: View) -> View:
             @wraps(view)
             def guarded(**values: Any) -> Response:
                 visitor = self.check_change()
-                if not visitor.may_change:
+                refuse_below(role, visitor)
+                if visitor.read_only:
                     raise Forbidden("the dashboard is read-only", page="is_read_only")
                 return view(visitor, **values)
 
@@ -109,15 +145,40 @@ class Frame:
 
     def render(self, template: str, status: int = 200, **context: Any) -> Response:
         """Render a template with what every page knows: the visitor, and what was just done."""
-        done = request.args.get("done", "")
-        if not (done.startswith(DONE) and done in TEXTS):
-            done = ""
-        known = {"visitor": g.get("kernel_visitor"), "done": done}
-        return self.html.render(template, status, **known, **context)
+        visitor = g.get("kernel_visitor")
+        known = {"visitor": visitor, "done": flash.said(visitor), "navigation": NAVIGATION}
+        answer = self.html.render(
+            template, status, **known | {"trouble": self._trouble(visitor)} | context
+        )
+        flash.forget(answer)
+        return as_part(answer) if is_fragment() and status == 200 else answer
+
+    def _trouble(self, visitor: Visitor | None) -> int:
+        """Return what the tab's title tells: how many conditions hold, as of the last sweep."""
+        if visitor is None:
+            return 0
+        try:
+            return self._troubles.get(self._count_troubles)
+        except DATABASE_ERRORS:  # a page about the outage
+            return 0
+
+    def _count_troubles(self) -> int:
+        with self.kernel.read() as connection:
+            return open_troubles(connection)
 
     def back(self, endpoint: str, done: str = "", **values: Any) -> Response:
         """Answer a change: go to the page ``endpoint``, which says ``done``, the key of a text."""
-        return go_to(url_for(f".{endpoint}", done=done or None, **values))
+        answer = go_to(url_for(f".{endpoint}", **values))
+        flash.say_next(answer, g.get("kernel_visitor"), done)
+        return answer
+
+    def public_address(self, endpoint: str, **values: Any) -> str:
+        """Return the address of the page ``endpoint`` under KERNEL_PUBLIC_URL, which is set."""
+        return self.kernel.settings.public_url.rstrip("/") + url_for(f".{endpoint}", **values)
+
+    def by(self, visitor: Visitor) -> By:
+        """Return who changes something by a form, and why; see `kernel.views.http.acting`."""
+        return by_page(self.kernel.settings, visitor.name, visitor.key_prefix)
 
     def add_open(self, rule: str, view: View, method: str) -> None:
         """Route ``rule`` to a view that needs no session."""

@@ -9,7 +9,7 @@ from kernel import errors
 from kernel.db.errors import DATABASE_ERRORS
 from kernel.formats.texts import TEXTS as MESSAGES
 from kernel.views.dashboard.frame import Frame
-from kernel.views.dashboard.sign_in import SignIn
+from kernel.views.dashboard.signing_in.sign_in import SignIn
 from kernel.views.html.rendering import is_fragment
 from kernel.views.http.errors import HTTP_CODES, is_unavailable, status_of
 from kernel.views.http.tracking import trace_of_request

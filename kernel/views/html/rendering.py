@@ -1,12 +1,14 @@
 """HTML for people: templates, files beside them, language and theme, and the headers that guard.
 
 Everything a page loads comes from this process; scripts and styles are files, never inline. An
-environment of our own renders, so an application that mounts us can change nothing in it.
+environment of our own renders, so an application that mounts us can change nothing in it. All
+kernels of a process share it: a template is compiled once.
 """
 
 import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
 from mimetypes import guess_type
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,6 @@ from urllib.parse import urlsplit
 from flask import Blueprint, Response, request, url_for
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from werkzeug.exceptions import NotFound
-from werkzeug.security import safe_join
 
 from kernel.db.states import DeliveryState, OrderState
 from kernel.formats.texts import Language
@@ -56,22 +57,6 @@ class Html:
 
     def __init__(self, blueprint: Blueprint, kernel: Kernel) -> None:
         self._kernel = kernel
-        self.environment = Environment(
-            loader=FileSystemLoader(HERE / "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self.environment.globals.update(
-            url=url_for,
-            asset=asset,
-            here=here,
-            here_if_page=here_if_page,
-            order_state=OrderState,
-            delivery_state=DeliveryState,
-        )
-        self.environment.filters.update(wording.FILTERS)
         blueprint.after_request(_guard)
         blueprint.add_url_rule(
             "/static/<version>/<path:name>", "asset", _serve, provide_automatic_options=False
@@ -95,7 +80,7 @@ class Html:
             "now": self.now(),
             "fragment": fragment,
         }
-        body = self.environment.get_template(template).render(context)
+        body = ENVIRONMENT.get_template(template).render(context)
         return Response(body, status, mimetype="text/html")
 
     def now(self) -> datetime:
@@ -142,7 +127,7 @@ def beside(endpoint: str, **values: Any) -> str:
 
 def asset(name: str) -> str:
     """Return the address of a file in `STATIC`, which changes with its bytes."""
-    return url_for(".asset", version=_version(name), name=name)
+    return url_for(".asset", version=ASSETS[name].version, name=name)
 
 
 def go_to(address: str) -> Response:
@@ -160,19 +145,55 @@ def safe_next(target: str | None, default: str) -> str:
     return target if not parts.scheme and not parts.netloc else default
 
 
-@cache
-def _version(name: str) -> str:
-    return hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """A file beside the pages. ``version`` changes with its bytes."""
+
+    content: bytes = field(repr=False)
+    mimetype: str
+    version: str
+
+
+def list_assets(folder: Path) -> dict[str, Asset]:
+    """Read every file in ``folder`` and below it, by its name as addresses have it."""
+    found = {}
+    for path in sorted(one for one in folder.rglob("*") if one.is_file()):
+        content = path.read_bytes()
+        mimetype = guess_type(path.name)[0] or "text/plain"
+        version = hashlib.sha256(content).hexdigest()[:12]
+        found[path.relative_to(folder).as_posix()] = Asset(content, mimetype, version)
+    return found
+
+
+# Listed once: a name in an address is looked up here, and no other path is ever opened.
+ASSETS: Mapping[str, Asset] = list_assets(STATIC)
+
+
+ENVIRONMENT = Environment(
+    loader=FileSystemLoader(HERE / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+ENVIRONMENT.globals.update(
+    url=url_for,
+    asset=asset,
+    here=here,
+    here_if_page=here_if_page,
+    order_state=OrderState,
+    delivery_state=DeliveryState,
+)
+ENVIRONMENT.filters.update(wording.FILTERS)
 
 
 def _serve(version: str, name: str) -> Response:
     """GET a static file; browsers keep its present version for a year, and ask for others again."""
-    found = safe_join(str(STATIC), name)
-    if found is None or not Path(found).is_file():
+    found = ASSETS.get(name)
+    if found is None:
         raise NotFound
-    kind = guess_type(name)[0] or "text/plain"
-    answer = Response(Path(found).read_bytes(), mimetype=kind)
-    if version == _version(name):
+    answer = Response(found.content, mimetype=found.mimetype)
+    if version == found.version:
         answer.headers["Cache-Control"] = f"public, max-age={YEAR}, immutable"
     return answer
 
@@ -183,8 +204,8 @@ def _remember() -> Response:
     request.max_content_length = FORM_BYTES
     answer = go_to(safe_next(request.form.get("next"), request.script_root + "/"))
     wanted = {LANGUAGE_COOKIE: ("language", tuple(LANGUAGES)), THEME_COOKIE: ("theme", THEMES)}
-    for cookie, (field, known) in wanted.items():
-        if (value := request.form.get(field)) in known:
+    for cookie, (name, known) in wanted.items():
+        if (value := request.form.get(name)) in known:
             answer.set_cookie(
                 cookie, str(value), YEAR, httponly=True, samesite="Lax", secure=is_https()
             )

@@ -1,21 +1,28 @@
 """Who sends a request: the caller behind its key, or this host without one."""
 
-import ipaddress
 from functools import partial
 
 from flask import Request, request
 
-from kernel.callers.identity import Identity, Scope, identify, identify_key, identity_of
+from kernel.callers.identity import (
+    Identity,
+    Network,
+    Scope,
+    identify,
+    identify_key,
+    identity_of,
+    require_from,
+)
+from kernel.callers.people.roles import Role
 from kernel.errors import Unauthenticated
 from kernel.runtime.kernel import Kernel
+from kernel.views.http.client_address import client_address, is_proxied, proven_address
 from kernel.views.http.gate import gate
-
-# A proxy has forwarded the request if it has a header that begins with any of these.
-PROXIED = ("forwarded", "x-forwarded", "x-real-ip", "x-original", "via", "cf-", "true-client-ip")
+from kernel.views.http.hosts import is_loopback, name_of
 
 
-def identity(kernel: Kernel, scope: Scope) -> Identity:
-    """Return who asks. Raises Unauthenticated, TooManyRequests, or Forbidden without ``scope``.
+def identity(kernel: Kernel, needed: Scope | Role) -> Identity:
+    """Return who asks. Raises Unauthenticated, TooManyRequests, or Forbidden without ``needed``.
 
     Bearer, or Basic with the key as password (ticketing systems offer one or the other). Without
     credentials: the anonymous caller when KERNEL_AUTH=off and the request comes straight from
@@ -25,9 +32,10 @@ def identity(kernel: Kernel, scope: Scope) -> Identity:
     if key is None and not (kernel.settings.auth == "off" and is_local(request)):
         raise Unauthenticated
     who = anonymous(kernel) if key is None else _known(kernel, key)
+    stands_where_it_may(kernel, who.networks, key)
     if (found := gate()) is not None:
         found.count(who)
-    who.require(scope)
+    who.require(needed)
     return who
 
 
@@ -39,11 +47,31 @@ def orderer(kernel: Kernel) -> Identity:
     key = _credentials(request)
     found = gate()
     if key is None or found is None:
-        return identity(kernel, Scope.WRITE)
-    who = found.remembered(key, partial(_known, kernel, key))
-    found.count(who)
-    who.require(Scope.WRITE)
+        who = identity(kernel, Scope.WRITE)
+    else:
+        who = found.remembered(key, partial(_known, kernel, key))
+        stands_where_it_may(kernel, who.networks, key)
+        found.count(who)
+    who.require_submitting()
     return who
+
+
+def stands_where_it_may(
+    kernel: Kernel, networks: tuple[Network, ...] | None, key: str | None = None
+) -> None:
+    """Raise Unauthenticated for a key that does not work where the request comes from.
+
+    It is counted among the refused keys, as what a thief of a key would leave behind; ``key`` is
+    None for a session, of which no key is known.
+    """
+    if networks is None:
+        return
+    try:
+        require_from(networks, proven_address(kernel.settings))
+    except Unauthenticated:
+        address = client_address(kernel.settings)
+        kernel.refusals.note(key or "", address, kernel.clock.now())
+        raise
 
 
 def recheck(kernel: Kernel, who: Identity) -> None:
@@ -55,8 +83,12 @@ def recheck(kernel: Kernel, who: Identity) -> None:
 
 def _known(kernel: Kernel, key: str) -> Identity:
     now = kernel.clock.now()
-    with kernel.read() as connection:
-        who = identify(connection, key, now)
+    try:
+        with kernel.read() as connection:
+            who = identify(connection, key, now)
+    except Unauthenticated:
+        kernel.refusals.note(key, client_address(kernel.settings), now)
+        raise
     kernel.key_uses.note(who.key_id, now)
     return who
 
@@ -70,7 +102,10 @@ def anonymous(kernel: Kernel) -> Identity:
 def _credentials(asked: Request) -> str | None:
     if "Authorization" not in asked.headers:
         return None
-    authorization = asked.authorization
+    try:
+        authorization = asked.authorization
+    except ValueError:  # werkzeug's, for Basic with characters that are no ASCII
+        raise Unauthenticated from None
     if authorization is None:
         raise Unauthenticated
     if authorization.type == "bearer" and authorization.token:
@@ -95,20 +130,8 @@ def is_direct(asked: Request) -> bool:
     A page anywhere can give its visitor's browser a name of its own that leads to 127.0.0.1: then
     Host says so.
     """
-    if any(name.lower().startswith(PROXIED) for name, _ in asked.headers):
-        return False
-    return is_loopback(asked.remote_addr or "") and is_loopback(name_of(asked.host))
-
-
-def name_of(host: str) -> str:
-    """Return the host of ``host:port``, the usual name of this one as its address."""
-    name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
-    return "127.0.0.1" if name == "localhost" else name
-
-
-def is_loopback(address: str) -> bool:
-    """Tell whether an address leads to this host alone."""
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:  # a unix socket has no address; a name is none
-        return False
+    return (
+        not is_proxied()
+        and is_loopback(asked.remote_addr or "")
+        and is_loopback(name_of(asked.host))
+    )

@@ -17,7 +17,8 @@ from redis.retry import Retry
 
 from kernel.callers.identity import Identity, key_hash
 from kernel.config.celeryconfig import redis_ssl
-from kernel.config.settings import REDIS, Settings
+from kernel.config.checks import REDIS
+from kernel.config.settings import Settings
 from kernel.errors import TooManyRequests
 from kernel.orders.backpressure import Pressure
 from kernel.runtime.kernel import Kernel

@@ -3,7 +3,7 @@
 from flask import request
 
 from kernel.errors import Forbidden
-from kernel.views.http.credentials import is_loopback, name_of
+from kernel.views.http.hosts import is_loopback, name_of
 
 
 def is_https() -> bool:

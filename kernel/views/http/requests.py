@@ -3,17 +3,26 @@
 import logging
 import re
 from collections.abc import Mapping
-from typing import Any
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Annotated, Any, TypeVar
 
 from flask import request
 from gunicorn.http.errors import ParseException
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, ValidationError
 
 from kernel.callers.identity import Identity
-from kernel.errors import BodyTooLarge, InvalidJson, InvalidOrder, NotJson
-from kernel.formats.strictjson import parse_json
+from kernel.errors import BodyTooLarge, Forbidden, InvalidJson, InvalidOrder, InvalidQuery, NotJson
+from kernel.formats.envelope import encode
+from kernel.formats.hosts import read_host
+from kernel.formats.order_request import listed, problem
+from kernel.formats.reference import WORDS, is_reference
+from kernel.formats.strictjson import escape_pointer, parse_json
 from kernel.orders import accept as orders
 from kernel.orders.accept import Submission
-from kernel.orders.submit import Accepted, check_key
+from kernel.orders.batches.accept import AcceptedBatch, BatchSubmission, accept_batch
+from kernel.orders.submit import Accepted, Along, check_key
 from kernel.runtime.kernel import Kernel
 from kernel.views.http.credentials import recheck
 from kernel.views.http.gate import gate
@@ -21,8 +30,25 @@ from kernel.views.http.tracking import trace_of_request
 
 log = logging.getLogger(__name__)
 
+# For callers whose bodies are fixed. UTF-8, or ISO 8859-1 where it is no UTF-8.
+REFERENCE_HEADER = "X-Reference"
 # In this order: the draft standard's, Zammad's, Jira's. A sender's retries repeat the value.
 KEY_HEADERS = ("Idempotency-Key", "X-Zammad-Delivery", "X-Atlassian-Webhook-Identifier")
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("no calendar has this moment in UTC") from None
+
+
+Body = TypeVar("Body", bound=BaseModel)
+Query = TypeVar("Query", bound=BaseModel)
+# A time with an offset, in a body or a query.
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+# A host in a body, in the one spelling that pauses and filters go by.
+Host = Annotated[str, Field(max_length=300), AfterValidator(read_host)]
 
 
 def read_body(limit: int) -> bytes:
@@ -54,40 +80,119 @@ def read_members(limit: int) -> dict[str, Any]:
     return parse_json(read_body(limit))
 
 
-def accept(kernel: Kernel, who: Identity, members: Mapping[str, Any]) -> Accepted:
+def read_as(kind: type[Body], limit: int) -> Body:
+    """Read the body strictly as ``kind`` says. Raises InvalidOrder, and as `read_members`."""
+    members = read_members(limit)
+    try:
+        return kind.model_validate_json(encode(members), strict=True)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)
+        problems = listed(len(found), map(_problem, found))
+        raise InvalidOrder("the request is not valid", errors=problems) from None
+
+
+def _problem(found: Mapping[str, Any]) -> dict[str, Any]:
+    pointer = "".join(f"/{escape_pointer(part)}" for part in found["loc"])
+    return problem(pointer, found["type"], found["msg"])
+
+
+def accept(
+    kernel: Kernel, who: Identity, members: Mapping[str, Any], *, is_original: bool = False
+) -> Accepted:
     """Have the submitted order accepted, with the key, the trace and the limits of the request.
 
+    ``is_original``: it came by the original system's address, and is called back as that one did.
     Raises what `kernel.orders.accept` raises. ``who`` may be a second old (`orderer`): storing an
     order asks for the key again, and so does any other answer.
     """
     try:
-        accepted = orders.accept(kernel, _submission(who, members, idempotency_key()))
+        given = (idempotency_key(), reference_header())
+        submission = _submission(who, members, *given)
+        if is_original:
+            submission = replace(submission, is_original=True)
+        accepted = orders.accept(kernel, submission)
+        if accepted.replayed:
+            recheck(kernel, who)
+    except (InvalidOrder, Forbidden):
+        recheck(kernel, who)
+        raise
+    log.info(
+        "order repeated" if accepted.replayed else "order accepted",
+        extra=_ids(accepted, who),
+    )
+    return accepted
+
+
+def accept_many(kernel: Kernel, who: Identity, members: Mapping[str, Any]) -> AcceptedBatch:
+    """Have a batch accepted, as `accept` has one order.
+
+    Raises what `kernel.orders.batches.accept` raises.
+    """
+    try:
+        found, key = gate(), idempotency_key()
+        pressure = None if found is None else found.pressure
+        sent = BatchSubmission(who, members, key, trace_of_request(), pressure)
+        accepted = accept_batch(kernel, sent)
         if accepted.replayed:
             recheck(kernel, who)
     except InvalidOrder:
         recheck(kernel, who)
         raise
-    log.info(
-        "order repeated" if accepted.replayed else "order accepted",
-        extra={"order_id": accepted.order_id, "caller": who.name},
-    )
+    what = "batch repeated" if accepted.replayed else "batch accepted"
+    counts = {"orders": len(accepted.items), "batch_id": accepted.batch_id, "caller": who.name}
+    log.info(what, extra={name: one for name, one in counts.items() if one is not None})
     return accepted
 
 
-def accept_again(kernel: Kernel, who: Identity, members: Mapping[str, Any]) -> Accepted:
+def read_query(kind: type[Query]) -> Query:
+    """Read the query string strictly. Raises InvalidQuery with pointers."""
+    given = request.args.to_dict(flat=False)
+    problems = [
+        problem(f"/{escape_pointer(name)}", "repeated", "give it once")
+        for name, values in given.items()
+        if len(values) > 1
+    ]
+    if problems:
+        raise InvalidQuery(errors=problems)
+    try:
+        return kind.model_validate_strings(request.args.to_dict())
+    except ValidationError as error:
+        problems = [
+            problem(f"/{escape_pointer(found['loc'][0])}", found["type"], found["msg"])
+            for found in error.errors()
+        ]
+        raise InvalidQuery(errors=problems) from None
+
+
+def _ids(accepted: Accepted, who: Identity) -> dict[str, str]:
+    """What a log line says of a submit."""
+    named = {} if accepted.reference is None else {"reference": accepted.reference}
+    return {"order_id": accepted.order_id, "caller": who.name} | named
+
+
+def accept_again(
+    kernel: Kernel, who: Identity, members: Mapping[str, Any], reference: str | None, along: Along
+) -> Accepted:
     """Have an order accepted that an operator repeats for its caller; always a new one.
 
-    Raises InvalidOrder when it would be refused today, TooManyPending, Unavailable.
+    ``along`` writes the act in the transaction of the new order. Raises InvalidOrder when it would
+    be refused today, TooManyPending, Unavailable.
     """
-    accepted = orders.accept(kernel, _submission(who, members, None))
-    log.info("order submitted again", extra={"order_id": accepted.order_id, "caller": who.name})
+    accepted = orders.accept(kernel, _submission(who, members, None, reference, along))
+    log.info("order submitted again", extra=_ids(accepted, who))
     return accepted
 
 
-def _submission(who: Identity, members: Mapping[str, Any], key: str | None) -> Submission:
+def _submission(
+    who: Identity,
+    members: Mapping[str, Any],
+    key: str | None,
+    reference: str | None,
+    along: Along | None = None,
+) -> Submission:
     found = gate()
     pressure = None if found is None else found.pressure
-    return Submission(who, members, key, trace_of_request(), pressure)
+    return Submission(who, members, key, trace_of_request(), pressure, reference, along=along)
 
 
 def idempotency_key() -> str | None:
@@ -103,3 +208,19 @@ def idempotency_key() -> str | None:
         key = re.sub(r"\\(.)", r"\1", key[1:-1])
     check_key(key)
     return key
+
+
+def reference_header() -> str | None:
+    """Return the order's reference as a header has it; None without one, or with an empty one.
+
+    Raises InvalidOrder for one that no reference can be.
+    """
+    given = request.headers.get(REFERENCE_HEADER, "")
+    with suppress(UnicodeError):
+        given = given.encode("latin-1").decode()
+    if not (given := given.strip()):
+        return None
+    if not is_reference(given):
+        detail = f"{REFERENCE_HEADER}: a reference is {WORDS}"
+        raise InvalidOrder(errors=[problem("", "invalid_reference", detail)])
+    return given

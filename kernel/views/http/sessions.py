@@ -1,25 +1,39 @@
-"""Who may see the dashboard: an operator with a session, checked with every request.
+"""Who may see the dashboard: a person, or an operator's key, with a session that is in force.
 
-The session is a signed cookie that names the operator's key by its id, so a key that is revoked
-or has expired ends it with the next request. Cookie and token carry nothing that opens the API.
+Every request looks the session up (`kernel.callers.people.sessions`), so it ends at once with the
+key, the person or its row. Cookie and token carry nothing that opens the API.
 """
 
 import hashlib
 import hmac
-import secrets
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from flask import Response, request
-from itsdangerous import BadData, URLSafeSerializer
+from sqlalchemy.orm import Session
 
-from kernel.callers.identity import Identity, Scope, identify, identify_key
+from kernel.callers.identity import Identity, Scope, identify, require_from
+from kernel.callers.people.roles import Role
+from kernel.callers.people.sessions import (
+    KnownSession,
+    Lifetimes,
+    end_cookie,
+    forget_old,
+    is_stale,
+    known_session,
+    open_session,
+    touch,
+)
+from kernel.db.errors import DATABASE_ERRORS
+from kernel.db.tables.callers import ApiKey
 from kernel.errors import Forbidden, Unauthenticated
 from kernel.runtime.kernel import Kernel
 from kernel.runtime.service_key import ServiceKeys
-from kernel.views.http.credentials import anonymous, is_direct
+from kernel.views.http.acting import by_page
+from kernel.views.http.client_address import client_address, proven_address
+from kernel.views.http.credentials import anonymous, is_direct, stands_where_it_may
 
-LIFETIME = timedelta(hours=12)
 # The prefix makes browsers refuse the cookie unless it is Secure, for every path and this host
 # alone: no other site below the same domain can set one. They take this very host for secure.
 COOKIE = "__Host-kernel"
@@ -31,9 +45,35 @@ class Visitor:
 
     name: str
     token: str
-    may_change: bool
-    # False for the visitor of KERNEL_AUTH=off, who never signed in.
-    signed_in: bool = True
+    role: Role
+    # True: the dashboard shows everything and changes nothing, in any role.
+    read_only: bool = False
+    # None for the visitor of KERNEL_AUTH=off, who never signed in.
+    session: KnownSession | None = None
+
+    @property
+    def signed_in(self) -> bool:
+        """Whether there is a session that can be ended."""
+        return self.session is not None
+
+    @property
+    def key_prefix(self) -> str | None:
+        """The first characters of the key that was shown at the sign-in."""
+        return None if self.session is None else self.session.key_prefix
+
+    @property
+    def may_change(self) -> bool:
+        """Whether orders, callbacks and pauses can be acted on from here."""
+        return self.may(Role.OPERATOR)
+
+    @property
+    def may_administer(self) -> bool:
+        """Whether callers, keys, receivers and people can be changed from here."""
+        return self.may(Role.ADMIN)
+
+    def may(self, role: Role) -> bool:
+        """Tell whether an act that needs ``role`` is open to this visitor."""
+        return not self.read_only and self.role.includes(role)
 
 
 class Sessions:
@@ -42,7 +82,8 @@ class Sessions:
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
         self._keys = ServiceKeys(kernel)
-        self.may_change = kernel.settings.dashboard == "on"
+        self._read_only = kernel.settings.dashboard != "on"
+        self.lasts = lifetimes(kernel)
 
     def visitor(self) -> Visitor:
         """Return who asks. Raises Unauthenticated without a session that is still good."""
@@ -51,7 +92,7 @@ class Sessions:
             return self._known(cookie)
         if self._kernel.settings.auth == "off" and is_direct(request):
             who = anonymous(self._kernel)
-            return Visitor(who.name, self._token(who.name), self.may_change, signed_in=False)
+            return Visitor(who.name, self._token(who.name), Role.ADMIN, self._read_only)
         raise Unauthenticated
 
     def check_token(self, visitor: Visitor) -> None:
@@ -61,54 +102,93 @@ class Sessions:
             raise Forbidden("the form is of another session", page="form_expired")
 
     def open(self, answer: Response, key: str) -> Identity:
-        """Start a session for an operator's key: put its cookie into ``answer``.
+        """Start a session for a person's key or an operator's: put its cookie into ``answer``.
 
-        Raises Unauthenticated for a key that is not valid, Forbidden for one that is no operator's.
+        Raises Unauthenticated for a key that is not valid, Forbidden for a caller's own.
         """
-        with self._kernel.read() as connection:
-            who = identify(connection, key, self._kernel.clock.now())
-        if Scope.OPERATOR not in who.scopes:
-            raise Forbidden("this key is not an operator's", scope=Scope.OPERATOR)
-        began = int(self._kernel.clock.now().timestamp())
-        sealed = self._seal().dumps([who.key_id, began, secrets.token_urlsafe(12)])
+        now = self._kernel.clock.now()
+        try:
+            with self._kernel.write_session() as session:
+                who = identify(session, key, now)
+                if who.networks is not None:
+                    require_from(who.networks, proven_address(self._kernel.settings))
+                if who.role is None:
+                    raise Forbidden("this key is not an operator's", scope=Scope.OPERATOR)
+                person_id = session.get_one(ApiKey, who.key_id).person_id
+                self.begin(session, answer, now, person_id=person_id, key_id=who.key_id)
+                name = who.person or who.name
+                by = by_page(self._kernel.settings, name, who.key_prefix)
+                by.record(session, "session.begin", f"session of {name}")
+        except (Unauthenticated, Forbidden):
+            self._kernel.refusals.note(key, client_address(self._kernel.settings), now)
+            raise
+        self._kernel.key_uses.note(who.key_id, now)
+        return who
+
+    def begin(
+        self,
+        session: Session,
+        answer: Response,
+        now: datetime,
+        *,
+        person_id: int | None,
+        key_id: int | None,
+    ) -> None:
+        """Begin a session in a transaction, and put its cookie into ``answer``.
+
+        The cookie is always a new one, and the session that the browser had ends: a cookie that
+        another person has planted in it is worth nothing afterwards.
+        """
+        forget_old(session, now, self.lasts)
+        if (before := request.cookies.get(COOKIE)) is not None:
+            end_cookie(session, before)
+        cookie = open_session(
+            session,
+            person_id=person_id,
+            key_id=key_id,
+            address=client_address(self._kernel.settings) or "",
+            agent=request.user_agent.string,
+            now=now,
+        )
         # Lax, not Strict: a link to an order in a ticket or a chat should open it. A request of
         # another site that changes something is a POST, with which Lax sends no cookie either.
         answer.set_cookie(
             COOKIE,
-            str(sealed),
-            int(LIFETIME.total_seconds()),
+            cookie.get_secret_value(),
+            int(self.lasts.most.total_seconds()),
             httponly=True,
             secure=True,
             samesite="Lax",
         )
-        return who
 
-    def close(self, answer: Response) -> None:
-        """End the session in this browser."""
+    def close(self, answer: Response, visitor: Visitor) -> None:
+        """End the session, for every copy of its cookie, and forget it in this browser."""
+        if (cookie := request.cookies.get(COOKIE)) is not None:
+            by = by_page(self._kernel.settings, visitor.name, visitor.key_prefix)
+            with self._kernel.write_session() as session:
+                end_cookie(session, cookie)
+                by.record(session, "session.end", f"session of {visitor.name}")
         answer.delete_cookie(COOKIE, httponly=True, secure=True, samesite="Lax")
 
     def _known(self, cookie: str) -> Visitor:
-        try:
-            key_id, began, _ = self._seal().loads(cookie)
-        except (BadData, ValueError, TypeError):
-            raise Unauthenticated from None
         now = self._kernel.clock.now()
-        if now.timestamp() > began + LIFETIME.total_seconds():
-            raise Unauthenticated
         with self._kernel.read() as connection:
-            who = identify_key(connection, key_id, now)
-        self._kernel.key_uses.note(who.key_id, now)
-        if Scope.OPERATOR not in who.scopes:
-            raise Unauthenticated
-        return Visitor(who.name, self._token(cookie), self.may_change)
-
-    def _seal(self) -> URLSafeSerializer:
-        return URLSafeSerializer(
-            self._keys.for_purpose("dashboard sessions"),
-            salt="session",
-            signer_kwargs={"digest_method": hashlib.sha256},
-        )
+            known = known_session(connection, cookie, now, self.lasts)
+        stands_where_it_may(self._kernel, known.networks)
+        self._kernel.key_uses.note(known.key_id, now)
+        # What an open page loads by itself is no use by a person.
+        if is_stale(known, now) and "HX-Request" not in request.headers:
+            # A database that takes no writes for the moment still shows its pages.
+            with suppress(*DATABASE_ERRORS), self._kernel.write_one() as connection:
+                touch(connection, known, now)
+        return Visitor(known.name, self._token(cookie), known.role, self._read_only, known)
 
     def _token(self, session: str) -> str:
         key = self._keys.for_purpose("dashboard forms")
         return hmac.digest(key, session.encode("utf-8", "replace"), hashlib.sha256).hex()
+
+
+def lifetimes(kernel: Kernel) -> Lifetimes:
+    """Return how long sessions last, by the settings."""
+    most = timedelta(hours=kernel.settings.session_hours)
+    return Lifetimes(most, timedelta(minutes=kernel.settings.session_idle_minutes))

@@ -11,14 +11,30 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.json_schema import models_json_schema
 
+from kernel.db.states import PRIORITIES
 from kernel.formats.envelope import encode
 from kernel.formats.order_request import MAX_WORD
+from kernel.formats.reference import MAX_REFERENCE, PATTERN
 from kernel.handlers import Handler
-from kernel.views.api import ListQuery
+from kernel.orders.batches.read import BatchRequest
 from kernel.views.openapi.answers import ANSWERS
+from kernel.views.openapi.batches import Batch
+from kernel.views.openapi.bulk import BULK_ANSWERS
+from kernel.views.openapi.events import EVENT_ANSWERS
 from kernel.views.openapi.examples import example
-from kernel.views.openapi.operations import SCHEMAS, content, operations, outcome_post, responses
-from kernel.views.pauses import PauseRequest, ReplayRequest
+from kernel.views.openapi.lists import LIST_ANSWERS, parameters
+from kernel.views.openapi.operating.failures import FAILURE_ANSWERS
+from kernel.views.openapi.operating.trends import TREND_ANSWERS
+from kernel.views.openapi.operations import operations, outcome_post
+from kernel.views.openapi.parts import SCHEMAS, content, responses
+from kernel.views.openapi.workers import WORKER_ANSWERS
+from kernel.views.operating.notices import NewNotice
+from kernel.views.operating.workers import HostRequest
+from kernel.views.orders.bulk import BulkRequest, ReplayRequest
+from kernel.views.orders.events import EventRequest
+from kernel.views.orders.queries import ListQuery
+from kernel.views.pauses import PauseRequest
+from kernel.views.receivers import NewReceiver, ReceiverChange
 
 CALLBACK = "https://tickets.example.com/kernel"
 TEMPLATE = SCHEMAS + "{model}"
@@ -38,7 +54,7 @@ def document(handlers: Mapping[str, Handler], server: str = "/") -> dict[str, An
         },
         "servers": [{"url": server}],
         "security": [{"bearer": []}, {"basic": []}],
-        "paths": operations(_query(), body),
+        "paths": operations(parameters(ListQuery), body),
         "webhooks": {"orderFinished": outcome_post()},
         "components": {
             "schemas": schemas,
@@ -68,18 +84,71 @@ def _order_schemas(
 
 
 def _order(handler: Handler, model: Mapping[str, Any]) -> dict[str, Any]:
-    """The handler's model with the two members that every order has."""
-    url = {"type": "string", "format": "uri", "maxLength": MAX_WORD}
+    """The handler's model with the members that every order has."""
+    said = "where the outcome is sent; null: nowhere, the caller polls"
+    url = {"type": ["string", "null"], "format": "uri", "maxLength": MAX_WORD, "description": said}
     own = {"select_tag": {"const": handler.tag, "type": "string"}, "callback_url": url}
+    optional = _optional(handler)
     order = {
         **model,
         "title": handler.tag,
-        "properties": {**own, **model.get("properties", {})},
+        "properties": {**own, **optional, **model.get("properties", {})},
         "required": [*own, *model.get("required", ())],
     }
     if "extra" not in handler.model.model_config:
         order["additionalProperties"] = False
     return order
+
+
+def _optional(handler: Handler) -> dict[str, Any]:
+    """The members that an order may have, unless the handler's model reads them itself."""
+    return _reference(handler) | _ordering_key(handler) | _window(handler) | _priority(handler)
+
+
+def _reference(handler: Handler) -> dict[str, Any]:
+    """The member that names an order, unless the handler's model reads it itself."""
+    if handler.takes("reference"):
+        return {}
+    text = {"type": ["string", "null"], "minLength": 1, "maxLength": MAX_REFERENCE}
+    said = "the caller's own name for the order; not unique"
+    return {
+        "reference": {**text, "pattern": PATTERN, "description": said, "examples": ["INC0012345"]}
+    }
+
+
+def _ordering_key(handler: Handler) -> dict[str, Any]:
+    """The member that has orders run one at a time, unless the handler's model reads it."""
+    if handler.takes("ordering_key"):
+        return {}
+    text = {"type": ["string", "null"], "minLength": 1, "maxLength": MAX_REFERENCE}
+    said = "your orders with the same key run one at a time, in the order of their acceptance"
+    return {
+        "ordering_key": {
+            **text,
+            "pattern": PATTERN,
+            "description": said,
+            "examples": ["customer 4711"],
+        }
+    }
+
+
+def _window(handler: Handler) -> dict[str, Any]:
+    """The members that say when an order may begin, unless the handler's model reads them."""
+    said = {"not_before": "no run begins before this time", "not_after": "no first run after it"}
+    moment = {"type": ["string", "null"], "format": "date-time"}
+    return {
+        name: {**moment, "description": words}
+        for name, words in said.items()
+        if not handler.takes(name)
+    }
+
+
+def _priority(handler: Handler) -> dict[str, Any]:
+    """The member that says whose turn it is, unless the handler's model reads it itself."""
+    if handler.takes("priority"):
+        return {}
+    said = "how soon its turn comes among the orders of its caller; null: normal"
+    return {"priority": {"enum": [*PRIORITIES, None], "description": said}}
 
 
 def _any_order(orders: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
@@ -93,9 +162,12 @@ def _examples(
     """Yield an example per tag, where one can be made that its model accepts."""
     for tag, order in orders.items():
         made = example({**order, "examples": []}, defs) | {"callback_url": CALLBACK}
-        own = {
-            name: value for name, value in made.items() if name in ("select_tag", "callback_url")
-        }
+        handler = handlers[tag]
+        optional = (
+            _reference(handler) | _ordering_key(handler) | _window(handler) | _priority(handler)
+        )
+        named = ("select_tag", "callback_url", *optional)
+        own = {name: value for name, value in made.items() if name in named}
         for given in (*order.get("examples", ()), made):
             args = {name: value for name, value in given.items() if name not in own}
             if _accepts(handlers[tag], args):
@@ -112,28 +184,28 @@ def _accepts(handler: Handler, args: dict[str, Any]) -> bool:
 
 
 def _answer_schemas() -> dict[str, Any]:
-    wanted = [(one.__name__, "serialization", TypeAdapter(one)) for one in ANSWERS]
+    lists = (*LIST_ANSWERS, *TREND_ANSWERS, *WORKER_ANSWERS, *FAILURE_ANSWERS)
+    every = (*ANSWERS, *BULK_ANSWERS, *EVENT_ANSWERS, *lists, Batch)
+    wanted = [(one.__name__, "serialization", TypeAdapter(one)) for one in every]
     _, found = TypeAdapter.json_schemas(wanted, ref_template=TEMPLATE)  # type: ignore[arg-type]
     defs: dict[str, Any] = found["$defs"]
     return defs
 
 
 def _request_schemas() -> dict[str, Any]:
-    models: list[type[BaseModel]] = [ReplayRequest, PauseRequest]
+    models: list[type[BaseModel]] = [
+        *(
+            BatchRequest,
+            BulkRequest,
+            EventRequest,
+            HostRequest,
+            ReplayRequest,
+            PauseRequest,
+            NewNotice,
+            NewReceiver,
+            ReceiverChange,
+        )
+    ]
     _, found = models_json_schema([(one, "validation") for one in models], ref_template=TEMPLATE)
     defs: dict[str, Any] = found["$defs"]
     return defs
-
-
-def _query() -> list[dict[str, Any]]:
-    """The list's filters, from the model that reads them. A query has no null."""
-    schema = ListQuery.model_json_schema(ref_template=TEMPLATE)
-    return [
-        {"name": name, "in": "query", "schema": _without_null(member)}
-        for name, member in schema["properties"].items()
-    ]
-
-
-def _without_null(member: dict[str, Any]) -> dict[str, Any]:
-    kinds = [one for one in member.get("anyOf", ()) if one != {"type": "null"}]
-    return kinds[0] if len(kinds) == 1 else {k: v for k, v in member.items() if k != "title"}

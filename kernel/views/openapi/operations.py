@@ -3,154 +3,119 @@
 from typing import Any
 
 from kernel.formats.callback_headers import CALLBACK_HEADERS
+from kernel.views.http.long_polls import MAX_WAIT
+from kernel.views.openapi.bulk import bulk_operations
+from kernel.views.openapi.events import event_operations
+from kernel.views.openapi.lists import callback_lists, order_lists
+from kernel.views.openapi.operating.failures import failure_operations
+from kernel.views.openapi.operating.trends import trend_operations
+from kernel.views.openapi.parts import (
+    ANY,
+    BODY,
+    DONE,
+    PENDING,
+    UNSIGNED,
+    answer,
+    content,
+    envelope,
+    operation,
+    path_id,
+    ref,
+)
+from kernel.views.openapi.receivers import receiver_operations
+from kernel.views.openapi.workers import worker_operations
 
-SCHEMAS = "#/components/schemas/"
-RESPONSES = "#/components/responses/"
-UNSIGNED: list[dict[str, list[str]]] = []
-PENDING, DONE, ANY = [2], [0], [0, 1, 2, -1]
 
-# Status code, name, what it means; with a header where one is always sent.
-REFUSALS = {
-    400: ("BadRequest", "not valid HTTP, or not one strict JSON object", None),
-    401: ("Unauthenticated", "credentials are missing or wrong", "WWW-Authenticate"),
-    403: ("Forbidden", "this key does not have the scope that is needed", None),
-    404: ("NotFound", "no such thing, or another caller's", None),
-    409: ("Conflict", "its state does not allow that", None),
-    413: ("BodyTooLarge", "the body is too large", None),
-    415: ("NotJson", "the content type is not application/json", None),
-    422: ("Invalid", "members are missing, unknown or wrong; all of them are listed", None),
-    429: ("TooManyRequests", "slow down", "Retry-After"),
-    503: ("Unavailable", "not now; try again", "Retry-After"),
+def _visible(name: str, description: str) -> dict[str, Any]:
+    """A header of visible ASCII; our own reading of X-Reference takes UTF-8, too."""
+    text = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"}
+    return {"name": name, "in": "header", "description": description, "schema": text}
+
+
+REFERENCE = _visible("X-Reference", "the order's reference, where the body has none; or empty")
+REFERENCE["schema"] |= {"minLength": 0, "pattern": "^([!-~]([ -~]*[!-~])?)?$"}
+CURRENT_SHAPE = {
+    "name": "with_current_shape",
+    "in": "query",
+    "description": "send it as its receiver's shape is now: other bytes, the same id",
+    "schema": {"type": "boolean", "default": False},
 }
-ALWAYS = (400, 401, 403, 429, 503)
-BODY = (413, 415, 422)
-
-
-def ref(name: str) -> dict[str, str]:
-    """Refer to a schema of the document."""
-    return {"$ref": SCHEMAS + name}
-
-
-def envelope(statuses: list[int], data: dict[str, Any]) -> dict[str, Any]:
-    """The schema of an answer: status, msg, data."""
-    return {
-        "type": "object",
-        "properties": {"status": {"enum": statuses}, "msg": {"type": "string"}, "data": data},
-        "required": ["status", "msg", "data"],
-        "additionalProperties": False,
-    }
-
-
-def content(schema: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """A body of JSON."""
-    return {"application/json": {"schema": schema, **more}}
-
-
-def responses() -> dict[str, Any]:
-    """The refusals, which all operations share."""
-    return {
-        name: {
-            "description": text,
-            "content": content(envelope([-1], ref("Refused"))),
-            **({"headers": {header: _header("string")}} if header else {}),
-        }
-        for name, text, header in REFUSALS.values()
-    }
-
-
-def _header(kind: str) -> dict[str, Any]:
-    return {"required": True, "schema": {"type": kind}}
-
-
-def _answer(text: str, statuses: list[int], *names: str, **headers: str) -> dict[str, Any]:
-    data = ref(names[0]) if len(names) == 1 else {"anyOf": [ref(name) for name in names]}
-    answer = {"description": text, "content": content(envelope(statuses, data))}
-    if headers:
-        answer["headers"] = {
-            name.replace("_", "-"): {"schema": {"type": kind}} for name, kind in headers.items()
-        }
-    return answer
-
-
-def _operation(
-    name: str, summary: str, answers: dict[int, Any], refused: tuple[int, ...] = (), **more: Any
-) -> dict[str, Any]:
-    """An operation that needs a key, and the refusals it can meet."""
-    all_of_them = {str(status): answer for status, answer in answers.items()}
-    for status in sorted({*ALWAYS, *refused}):
-        all_of_them[str(status)] = {"$ref": RESPONSES + REFUSALS[status][0]}
-    return {"operationId": name, "summary": summary, **more, "responses": all_of_them}
-
-
-def _id(name: str, kind: str = "string") -> dict[str, Any]:
-    return {"name": name, "in": "path", "required": True, "schema": {"type": kind}}
-
-
-IDEMPOTENCY_KEY = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "description": "the same key and order again answer with the first order",
-    "schema": {
-        "type": "string",
-        "minLength": 1,
-        "maxLength": 255,
-        "pattern": "^[!-~]([ -~]*[!-~])?$",
-    },
+WAIT = {
+    "name": "wait",
+    "in": "query",
+    "description": "hold the answer back until the order has ended, or for this many seconds",
+    "schema": {"type": "integer", "minimum": 0, "maximum": MAX_WAIT, "default": 0},
 }
+IDEMPOTENCY_KEY = _visible(
+    "Idempotency-Key", "the same key and order again answer with the first order"
+)
+
+
+REPEAT = {"Retry_After": "string", "Idempotency_Replayed": "string"}
 
 
 def operations(query: list[dict[str, Any]], order: dict[str, Any]) -> dict[str, Any]:
     """Return the paths. ``query``: the parameters of the list; ``order``: the submit's body."""
     groups = {
-        "orders": _orders(query, order),
-        "deliveries": _deliveries() | _pauses(),
+        "orders": _orders(query, order)
+        | order_lists()
+        | _batches()
+        | event_operations(IDEMPOTENCY_KEY),
+        "deliveries": callback_lists() | _deliveries() | _pauses(),
+        "bulk acts": bulk_operations(),
+        "receivers": receiver_operations(),
+        "trends": trend_operations(),
+        "workers": worker_operations(),
+        "errors": failure_operations(),
         "the original's addresses": _original(order),
         "the service": _own(),
     }
     return {
-        path: {method: operation | {"tags": [tag]} for method, operation in operations.items()}
+        path: {method: one | {"tags": [tag]} for method, one in found.items()}
         for tag, paths in groups.items()
-        for path, operations in paths.items()
+        for path, found in paths.items()
     }
 
 
 def _orders(query: list[dict[str, Any]], order: dict[str, Any]) -> dict[str, Any]:
-    one = [_id("order_id")]
-    place = {"Location": "string", "Retry_After": "string", "Idempotency_Replayed": "string"}
+    one = [path_id("order_id")]
+    place = {"Location": "string"} | REPEAT
     submitted = {
-        202: _answer("stored, and not finished", PENDING, "Accepted", "Order", **place),
-        200: _answer("a repeat of an order that has finished", [0, 1, -1], "Order", **place),
+        202: answer("stored, and not finished", PENDING, "Accepted", "Order", **place),
+        200: answer("a repeat of an order that has finished", [0, 1, -1], "Order", **place),
     }
     seen = {
-        200: _answer("it has ended", [0, 1, -1], "Order"),
-        202: _answer("it is unfinished", PENDING, "Order", Retry_After="string"),
+        200: answer("it has ended", [0, 1, -1], "Order"),
+        202: answer("it is unfinished", PENDING, "Order", Retry_After="string"),
     }
     body = {"required": True, "content": order}
     return {
         "/v1/orders": {
-            "post": _operation(
+            "post": operation(
                 *("submitOrder", "Submit an order", submitted, BODY),
-                parameters=[IDEMPOTENCY_KEY],
+                parameters=[IDEMPOTENCY_KEY, REFERENCE],
                 requestBody=body,
                 callbacks={"finished": {"{$request.body#/callback_url}": outcome_post()}},
             ),
-            "get": _operation(
+            "get": operation(
                 *("listOrders", "List orders, newest first"),
-                {200: _answer("a page", DONE, "Orders")},
+                {200: answer("a page", DONE, "Orders")},
                 (422,),
                 parameters=query,
             ),
         },
         "/v1/orders/{order_id}": {
-            "get": _operation("showOrder", "Show an order", seen, (404,), parameters=one)
+            "get": operation(
+                *("showOrder", "Show an order", seen, (404, 422)), parameters=[*one, WAIT]
+            )
         },
         "/v1/orders/{order_id}/cancel": {
-            "post": _operation("cancelOrder", "Cancel an order", seen, (404, 409), parameters=one)
+            "post": operation("cancelOrder", "Cancel an order", seen, (404, 409), parameters=one)
         },
         "/v1/orders/{order_id}/deliveries": {
-            "get": _operation(
+            "get": operation(
                 *("listDeliveries", "Show the callbacks of an order, with every attempt"),
-                {200: _answer("its deliveries", DONE, "Deliveries")},
+                {200: answer("its deliveries", DONE, "Deliveries")},
                 (404,),
                 parameters=one,
             )
@@ -158,23 +123,37 @@ def _orders(query: list[dict[str, Any]], order: dict[str, Any]) -> dict[str, Any
     }
 
 
+def _batches() -> dict[str, Any]:
+    return {
+        "/v1/orders/batch": {
+            "post": operation(
+                *("submitBatch", "Submit many orders in one commit"),
+                {202: answer("what became of each", PENDING, "Batch", **REPEAT)},
+                BODY,
+                parameters=[IDEMPOTENCY_KEY],
+                requestBody={"required": True, "content": content(ref("BatchRequest"))},
+            )
+        },
+    }
+
+
 def _deliveries() -> dict[str, Any]:
     counted = {
-        200: _answer("counted only", DONE, "Replayed"),
-        202: _answer("made due", DONE, "Replayed"),
+        200: answer("counted only", DONE, "Replayed"),
+        202: answer("made due", DONE, "Replayed"),
     }
     return {
         "/v1/deliveries/{delivery_id}/redeliver": {
-            "post": _operation(
+            "post": operation(
                 *("redeliver", "Send a callback again"),
-                {202: _answer("due now, unless an attempt is in flight", DONE, "Redelivered")},
-                (404, 409),
-                parameters=[_id("delivery_id")],
+                {202: answer("due now, unless an attempt is in flight", DONE, "Redelivered")},
+                (404, 409, 422),
+                parameters=[path_id("delivery_id"), CURRENT_SHAPE],
             )
         },
         "/v1/deliveries/replay": {
-            "post": _operation(
-                *("replay", "Send many callbacks again", counted, BODY),
+            "post": operation(
+                *("replay", "Send many callbacks again", counted, (*BODY, 409)),
                 requestBody={"required": True, "content": content(ref("ReplayRequest"))},
             )
         },
@@ -184,22 +163,22 @@ def _deliveries() -> dict[str, Any]:
 def _pauses() -> dict[str, Any]:
     return {
         "/v1/pauses": {
-            "get": _operation(
-                "listPauses", "List pauses (operator)", {200: _answer("all", DONE, "Pauses")}
+            "get": operation(
+                "listPauses", "List pauses (operator)", {200: answer("all", DONE, "Pauses")}
             ),
-            "post": _operation(
-                *("pause", "Hold what is owed to a host or for a caller (operator)"),
-                {201: _answer("held", DONE, "Held")},
+            "post": operation(
+                *("pause", "Hold callbacks or orders, until an end or until resumed (operator)"),
+                {201: answer("held", DONE, "Held")},
                 (*BODY, 404),
                 requestBody={"required": True, "content": content(ref("PauseRequest"))},
             ),
         },
         "/v1/pauses/{pause_id}": {
-            "delete": _operation(
+            "delete": operation(
                 *("resume", "Let go what a pause holds (operator)"),
-                {200: _answer("released", DONE, "Released")},
-                (404,),
-                parameters=[_id("pause_id")],
+                {200: answer("released", DONE, "Released")},
+                (404, 409),
+                parameters=[path_id("pause_id")],
             )
         },
     }
@@ -213,15 +192,21 @@ def _original(order: dict[str, Any]) -> dict[str, Any]:
             "content": content(envelope(ANY, {"type": "object"})),
         }
     }
-    echoed = {200: {"description": "what was sent", "content": content(envelope(DONE, {}))}}
+    bytes_: dict[str, Any] = {"schema": {}}
+    kinds = {"application/json": bytes_, "application/octet-stream": bytes_}
+    echoed = {200: {"description": "the bytes that were sent", "content": kinds}}
     body = {"required": True, "content": order}
     return {
         "/test/add/": {
-            "post": _operation("add", "Submit, as in the original system", told, requestBody=body)
+            "post": operation(
+                *("add", "Submit, as in the original system", told),
+                parameters=[REFERENCE],
+                requestBody=body,
+            )
         },
         "/test/callback/": {
-            "get": _operation("seeCallback", "Log and echo the query", echoed),
-            "post": _operation("takeCallback", "Log and echo the body", echoed, (413,)),
+            "get": operation("seeCallback", "Log and echo the query", echoed),
+            "post": operation("takeCallback", "Log and echo the body", echoed, (413,)),
         },
     }
 
@@ -250,13 +235,15 @@ def _own() -> dict[str, Any]:
         "503": {"description": "not now; the page tries again", "content": html},
     }
     seen = _unsigned("showPage", "The page for the person who ordered", page)
-    seen["get"]["parameters"] = [_id("token")]
+    seen["get"]["parameters"] = [path_id("token")]
     return {
         "/o/{token}": seen,
-        "/openapi.json": {"get": _operation("showDocument", "This document", this)},
+        "/openapi.json": {"get": operation("showDocument", "This document", this)},
         "/healthz": _unsigned("healthz", "Does this process answer?", alive),
         "/readyz": _unsigned("readyz", "Could it do its work?", ready),
-        "/metrics": {"get": _operation("showMetrics", "Counts and backlog", {200: counts})},
+        "/metrics": {
+            "get": operation("showMetrics", "Counts and backlog (scope metrics)", {200: counts})
+        },
     }
 
 

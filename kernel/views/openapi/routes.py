@@ -1,16 +1,18 @@
 """The API document, for programs at /openapi.json and for people at /docs, by Swagger UI.
 
-It names the operator's tags, so it needs a key, or a session of the dashboard. The page at /docs
-holds nothing of it: it asks for a key, and gets the document with that.
+It names the operator's tags, so it needs a key, or a session of the dashboard; a key that is
+limited to tags is shown these alone. The page at /docs holds nothing of it: it asks for a key, and
+gets the document with that.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from flask import Blueprint, Response, request, url_for
 
 from kernel.callers.identity import Scope
 from kernel.errors import Unauthenticated
+from kernel.handlers import Handler
 from kernel.runtime.kernel import Kernel
 from kernel.views.html.rendering import Html, beside
 from kernel.views.http.credentials import identity
@@ -18,17 +20,18 @@ from kernel.views.http.errors import json_response
 from kernel.views.http.sessions import Sessions
 
 PATH = "/openapi.json"
-Document = Callable[[str], dict[str, Any]]
+Document = Callable[[Mapping[str, Handler], str], dict[str, Any]]
 
 
 def document_blueprint(kernel: Kernel, document: Document) -> Blueprint:
-    """Build the blueprint; ``document`` is given the address that the API is served below."""
+    """Build the blueprint; ``document`` is given handlers, and where the API is served."""
     blueprint = Blueprint("document", __name__)
 
     @blueprint.get(PATH)
     def show_document() -> Response:
-        identity(kernel, Scope.READ)
-        return json_response(200, document(_server(PATH)))
+        who = identity(kernel, Scope.READ)
+        shown = {tag: one for tag, one in kernel.handlers.items() if who.may_order(tag)}
+        return json_response(200, document(shown, _server(PATH)))
 
     return blueprint
 
@@ -53,7 +56,7 @@ def docs_blueprint(kernel: Kernel, document: Document) -> Blueprint:
     @blueprint.get(PATH)
     def show_document_here() -> Response:
         sessions.visitor()
-        return json_response(200, document(_server("/docs" + PATH)))
+        return json_response(200, document(kernel.handlers, _server("/docs" + PATH)))
 
     return blueprint
 

@@ -1,6 +1,6 @@
-"""Find orders that are due and whose hints may be lost."""
+"""Find orders that are due and whose hints may be lost, and those whose time comes soon."""
 
-from kernel.orders.due import HINTS, due_orders
+from kernel.orders.due import HINTS, due_orders, due_soon
 from kernel.runtime.hints import Hints
 from kernel.runtime.kernel import Kernel
 from kernel.worker.maintenance.job import Swept
@@ -29,3 +29,4 @@ class DueHints:
         backlog = self._hints.backlog()
         if backlog is None or backlog < BACKLOG:
             swept.due += due_orders(kernel, HINTS, waiting=WAITING[bool(backlog)])
+            swept.soon |= due_soon(kernel, HINTS, kernel.settings.sweep_seconds)

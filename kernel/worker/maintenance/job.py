@@ -15,17 +15,22 @@ class Swept:
 
     # Orders that are due and may have lost their hints.
     due: list[str] = field(default_factory=list)
-    # Orders taken over from a worker that is gone.
+    # Orders that are due before the next sweep, and in how many seconds.
+    soon: dict[str, float] = field(default_factory=dict)
+    # Orders that are pending again: taken over from a worker that is gone, or woken.
     rescued: list[str] = field(default_factory=list)
     # Orders that ended outside a run; their callbacks are due.
     failed: dict[str, Outcome] = field(default_factory=dict)
 
     def add(self, end: RunEnd) -> None:
-        """Add what became of an order."""
+        """Add what became of an order, and of its parent with it."""
         if end.outcome is not None:
             self.failed[end.order_id] = end.outcome
         elif end.again_in is not None:
             self.rescued.append(end.order_id)
+        self.rescued.extend(end.woken)
+        if end.parent is not None:
+            self.add(end.parent)
 
 
 class Job(NamedTuple):

@@ -1,23 +1,25 @@
 """Which tags workers know; orders of tags that no worker knows fail."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from kernel.db.ids import first_id
+from kernel.db.clock import DatabaseTime
 from kernel.db.statements.skip_scan import skip_scan
 from kernel.db.states import OrderState
 from kernel.db.tables.orders import ORDERS, SNAPSHOT, OrderSnapshot
 from kernel.db.tables.service import SelectTag
 from kernel.db.transactions import rowcount
-from kernel.orders.transitions import end_order, ending
+from kernel.orders.gates.children import with_parent
+from kernel.orders.outbox import ending
+from kernel.orders.transitions import end_order
 from kernel.runtime.kernel import Kernel
 from kernel.worker.maintenance.job import Swept
 from kernel.worker.maintenance.set_aside import SetAside
-from kernel.worker.maintenance.turn import unbroken_since
+from kernel.worker.maintenance.turn import unbroken_for
 
 UNKNOWN_AFTER = timedelta(hours=1)
 # How many orders of unknown tags one sweep ends.
@@ -29,13 +31,12 @@ def note_tags(kernel: Kernel) -> None:
 
     One read; it writes those that were noted more than ten minutes ago.
     """
-    now = kernel.clock.now()
+    now, fresh = kernel.clock.sql(), kernel.clock.sql(-UNKNOWN_AFTER / 6)
     with kernel.read_session() as session:
-        seen = dict(session.execute(select(SelectTag.tag, SelectTag.seen_at)).all())
-    stale = [
-        tag for tag in kernel.handlers if tag not in seen or seen[tag] < now - UNKNOWN_AFTER / 6
-    ]
-    for tag in stale:
+        seen = set(session.scalars(select(SelectTag.tag).where(SelectTag.seen_at >= fresh)))
+    for tag in kernel.handlers:
+        if tag in seen:
+            continue
         try:
             with kernel.write_session() as session:
                 statement = update(SelectTag).where(SelectTag.tag == tag).values(seen_at=now)
@@ -52,11 +53,9 @@ def fail_unknown(kernel: Kernel, swept: Swept, aside: SetAside | None = None) ->
     An order whose row cannot be written is set ``aside``, and the others are ended.
     """
     aside = SetAside("order not failed") if aside is None else aside
-    now = kernel.clock.now()
-    limit = now - UNKNOWN_AFTER
+    limit = kernel.clock.sql(-UNKNOWN_AFTER)
     with kernel.read_session() as session:
-        since = unbroken_since(kernel, session.connection(), now)
-        if since is None or since > limit:
+        if unbroken_for(kernel, session.connection()) < UNKNOWN_AFTER:
             return
         unknown = _unknown_tags(session, kernel.handlers, limit)
         rows = (
@@ -65,7 +64,7 @@ def fail_unknown(kernel: Kernel, swept: Swept, aside: SetAside | None = None) ->
                 .where(
                     ORDERS.c.state == OrderState.PENDING,
                     ORDERS.c.select_tag.in_(unknown),
-                    ORDERS.c.id < first_id(limit),
+                    ORDERS.c.created_at < limit,
                     ORDERS.c.run_after < limit,
                 )
                 .limit(FAILURES + len(aside))
@@ -77,14 +76,14 @@ def fail_unknown(kernel: Kernel, swept: Swept, aside: SetAside | None = None) ->
     def fail(held: OrderSnapshot) -> None:
         outcome = ending(kernel, "unknown_select_tag")
         with kernel.write_session() as session:
-            owed = end_order(kernel, session, held, outcome)
-        if owed:
-            swept.failed[held.id] = outcome
+            end = end_order(kernel, session, held, outcome)
+        if end is not None:
+            swept.add(with_parent(kernel, end))
 
     aside.do_each([OrderSnapshot(*row) for row in rows], fail, key=lambda held: held.id)
 
 
-def _unknown_tags(session: Session, known: Iterable[str], since: datetime) -> list[str]:
+def _unknown_tags(session: Session, known: Iterable[str], since: DatabaseTime) -> list[str]:
     """Return the tags of pending orders that no worker has known ``since`` that time.
 
     The statement jumps through the index from tag to tag, however many orders are pending.

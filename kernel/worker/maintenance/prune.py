@@ -13,12 +13,22 @@ from sqlalchemy import bindparam, delete, distinct, func, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from kernel.db.clock import DatabaseTime
 from kernel.db.errors import is_outage
 from kernel.db.states import DeliveryState
 from kernel.db.tables.deliveries import ATTEMPTS, DELIVERIES
-from kernel.db.tables.orders import ORDERS
+from kernel.db.tables.gates import EVENTS, GATES
+from kernel.db.tables.operating.bulk import RERUNS
+from kernel.db.tables.operating.runs import RUNS
+from kernel.db.tables.orders import ORDERS, REFERENCES
+from kernel.db.tables.steps import STEPS
 from kernel.db.transactions import rowcount
+from kernel.orders.gates.children import of_live_parents
+from kernel.orders.gates.keys import forget_keys, lock_keys
+from kernel.orders.secrets.arguments import forget_secrets
 from kernel.runtime.kernel import Kernel
+from kernel.runtime.service_key import FINGERPRINTS, has_key
+from kernel.worker.maintenance.job import Swept
 from kernel.worker.maintenance.set_aside import SetAside
 
 # What one transaction deletes at the most: orders, and rows in all.
@@ -40,6 +50,23 @@ class Pruned(NamedTuple):
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+class ForgetSecrets:
+    """Deletes secrets of orders that ended without success, some with each sweep."""
+
+    def __init__(self) -> None:
+        self._after = BEGINNING
+        self._is_needed = False
+
+    def run(self, kernel: Kernel, _swept: Swept) -> None:
+        """Look at the next orders that have ended, the oldest first. Raises database errors.
+
+        Not where no order ever had secrets: the key of their fingerprints is made with the first.
+        """
+        self._is_needed = self._is_needed or has_key(kernel, FINGERPRINTS)
+        if self._is_needed:
+            self._after = forget_secrets(kernel, self._after)
+
+
 def prune(kernel: Kernel, after: datetime = BEGINNING, aside: SetAside | None = None) -> Pruned:
     """Delete some finished orders past retention whose deliveries are over, the oldest first.
 
@@ -49,15 +76,16 @@ def prune(kernel: Kernel, after: datetime = BEGINNING, aside: SetAside | None = 
     again with the ``after`` that this returns.
     """
     aside = kept_orders() if aside is None else aside
-    before = kernel.clock.now() - timedelta(days=kernel.settings.retention_days)
+    before = kernel.clock.sql(-timedelta(days=kernel.settings.retention_days))
     with kernel.read_session() as session:
         window = session.execute(
-            select(ORDERS.c.id, ORDERS.c.finished_at)
+            select(ORDERS.c.id, ORDERS.c.finished_at, ORDERS.c.gates)
             .where(ORDERS.c.finished_at > after, ORDERS.c.finished_at < before)
             .order_by(ORDERS.c.finished_at)
             .limit(LOOKED_AT)
         ).all()
         owing = _owing(session, [row.id for row in window], before)
+        owing |= of_live_parents(session, window)
         ids = [row.id for row in window if row.id not in owing and row.id not in aside][:PRUNE]
         batch = _that_fit(session, ids) if ids else []
     if ids and not batch and _thin_out(kernel, ids[0]):
@@ -97,7 +125,7 @@ def _delete(kernel: Kernel, ids: Sequence[str], aside: SetAside) -> int:
     return deleted
 
 
-def _owing(session: Session, ids: Sequence[str], before: datetime) -> set[str]:
+def _owing(session: Session, ids: Sequence[str], before: DatabaseTime) -> set[str]:
     """Return which of these orders have a delivery that is not over, or only since ``before``."""
     owed = select(DELIVERIES.c.order_id).where(
         DELIVERIES.c.order_id.in_(ids),
@@ -117,6 +145,13 @@ def _that_fit(session: Session, ids: Sequence[str]) -> list[str]:
         .group_by(DELIVERIES.c.order_id)
     ).all()
     rows = {order_id: deliveries + attempts for order_id, deliveries, attempts in hanging}
+    steps = select(STEPS.c.order_id, func.count()).where(STEPS.c.order_id.in_(ids))
+    for order_id, count in session.execute(steps.group_by(STEPS.c.order_id)):
+        rows[order_id] = rows.get(order_id, 0) + count
+    for of in (EVENTS.c.order_id, RUNS.c.order_id):
+        more = select(of, func.count()).where(of.in_(ids)).group_by(of)
+        for order_id, count in session.execute(more):
+            rows[order_id] = rows.get(order_id, 0) + count
     left, batch = ROWS, []
     for order_id in ids:
         left -= 1 + rows.get(order_id, 0)
@@ -127,8 +162,16 @@ def _that_fit(session: Session, ids: Sequence[str]) -> list[str]:
 
 
 def _thin_out(kernel: Kernel, order_id: str) -> int:
-    """Delete attempts of an order that has too many for one transaction; return how many."""
+    """Delete attempts or steps of an order that has too many for one transaction.
+
+    Returns how many.
+    """
     with kernel.write_session() as session:
+        steps = STEPS.c.order_id == order_id
+        first = select(STEPS.c.number).where(steps).order_by(STEPS.c.number).limit(ROWS)
+        if len(numbers := session.scalars(first).all()) == ROWS:
+            some = delete(STEPS).where(steps, STEPS.c.number <= numbers[-1])
+            return rowcount(session.execute(some))
         deliveries = select(DELIVERIES.c.id).where(DELIVERIES.c.order_id == order_id)
         ids = session.scalars(
             select(ATTEMPTS.c.id)
@@ -141,6 +184,7 @@ def _thin_out(kernel: Kernel, order_id: str) -> int:
 def delete_orders(kernel: Kernel, ids: Sequence[str]) -> int:
     """Delete orders with all that hangs on them; one whose callback is owed again stays."""
     with kernel.write() as connection:
+        keys = lock_keys(connection, ids)
         # Locked: from here on no delivery of them is asked for again, and no attempt is written.
         found = connection.execute(_LOCK, {"orders": ids}).all()
         kept = {row.order_id for row in found if not DeliveryState(row.state).is_over}
@@ -153,7 +197,24 @@ def delete_orders(kernel: Kernel, ids: Sequence[str]) -> int:
         if over:
             connection.execute(_DELETE_DELIVERIES, {"ids": over})
         gone = [order_id for order_id in ids if order_id not in kept]
-        return rowcount(connection.execute(_DELETE_ORDERS, {"ids": gone})) if gone else 0
+        if not gone:
+            return 0
+        connection.execute(_DELETE_REFERENCES, {"ids": gone})
+        connection.execute(_DELETE_GATES, {"ids": gone})
+        if rerun := connection.scalars(_RERUN, {"orders": gone}).all():
+            connection.execute(_DELETE_RERUNS, {"ids": rerun})
+        # As attempts above: where no order has steps, no row is locked.
+        if stepped := connection.scalars(_WITH_STEPS, {"orders": gone}).all():
+            connection.execute(_DELETE_STEPS, {"ids": stepped})
+        if ran := connection.scalars(_WITH_RUNS, {"orders": gone}).all():
+            connection.execute(_DELETE_RUNS, {"ids": ran})
+        # By their ids, as attempts.
+        events = connection.scalars(_EVENTS, {"orders": gone}).all()
+        if events:
+            connection.execute(_DELETE_EVENTS, {"ids": events})
+        deleted = rowcount(connection.execute(_DELETE_ORDERS, {"ids": gone}))
+        forget_keys(connection, keys)
+        return deleted
 
 
 _LOCK = (
@@ -164,7 +225,26 @@ _LOCK = (
 _ATTEMPTS = select(ATTEMPTS.c.id).where(
     ATTEMPTS.c.delivery_id.in_(bindparam("deliveries", expanding=True))
 )
-_DELETE_ATTEMPTS, _DELETE_DELIVERIES, _DELETE_ORDERS = (
-    delete(table).where(table.c.id.in_(bindparam("ids", expanding=True)))
-    for table in (ATTEMPTS, DELIVERIES, ORDERS)
+_WITH_STEPS = (
+    select(STEPS.c.order_id)
+    .distinct()
+    .where(STEPS.c.order_id.in_(bindparam("orders", expanding=True)))
+)
+_DELETE_STEPS = delete(STEPS).where(STEPS.c.order_id.in_(bindparam("ids", expanding=True)))
+_RERUN = select(RERUNS.c.order_id).where(RERUNS.c.order_id.in_(bindparam("orders", expanding=True)))
+_DELETE_RERUNS = delete(RERUNS).where(RERUNS.c.order_id.in_(bindparam("ids", expanding=True)))
+_WITH_RUNS = (
+    select(RUNS.c.order_id)
+    .distinct()
+    .where(RUNS.c.order_id.in_(bindparam("orders", expanding=True)))
+)
+_DELETE_RUNS = delete(RUNS).where(RUNS.c.order_id.in_(bindparam("ids", expanding=True)))
+_EVENTS = select(EVENTS.c.id).where(EVENTS.c.order_id.in_(bindparam("orders", expanding=True)))
+_DELETE_EVENTS = delete(EVENTS).where(EVENTS.c.id.in_(bindparam("ids", expanding=True)))
+_DELETE_ATTEMPTS, _DELETE_DELIVERIES, _DELETE_ORDERS, _DELETE_REFERENCES, _DELETE_GATES = (
+    delete(key.table).where(key.in_(bindparam("ids", expanding=True)))
+    for key in (
+        *(ATTEMPTS.c.id, DELIVERIES.c.id, ORDERS.c.id),
+        *(REFERENCES.c.order_id, GATES.c.order_id),
+    )
 )

@@ -1,15 +1,21 @@
-"""Take orders from workers that stopped renewing their leases."""
+"""Take orders from workers that stopped renewing their leases, and from processes that are gone."""
 
 import logging
+from collections.abc import Sequence
+from datetime import datetime
+from time import monotonic
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.exc import DBAPIError
 
 from kernel.db.states import OrderState
 from kernel.db.tables.orders import ORDERS
+from kernel.db.tables.service import Worker
+from kernel.delivery.release import release_claims
 from kernel.orders.decide import Exit, Why
-from kernel.orders.transitions import leave_running
+from kernel.orders.gates.children import with_parent
+from kernel.orders.transitions import RunEnd, leave_running
 from kernel.runtime.kernel import Kernel
 from kernel.runtime.metrics import RESCUED
 from kernel.worker.maintenance.job import Swept
@@ -19,37 +25,120 @@ log = logging.getLogger(__name__)
 
 # Orders that one sweep takes over at the most.
 RESCUES = 100
-_COLUMNS = (ORDERS.c.id, ORDERS.c.run, ORDERS.c.connection_id)
+# Running orders whose leases one sweep looks at, the oldest first.
+WATCHED = 10_000
+# A lease that stands for this many leases is not renewed any more, wherever the clock was set.
+STANDS = 4
+_COLUMNS = tuple(ORDERS.c[name] for name in ("id", "run", "connection_id", "lease_until", "gates"))
 
 
-def rescue_orders(kernel: Kernel, swept: Swept, aside: SetAside | None = None) -> None:
+class SeenLeases:
+    """Since when (monotonic) this process has seen each lease of a running order unchanged.
+
+    A lease has ended when the database's clock says so and it was not renewed for ``seconds``, the
+    length of a lease: a clock that is set forward ends all of them at once, and their owners live.
+    Belongs to one thread.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._since: dict[tuple[str, int, datetime], float] = {}
+
+    def note(self, rows: Sequence[Any]) -> list[Any]:
+        """Note the leases of these orders, all that run; return those whose leases have ended."""
+        now = monotonic()
+        self._since = {key: self._since.get(key, now) for key in map(_key, rows)}
+        stood = [(row, now - self._since[_key(row)]) for row in rows]
+        return [
+            row
+            for row, seconds in stood
+            if seconds >= self._seconds and (row.over or seconds >= STANDS * self._seconds)
+        ]
+
+
+def _key(row: Any) -> tuple[str, int, datetime]:
+    return row.id, row.run, row.lease_until
+
+
+def running_orders(kernel: Kernel) -> Sequence[Any]:
+    """Return what runs, the oldest lease first, and whether the lease is over by the clock."""
+    over = ORDERS.c.lease_until < kernel.clock.sql()
+    with kernel.read_session() as session:
+        return session.execute(
+            select(*_COLUMNS, over.label("over"))
+            .where(ORDERS.c.state == OrderState.RUNNING)
+            .order_by(ORDERS.c.lease_until)
+            .limit(WATCHED)
+        ).all()
+
+
+def rescue_orders(
+    kernel: Kernel,
+    swept: Swept,
+    aside: SetAside | None = None,
+    leases: SeenLeases | None = None,
+) -> None:
     """Take over running orders whose leases have run out, the oldest lease first.
 
     Each goes back to pending, or ends, as `kernel.orders.decide` says of a worker that died. The
     dead run's database connection is killed: a frozen worker still holds its row locks. An order
-    whose row cannot be written is set ``aside``, and the others are taken over.
+    whose row cannot be written is set ``aside``, and the others are taken over. Without ``leases``
+    the clock alone decides, at the word of an operator who knows that the workers are dead.
     """
     aside = SetAside("order not rescued") if aside is None else aside
-    now = kernel.clock.now()
-    with kernel.read_session() as session:
-        rows = session.execute(
-            select(*_COLUMNS)
-            .where(ORDERS.c.state == OrderState.RUNNING, ORDERS.c.lease_until < now)
-            .order_by(ORDERS.c.lease_until)
-            .limit(RESCUES + len(aside))
-        ).all()
+    found = running_orders(kernel)
+    ended = [row for row in found if row.over] if leases is None else leases.note(found)
+    rows = ended[: RESCUES + len(aside)]
 
     def rescue(row: Any) -> None:
+        same = ORDERS.c.lease_until == row.lease_until
         with kernel.write_session() as session:
-            end = leave_running(kernel, session, (row.id, row.run), Exit(Why.DIED), now)
+            held = (row.id, row.run)
+            end = leave_running(kernel, session, held, Exit(Why.DIED), only=same, gates=row.gates)
         if end is None:  # its owner lives
             return
-        kernel.metrics.count(RESCUED)
-        log.warning("order rescued", extra={"order_id": row.id, "run": row.run})
-        swept.add(end)
+        _count(kernel, row, "order rescued")
+        swept.add(with_parent(kernel, end))
         _kill_connection(kernel, row.connection_id)
 
     aside.do_each(rows, rescue, key=lambda row: str(row.id))
+
+
+def take_over(kernel: Kernel, runner: str, aside: SetAside, ends: list[RunEnd]) -> bool:
+    """Hand back all that the process ``runner`` has claimed; True when nothing of it is left.
+
+    That process must have ended, with all that it started. What becomes of each order is added to
+    ``ends`` with its commit. An order whose row cannot be written is set ``aside``; call again.
+    Raises what says that the database is away.
+    """
+    with kernel.read_session() as session:
+        rows = session.execute(
+            select(*_COLUMNS).where(ORDERS.c.state == OrderState.RUNNING, ORDERS.c.runner == runner)
+        ).all()
+    done = set[str]()
+
+    def hand_back(row: Any) -> None:
+        # First: its server may not have noticed yet, and its transaction may hold the order's row.
+        _kill_connection(kernel, row.connection_id)
+        with kernel.write_session() as session:
+            held = (row.id, row.run)
+            end = leave_running(kernel, session, held, Exit(Why.DIED), gates=row.gates)
+        done.add(row.id)
+        if end is not None:
+            _count(kernel, row, "order taken over from a process that is gone")
+            ends.append(with_parent(kernel, end))
+
+    aside.do_each(rows, hand_back, key=lambda row: str(row.id))
+    if released := release_claims(kernel, runner):
+        log.warning("callbacks of a process that is gone are due again: %d", released)
+    with kernel.write_session() as session:
+        session.execute(delete(Worker).where(Worker.id == runner))
+    return len(done) == len(rows)
+
+
+def _count(kernel: Kernel, row: Any, what: str) -> None:
+    kernel.metrics.count(RESCUED)
+    log.warning(what, extra={"order_id": row.id, "run": row.run})
 
 
 def _kill_connection(kernel: Kernel, connection_id: int | None) -> None:

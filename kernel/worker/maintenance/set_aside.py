@@ -17,12 +17,21 @@ LOCKED = 2
 class SetAside:
     """The ids of rows that could not be changed, the last ``most``; each is logged once.
 
-    ``what``: what was not done, for the log. A row is tried again after ``seconds``, and one that
-    was only locked after a sixtieth of that. Belongs to the dispatcher's thread.
+    ``what``: what was not done, for the log, where the row's id is called ``what_id``. A row is
+    tried again after ``seconds``, and one that was only locked after a sixtieth of that. Belongs to
+    the dispatcher's thread.
     """
 
-    def __init__(self, what: str, *, seconds: float = 60.0, most: int = 1000) -> None:
+    def __init__(
+        self,
+        what: str,
+        *,
+        seconds: float = 60.0,
+        most: int = 1000,
+        what_id: str = "order_id",
+    ) -> None:
         self._what = what
+        self._what_id = what_id
         self._seconds = seconds
         self._most = most
         # Until when (monotonic) each is passed over.
@@ -38,7 +47,7 @@ class SetAside:
         """Pass this row over for a while, because of ``error``."""
         seconds = self._seconds / 60 if is_passing(error) else self._seconds
         if self._until.pop(row_id, None) is None:
-            extra = {"order_id": row_id}
+            extra = {self._what_id: row_id}
             log.error("%s: %s; trying again later", self._what, driver_error(error), extra=extra)
         self._until[row_id] = time.monotonic() + seconds
         while len(self._until) > self._most:

@@ -4,46 +4,98 @@ Jobs return ids; the caller sends the hints.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
+from kernel.insight.readiness import MISSED
 from kernel.runtime.hints import Hints
 from kernel.runtime.kernel import Kernel
+from kernel.worker.maintenance.bookkeeping.audit import forget_refusals, seal_acts
+from kernel.worker.maintenance.bookkeeping.conditions import NoteConditions
+from kernel.worker.maintenance.bookkeeping.counts import (
+    count_minutes,
+    fold_metrics,
+    forget_processes,
+    mark_breakers,
+)
+from kernel.worker.maintenance.bookkeeping.errors import count_errors
+from kernel.worker.maintenance.bring_forward import BringForward
 from kernel.worker.maintenance.due_hints import DueHints
+from kernel.worker.maintenance.gates.limits import SettleLimits
+from kernel.worker.maintenance.gates.windows import Parents, ReleaseKeys, expire_orders, wake_orders
 from kernel.worker.maintenance.job import Job, Swept
 from kernel.worker.maintenance.known_tags import fail_unknown
-from kernel.worker.maintenance.minutes import count_minutes
-from kernel.worker.maintenance.past_metrics import fold_metrics
-from kernel.worker.maintenance.paused import hold_deliveries
-from kernel.worker.maintenance.rescue import rescue_orders
+from kernel.worker.maintenance.paused import hold_deliveries, hold_due_orders, keep_pauses
+from kernel.worker.maintenance.prune import ForgetSecrets
+from kernel.worker.maintenance.rescue import SeenLeases, rescue_orders, running_orders
+from kernel.worker.maintenance.schedules import fire_schedules, not_fired
 from kernel.worker.maintenance.set_aside import SetAside
-from kernel.worker.maintenance.silent_processes import forget_processes
 
 
-def sweep_jobs(hints: Hints | None, *, may_rescue: Callable[[], bool]) -> list[Job]:
+def sweep_jobs(
+    hints: Hints | None,
+    *,
+    may_rescue: Callable[[], bool],
+    leases: SeenLeases | None = None,
+) -> list[Job]:
     """Return the jobs of a sweep in their order.
 
     ``hints``: where due orders will be hinted; None to find them all, however many hints wait.
     ``may_rescue`` is False until this process has reached the database without a break for a
-    whole lease: an outage is not a death.
+    whole lease: an outage is not a death. ``leases``: what this process has seen of them; None
+    where the database's clock is believed, at the word of an operator.
     """
-
     not_rescued, not_failed = SetAside("order not rescued"), SetAside("order not failed")
+    not_expired, not_woken = SetAside("order not expired"), SetAside("order not woken")
+    not_folded = SetAside("metrics not folded", what_id="process_id")
 
     def rescue(kernel: Kernel, swept: Swept) -> None:
         if may_rescue():
-            rescue_orders(kernel, swept, not_rescued)
+            rescue_orders(kernel, swept, not_rescued, leases)
+        elif leases is not None:
+            leases.note(running_orders(kernel))
 
-    def fail(kernel: Kernel, swept: Swept) -> None:
-        fail_unknown(kernel, swept, not_failed)
+    def forget(kernel: Kernel, swept: Swept) -> None:
+        # A clock that was set forward has every process silent until its next heartbeat.
+        if leases is None or kernel.clock.is_steady_for(MISSED * kernel.settings.sweep_seconds):
+            forget_processes(kernel, swept)
+
+    def fold(kernel: Kernel, _swept: Swept) -> None:
+        fold_metrics(kernel, not_folded)
 
     return [
+        Job("orders of a clock that was set back", BringForward().run),
+        Job("recurring orders", partial(fire_schedules, aside=not_fired())),
+        Job("ends of windows", partial(expire_orders, aside=not_expired)),
+        Job("ends of waits", partial(wake_orders, aside=not_woken)),
+        Job("stuck ordering keys", ReleaseKeys().run),
+        Job("parents of ended orders", Parents().run),
+        Job("limits", SettleLimits().run),
+        *_PAUSES,
         Job("hints of due orders", DueHints(hints).run),
-        Job("deliveries on hold", hold_deliveries),
         Job("rescue", rescue),
-        Job("orders of unknown tags", fail),
-        Job("silent processes", forget_processes),
-        Job("metrics of ended processes", fold_metrics),
-        Job("counts of minutes", count_minutes),
+        Job("orders of unknown tags", partial(fail_unknown, aside=not_failed)),
+        Job("silent processes", forget),
+        Job("metrics of ended processes", fold),
+        Job("secrets of ended orders", ForgetSecrets().run),
+        *_BOOKKEEPING,
+        Job("conditions", NoteConditions(hints).run),
     ]
+
+
+# What people have paused. Before the hints: a paused order is not due.
+_PAUSES = (
+    Job("ends of pauses", keep_pauses),
+    Job("orders on hold", hold_due_orders),
+    Job("deliveries on hold", hold_deliveries),
+)
+# Jobs that touch no order and hold nothing.
+_BOOKKEEPING = (
+    Job("errors", count_errors),
+    Job("counts of minutes", count_minutes),
+    Job("marks of breakers", mark_breakers),
+    Job("seals of acts", seal_acts),
+    Job("old counts of refused keys", forget_refusals),
+)
 
 
 def run_jobs(kernel: Kernel, jobs: Sequence[Job]) -> Iterator[tuple[Job, Swept, Exception | None]]:

@@ -9,6 +9,10 @@ from collections.abc import Callable
 from kernel.runtime.hints import Hints
 from kernel.worker.services.service import Service
 
+# By how much of its time a timer is late: the database's clock may be slewed, and a hint that is
+# early finds nothing to do.
+LATE = 0.001
+
 
 class HintTimers(Service):
     """Hints orders when their time has come. Best effort: the sweep knows the rows."""
@@ -31,7 +35,7 @@ class HintTimers(Service):
     def put(self, order_id: str, seconds: float) -> None:
         """Hint ``order_id`` in ``seconds``. For any thread."""
         with self._lock:
-            heapq.heappush(self._timers, (time.monotonic() + seconds, order_id))
+            heapq.heappush(self._timers, (time.monotonic() + seconds * (1 + LATE), order_id))
         self._wake()
 
     def run(self) -> None:

@@ -16,7 +16,8 @@ class Housekeeping(Service):
     """Runs ``jobs`` when it is this process's turn, and tells the broker what they did.
 
     A job that fails has its next try with the next sweep, in whichever process that is. ``wake``
-    is called when an order has ended: its callback is due.
+    is called when an order has ended: its callback is due. ``hint_later`` is given the id of an
+    order and the seconds until it is due.
     """
 
     name = "sweep"
@@ -28,12 +29,14 @@ class Housekeeping(Service):
         hints: Hints,
         wake: Callable[[], None],
         health: Health,
+        hint_later: Callable[[str, float], None],
     ) -> None:
         self._kernel = kernel
         self._jobs = jobs
         self._hints = hints
         self._wake = wake
         self._health = health
+        self._hint_later = hint_later
         self._due_at = 0.0
 
     @property
@@ -59,6 +62,8 @@ class Housekeeping(Service):
 
     def _tell(self, swept: Swept) -> None:
         self._hints.hint([*swept.due, *swept.rescued])
+        for order_id, seconds in swept.soon.items():
+            self._hint_later(order_id, seconds)
         for order_id, outcome in swept.failed.items():
             self._hints.finished(order_id, outcome)
         if swept.failed:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from kernel.handlers import Run
 from kernel.orders.decide import Exit, Why
+from kernel.orders.gates.children import with_parent
 from kernel.orders.transitions import RunEnd
 from kernel.runs.leases import leave, renew_leases, retry_handbacks
 from kernel.runtime.kernel import Kernel
@@ -27,7 +28,8 @@ class LeaseKeeper(Service):
 
     Renews leases of which a third is over, and writes the ends of runs that had to be put off;
     ``tell`` learns what became of their orders. A run that outlived its handler's time limit leaves
-    its order as timed out, and ``overdue`` is called with it.
+    its order as timed out, and ``overdue`` is called with it; ``before`` is called before that, so
+    that what the run has started is gone when the order's next run begins.
     """
 
     name = "leases"
@@ -41,11 +43,13 @@ class LeaseKeeper(Service):
         *,
         seconds: float,
         overdue: Callable[[Run], None] = end_process,
+        before: Callable[[], object] = lambda: None,
     ) -> None:
         self._kernel = kernel
         self._tell = tell
         self._seconds = seconds
         self._overdue = overdue
+        self._before = before
         self._due_at = 0.0
 
     @property
@@ -60,10 +64,14 @@ class LeaseKeeper(Service):
         runs = list(self._kernel.running.values())
         for run in runs:
             if now - run.started > run.time_limit:
-                self._tell(leave(self._kernel, run.order_id, run.number, Exit(Why.TIMED_OUT)))
+                self._before()
+                held, late = (run.order_id, run.number), Exit(Why.TIMED_OUT)
+                end = leave(self._kernel, *held, late, run.gates)
+                self._tell(with_parent(self._kernel, end))
                 self._overdue(run)
-        for end in retry_handbacks(self._kernel):
-            self._tell(end)
         third = self._kernel.settings.lease_seconds / 3
         if old := [run for run in runs if now - run.renewed > third and not run.lost]:
-            renew_leases(self._kernel, old, self._kernel.clock.now())
+            renew_leases(self._kernel, old)
+        # After the leases: one that meets a lock waits for seconds, and no run waits for it.
+        for end in retry_handbacks(self._kernel):
+            self._tell(end)

@@ -24,10 +24,14 @@ REFUSALS = 5
 
 @dataclass(slots=True, eq=False)
 class _Result:
-    """A finished attempt, and how often it was refused."""
+    """A finished attempt, how often it was refused, and whether it may be recorded all the same.
+
+    An error after COMMIT was sent does not tell whether the database committed.
+    """
 
     attempt: FinishedAttempt
     refused: int = 0
+    tried: bool = False
 
 
 class Recorder(Service):
@@ -128,9 +132,11 @@ class Recorder(Service):
 
     def _record(self, batch: Sequence[_Result]) -> None:
         try:
-            record(self._kernel, [one.attempt for one in batch])
+            again = any(one.tried for one in batch)
+            record(self._kernel, [one.attempt for one in batch], again=again)
         except Exception as error:
             for one in batch:
+                one.tried = True
                 one.refused += not _is_passing(error)
             raise
         self._forget(batch)

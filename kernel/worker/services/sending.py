@@ -10,9 +10,17 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from kernel.delivery.attempt import attempt
-from kernel.delivery.claim import LEASE_MARGIN_SECONDS, DueDelivery, claim_due, due_lanes
+from kernel.config.logging import binding
+from kernel.delivery.attempt import attempt, put_off
+from kernel.delivery.claim import (
+    LEASE_MARGIN_SECONDS,
+    DueDelivery,
+    claim_due,
+    claim_length,
+    due_lanes,
+)
 from kernel.delivery.first_attempt import Desk
+from kernel.delivery.outgoing.memory import memory_of
 from kernel.delivery.slots import SenderSlots
 from kernel.runtime.kernel import Kernel
 from kernel.worker.services.recorder import Recorder
@@ -61,13 +69,15 @@ class Sending(Service):
         self._seconds = seconds
         self._batch = batch
         self._senders = ThreadPoolExecutor(threads, thread_name_prefix="sender")
-        self.desk = Desk(kernel, SenderSlots(threads), self._put)
+        slots = SenderSlots(threads, limits=memory_of(kernel).admission)
+        self.desk = Desk(kernel, slots, self._put)
         # Taken by any sender thread. What is told to the pool is only that something may be here:
         # when no thread can be started, those that there are take it, or a later one does.
         self._waiting: deque[_Waiting] = deque()
         self._lacks_threads = False
         self._unclaimed = threading.Event()  # something may be due that no process has claimed
         self._closed = threading.Event()
+        self._rests = False
         self._look_at = 0.0
         self._more = False
 
@@ -90,7 +100,7 @@ class Sending(Service):
         """When to look for due deliveries next; infinity while every sender is busy."""
         if self._lacks_threads:
             return self._look_at
-        if self.desk.is_full:
+        if self.desk.is_full or self._rests:
             return math.inf
         if self._more:
             return AT_ONCE
@@ -100,6 +110,12 @@ class Sending(Service):
         """Look soon: an outcome was committed, so its delivery is due. For any thread."""
         self._unclaimed.set()
         self._wake()
+
+    def rest(self, rests: bool) -> None:
+        """Begin no attempt until told otherwise; those under way go on. In the loop's thread."""
+        if rests != self._rests and not self._closed.is_set():
+            self._rests = rests
+            self.desk.close() if rests else self.desk.open()
 
     def close(self) -> None:
         """Begin no further attempt; those under way go on. For any thread."""
@@ -113,11 +129,12 @@ class Sending(Service):
         self._unclaimed.clear()
         self._more = False
         self._look_at = time.monotonic() + self._seconds
-        if self._lacks_threads and not self._call_threads():
+        if (self._lacks_threads and not self._call_threads()) or self._rests:
             return
         lanes = due_lanes(self._kernel)
         shares = self.desk.share(lanes, self._batch)
-        found = claim_due(self._kernel, shares, self.desk.ahead())
+        patience = claim_length(self._kernel).total_seconds()
+        found = claim_due(self._kernel, shares, self.desk.ahead(), patience)
         if self.desk.claimed(lanes, shares, found):
             self._more = True  # a lane may hold more than was claimed
             self._unclaimed.set()
@@ -147,13 +164,16 @@ class Sending(Service):
         return True
 
     def _give_up(self, seconds: float) -> None:
-        """Give back the slots of deliveries that wait for longer; their claims run out."""
+        """Put off the deliveries that wait for longer, and give back their slots."""
         while (one := self._take()) is not None:
             if time.monotonic() - one.since < seconds:
                 self._waiting.appendleft(one)
                 return
             log.warning("callback put off", extra={"delivery_id": one.due.id})
-            self.desk.release(one.due.origin)
+            try:
+                self._recorder.put(put_off(self._kernel, one.due))
+            finally:
+                self.desk.release(one.due.target)
 
     def _take(self) -> _Waiting | None:
         try:
@@ -169,15 +189,18 @@ class Sending(Service):
     def _send(self, due: DueDelivery) -> None:
         ended = None
         try:
-            ended = attempt(self._kernel, due)
+            with binding(reference=due.reference):
+                ended = attempt(self._kernel, due)
             self._recorder.put(ended)
         except Exception:  # a bug of ours: the claim runs out and the delivery is due again
             log.exception("sending failed", extra={"delivery_id": due.id})
         finally:
             if ended is None:  # nothing is held against the receiver
-                others_wait = self.desk.release(due.origin)
+                others_wait = self.desk.release(due.target)
             else:
-                others_wait = self.desk.end(due.origin, ended.reason)
+                others_wait = self.desk.end(
+                    due.target, ended.target_reason, ended.duration_ms / 1000
+                )
             if others_wait:
                 self._unclaimed.set()
         if self._unclaimed.is_set() or self._closed.is_set():

@@ -1,5 +1,7 @@
 """Migrations go up, down and up again, and say what the models say. On both databases."""
 
+from pathlib import Path
+
 import pytest
 from sqlalchemy import inspect, text
 
@@ -9,6 +11,8 @@ from kernel.db.schema.version import SCHEMA
 from kernel.errors import ConfigurationError
 from kernel.handlers import Handlers
 from kernel.runtime.kernel import Kernel
+
+VERSIONS = Path(__file__).resolve().parents[3] / "migrations" / "versions"
 
 
 def kernel_on(url: str) -> Kernel:
@@ -33,6 +37,17 @@ def test_database_is_the_models_when_it_was_taken_up_down_and_up(new_database_ur
     migrate.upgrade(new_database_url)
     assert tables(new_database_url) == made
     migrate.check(new_database_url)
+
+
+def test_migrations_are_one_row_and_each_number_is_given_once() -> None:
+    """Two branches may have taken the same number: then one of the two would never be applied."""
+    files = sorted(VERSIONS.glob("[0-9]*.py"))
+    numbers = [one.name[:4] for one in files]
+    assert numbers == [f"{number:04}" for number in range(1, len(files) + 1)]
+    assert numbers[-1] == SCHEMA
+    for number, before, file in zip(numbers, ["None", *numbers], files, strict=False):
+        said = file.read_text().replace('"', "")
+        assert f"\nrevision = {number}\ndown_revision = {before}\n" in said, file.name
 
 
 def test_newest_migration_is_the_one_the_code_needs_when_applied(new_database_url: str) -> None:

@@ -11,16 +11,25 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, InvalidRequestError
 from kernel.db.guard import GUARD, Guard
 from kernel.db.ids import new_id
 from kernel.db.statements.prepared import Prepared
-from kernel.db.states import OrderState
+from kernel.db.states import OrderState, Priority
 from kernel.db.tables.deliveries import ATTEMPTS
 from kernel.db.tables.orders import FENCE, ORDERS
 from kernel.runtime.kernel import Kernel
 from tests.support.factories import make_delivery, make_order, order
-from tests.support.servers import MariaDB
+from tests.support.rivals import kill
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
 GIVEN = ("id", "caller_id", "select_tag", "args", "callback_url", "fingerprint")
 INSERT = Prepared(insert(ORDERS), (*GIVEN, "created_at", "run_after"))
+# What the texts of drivers, of SQL and of JSON might take for something else.
+ODD = (
+    "",
+    "null",
+    "\\N",
+    '{"a":"\\u0000 \\"%s\\" \'"}',
+    "%(id)s :id ? %",
+    "桥 \U0001f309 \u2028\n\t\x7f",
+)
 END = Prepared(ORDERS.update().where(FENCE).values(state=OrderState.FAILED, finished_at=NOW))
 ATTEMPT = Prepared(
     insert(ATTEMPTS), ("delivery_id", "number", "started_at", "duration_ms", "phases")
@@ -85,6 +94,26 @@ def test_every_row_is_inserted_when_there_are_many(kernel: Kernel) -> None:
     assert sorted(numbers) == [0, 1, 2]
 
 
+def test_rows_of_one_statement_are_stored_as_they_were_given(kernel: Kernel) -> None:
+    more = ("reference", "is_original", "not_before", "progress_current", "priority")
+    into = Prepared(insert(ORDERS), (*GIVEN, "created_at", "run_after", *more))
+    there = NOW.astimezone(timezone(timedelta(hours=8)))
+    given = [row(args=odd, reference=odd) for odd in ODD]
+    for one in given:
+        one |= {"is_original": True, "not_before": there, "progress_current": -(2**62)}
+        one |= {"priority": Priority.HIGH}
+    given.append(row() | dict.fromkeys(more) | {"priority": Priority.NORMAL})
+    with kernel.write() as connection:
+        assert into.insert_rows(connection, given) == len(given)
+        keeping = kernel.dialect.keeping.format(column="id")
+        again = [one | {"args": "other"} for one in given]
+        into.insert_rows(connection, again, keeping)
+    for one in given:
+        found = order(kernel, one["id"])
+        assert {name: getattr(found, name) for name in one} == one
+        assert (found.state, found.run, found.message) == ("pending", 0, None)
+
+
 def test_rows_are_read_with_times_in_utc_when_a_select_is_run(kernel: Kernel) -> None:
     order_id = stored(kernel)
     with kernel.write() as connection:
@@ -114,7 +143,7 @@ def test_error_is_sqlalchemys_and_the_connection_goes_on_when_a_key_stands_twice
 ) -> None:
     order_id = stored(kernel)
     with kernel.engine.connect() as connection:
-        with pytest.raises(IntegrityError) as caught:
+        with pytest.raises(IntegrityError) as caught, connection.begin_nested():
             INSERT.execute(connection, row(id=order_id))
         assert not caught.value.connection_invalidated
         assert connection.execute(text("SELECT 1")).scalar() == 1
@@ -122,14 +151,13 @@ def test_error_is_sqlalchemys_and_the_connection_goes_on_when_a_key_stands_twice
 
 
 def test_run_is_broken_and_the_connection_dropped_when_the_server_has_closed_it(
-    make_kernel: Callable[..., Kernel], mariadb: MariaDB, mariadb_rows_url: str
+    make_kernel: Callable[..., Kernel], main_rows_url: str
 ) -> None:
-    kernel = make_kernel(mariadb_rows_url)
+    kernel = make_kernel(main_rows_url)
     with kernel.run_connection() as connection:
         connection.begin()
         connection.info[GUARD] = guard = Guard()
-        number = connection.execute(text("SELECT CONNECTION_ID()")).scalar()
-        mariadb.execute(f"KILL {number}")
+        kill(kernel, connection)
         with pytest.raises(DBAPIError) as caught:
             END.execute(connection, fence(new_id(NOW)))
         assert caught.value.connection_invalidated

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernel.db.statements.sorting import Kind, sort_statement
+from kernel.db.statements.sorting import HARMLESS_CALLS, Kind, sort_statement
 
 PLAIN = [
     "SELECT 1",
@@ -97,6 +97,32 @@ def test_statement_is_sorted_by_what_the_server_would_run(sql: str, kind: Kind) 
 )
 def test_statement_has_something_to_lose_when_it_locks_rows(sql: str, locks: bool) -> None:
     assert sort_statement(sql).locks is locks
+
+
+@pytest.mark.parametrize(
+    ("sql", "calls"),
+    [
+        ("SELECT 1", False),
+        ("SELECT COUNT(*), max( a.b ) FROM t WHERE c IN (1, 2) AND (d OR (e))", False),
+        ("WITH x AS (SELECT 1) SELECT * FROM x JOIN y USING (id)", False),
+        ("(SELECT 1.5) UNION (SELECT 'f(1)')", False),
+        ("SELECT f(1)", True),
+        ("SELECT f /* why */ (1)", True),
+        ("SELECT `count`(1)", True),
+        ("SELECT mine.count(1)", True),
+        ("SELECT * FROM t WHERE a = f(b)", True),
+        ("VALUES (f(1))", True),
+        ("INSERT INTO t VALUES (f(1))", False),
+    ],
+)
+def test_read_may_write_when_it_calls_what_is_not_known(sql: str, calls: bool) -> None:
+    assert sort_statement(sql).calls is calls
+
+
+@given(st.from_regex(r"[a-z_]{2,30}", fullmatch=True))
+def test_function_that_stands_in_no_list_may_write(name: str) -> None:
+    assert sort_statement(f"SELECT {name}(1)").calls is (name.upper() not in HARMLESS_CALLS)
+    assert sort_statement(f"SELECT mine.{name}(1)").calls
 
 
 @given(st.from_regex(r"[A-Z]{3,12}", fullmatch=True))

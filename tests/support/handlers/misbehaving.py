@@ -11,8 +11,9 @@ from sqlalchemy import insert, select, text, update
 from sqlalchemy.exc import OperationalError
 
 from kernel.builtin import projects
-from kernel.errors import Reject, Retry
+from kernel.errors import Reject, Retry, TimeLimit
 from kernel.handlers import Handlers, Partial, Run
+from tests.support.abilities import kind_of
 
 handlers = Handlers()
 
@@ -189,6 +190,15 @@ def patient(run: Run, args: Named) -> dict[str, Any]:
 @_register("over_limit", time_limit=1, max_runs=1)
 def over_limit(run: Run, args: Named) -> dict[str, Any]:
     time.sleep(3600)
+    return {}
+
+
+@_register("over_soft_limit", soft_limit=1, max_runs=1)
+def over_soft_limit(run: Run, args: Named) -> dict[str, Any]:
+    """Ask the database for longer than the soft limit; swallow it, and take it for a success."""
+    write(run, args.name)
+    with contextlib.suppress(TimeLimit):
+        run.session.execute(text(kind_of(run.session.connection().dialect.name).sleep))
     return {}
 
 

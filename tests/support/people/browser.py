@@ -71,8 +71,8 @@ class Window:
 
     def shot(self, name: str, **options: Any) -> Path:
         """Keep a picture of the page in var/screenshots."""
-        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         path = SCREENSHOTS / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(self.page.screenshot(**{"full_page": True, **options}))
         return path
 
@@ -125,10 +125,10 @@ def ordered(site: Stack, select_tag: str, path: str = "", **args: Any) -> str:
     return str(site.post("/v1/orders", order).json()["data"]["order_id"])
 
 
-def given_up(site: Stack, path: str) -> str:
+def given_up(site: Stack, path: str, **args: Any) -> str:
     """An order whose callback is dead: its receiver said that it is gone. Its id."""
     site.receiver.script(GONE, path=f"/{path}")
-    order_id = ordered(site, "create_project", path, projname="x")
+    order_id = ordered(site, "create_project", path, projname="x", **args)
 
     def states() -> list[str]:
         return [one["state"] for one in site.show(order_id)["deliveries"]]

@@ -88,6 +88,11 @@ def operator(kernel: Kernel, hints: FakeHints | None = None, name: str = "ops") 
     return visitor
 
 
+def said(answer: TestResponse) -> str:
+    """What the next page of this visitor will say, by the key of its text."""
+    return "".join(re.findall(r"__Host-kernel-said=(done_\w+)\.", str(answer.headers)))
+
+
 def words(answer: TestResponse) -> str:
     """What a page says, without its tags; spaces made one."""
     return " ".join(html.unescape(TAG.sub(" ", answer.text)).split())

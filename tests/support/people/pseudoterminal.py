@@ -88,6 +88,7 @@ class Person:
 
     def __init__(self, *command: str, env: Mapping[str, str], size: tuple[int, int] = (80, 24)):
         columns, rows = size
+        without_size = {n: v for n, v in os.environ.items() if n not in ("COLUMNS", "LINES")}
         self.glass = Glass(columns)
         self._ours, theirs = os.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
@@ -98,7 +99,8 @@ class Person:
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
-            env={**os.environ, "TERM": "xterm-256color", **env},
+            # Of a run of tests in several processes, these tell the width of its own terminal.
+            env={**without_size, "TERM": "xterm-256color", **env},
             start_new_session=True,
         )
 

@@ -15,9 +15,12 @@ from kernel.config.settings import load
 from kernel.db.schema import migrate
 from kernel.runtime.kernel import Kernel
 from kernel.testing import FakeTransport
+from tests.support.sealing import SECRETS_KEY
 
 # Nobody listens there.
 NOBODY = "redis://127.0.0.1:1/1"
+# As the pages name the service.
+HOSTS: dict[str, Any] = {"hosts": ["kernel.example", "kernel.example.net"]}
 
 
 class Terminal:
@@ -25,11 +28,12 @@ class Terminal:
 
     def __init__(self, database_url: str) -> None:
         self.settings = {"database_url": database_url, "broker_url": NOBODY, "result_backend": ""}
+        self.settings |= {"secrets_key": SECRETS_KEY}
 
     @cached_property
     def kernel(self) -> Kernel:
         """A kernel on the same database, as it is set at the first use."""
-        return Kernel(load(**self.settings), handlers, FakeTransport())
+        return Kernel(load(**HOSTS | self.settings), handlers, FakeTransport())
 
     def run(self, *command: str, exit_code: int = 0, stdin: str | None = None) -> Result:
         """Run a command; AssertionError when its exit code is not ``exit_code``."""

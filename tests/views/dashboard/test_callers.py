@@ -12,13 +12,15 @@ from sqlalchemy import select, update
 from kernel.callers.identity import Scope
 from kernel.callers.key_usage import KeyUses
 from kernel.callers.profile import profiles_of
-from kernel.db.tables.callers import ApiKey, Caller, SigningSecret
-from kernel.delivery.pauses import pause
+from kernel.db.tables.callers import ApiKey, Caller
+from kernel.pauses.changes import pause
+from kernel.pauses.subjects import Subject
 from kernel.runtime.kernel import Kernel
 from kernel.views.http.tracking import track
-from kernel.views.metrics import metrics_blueprint
+from kernel.views.operating.metrics import metrics_blueprint
 from tests.support.clients import Client, FakeHints, new_key, serve
 from tests.support.people.dashboard import operator, words
+from tests.support.sealing import signing_secrets
 from tests.support.waiting import wait_until
 
 PATH = "/dashboard/callers"
@@ -43,16 +45,16 @@ def is_let_in(kernel: Kernel, key: str) -> bool:
 
 
 def test_callers_are_shown_with_their_keys_and_rules_but_no_secret(kernel: Kernel) -> None:
-    rules = {"nets": ["10.0.0.0/8"], "hosts": ["in.example"], "headers": {"X-Token": "s3cr3t"}}
+    rules = {"nets": ["10.0.0.0/8"], "hosts": ["in.example"]}
     key = new_key(kernel, "zammad", **rules)
     with kernel.read_session() as session:
-        secrets = session.scalars(select(SigningSecret.secret)).all()
+        secrets = signing_secrets(session)
     page = operator(kernel).get(PATH)
     said = words(page)
-    assert f"{key[:12]}… orders:read orders:write" in said
-    for expected in ("10.0.0.0/8", "in.example", "X-Token", "anonymous", "It has no key."):
+    assert f"{key[:12]}… metrics orders:read orders:write" in said
+    for expected in ("10.0.0.0/8", "in.example", "anonymous", "It has no key."):
         assert expected in said
-    for hidden in (key, key[:20], "s3cr3t", *secrets):
+    for hidden in (key, key[:20], *secrets):
         assert hidden not in page.text
 
 
@@ -119,6 +121,40 @@ def test_key_is_replaced_on_the_same_terms_when_it_is_rotated(kernel: Kernel) ->
     assert visitor.post("/dashboard/keys/999/rotate").status_code == 404
 
 
+def test_key_is_limited_as_the_form_says_and_ends_by_the_setting(kernel: Kernel) -> None:
+    visitor = operator(kernel)
+    limits = {"tags": "create_project, nested", "networks": "10.20.0.0/16 2001:db8::/32"}
+    assert visitor.post(PATH, name="jira", scope=Scope.READ, **limits).status_code == 200
+    made = key_of(kernel, "jira")
+    assert (made.tags, made.networks) == ("create_project nested", "10.20.0.0/16 2001:db8::/32")
+    assert made.expires_at is not None
+    assert made.expires_at - made.created_at == timedelta(days=kernel.settings.key_days)
+    said = words(visitor.get(PATH))
+    assert "Only these select_tags: create_project nested" in said
+    assert "Only from these networks: 10.20.0.0/16 2001:db8::/32" in said
+    for wrong in ({"networks": "10.20.0.1/16"}, {"tags": "<b>"}):
+        answer = visitor.post(PATH, name="other", scope=Scope.READ, **wrong)
+        assert answer.status_code == 409
+        assert "<b>" not in answer.text
+
+
+def test_old_key_works_along_and_is_marked_when_it_is_rotated_with_an_overlap(
+    kernel: Kernel,
+) -> None:
+    old = new_key(kernel, "zammad")
+    before = key_of(kernel, "zammad").id
+    visitor = operator(kernel)
+    assert visitor.post(f"/dashboard/keys/{before}/rotate", overlap="5").status_code == 400
+    page = visitor.post(f"/dashboard/keys/{before}/rotate", overlap="24")
+    key = NEW_KEY.search(page.text)
+    assert key is not None
+    assert is_let_in(kernel, old)
+    assert is_let_in(kernel, key[1])
+    assert f"{old[:12]}… expires soon" in words(visitor.get(PATH))
+    kernel.clock.shift(86_401)
+    assert (is_let_in(kernel, old), is_let_in(kernel, key[1])) == (False, True)
+
+
 def test_key_stops_working_at_once_when_it_is_revoked(kernel: Kernel) -> None:
     key = new_key(kernel, "zammad")
     visitor = operator(kernel)
@@ -147,9 +183,9 @@ def test_old_secret_signs_along_when_the_signing_secret_is_rotated(kernel: Kerne
         found = profiles_of(session.connection(), {caller_id}, kernel.clock.now())[
             caller_id
         ].secrets
-    assert (len(found), found[0]) == (2, secret[1])
+    assert (len(found), found[0].get_secret_value()) == (2, secret[1])
     said = words(visitor.get(PATH))
-    assert re.search(r"in force since \S+ \S+ UTC; in force since \S+ \S+ UTC until", said)
+    assert re.search(r"in force since \S+ \S+ UTC ; in force since \S+ \S+ UTC until", said)
     assert secret[1] not in said
     assert visitor.post(f"{PATH}/999/secret").status_code == 404
 
@@ -166,7 +202,7 @@ def test_new_secrets_are_nowhere_in_the_log_when_they_are_made(
 
 
 def test_caller_is_shown_as_paused_when_nothing_is_sent_for_it(kernel: Kernel) -> None:
-    pause(kernel, caller_id=1)
+    pause(kernel, Subject(caller_id=1))
     assert "anonymous paused" in words(operator(kernel).get(PATH))
 
 

@@ -1,23 +1,26 @@
-"""The page of callbacks: found by filter, sent again one by one, or many once they were counted."""
+"""The page of callbacks: found by filter, sent again one by one, and offered to a bulk act."""
 
+import json
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from html import unescape
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 
 from kernel.db.ids import new_id
+from kernel.filters.fields import CALLBACK_FIELDS
 from kernel.runtime.kernel import Kernel
 from kernel.views.dashboard.frame import Limits
+from tests.support.clients import Client, serve
 from tests.support.factories import delivery, make_delivery, make_order
-from tests.support.people.dashboard import Visitor, limited, operator, words
+from tests.support.people.dashboard import Visitor, limited, operator, operator_key, said, words
 
 HOUR = timedelta(hours=1)
 OTHER = {"origin": "https://other.example:8443", "url": "https://other.example:8443/"}
 ROW = re.compile(r'id="d-([0-9a-f-]{36})"')
-HIDDEN = re.compile(r'<input type="hidden" name="(\w+)" value="([^"]*)">')
 PATH = "/dashboard/deliveries"
 
 
@@ -38,7 +41,7 @@ def rows(visitor: Visitor, **query: str) -> list[str]:
 def test_deliveries_say_so_when_there_are_none(kernel: Kernel) -> None:
     visitor = operator(kernel)
     assert "No callbacks yet." in words(visitor.get(PATH))
-    assert "No callback fits." in words(visitor.get(f"{PATH}?state=dead"))
+    assert "No matching callbacks." in words(visitor.get(f"{PATH}?state=dead"))
 
 
 def test_deliveries_are_found_when_fields_narrow_them(kernel: Kernel) -> None:
@@ -84,7 +87,7 @@ def test_deliveries_are_not_shown_when_a_field_makes_no_sense(
 def test_deliveries_are_all_on_some_page_when_there_are_many(kernel: Kernel, state: str) -> None:
     made = [over(kernel, age) for age in (1, 2, 3, 4, 5)]
     visitor = limited(kernel, Limits(deliveries=2))
-    found, address = [], f"{PATH}?state={state}"
+    found, address = [], f"{PATH}?state={state}" if state else PATH
     while address:
         answer = visitor.get(address)
         found += ROW.findall(answer.text)
@@ -105,117 +108,99 @@ def test_delivery_is_due_again_when_its_button_is_pressed(kernel: Kernel) -> Non
     made = over(kernel)
     answer = operator(kernel).post(f"{PATH}/{made}/redeliver?state=dead")
     assert delivery(kernel, made).state == "pending"
-    assert answer.headers["Location"] == f"{PATH}?done=done_redelivered&state=dead"
+    assert (answer.headers["Location"], said(answer)) == (f"{PATH}?state=dead", "done_redelivered")
 
 
 def test_delivery_stays_when_an_attempt_is_in_flight(kernel: Kernel) -> None:
     made = over(kernel, claim_token="0" * 36)
     answer = operator(kernel).post(f"{PATH}/{made}/redeliver")
     assert delivery(kernel, made).state == "dead"
-    assert "done_in_flight" in answer.headers["Location"]
+    assert said(answer) == "done_in_flight"
 
 
-# ---- Many at once --------------------------------------------------------------------------------
-
-
-def hidden(text: str) -> dict[str, str]:
-    """The hidden fields of a page's form."""
-    return {name: value for name, value in HIDDEN.findall(text) if name not in ("token", "next")}
-
-
-def counted(visitor: Visitor, **query: str) -> tuple[str, dict[str, str]]:
-    """Count first: what the page says, and the form it offers."""
-    answer = visitor.get(f"{PATH}/replay?{urlencode({**query, 'count': '1'})}")
-    return words(answer), hidden(answer.text)
-
-
-def replayed(visitor: Visitor, fields: dict[str, str], **query: str) -> str:
-    """Confirm, and go on until all is done; what the page says then."""
-    for _ in range(100):
-        answer = visitor.post(f"{PATH}/replay?{urlencode(query)}", **fields)
-        if answer.status_code == 303:
-            return words(visitor.get(answer.headers["Location"]))
-        assert answer.status_code == 200
-        fields = hidden(answer.text)
-    raise AssertionError("it does not end")
-
-
-def test_replay_is_counted_by_host_and_sent_when_confirmed(kernel: Kernel) -> None:
-    dead = [over(kernel), over(kernel, 2), over(kernel, 3, **OTHER)]
-    kept = over(kernel, 4, "delivered")
-    visitor = operator(kernel)
-    said, fields = counted(visitor, state="dead")
-    assert "3 would be sent again" in said
-    assert "https://receiver.example:443 2 https://other.example:8443 1" in said
-    assert [delivery(kernel, one).state for one in dead] == ["dead"] * 3
-    assert "3 callbacks are due now." in replayed(visitor, fields, state="dead")
-    assert [delivery(kernel, one).state for one in dead] == ["pending"] * 3
-    assert delivery(kernel, kept).state == "delivered"
-
-
-def test_replay_leaves_out_what_ended_after_it_was_counted(kernel: Kernel) -> None:
-    first = over(kernel)
-    visitor = operator(kernel)
-    _, fields = counted(visitor)
-    kernel.clock.shift(1)
-    later = over(kernel, 0)
-    assert "1 callbacks are due now." in replayed(visitor, fields)
-    assert [delivery(kernel, one).state for one in (first, later)] == ["pending", "dead"]
-
-
-def test_replay_goes_on_by_itself_when_there_are_many(kernel: Kernel) -> None:
-    order_id = make_order(kernel, state="success", finished_at=kernel.clock.now())
-    for age in range(7):
-        over(kernel, age, order_id=order_id)
-    visitor = limited(kernel, Limits(step_seconds=0.0, replay_batch=2))
-    _, fields = counted(visitor)
-    first = visitor.post(f"{PATH}/replay", **fields)
-    assert "2 are due again so far" in words(first)
-    assert 'hx-trigger="load"' in first.text
-    assert "7 callbacks are due now." in replayed(visitor, hidden(first.text))
-
-
-def test_replay_offers_nothing_when_nothing_fits(kernel: Kernel) -> None:
-    make_delivery(kernel)
-    said, fields = counted(operator(kernel), host="receiver.example")
-    assert "Nothing would be sent." in said
-    assert fields == {}
-
-
-@pytest.mark.parametrize("query", [{"state": "pending"}, {"state": "x"}, {"caller": "nobody"}])
-def test_replay_is_refused_when_its_filter_makes_no_sense(
-    kernel: Kernel, query: dict[str, str]
+@pytest.mark.parametrize(
+    ("query", "offered"),
+    [
+        ({}, {"state": "dead"}),
+        ({"state": "pending", "host": "other.example"}, {"host": "other.example", "state": "dead"}),
+        ({"state": "delivered", "since": "2026-01-02T03:04"}, None),
+    ],
+)
+def test_callbacks_of_the_page_are_offered_to_a_bulk_act(
+    kernel: Kernel, query: dict[str, str], offered: dict[str, str] | None
 ) -> None:
-    over(kernel)
     visitor = operator(kernel)
-    said, fields = counted(visitor, **query)
-    assert "Not understood:" in said
-    assert fields == {}
-    _, fields = counted(visitor)
-    assert visitor.post(f"{PATH}/replay?{urlencode(query)}", **fields).status_code == 400
+    page = visitor.get(PATH, query_string=query).text
+    (link,) = re.findall(r'href="([^"]*/bulk/new\?kind=redeliver[^"]*)"', page)
+    address = urlsplit(unescape(link))
+    found = dict(parse_qsl(address.query))
+    assert found == {"kind": "redeliver", "count": "1"} | (query if offered is None else offered)
+    assert "Not understood" not in words(visitor.get(unescape(link)))
 
 
-@pytest.mark.parametrize("fields", [{}, {"until_id": "x"}, {"after": "x", "until_id": "0" * 36}])
-def test_replay_is_refused_when_its_form_is_not_ours(
-    kernel: Kernel, fields: dict[str, str]
-) -> None:
-    made = over(kernel)
-    assert operator(kernel).post(f"{PATH}/replay", **fields).status_code == 400
-    assert delivery(kernel, made).state == "dead"
-
-
-@pytest.mark.parametrize("path", [f"{PATH}/replay", f"{PATH}/{{id}}/redeliver"])
 def test_deliveries_stay_when_a_form_has_no_token_or_all_is_read_only(
-    make_kernel: Callable[..., Kernel], sqlite_url: str, path: str
+    make_kernel: Callable[..., Kernel], sqlite_url: str
 ) -> None:
     kernel, closed = make_kernel(sqlite_url), make_kernel(sqlite_url, dashboard="read-only")
     made = over(kernel)
-    address = path.format(id=made)
+    address = f"{PATH}/{made}/redeliver"
     assert operator(kernel).post(address, add_token=False).status_code == 403
     visitor = operator(closed, name="viewer")
     assert "<form" not in visitor.live(PATH).text
     assert visitor.post(address).status_code == 403
     assert delivery(kernel, made).state == "dead"
+
+
+@pytest.mark.parametrize(
+    "query", ["died_of=deadline", "error=timed_out", "reference_prefix=IN&since=2h", "tag=mail"]
+)
+def test_callbacks_are_found_by_the_filters_of_the_api(kernel: Kernel, query: str) -> None:
+    over(kernel)
+    bad = {"state": "failed", "error_code": "timed_out", "reference": "INC1", "select_tag": "mail"}
+    order_id = make_order(kernel, **bad, finished_at=kernel.clock.now())
+    made = over(kernel, died_of="deadline", order_id=order_id)
+    visitor = operator(kernel)
+    assert ROW.findall(visitor.get(f"{PATH}?{query}").text) == [made]
+    client = Client(serve(kernel), operator_key(kernel, "robot"))
+    found = client.get(f"/v1/deliveries?{query.replace('tag=', 'select_tag=')}")
+    assert [one["delivery_id"] for one in found.json["data"]["deliveries"]] == [made]
+
+
+def test_every_field_of_the_filter_is_on_the_page_with_its_label(kernel: Kernel) -> None:
+    page = operator(kernel).get(f"{PATH}?state=dead").text
+    form = page[page.index('role="search"') :].partition("</form>")[0]
+    assert set(re.findall(r'name="(\w+)"', form)) == {*CALLBACK_FIELDS, "zone"}
+    labelled = re.findall(r"<label[^>]*>([^<]+)<", form)
+    assert len([one for one in labelled if one.strip()]) == len(CALLBACK_FIELDS) - 1
+
+
+def test_row_says_how_callback_and_work_stand(kernel: Kernel) -> None:
+    bad = {"state": "failed", "error_code": "ad_gone", "reference": "INC0012345"}
+    order_id = make_order(kernel, **bad, finished_at=kernel.clock.now())
+    over(kernel, order_id=order_id, died_of="gone")
+    said = words(operator(kernel).get(PATH))
+    assert order_id not in said, "the reference stands for the id"
+    assert (
+        "INC0012345 create_project dead the receiver says: gone Not tried yet. "
+        "https://receiver.example:443 failed ad_gone anonymous" in said
+    )
+
+
+def test_counts_and_files_are_of_what_is_listed(kernel: Kernel) -> None:
+    made = [over(kernel, died_of="gone"), over(kernel, died_of="gone", **OTHER)]
+    over(kernel, state="delivered")
+    visitor = operator(kernel)
+    page = visitor.get(f"{PATH}?died_of=gone").text
+    assert "2 callbacks" in page
+    links = (("gone", 2, visitor.get(PATH).text), ("https://other.example:8443", 1, page))
+    for name, number, text in links:
+        link = re.search(rf'href="([^"]+)">{name}</a> <small>{number}<', text)
+        assert link is not None, name
+        found = ROW.findall(visitor.get(unescape(link[1])).text)
+        assert found == made[::-1][:number]
+    file = visitor.get(f"{PATH}/export?died_of=gone&format=json")
+    assert {one["delivery_id"] for one in json.loads(file.data)} == set(made)
+    assert visitor.get(f"{PATH}/export?since=soon").status_code == 400
 
 
 def test_deliveries_show_hostile_text_as_text(kernel: Kernel) -> None:

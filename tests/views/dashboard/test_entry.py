@@ -10,7 +10,7 @@ from kernel.callers import keys
 from kernel.callers.identity import Scope
 from kernel.callers.keys import KeyTerms
 from kernel.runtime.kernel import Kernel
-from kernel.views.http.sessions import COOKIE, LIFETIME
+from kernel.views.http.sessions import COOKIE
 from tests.support.clients import new_key, serve
 from tests.support.factories import make_order
 from tests.support.people.dashboard import SAME_ORIGIN, operator, operator_key, stranger, words
@@ -58,7 +58,7 @@ def test_nobody_gets_in_when_the_key_is_wrong(kernel: Kernel, key: str) -> None:
     visitor = stranger(kernel)
     answer = visitor.sign_in(key)
     assert (answer.status_code, "Set-Cookie" in answer.headers) == (401, False)
-    assert "unknown, expired or revoked" in words(answer)
+    assert "That key is unknown" in words(answer)
     assert key == "" or key not in answer.text
 
 
@@ -132,11 +132,12 @@ def test_session_ends_at_once_when_the_key_expires(kernel: Kernel) -> None:
     assert visitor.get("/dashboard/orders").status_code == 401
 
 
-def test_session_ends_when_it_is_twelve_hours_old(kernel: Kernel) -> None:
+def test_session_ends_when_it_is_twelve_hours_old_however_busy(kernel: Kernel) -> None:
     visitor = operator(kernel)
-    kernel.clock.shift(LIFETIME.total_seconds() - 60)
-    assert visitor.get("/dashboard/orders").status_code == 200
-    kernel.clock.shift(120)
+    for _ in range(23):
+        kernel.clock.shift(30 * 60)
+        assert visitor.get("/dashboard/orders").status_code == 200
+    kernel.clock.shift(31 * 60)
     assert visitor.get("/dashboard/orders").status_code == 401
 
 
@@ -144,9 +145,9 @@ def test_session_is_refused_when_a_letter_of_it_was_changed(kernel: Kernel) -> N
     visitor = operator(kernel)
     cookie = visitor.client.get_cookie(COOKIE, "kernel.example")
     assert cookie is not None
-    said, _, seal = cookie.value.rpartition(".")
-    other = ("b" if seal[0] == "a" else "a") + seal[1:]
-    for forged in (f"{said}.{other}", f"x{said}.{seal}", said, "WzEsMSwieCJd.x", "", "a.b", "😀"):
+    other = ("b" if cookie.value[0] == "a" else "a") + cookie.value[1:]
+    sealed = "WzEsMTc2NDM0NTYwMCwieCJd.0Qk4k3nZ0XbIhP8k"  # of the release before
+    for forged in (other, cookie.value[:-1], cookie.value.swapcase(), sealed, "", "a.b", "😀"):
         visitor.client.set_cookie(COOKIE, forged, domain="kernel.example", secure=True)
         assert visitor.get("/dashboard/orders").status_code == 401, forged
 
@@ -190,7 +191,7 @@ def test_wrong_keys_are_refused_with_429_when_there_are_too_many(
 
 @pytest.fixture
 def open_kernel(make_kernel: MakeKernel, sqlite_url: str) -> Kernel:
-    return make_kernel(sqlite_url, auth="off")
+    return make_kernel(sqlite_url, auth="off", hosts=["kernel.example", "rebound.example"])
 
 
 def test_nobody_signs_in_when_auth_is_off_and_the_visitor_is_here(open_kernel: Kernel) -> None:

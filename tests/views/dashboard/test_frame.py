@@ -244,3 +244,32 @@ def test_pages_lead_to_each_other_when_mounted_below_a_prefix(kernel: Kernel) ->
     order = re.search(r'href="(/desk/dashboard/orders/[^"?]+)"', page.text)
     assert order is not None
     assert visitor.get(order[1]).status_code == 200
+
+
+def test_page_says_what_was_done_once_and_to_this_visitor_alone(kernel: Kernel) -> None:
+    visitor, other = operator(kernel), operator(kernel, name="other")
+    order_id = make_order(kernel)
+    answer = visitor.post(f"/dashboard/orders/{order_id}/cancel")
+    stolen = re.findall(r"__Host-kernel-said=(\S+?);", str(answer.headers))[0]
+    other.client.set_cookie("__Host-kernel-said", stolen, domain="kernel.example", secure=True)
+    assert "The order is cancelled." not in words(other.get(answer.location))
+    visitor.live(answer.location)
+    assert "The order is cancelled." in words(visitor.get(answer.location))
+    assert "The order is cancelled." not in words(visitor.get(answer.location))
+
+
+@pytest.mark.parametrize("name", ["done", "said", "flash", "message"])
+def test_link_makes_no_page_say_what_was_done(kernel: Kernel, name: str) -> None:
+    visitor = operator(kernel)
+    page = visitor.get(f"/dashboard/?{name}=done_cancelled")
+    assert "The order is cancelled." not in words(page)
+
+
+@pytest.mark.parametrize(
+    "value", ["done_cancelled", "done_cancelled.", "done_cancelled.0a", ".", "é"]
+)
+def test_cookie_that_another_made_is_not_believed(kernel: Kernel, value: str) -> None:
+    visitor = operator(kernel)
+    visitor.client.set_cookie("__Host-kernel-said", value, domain="kernel.example", secure=True)
+    page = visitor.get("/dashboard/")
+    assert (page.status_code, "The order is cancelled." in words(page)) == (200, False)

@@ -10,14 +10,15 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select
 
-from kernel.callers import identity, keys
+from kernel.callers import identity, keys, receiver_changes
 from kernel.callers.callback_rules import CallerRules
+from kernel.callers.receiver_changes import Ground, ReceiverPatch
 from kernel.db.states import OrderState
 from kernel.db.tables.deliveries import ATTEMPTS
-from kernel.db.tables.orders import ORDERS
+from kernel.db.tables.orders import ORDERS, REFERENCES
 from kernel.runtime.kernel import Kernel
 from tests.support.clients import FakeHints
-from tests.support.factories import delivery, make_delivery, make_order, order
+from tests.support.factories import CALLBACK, delivery, make_delivery, make_order, order, rows
 from tests.support.people.dashboard import HOSTILE, Visitor, operator, words
 
 MakeKernel = Callable[..., Kernel]
@@ -67,7 +68,7 @@ def test_page_shows_what_happened_when_an_order_has_failed(
     for part in (
         "dead the receiver says: gone",
         "Callback, attempt 1",
-        "503 http_5xx",
+        "503 5xx answer",
         "dns 1.5 ms",
         "wait 31.0 ms",
     ):
@@ -76,10 +77,14 @@ def test_page_shows_what_happened_when_an_order_has_failed(
         assert part in said
 
 
-def test_page_shows_no_secret_when_the_caller_has_headers(kernel: Kernel, visitor: Visitor) -> None:
-    rules = CallerRules(headers={"X-Token": "hush-hush"})
+def test_page_shows_no_secret_when_the_receiver_has_headers(
+    kernel: Kernel, visitor: Visitor
+) -> None:
+    patch = ReceiverPatch(url=CALLBACK, credentials={"headers": {"x-token": "hush-hush"}})
     with kernel.write_session() as session:
-        made = keys.add(session, "jira", kernel.clock.now(), rules)
+        made = keys.add(session, "jira", kernel.clock.now())
+        ground = Ground(kernel.callback_policy, kernel.retry_policy, kernel.clock.now())
+        receiver_changes.add(session, "jira", "own", patch, ground)
         caller_id = identity.find(session, "jira").id
     now = kernel.clock.now()
     order_id = make_order(kernel, caller_id=caller_id, state="success", finished_at=now)
@@ -217,7 +222,7 @@ def test_new_order_of_the_same_caller_is_hinted_after_its_commit_when_submitted_
     answer = visitor.post(f"/dashboard/orders/{first}/again")
     assert answer.status_code == 303
     (second,) = hints.hinted
-    assert answer.location.startswith(f"/dashboard/orders/{second}?")
+    assert answer.location == f"/dashboard/orders/{second}"
     with kernel.read_session() as session:
         row = session.execute(select(ORDERS).where(ORDERS.c.id == second)).one()
     assert (row.caller_id, row.state, row.idempotency_key) == (caller_id, "pending", None)
@@ -281,3 +286,14 @@ def test_every_state_has_a_page_when_opened(kernel: Kernel, visitor: Visitor) ->
     for state in OrderState:
         order_id = make_order(kernel, state=state)
         assert visitor.get(f"/dashboard/orders/{order_id}").status_code == 200
+
+
+def test_reference_is_shown_wherever_the_order_is_and_kept_when_submitted_again(
+    kernel: Kernel, visitor: Visitor
+) -> None:
+    order_id = make_order(kernel, reference="INC1 <b>")
+    make_delivery(kernel, order_id)
+    for path in (f"/orders/{order_id}", "/orders", "/deliveries"):
+        assert "<bdi>INC1 &lt;b&gt;</bdi>" in visitor.get("/dashboard" + path).text
+    visitor.post(f"/dashboard/orders/{order_id}/again")
+    assert [one.reference for one in rows(kernel, REFERENCES)] == ["INC1 <b>"] * 2

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import func, select, text, update
+from sqlalchemy.exc import DBAPIError
 
 from kernel.db.ids import new_id
 from kernel.db.tables.callers import Caller
@@ -20,6 +21,7 @@ from kernel.worker.maintenance.job import Job, Swept
 from kernel.worker.maintenance.prune import prune
 from kernel.worker.maintenance.sweep import run_jobs, sweep, sweep_jobs
 from kernel.worker.maintenance.turn import next_turn
+from tests.support.abilities import kind_of
 from tests.support.factories import make_delivery, make_order, order, sweep_for
 from tests.support.hints import FakeHints
 
@@ -107,7 +109,7 @@ def test_order_waits_an_hour_of_sweeps_when_all_workers_were_down(
 ) -> None:
     sweep_for(kernel, 86_400)
     ago = kernel.clock.now() - timedelta(hours=5)
-    order_id = make_order(kernel, id=new_id(ago), select_tag="of_b", run_after=ago)
+    order_id = make_order(kernel, select_tag="of_b", created_at=ago, run_after=ago)
     kernel.clock.shift(standstill)
     assert next_turn(kernel) == 0
     assert sweep_on(kernel, 3570).failed == {}
@@ -117,7 +119,7 @@ def test_order_waits_an_hour_of_sweeps_when_all_workers_were_down(
 def test_order_waits_when_an_older_release_swept_in_a_gap(kernel: Kernel) -> None:
     sweep_for(kernel, 86_400)
     ago = kernel.clock.now() - timedelta(hours=5)
-    make_order(kernel, id=new_id(ago), select_tag="of_b", run_after=ago)
+    make_order(kernel, select_tag="of_b", created_at=ago, run_after=ago)
     kernel.clock.shift(7200)
     with kernel.write_session() as session:
         session.execute(update(Sweep).values(swept_at=kernel.clock.now()))
@@ -216,23 +218,23 @@ def test_waiting_is_measured_from_the_oldest_due_order_when_some_wait(kernel: Ke
 
 
 def test_frozen_connection_is_killed_when_its_order_is_rescued(
-    make_kernel, mariadb_rows_url: str
+    make_kernel, main_rows_url: str
 ) -> None:
-    kernel = make_kernel(mariadb_rows_url)
+    kernel = make_kernel(main_rows_url)
     with kernel.engine.connect() as frozen:
-        thread_id = frozen.connection.dbapi_connection.thread_id()
-        running(kernel, connection_id=thread_id)
+        number = kernel.dialect.connection_number(frozen)
+        running(kernel, connection_id=number)
         sweep(kernel, rescue=True)
-        with kernel.read_session() as session:
-            query = text("SELECT COUNT(*) FROM information_schema.processlist WHERE id = :id")
-            assert session.scalar(query, {"id": thread_id}) == 0
-        frozen.invalidate()
+        with pytest.raises(DBAPIError):
+            frozen.execute(text("SELECT 1"))
+        with pytest.raises(DBAPIError), kernel.write() as connection:
+            kernel.dialect.kill_connection(connection, number)
 
 
 def orphaned(kernel: Kernel, **values: object) -> str:
     """Make an order whose caller was deleted by hand: its callback cannot be written."""
     with kernel.engine.connect() as connection:
-        connection.execute(text("SET SESSION foreign_key_checks = 0"))
+        connection.execute(text(kind_of(connection.dialect.name).forget_keys))
         order_id = new_id(kernel.clock.now())
         make_order(kernel, id=order_id, **values)
         connection.execute(update(Order).where(Order.id == order_id).values(caller_id=77))
@@ -242,9 +244,9 @@ def orphaned(kernel: Kernel, **values: object) -> str:
 
 
 def test_others_are_rescued_when_one_cannot_be_written(
-    make_kernel, mariadb_rows_url: str, caplog: pytest.LogCaptureFixture
+    make_kernel, main_rows_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    kernel = make_kernel(mariadb_rows_url)
+    kernel = make_kernel(main_rows_url)
     long_ago = kernel.clock.now() - 9 * MINUTE
     poison = orphaned(kernel, state="running", crashes=4, lease_until=long_ago)
     lost, fine = running(kernel, crashes=4), running(kernel)
@@ -255,9 +257,9 @@ def test_others_are_rescued_when_one_cannot_be_written(
 
 
 def test_others_of_unknown_tags_fail_when_one_cannot_be_written(
-    make_kernel, mariadb_rows_url: str
+    make_kernel, main_rows_url: str
 ) -> None:
-    kernel = make_kernel(mariadb_rows_url)
+    kernel = make_kernel(main_rows_url)
     orphaned(kernel, select_tag="forgotten")
     fine = make_order(kernel, select_tag="forgotten")
     kernel.clock.shift(3700)

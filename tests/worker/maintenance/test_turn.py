@@ -24,9 +24,9 @@ def test_turn_is_said_to_come_when_the_interval_ends(kernel: Kernel) -> None:
 
 
 def test_turn_is_taken_when_a_frozen_process_holds_the_row(
-    make_kernel: Callable[..., Kernel], mariadb_rows_url: str
+    make_kernel: Callable[..., Kernel], main_rows_url: str
 ) -> None:
-    kernel, frozen = make_kernel(mariadb_rows_url), make_kernel(mariadb_rows_url)
+    kernel, frozen = make_kernel(main_rows_url), make_kernel(main_rows_url)
     assert next_turn(kernel) == 0
     kernel.clock.shift(60)
     with frozen.engine.connect() as connection:

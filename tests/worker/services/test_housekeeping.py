@@ -1,5 +1,7 @@
 """The turn to sweep, jobs that fail alone, and what the broker is told of what they did."""
 
+from functools import partial
+
 from kernel.db.states import OrderState, Outcome
 from kernel.runtime.kernel import Kernel
 from kernel.worker.maintenance.job import Job, Swept
@@ -25,19 +27,27 @@ def give_up(_: Kernel, swept: Swept) -> None:
     swept.failed["lost"] = LOST
 
 
+def look_ahead(_: Kernel, swept: Swept) -> None:
+    swept.soon["soon"] = 1.5
+
+
 def test_jobs_have_their_turns_and_are_told_when_one_of_them_fails(kernel: Kernel) -> None:
     hints, wakes, health = FakeHints(), list[None](), Health()
     jobs = [Job("find", find), Job("take over", take_over), Job("give up", give_up)]
-    housekeeping = Housekeeping(kernel, jobs, hints, lambda: wakes.append(None), health)
+    jobs.append(Job("look ahead", look_ahead))
+    later: dict[str, float] = {}
+    wake = partial(wakes.append, None)
+    housekeeping = Housekeeping(kernel, jobs, hints, wake, health, later.__setitem__)
     housekeeping.run()
-    assert hints.hinted == ["due", "rescued"]
+    assert (hints.hinted, later) == (["due", "rescued"], {"soon": 1.5})
     assert (hints.outcomes, len(wakes)) == ({"lost": LOST}, 1)
 
 
 def test_sweep_is_done_by_one_process_when_two_ask(kernel: Kernel) -> None:
     hints = FakeHints()
     two = [
-        Housekeeping(kernel, [Job("find", find)], hints, lambda: None, Health()) for _ in range(2)
+        Housekeeping(kernel, [Job("find", find)], hints, lambda: None, Health(), lambda *_: None)
+        for _ in range(2)
     ]
     for one in two:
         one.run()

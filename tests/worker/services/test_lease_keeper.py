@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -31,9 +31,9 @@ def running(kernel: Kernel, select_tag: str, seconds: str) -> Iterator[str]:
 
 
 def test_lease_is_renewed_when_a_third_of_it_is_over(
-    make_kernel: MakeKernel, mariadb_rows_url: str
+    make_kernel: MakeKernel, main_rows_url: str
 ) -> None:
-    kernel = make_kernel(mariadb_rows_url, handlers, lease_seconds=0.9)
+    kernel = make_kernel(main_rows_url, handlers, lease_seconds=0.9)
     keeper = LeaseKeeper(kernel, print, seconds=0.0)
     with running(kernel, "silent", "1.0") as order_id:
         keeper.run()
@@ -42,17 +42,46 @@ def test_lease_is_renewed_when_a_third_of_it_is_over(
     assert order(kernel, order_id).state == "success"
 
 
-def test_order_leaves_as_timed_out_when_its_run_is_over_the_time_limit(
-    make_kernel: MakeKernel, mariadb_rows_url: str
+def test_lease_is_renewed_though_a_hand_back_that_was_put_off_cannot_be_written(
+    make_kernel: MakeKernel, main_rows_url: str
 ) -> None:
-    kernel = make_kernel(mariadb_rows_url, handlers, time_limit_seconds=0.1)
+    kernel = make_kernel(main_rows_url, handlers, lease_seconds=0.9)
+    keeper = LeaseKeeper(kernel, print, seconds=0.0)
+
+    def refused() -> None:
+        raise ZeroDivisionError
+
+    with running(kernel, "silent", "1.0") as order_id:
+        kernel.pending_handbacks["another", 1] = refused
+        first = order(kernel, order_id).lease_until
+
+        def renewed() -> bool:
+            with suppress(ZeroDivisionError):
+                keeper.run()
+            return order(kernel, order_id).lease_until > first
+
+        wait_until(renewed)
+
+
+def test_order_leaves_as_timed_out_when_its_run_is_over_the_time_limit(
+    make_kernel: MakeKernel, main_rows_url: str
+) -> None:
+    kernel = make_kernel(main_rows_url, handlers, time_limit_seconds=0.1)
     overdue: list[Run] = []
     ends: list[RunEnd] = []
-    keeper = LeaseKeeper(kernel, ends.append, seconds=0.0, overdue=overdue.append)
-    with running(kernel, "patient", "0.5") as order_id:
+    stood: list[str] = []
+    keeper = LeaseKeeper(
+        kernel,
+        ends.append,
+        seconds=0.0,
+        overdue=overdue.append,
+        before=lambda: stood.append(order(kernel, order_id).state),
+    )
+    with running(kernel, "patient", "3") as order_id:
         wait_until(lambda: keeper.run() or overdue != [])
         assert (order(kernel, order_id).state, order(kernel, order_id).timeouts) == ("pending", 1)
     assert (overdue[0].order_id, ends[0].again_in) == (order_id, 0.0)
+    assert stood[0] == "running", "what it has started ends before the order leaves it"
 
 
 @pytest.mark.parametrize("seconds", [0.0, 60.0])

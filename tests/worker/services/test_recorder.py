@@ -3,14 +3,17 @@
 import math
 import time
 from dataclasses import replace
+from typing import Any
 
 import pymysql
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, func, select
 from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
 
+from kernel.db.tables.deliveries import ATTEMPTS
 from kernel.delivery.attempt import FinishedAttempt, attempt
 from kernel.delivery.claim import claim_due, due_lanes
+from kernel.delivery.record import record
 from kernel.runtime.kernel import Kernel
 from kernel.worker.services import recorder as recorder_module
 from kernel.worker.services.recorder import Recorder
@@ -29,6 +32,11 @@ def attempts(kernel: Kernel, count: int) -> list[FinishedAttempt]:
         make_delivery(kernel)
     claimed = claim_due(kernel, dict.fromkeys(due_lanes(kernel), count)).deliveries
     return [attempt(kernel, due) for due in claimed]
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What kernel itself logged; psycopg may log a pipeline that the server gave up."""
+    return [one.message for one in caplog.records if one.name.startswith("kernel")]
 
 
 def states(kernel: Kernel, finished: list[FinishedAttempt]) -> set[str]:
@@ -70,7 +78,7 @@ def test_batch_is_kept_when_the_database_is_away(
 ) -> None:
     away = OperationalError("", {}, pymysql.err.OperationalError(2013, ""))
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise away
 
     recording, finished = recorder(kernel), attempts(kernel, 2)
@@ -84,6 +92,27 @@ def test_batch_is_kept_when_the_database_is_away(
     assert not recording.is_empty
     recording.run()
     assert (recording.is_empty, states(kernel, finished)) == (True, {"delivered"})
+
+
+def test_attempts_are_written_once_when_the_answer_to_the_commit_is_lost(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def commit_and_hang_up(*given: Any, **more: Any) -> None:
+        record(*given, **more)
+        raise OperationalError("", {}, pymysql.err.OperationalError(2013, ""))
+
+    recording, finished = recorder(kernel), attempts(kernel, 2)
+    for one in finished:
+        recording.put(one)
+    with monkeypatch.context() as patched:
+        patched.setattr(recorder_module, "record", commit_and_hang_up)
+        for _ in range(2):
+            with pytest.raises(OperationalError):
+                recording.run()
+    recording.put(attempts(kernel, 1)[0])
+    recording.run()
+    with kernel.read() as connection:
+        assert connection.scalar(select(func.count()).select_from(ATTEMPTS)) == 3
 
 
 def test_attempt_that_cannot_be_written_is_set_aside_alone(
@@ -101,7 +130,7 @@ def test_attempt_that_cannot_be_written_is_set_aside_alone(
     while not recording.is_empty:
         with pytest.raises(IntegrityError):
             recording.run()
-    assert [one.message for one in caplog.records] == ["attempt dropped"]
+    assert told(caplog) == ["attempt dropped"]
 
 
 def test_new_attempts_are_recorded_together_while_one_is_refused(kernel: Kernel) -> None:
@@ -130,4 +159,4 @@ def test_callback_is_not_sent_again_when_its_attempt_cannot_be_written(
         with pytest.raises(StatementError):
             recording.run()
     assert states(kernel, finished) == {"delivered"}
-    assert [one.message for one in caplog.records] == ["attempt dropped"]
+    assert told(caplog) == ["attempt dropped"]

@@ -4,10 +4,14 @@ import math
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from kernel.config.logging import bound
+from kernel.db.tables.callers import Caller
 from kernel.delivery.attempt import FinishedAttempt
+from kernel.delivery.breakers import Target
 from kernel.runtime.kernel import Kernel
 from kernel.testing import FakeTransport, Sent
 from kernel.transport.client import Response
@@ -15,14 +19,18 @@ from kernel.worker.services import sending as sending_module
 from kernel.worker.services.recorder import Recorder
 from kernel.worker.services.sending import Sending
 from kernel.worker.services.service import AT_ONCE
-from tests.support.factories import delivery, make_delivery
+from tests.support.factories import delivery, make_delivery, make_order
 from tests.support.waiting import wait_until
 
 
 @pytest.fixture
-def sending(kernel: Kernel) -> Iterator[Sending]:
+def recorder(kernel: Kernel) -> Recorder:
+    return Recorder(kernel, lambda: None, seconds=0.0, together=1)
+
+
+@pytest.fixture
+def sending(kernel: Kernel, recorder: Recorder) -> Iterator[Sending]:
     """Four senders, and claims of two."""
-    recorder = Recorder(kernel, lambda: None, seconds=0.0, together=1)
     options = {"threads": 4, "seconds": 3600.0, "batch": 2}
     with Sending(kernel, recorder, lambda: None, **options) as sending:  # type: ignore[arg-type]
         yield sending
@@ -52,10 +60,10 @@ def test_next_look_is_due_at_once_when_a_lane_may_hold_more(
 
 def test_no_look_is_due_when_every_sender_is_busy(kernel: Kernel, sending: Sending) -> None:
     for n in range(4):
-        assert sending.desk.acquire(f"https://{n}.example:443") == (n < 4)
+        assert sending.desk.acquire(Target(1, f"https://{n}.example:443")) == (n < 4)
     assert sending.due_at == math.inf
     for n in range(4):
-        sending.desk.release(f"https://{n}.example:443")
+        sending.desk.release(Target(1, f"https://{n}.example:443"))
 
 
 def test_sender_is_free_again_when_an_attempt_failed_by_a_bug(
@@ -112,16 +120,17 @@ def test_sending_looks_again_soon_when_a_thread_could_not_be_started(
     assert sending.desk.slots.in_flight == 2, "no more is claimed meanwhile"
 
 
-def test_slot_is_given_back_when_no_thread_comes_in_time(
-    kernel: Kernel, sending: Sending, monkeypatch: pytest.MonkeyPatch
+def test_slot_is_given_back_and_no_attempt_lost_when_no_thread_comes_in_time(
+    kernel: Kernel, sending: Sending, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refuse_threads(monkeypatch, math.inf)
     monkeypatch.setattr(sending_module, "WAIT_SECONDS", 0.0)
     delivery_id = make_delivery(kernel)
     sending.run()
     assert sending.is_idle
+    recorder.run()
     found = delivery(kernel, delivery_id)
-    assert (found.state, found.claim_token is None) == ("pending", False)
+    assert (found.state, found.claim_token, found.tries) == ("pending", None, 0)
     assert sending.desk.breakers() == ([], [])
 
 
@@ -147,4 +156,51 @@ def test_attempts_under_way_go_on_when_sending_is_closed(kernel: Kernel, sending
     make_delivery(kernel)
     sending.run()
     wait_until(lambda: sending.is_idle)
-    assert not sending.desk.acquire("https://receiver.example:443")
+    assert not sending.desk.acquire(Target(1, "https://receiver.example:443"))
+
+
+def test_callbacks_of_another_caller_go_through_when_one_callers_path_fails(
+    kernel: Kernel, sending: Sending
+) -> None:
+    def by_path(sent: Sent) -> Response:
+        status = 500 if sent.url.endswith("/bad") else 200
+        return Response(status=status, headers={}, body=b"", phases={})
+
+    def sent(path: str) -> int:
+        return sum(one.url.endswith(path) for one in transport.sent)
+
+    transport: Any = kernel.transport
+    transport.answers = [by_path]
+    with kernel.write_session() as session:
+        session.add(Caller(id=2, name="second", created_at=kernel.clock.now()))
+    for _ in range(40):
+        make_delivery(kernel, url="https://receiver.example/bad")
+    bad = Target(1, "https://receiver.example:443")
+    while not sending.desk.breakers().open:
+        sending.run()
+        wait_until(lambda: sending.is_idle)
+    tried = sent("/bad")
+    for _ in range(5):
+        make_delivery(kernel, caller_id=2, url="https://receiver.example/good")
+    for _ in range(5):
+        sending.run()
+        wait_until(lambda: sending.is_idle)
+    assert (sent("/good"), sent("/bad")) == (5, tried)
+    assert sending.desk.breakers() == ([bad], [])
+
+
+def test_log_lines_of_an_attempt_carry_the_reference_of_its_order(
+    kernel: Kernel, sending: Sending
+) -> None:
+    seen = []
+
+    def note(_: Sent) -> Response:
+        seen.append(bound().get("reference"))
+        return Response(status=200, headers={}, body=b"", phases={})
+
+    transport: Any = kernel.transport
+    transport.answers = [note]
+    ended = {"state": "success", "finished_at": kernel.clock.now(), "message": "success"}
+    make_delivery(kernel, make_order(kernel, reference="INC1", **ended))
+    sending.run()
+    wait_until(lambda: seen == ["INC1"])

@@ -43,11 +43,27 @@
     told.hidden = !stale;
   };
 
-  document.addEventListener("htmx:error", () => showStale(true));
-  document.addEventListener("htmx:response:error", () => showStale(true));
-  document.addEventListener("htmx:after:swap", () => {
+  // The server answers 304 to what has not changed since: nothing is sent, and nothing swapped.
+  const tags = new WeakMap();
+  document.addEventListener("htmx:config:request", ({ target, detail }) => {
+    const tag = tags.get(target);
+    if (tag && target.matches("[data-live]")) detail.ctx.request.headers["If-None-Match"] = tag;
+  });
+  document.addEventListener("htmx:after:request", ({ target, detail }) => {
+    const response = detail.ctx.response?.raw;
+    if (!response || !(response.ok || response.status === 304)) return;
+    if (response.ok) tags.set(target, response.headers.get("ETag"));
     answered = new Date();
     showStale(false);
+  });
+  document.addEventListener("htmx:error", () => showStale(true));
+  document.addEventListener("htmx:response:error", () => showStale(true));
+
+  // The tab's title begins with the number of things that are wrong.
+  document.addEventListener("htmx:after:swap", () => {
+    const count = Number(one("[data-trouble]")?.dataset.trouble || 0);
+    const title = document.title.replace(/^\(\d+\) /, "");
+    document.title = count ? `(${count}) ${title}` : title;
   });
   document.addEventListener("visibilitychange", poll);
 
@@ -102,12 +118,24 @@
     if (button.matches("[data-copy]")) copy(button);
   });
 
+  // An address that leads to a part of a page opens what is folded in it.
+  const unfold = () => {
+    const target = location.hash.length > 1 ? document.getElementById(location.hash.slice(1)) : null;
+    for (const one of target ? all("details:not(.sure)", target) : []) one.open = true;
+  };
+  addEventListener("hashchange", unfold);
+  unfold();
+
   // A filter that was chosen applies at once.
   document.addEventListener("change", (event) => {
     if (event.target.matches("select[data-apply]")) event.target.form.requestSubmit();
   });
 
-  for (const button of all("[data-help], [data-copy]")) button.hidden = false;
+  const showButtons = () => {
+    for (const button of all("[data-help], [data-copy]")) button.hidden = false;
+  };
+  document.addEventListener("htmx:after:swap", showButtons);
+  showButtons();
   showPaused();
   setInterval(poll, PERIOD);
 })();

@@ -5,8 +5,26 @@ made of parts (``state_`` and a state's name) begins with one of `MADE`.
 """
 
 from kernel.db.states import DeliveryState, OrderState
+from kernel.formats import durations
 from kernel.formats.texts import Language, in_languages
-from kernel.views.html.texts import frame, insight, orders, public
+from kernel.insight.conditions import texts as conditions
+from kernel.insight.standing import texts as standing
+from kernel.insight.trends import changes
+from kernel.views.html.texts import (
+    audit,
+    bulk,
+    failures,
+    frame,
+    insight,
+    lists,
+    orders,
+    people,
+    public,
+    receivers,
+    schedules,
+    trends,
+    work,
+)
 
 Texts = dict[str, dict[Language, str]]
 STATES: Texts = {
@@ -14,10 +32,19 @@ STATES: Texts = {
     **{f"state_yours_{one}": in_languages(one.traits.public_label) for one in OrderState},
     **{f"delivery_{one}": in_languages(one.traits.label) for one in DeliveryState},
 }
-GROUPS = (STATES, frame.TEXTS, orders.TEXTS, insight.TEXTS, public.TEXTS)
+GROUPS = (
+    *(STATES, frame.TEXTS, orders.TEXTS, insight.TEXTS, receivers.TEXTS, people.TEXTS),
+    *(audit.TEXTS, bulk.TEXTS, public.TEXTS, schedules.TEXTS, conditions.TEXTS, trends.TEXTS),
+    *(durations.TEXTS, failures.TEXTS, changes.TEXTS, standing.TEXTS, lists.TEXTS),
+    work.TEXTS,
+)
 TEXTS: Texts = {key: said for group in GROUPS for key, said in group.items()}
 # Beginnings of keys that templates put together.
 MADE = (
+    *("error_state_", "told_over_"),
     *("state_", "delivery_", "done_", "theme_", "phase_", "event_", "field_"),
-    *("chart_", "figures_", "breaker_", "kind_", "keystate_", "span_", "died_"),
+    *("chart_", "figures_", "breaker_", "kind_", "keystate_", "span_", "died_", "login_", "term_"),
+    *("role_", "needs_", "step_", "condition_", "mend_", "cause_", "expiry_", "paused_"),
+    *("severity_", "bulk_", "of_", "mark_", "trend_", "part_", "how_", "counter_", "window_"),
+    *("why_", "note_", "reason_", "doing_", "hangs_", "pending_by_", "pause_"),
 )

@@ -5,11 +5,15 @@ from kernel.formats.texts import Language
 TEXTS: dict[str, dict[Language, str]] = {
     "skip": {"en": "Skip to the content", "zh": "跳到正文"},
     "navigation": {"en": "Main navigation", "zh": "主导航"},
+    "menu": {"en": "Menu", "zh": "菜单"},
+    "filter": {"en": "Filter", "zh": "筛选"},
     "overview": {"en": "Overview", "zh": "总览"},
     "orders": {"en": "Orders", "zh": "工单"},
-    "deliveries": {"en": "Deliveries", "zh": "回调"},
+    "deliveries": {"en": "Callbacks", "zh": "回调"},
+    "receivers": {"en": "Receivers", "zh": "接收方"},
     "callers": {"en": "Callers", "zh": "调用方"},
     "language_switch": {"en": "Language", "zh": "语言"},
+    "zone_switch": {"en": "Show times in UTC", "zh": "以 UTC 显示时间"},
     "theme_switch": {"en": "Colours", "zh": "配色"},
     "theme_auto": {"en": "As the system", "zh": "跟随系统"},
     "theme_light": {"en": "Light", "zh": "浅色"},
@@ -18,18 +22,27 @@ TEXTS: dict[str, dict[Language, str]] = {
     "signed_in_as": {"en": "Signed in as {name}", "zh": "已登录：{name}"},
     "sign_in": {"en": "Sign in", "zh": "登录"},
     "sign_out": {"en": "Sign out", "zh": "退出"},
-    "api_key": {"en": "API key of an operator", "zh": "运维人员的 API 密钥"},
+    "api_key": {"en": "API key, yours or an operator's", "zh": "您本人或运维人员的 API 密钥"},
     "api_key_hint": {
         "en": "Make one with: kernel callers add-key NAME --scope operator",
         "zh": "创建密钥：kernel callers add-key NAME --scope operator",
     },
     "session_hint": {
-        "en": "You stay signed in for {hours} hours, or until the key is revoked.",
-        "zh": "登录有效期 {hours} 小时；密钥被吊销时立即失效。",
+        "en": "You stay signed in for {hours} hours, until {minutes} minutes pass without a "
+        "request, or until the key is revoked.",
+        "zh": "登录有效期 {hours} 小时；{minutes} 分钟无操作或密钥被吊销时失效。",
     },
     "sign_in_wrong": {
-        "en": "That key is unknown, expired or revoked.",
-        "zh": "密钥不存在、已过期或已吊销。",
+        "en": "That key is unknown.",
+        "zh": "密钥不存在。",
+    },
+    "sign_in_expired": {
+        "en": "That key has expired or was revoked.",
+        "zh": "密钥已过期或已吊销。",
+    },
+    "sign_in_elsewhere": {
+        "en": "That key does not work from where you are.",
+        "zh": "该密钥不允许从您所在的网络使用。",
     },
     "sign_in_no_operator": {
         "en": "That key is valid, but not an operator's.",
@@ -45,6 +58,35 @@ TEXTS: dict[str, dict[Language, str]] = {
         "or open the page on this very host at 127.0.0.1.",
         "zh": "登录需要 HTTPS：在明文 HTTP 下浏览器不会保存会话 Cookie，密钥也会在途中泄露。"
         "请在前置代理上启用 TLS，或在本机通过 127.0.0.1 访问。",
+    },
+    "oidc_sign_in": {"en": "Sign in with your organisation", "zh": "使用组织账号登录"},
+    "oidc_or_key": {"en": "Or with a key:", "zh": "或使用密钥："},
+    "oidc_away": {
+        "en": "Your organisation's sign-in does not answer. Try again in a minute, or use a key.",
+        "zh": "组织的登录服务没有响应。请稍后重试，或使用密钥登录。",
+    },
+    "oidc_untrusted": {
+        "en": "The answer of your organisation's sign-in could not be trusted. The log says why; "
+        "try again, or use a key.",
+        "zh": "组织登录服务的应答无法通过校验，原因见日志。请重试，或使用密钥登录。",
+    },
+    "oidc_expired": {
+        "en": "This sign-in was begun in another window or more than ten minutes ago. Begin again.",
+        "zh": "此次登录在其他窗口中发起，或已超过十分钟。请重新登录。",
+    },
+    "oidc_denied": {
+        "en": "Your organisation's sign-in was cancelled or refused. Begin again, or use a key.",
+        "zh": "组织登录已取消或被拒绝。请重新登录，或使用密钥登录。",
+    },
+    "oidc_no_role": {
+        "en": "Your organisation knows you, but none of your groups may use this dashboard. Ask "
+        "its administrators to put you into one of the groups that may.",
+        "zh": "组织已确认您的身份，但您所在的组无权使用此控制台。请联系管理员将您加入有权限的组。",
+    },
+    "oidc_disabled": {
+        "en": "Your organisation knows you, but an administrator has shut you out of this "
+        "dashboard.",
+        "zh": "组织已确认您的身份，但管理员已停用您在此控制台的账号。",
     },
     "ask_for_key": {"en": "Sign in to see this page.", "zh": "请登录后查看此页面。"},
     "live": {"en": "Live", "zh": "实时"},
@@ -80,13 +122,4 @@ TEXTS: dict[str, dict[Language, str]] = {
         "zh": "此控制台为只读（KERNEL_DASHBOARD）。",
     },
     "page_not_found": {"en": "There is no such page.", "zh": "页面不存在。"},
-    "ago_now": {"en": "just now", "zh": "刚刚"},
-    "ago": {"en": "{span} ago", "zh": "{span}前"},
-    "ahead": {"en": "in {span}", "zh": "{span}后"},
-    "span_ms": {"en": "{n} ms", "zh": "{n} 毫秒"},
-    "span_s": {"en": "{n} s", "zh": "{n} 秒"},
-    "span_min": {"en": "{n} min", "zh": "{n} 分钟"},
-    "span_h": {"en": "{n} h", "zh": "{n} 小时"},
-    "span_d": {"en": "{n} d", "zh": "{n} 天"},
-    "or_more": {"en": "{n}+", "zh": "{n}+"},
 }

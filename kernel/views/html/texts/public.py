@@ -4,6 +4,7 @@ from kernel.formats.texts import Language
 
 TEXTS: dict[str, dict[Language, str]] = {
     "yours": {"en": "Your order", "zh": "您的工单"},
+    "yours_batch": {"en": "A batch of orders", "zh": "批量工单"},
     "yours_progress": {"en": "Progress", "zh": "进度"},
     "yours_far": {"en": "{current} of {total}", "zh": "{current} / {total}"},
     "yours_ordered_at": {"en": "Ordered", "zh": "提交时间"},
@@ -23,6 +24,39 @@ TEXTS: dict[str, dict[Language, str]] = {
     "yours_away_more": {
         "en": "Your order is safe. This page tries again in a moment.",
         "zh": "您的工单不受影响，本页稍后会自动重试。",
+    },
+    "link_ask": {"en": "Your answer is asked for", "zh": "需要您确认"},
+    "link_ask_more": {
+        "en": "An order waits for you. Nothing is told until you press the button.",
+        "zh": "有工单等待您的答复。点击按钮之前不会提交任何内容。",
+    },
+    "link_event": {"en": "Answer", "zh": "答复"},
+    "link_confirm": {"en": "Confirm: {name}", "zh": "确认：{name}"},
+    "link_again": {
+        "en": "This page was open for too long, or came from elsewhere. Press the button again.",
+        "zh": "页面已失效或来源不明，请再次点击按钮。",
+    },
+    "link_as": {"en": "Signed in as", "zh": "当前登录："},
+    "link_until": {"en": "Possible until", "zh": "截止时间"},
+    "link_once": {
+        "en": "The answer can be given once and not taken back.",
+        "zh": "答复只能提交一次，提交后不能撤回。",
+    },
+    "link_told": {"en": "Your answer has been passed on", "zh": "您的答复已提交"},
+    "link_told_more": {"en": "You may close this page.", "zh": "您可以关闭本页。"},
+    "link_used": {"en": "This was answered before", "zh": "此前已有答复"},
+    "link_used_more": {
+        "en": "This link can be used once. The answer came at",
+        "zh": "该链接只能使用一次。答复时间：",
+    },
+    "link_over": {"en": "No answer is needed any more", "zh": "不再需要答复"},
+    "link_over_more": {
+        "en": "The time for an answer is over, or the order has ended.",
+        "zh": "答复时间已过，或工单已结束。",
+    },
+    "link_away_more": {
+        "en": "Nothing was told. Try again in a moment.",
+        "zh": "答复尚未提交，请稍后重试。",
     },
     "docs": {"en": "API", "zh": "接口文档"},
     "docs_key": {"en": "API key", "zh": "API 密钥"},

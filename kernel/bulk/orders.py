@@ -1,0 +1,121 @@
+"""What a bulk act does to one order: it is cancelled, or submitted once more as a new one."""
+
+import logging
+from dataclasses import replace
+from datetime import timedelta
+
+from sqlalchemy import Connection, select
+
+from kernel.bulk.progress import Left, Noting, Overtaken
+from kernel.callers.identity import identity_of
+from kernel.db.errors import driver_error, is_passing
+from kernel.db.states import OrderState, Priority
+from kernel.db.tables.callers import Caller
+from kernel.db.tables.service import SelectTag
+from kernel.errors import Conflict, InvalidOrder, RequestRefused, SecretsLocked, Unavailable
+from kernel.formats.tracecontext import Trace
+from kernel.orders.accept import Submission, accept
+from kernel.orders.backpressure import Pressure
+from kernel.orders.cancel import cancel
+from kernel.orders.gates.shown import gate_shown
+from kernel.orders.pages import get_order
+from kernel.orders.secrets.arguments import as_submitted
+from kernel.orders.transitions import RunEnd
+from kernel.runs.recorded import members_of
+from kernel.runs.reruns import AlreadyRerun, note_rerun
+from kernel.runtime.kernel import Kernel
+
+log = logging.getLogger(__name__)
+
+# A tag that a worker has noted within this time is known there, though not here.
+KNOWN_FOR = timedelta(hours=1)
+
+
+class ForOthers(Exception):
+    """This process does not know the order's tag, and a worker does."""
+
+
+def cancel_one(kernel: Kernel, order_id: str, by: Noting, ends: list[RunEnd]) -> Left | None:
+    """Cancel an order; what this has ended is added to ``ends``. None when it was done.
+
+    Raises Overtaken, and what says that the database is away.
+    """
+    try:
+        cancel(kernel, None, order_id, by=by, ends=ends)
+    except Overtaken:
+        raise
+    except Exception as error:  # noqa: BLE001 - the others have their turn
+        return _left(order_id, error)
+    return None if by.is_written else Left(order_id, Conflict.code, "it was cancelled already")
+
+
+def rerun_one(
+    kernel: Kernel, order_id: str, by: Noting, again: bool, pressure: Pressure
+) -> list[str] | Left:
+    """Submit an order that has ended once more; return the new order if it is to be hinted.
+
+    Its idempotency key is ``bulk:JOB:ORDER``: where the job's row is an older one (a restored
+    database), that key finds the order. Raises ForOthers, TooManyPending, Overtaken, and what says
+    that the database is away.
+    """
+    job_id, now = by.progress.job.id, kernel.clock.sql()
+
+    def along(connection: Connection, new_id: str) -> None:
+        note_rerun(connection, order_id, new_id, now, job_id=job_id, again=again)
+        by.record(connection, "order.rerun", f"order {order_id}", after={"order": new_id})
+
+    try:
+        submission = replace(
+            _submission(kernel, order_id),
+            idempotency_key=f"bulk:{job_id}:{order_id}",
+            trace=Trace(request_id=f"bulk-{job_id}"),
+            pressure=pressure,
+            along=along,
+        )
+        hints = accept(kernel, submission).hints
+    except (Overtaken, ForOthers):
+        raise
+    except Exception as error:  # noqa: BLE001 - the others have their turn
+        return _left(order_id, error)
+    return hints if by.is_written else Left(order_id, AlreadyRerun.code)
+
+
+def _submission(kernel: Kernel, order_id: str) -> Submission:
+    """Return an order that has ended as it was submitted, for the same caller."""
+    with kernel.read_session() as session:
+        order = get_order(session, None, order_id)
+        if not OrderState(order.state).is_final:
+            raise Conflict(f"the order has not ended: {order.state}")
+        if _is_for_others(kernel, session.connection(), order.select_tag):
+            raise ForOthers
+        owner = identity_of(session, session.get_one(Caller, order.caller_id).name)
+        members = members_of(order, as_submitted(kernel, order), gate_shown(session, order))
+        if order.priority != Priority.NORMAL:
+            members["priority"] = Priority(order.priority).word
+        session.expunge(order)
+    return Submission(owner, members, reference=order.reference, is_original=order.is_original)
+
+
+def _is_for_others(kernel: Kernel, connection: Connection, tag: str) -> bool:
+    if tag in kernel.handlers:
+        return False
+    seen = kernel.clock.sql(-KNOWN_FOR)
+    query = select(SelectTag.tag).where(SelectTag.tag == tag, SelectTag.seen_at >= seen)
+    return connection.scalar(query) is not None
+
+
+def _left(item_id: str, error: Exception) -> Left:
+    """Say why an order is left as it was. Raises the error when a later step may do better."""
+    if isinstance(error, InvalidOrder):
+        return Left(item_id, error.code, _in_words(error))
+    if isinstance(error, (RequestRefused, SecretsLocked)):
+        return Left(item_id, error.code, error.message)
+    if isinstance(error, Unavailable) or is_passing(error):
+        raise error
+    log.error("bulk act left an order as it was", exc_info=error, extra={"order_id": item_id})
+    return Left(item_id, "error", f"{type(error).__name__}: {driver_error(error)}")
+
+
+def _in_words(invalid: InvalidOrder) -> str:
+    problems = invalid.data["errors"]
+    return "; ".join(f"{one['code']}: {one['pointer'] or '/'} {one['detail']}" for one in problems)

@@ -1,0 +1,115 @@
+"""What a key may do, from where, and until when; and which keys of an installation lack an end."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+from sqlalchemy.orm import Session
+
+from kernel.callers.identity import CALLERS_OWN, Scope, key_in_force
+from kernel.config.near import check_network
+from kernel.db.tables.callers import ApiKey, Caller
+from kernel.db.tables.people import PEOPLE
+from kernel.handlers.refusals import TAG
+
+# A key that ends within this time is about to.
+SOON = timedelta(days=14)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyTerms:
+    """What a new key may do, and until when (None: until it is revoked).
+
+    ``tags`` limits it to orders of these, ``networks`` to addresses in these (CIDR); None limits
+    nothing. Raises ValueError, which says what cannot be a limit.
+    """
+
+    scopes: frozenset[str] = CALLERS_OWN
+    expires_at: datetime | None = None
+    tags: frozenset[str] | None = None
+    networks: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse limits that would not limit, or allow nothing."""
+        for tag in self.tags or ():
+            if not TAG.fullmatch(tag):
+                raise ValueError(f"{tag[:100]!r} is not a select_tag")
+        if self.tags is not None and Scope.OPERATOR in self.scopes:
+            raise ValueError("an operator's key sees every order: it cannot be limited to tags")
+        if self.tags == frozenset() or self.networks == ():
+            raise ValueError("a key that is limited to nothing is of no use: revoke it instead")
+        for network in self.networks or ():
+            check_network(network)
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """Return the terms as the columns of the key's row."""
+        return {
+            "scopes": " ".join(sorted(self.scopes)),
+            "expires_at": self.expires_at,
+            "tags": None if self.tags is None else " ".join(sorted(self.tags)),
+            "networks": None if self.networks is None else " ".join(self.networks),
+        }
+
+
+def limits(given: Iterable[str]) -> tuple[str, ...] | None:
+    """Return tags or networks as `KeyTerms` takes them: no word at all limits nothing."""
+    return tuple(dict.fromkeys(given)) or None
+
+
+def terms_of(key: ApiKey, now: datetime, days: float) -> KeyTerms:
+    """Return the terms of a key for the one that replaces it ``now``.
+
+    It lasts as long as the old one was made for, and ``days`` days where that had no end.
+    """
+    lasts = timedelta(days=days) if key.expires_at is None else key.expires_at - key.created_at
+    return KeyTerms(
+        frozenset(key.scopes.split()),
+        now + lasts,
+        None if key.tags is None else frozenset(key.tags.split()),
+        None if key.networks is None else tuple(key.networks.split()),
+    )
+
+
+def warnings(asking: Session | Connection, now: datetime) -> list[str]:
+    """Return a sentence for keys that never end, and one for those that end within `SOON`.
+
+    Those of people have sentences of their own, for another command replaces them.
+    """
+    keys: Any = ApiKey.__table__
+    found = asking.execute(
+        select(
+            *(keys.c.prefix, keys.c.expires_at, keys.c.person_id),
+            func.coalesce(PEOPLE.c.name, Caller.name).label("name"),
+        )
+        .join(Caller, Caller.id == keys.c.caller_id)
+        .outerjoin(PEOPLE, PEOPLE.c.id == keys.c.person_id)
+        .where(*key_in_force(now))
+        .order_by(keys.c.expires_at, keys.c.id)
+    ).all()
+    said = []
+    for whose, of_people, command in _WHOSE:
+        theirs = [one for one in found if (one.person_id is not None) is of_people]
+        endless = [one for one in theirs if one.expires_at is None]
+        ending = [one for one in theirs if one.expires_at and one.expires_at <= now + SOON]
+        for words, some in (
+            ("without an end", endless),
+            (f"that end within {SOON.days} days", ending),
+        ):
+            if some:
+                said.append(f"{whose} {words}: {', '.join(_shown(some))} ({command})")
+    return said
+
+
+_WHOSE = (
+    ("keys", False, "kernel callers rotate-key NAME --key PREFIX"),
+    ("keys of people", True, "kernel people set NAME --new-key"),
+)
+
+
+def _shown(some: Sequence[Any], most: int = 5) -> list[str]:
+    """Name the first of these keys, and how many there are more."""
+    more = [f"and {len(some) - most} more"] if len(some) > most else []
+    return [f"{one.prefix} of {one.name}" for one in some[:most]] + more

@@ -1,0 +1,221 @@
+"""Receivers as their rows have them, and which shape a callback to a URL has.
+
+What a receiver is sent with (credentials, terms, authority) is that of the receiver that matches at
+each attempt. What it is sent is a pure function of the callback's URL and of the versions of shapes
+up to the outcome, so that every attempt has the same bytes.
+"""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from pydantic import SecretStr
+from sqlalchemy import Connection, Row, exists, select
+from sqlalchemy.orm import Session
+
+from kernel.callers import identity
+from kernel.callers.credentials import Credentials
+from kernel.callers.matching import NAMED, Prefix, best, is_named
+from kernel.callers.terms import Terms
+from kernel.config.near import did_you_mean
+from kernel.db.tables.callers import Caller
+from kernel.db.tables.operating.pauses import PAUSES
+from kernel.db.tables.receivers import RECEIVERS, SHAPES
+from kernel.db.tables.sealed import Sealed, sealed
+from kernel.errors import NotFound, SecretsLocked
+
+__all__ = ["Receiver", "ShapeVersion", "Terms"]
+
+
+class SealedCredentials:
+    """A receiver's credentials as its row has them; opened at their first use, and kept.
+
+    Matching an order to its receiver needs none of them.
+    """
+
+    __slots__ = ("_found", "_text")
+
+    def __init__(self, text: Sealed) -> None:
+        self._text = text
+        self._found: Credentials | None = None
+
+    @classmethod
+    def of(cls, credentials: Credentials) -> Self:
+        """Return credentials that are in no row yet."""
+        return cls(Sealed.of(SecretStr(credentials.to_json())))
+
+    def open(self) -> Credentials:
+        """Return them. Raises SecretsLocked when no key opens them."""
+        if self._found is None:
+            self._found = Credentials.from_json(self._text.open().get_secret_value())
+        return self._found
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SealedCredentials) and self._text == other._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __repr__(self) -> str:
+        return "SealedCredentials(**********)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receiver:
+    """A place that a caller's callbacks go to. A draft matches nothing."""
+
+    id: int
+    caller_id: int
+    name: str
+    url: str
+    origin: str
+    is_draft: bool = False
+    # Whether a person has paused its callbacks.
+    is_paused: bool = False
+    sealed: SealedCredentials = field(default_factory=lambda: SealedCredentials.of(Credentials()))
+    ca_pem: str | None = field(default=None, repr=False)
+    terms: Terms = field(default_factory=Terms)
+
+    @property
+    def credentials(self) -> Credentials:
+        """What it is logged in to with. Raises SecretsLocked when no key opens it."""
+        return self.sealed.open()
+
+    def describe_credentials(self) -> dict[str, Any]:
+        """Return `Credentials.describe`; ``{"locked": True}`` where no key opens them."""
+        try:
+            return self.credentials.describe()
+        except SecretsLocked:
+            return {"locked": True}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShapeVersion:
+    """What a receiver looked like from this version on. ``shape`` None: it was removed."""
+
+    id: int
+    receiver_id: int
+    name: str
+    url: str
+    shape: str | None
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
+# A receiver's row, and whether it is paused.
+_ROWS = select(RECEIVERS, exists().where(PAUSES.c.receiver_id == RECEIVERS.c.id).label("is_paused"))
+
+
+def find(session: Session, caller: str, name: str) -> Receiver:
+    """Return the receiver of that name of the caller of that name. Raises NotFound."""
+    asked = _ROWS.where(
+        RECEIVERS.c.caller_id == identity.find(session, caller).id, RECEIVERS.c.name == name
+    )
+    row = session.execute(asked).one_or_none()
+    if row is None:
+        others = [one.name for _, one in list_receivers(session, caller)]
+        raise NotFound(f"{caller} has no receiver named {name}{did_you_mean(name, others)}")
+    return _receiver(session, row)
+
+
+def list_receivers(session: Session, caller: str | None = None) -> list[tuple[str, Receiver]]:
+    """Return each receiver with its caller's name, of one caller or of all, by these names."""
+    asked = _ROWS.add_columns(Caller.name.label("caller")).join(
+        Caller, RECEIVERS.c.caller_id == Caller.id
+    )
+    if caller is not None:
+        asked = asked.where(Caller.id == identity.find(session, caller).id)
+    found = session.execute(asked.order_by(Caller.name, RECEIVERS.c.name))
+    return [(row.caller, _receiver(session, row)) for row in found]
+
+
+def receivers_of(
+    connection: Connection, caller_ids: Collection[int]
+) -> dict[int, tuple[Receiver, ...]]:
+    """Return the receivers of these callers, drafts too, by id."""
+    asked = _ROWS.where(RECEIVERS.c.caller_id.in_(caller_ids))
+    found: dict[int, list[Receiver]] = {one: [] for one in caller_ids}
+    for row in connection.execute(asked.order_by(RECEIVERS.c.id)):
+        found[row.caller_id].append(_receiver(connection, row))
+    return {caller_id: tuple(all_) for caller_id, all_ in found.items()}
+
+
+def versions_of(
+    connection: Connection, caller_ids: Collection[int]
+) -> dict[int, tuple[ShapeVersion, ...]]:
+    """Return every version of a shape that these callers' receivers have had, the oldest first."""
+    asked = select(SHAPES).where(SHAPES.c.caller_id.in_(caller_ids))
+    found: dict[int, list[ShapeVersion]] = {one: [] for one in caller_ids}
+    for row in connection.execute(asked.order_by(SHAPES.c.id)):
+        found[row.caller_id].append(_version(row))
+    return {caller_id: tuple(all_) for caller_id, all_ in found.items()}
+
+
+def shape_at(versions: Sequence[ShapeVersion], url: str, until: int | None) -> ShapeVersion | None:
+    """Return the version that a callback to ``url`` had when ``until`` was the newest of all.
+
+    None: the default shape, as for every callback before the first version (``until`` None).
+    """
+    latest = {one.receiver_id: one for one in versions if until is not None and one.id <= until}
+    known = {key: one for key, one in latest.items() if one.shape is not None}
+    if is_named(url):
+        name = url.removeprefix(NAMED)
+        return next((one for one in known.values() if one.name == name), None)
+    key = best(url, {key: Prefix.parse(known[key].url) for key in sorted(known)})
+    return None if key is None else known[key]
+
+
+def origin_of_named(connection: Connection, caller_id: int, name: str) -> str:
+    """Return the origin of the receiver of that name; `receiver:NAME` when it is not there."""
+    asked = select(RECEIVERS.c.origin).where(
+        RECEIVERS.c.caller_id == caller_id,
+        RECEIVERS.c.name == name,
+        RECEIVERS.c.is_draft.is_(False),
+    )
+    return connection.scalar(asked) or f"{NAMED}{name}"
+
+
+def newest_shape(session: Session, receiver: Receiver) -> ShapeVersion | None:
+    """Return the version that is in force; None for a draft, which has none yet."""
+    asked = select(SHAPES).where(SHAPES.c.receiver_id == receiver.id).order_by(SHAPES.c.id.desc())
+    row = session.execute(asked.limit(1)).one_or_none()
+    return None if row is None else _version(row)
+
+
+def receiver_data(caller: str, receiver: Receiver) -> dict[str, Any]:
+    """Return a receiver as people and programs may see it: no value of its credentials."""
+    return {
+        "caller": caller,
+        "name": receiver.name,
+        "url": receiver.url,
+        "draft": receiver.is_draft,
+        "credentials": receiver.describe_credentials(),
+        "ca": receiver.ca_pem is not None,
+        "terms": receiver.terms.members(),
+    }
+
+
+def _receiver(asking: Session | Connection, row: Row[Any]) -> Receiver:
+    return Receiver(
+        id=row.id,
+        caller_id=row.caller_id,
+        name=row.name,
+        url=row.url,
+        origin=row.origin,
+        is_draft=row.is_draft,
+        is_paused=bool(row.is_paused),
+        sealed=SealedCredentials(sealed(asking, row.credentials)),
+        ca_pem=row.ca_pem,
+        terms=Terms.from_json(row.terms),
+    )
+
+
+def _version(row: Row[Any]) -> ShapeVersion:
+    return ShapeVersion(
+        id=row.id,
+        receiver_id=row.receiver_id,
+        name=row.name,
+        url=row.url,
+        shape=row.shape,
+        variables=json.loads(row.variables),
+    )

@@ -1,0 +1,1 @@
+"""`kernel callers`: the ticketing systems that may submit orders."""

@@ -1,0 +1,1 @@
+"""`kernel config` and `kernel secrets`: what is set, and the keys that seal secrets."""

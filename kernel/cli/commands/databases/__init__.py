@@ -1,0 +1,1 @@
+"""Commands about the database as a whole: bring it up to date, sweep it, take it elsewhere."""

@@ -1,0 +1,1 @@
+"""`kernel deliveries`: callbacks one by one, and many at once."""

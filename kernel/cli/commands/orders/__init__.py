@@ -1,0 +1,1 @@
+"""`kernel orders`: list and find orders, show, submit, change or follow one."""

@@ -1,0 +1,1 @@
+"""`kernel receivers`: where callers' callbacks go, with what is secret about each place."""

@@ -1,0 +1,1 @@
+"""Takes the rows of an installation from one database to another, and compares the two."""

@@ -1,0 +1,85 @@
+"""What is asked of a PostgreSQL server before anything starts."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import Connection, bindparam
+from sqlalchemy import text as sql
+
+from kernel.db.dialects.needs import ADDS, CHANGES, Needs
+from kernel.errors import ConfigurationError
+
+# What a server reports of itself, unasked, since version 14. A proxy may keep it back.
+REPORTED = ("in_hot_standby", "default_transaction_read_only")
+OLDEST = 140000
+
+_DURABILITY = sql(
+    "SELECT current_setting('synchronous_commit'), current_setting('fsync'),"
+    " current_setting('server_encoding'), current_setting('server_version_num')::int,"
+    " current_setting('max_connections')::int"
+    " - current_setting('superuser_reserved_connections')::int"
+)
+_RIGHTS = sql(
+    "SELECT current_user, name, rights"
+    " FROM unnest(CAST(:tables AS text[]), CAST(:rights AS text[])) AS wanted (name, rights)"
+    " WHERE NOT has_table_privilege(name, rights) ORDER BY name LIMIT 1"
+)
+_UNLOGGED = sql(
+    "SELECT relname FROM pg_class WHERE relpersistence = 'u' AND relkind = 'r'"
+    " AND relname IN :names ORDER BY relname"
+).bindparams(bindparam("names", expanding=True))
+
+
+def check_server(connection: Connection, needs: Needs) -> Iterator[str]:
+    """Yield warnings about a server; ConfigurationError for one that cannot be used."""
+    commit, fsync, encoding, version, connections = connection.execute(_DURABILITY).one()
+    if version < OLDEST:
+        raise ConfigurationError(
+            f"PostgreSQL {version // 10000} is too old: {OLDEST // 10000} is needed"
+        )
+    if encoding != "UTF8":
+        raise ConfigurationError(
+            f"the database is encoded in {encoding}, which cannot hold every character: "
+            "make it anew with ENCODING 'UTF8'"
+        )
+    driver: Any = connection.connection.dbapi_connection
+    if silent := [name for name in REPORTED if driver.info.parameter_status(name) is None]:
+        yield (
+            f"the server does not report {' and '.join(silent)}, so a demoted primary would not "
+            "be left: let KERNEL_DATABASE_URL lead to the server itself, or have a proxy pass it on"
+        )
+    if commit == "off" or fsync == "off":
+        name = "fsync" if fsync == "off" else "synchronous_commit"
+        yield (
+            f"{name} is off: an accepted order can be lost when the server's machine fails; "
+            "set it to on unless you can live with that"
+        )
+
+    if warning := needs.too_few_connections(connections):
+        yield warning
+
+
+def check_tables(connection: Connection, needs: Needs) -> None:
+    """Raise ConfigurationError when one of our tables does not outlive a crash."""
+    for name in connection.scalars(_UNLOGGED, {"names": sorted(needs.tables)}):
+        raise ConfigurationError(
+            f"table {name} is unlogged: its rows are lost when the server crashes. "
+            f"Convert it: ALTER TABLE {name} SET LOGGED"
+        )
+
+
+def check_rights(connection: Connection, needs: Needs) -> None:
+    """Raise ConfigurationError when the user lacks a right on one of the service's tables."""
+    wanted = [
+        (table, right)
+        for table in needs.own
+        for right in (ADDS if table in needs.added_to else (*ADDS, *CHANGES))
+    ]
+    tables, rights = (list(one) for one in zip(*wanted, strict=True))
+    lacks = connection.execute(_RIGHTS, {"tables": tables, "rights": rights}).one_or_none()
+    if lacks is not None:
+        user, table, right = lacks
+        raise ConfigurationError(
+            f"the database user {user} may not {right} {table}: GRANT {right} ON {table} "
+            f"TO {user}, in the database of kernel; deploy/databases has all that it needs"
+        )

@@ -1,0 +1,1 @@
+"""Tables for those who operate the installation: what went wrong, and what they ordered."""

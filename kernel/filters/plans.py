@@ -1,0 +1,180 @@
+"""Along which index the orders of a filter are found, in the order of their ids."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy.orm import Session
+
+from kernel.db.columns import by_index
+from kernel.db.ids import ID
+from kernel.db.statements.keyset import Walk, id_range
+from kernel.db.states import OrderState
+from kernel.db.tables.callers import Caller
+from kernel.db.tables.deliveries import DELIVERIES
+from kernel.db.tables.gates import GATES
+from kernel.db.tables.operating.runs import RUNS
+from kernel.db.tables.orders import ORDERS, REFERENCES
+from kernel.filters.orders import ANYTHING, OrderFilter, begins
+from kernel.formats.reference import is_reference
+
+FINGERPRINT_INDEX = "ix_kernel_runs_fingerprint_order_id"
+KEY_INDEX = "ix_kernel_gates_ordering_key_caller_id_order_id"
+PARENT_INDEX = "ix_kernel_gates_parent_id_order_id"
+REFERENCE_INDEX = "ix_kernel_references_reference_caller_id_order_id"
+WAITING_INDEX = "ix_kernel_gates_caller_id_waiting_for_order_id"
+# Characters that the beginning of a reference needs: fewer are looked for in arguments.
+SHORTEST = 3
+# A name that no more orders have becomes a list of their ids.
+SETTLED = 500
+# What is asked for rows.
+Asked = Connection | Session
+Plan = tuple[Walk, list[ColumnElement[bool]]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Index:
+    """An index whose first columns hold these members of a filter, and then the order's id."""
+
+    name: str
+    # By the members of the filter.
+    columns: dict[str, Any]
+
+    @property
+    def key(self) -> Any:
+        """The column of the order's id."""
+        table = next(iter(self.columns.values())).table
+        return ORDERS.c.id if table is ORDERS else table.c.order_id
+
+
+def _of_orders(*members: str) -> _Index:
+    columns = {one: ORDERS.c[one] for one in members}
+    return _Index(f"ix_kernel_orders_{'_'.join(members)}_id", columns)
+
+
+# Those that narrow more come first. With both a state and a caller: most orders have succeeded, so
+# that state narrows least.
+_KEY, _OWNER = GATES.c.ordering_key, GATES.c.caller_id
+_INDEXES = (
+    _Index(PARENT_INDEX, {"batch": GATES.c.parent_id}),
+    _Index(KEY_INDEX, {"ordering_key": _KEY, "caller_id": _OWNER}),
+    _Index(
+        REFERENCE_INDEX,
+        {"reference": REFERENCES.c.reference, "caller_id": REFERENCES.c.caller_id},
+    ),
+    _Index(WAITING_INDEX, {"caller_id": _OWNER, "waiting": GATES.c.waiting_for}),
+    _of_orders("caller_id", "state", "select_tag"),
+    _of_orders("state", "select_tag"),
+)
+_BY_STATE, _BY_CALLER = _of_orders("state"), _of_orders("caller_id")
+
+
+def plan_orders(wanted: OrderFilter, up: bool = False) -> Plan:
+    """Choose an index; return the walk along it, and the conditions that rows are looked at for.
+
+    Orders are found in the order of their ids, the newest first unless ``up``. In rows of the
+    walk the id is called ``id``.
+    """
+    held = _held(wanted)
+    left = wanted.by_name()
+    if "ids" in left:
+        return _walk(ORDERS, "PRIMARY", [left.pop("ids")], wanted, up), list(left.values())
+    index = next((one for one in _INDEXES if one.columns.keys() <= held.keys()), None)
+    if index is None:
+        is_success = held.get("state") == OrderState.SUCCESS
+        pair = (_BY_CALLER, _BY_STATE) if is_success else (_BY_STATE, _BY_CALLER)
+        index = next((one for one in pair if one.columns.keys() <= held.keys()), None)
+    if index is None:
+        return _walk(ORDERS, "PRIMARY", [], wanted, up), list(left.values())
+    where = [column == held[name] for name, column in index.columns.items()]
+    table = index.key.table
+    # A row beside the order's tells what the order once waited for: its own row has the last word.
+    rest = [one for name, one in left.items() if name not in index.columns]
+    beside = [] if table is ORDERS else [ORDERS.c.id == index.key]
+    return _walk(table, index.name, where, wanted, up), [*beside, *rest]
+
+
+def _held(wanted: OrderFilter) -> dict[str, Any]:
+    """Return what the filter holds to one value, by the names of members that indexes have."""
+    names = ("batch", "ordering_key", "caller_id", "reference", "waiting", "select_tag")
+    held = {name: getattr(wanted, name) for name in names}
+    held["waiting"] = None if wanted.waiting == ANYTHING else wanted.waiting
+    if wanted.states is not None and len(wanted.states) == 1:
+        held["state"] = wanted.states[0]
+    return {name: value for name, value in held.items() if value is not None}
+
+
+def _walk(
+    table: Any, index: str, where: list[ColumnElement[bool]], wanted: OrderFilter, up: bool
+) -> Walk:
+    key = ORDERS.c.id if table is ORDERS else table.c.order_id
+    span = id_range(key, wanted.since, wanted.until)
+    # Named as in the rows that are found: their key is the order's id.
+    named = key if table is ORDERS else key.label("id")
+    return Walk(table, index, [named], [*where, *span], up)
+
+
+def settle(asked: Asked, wanted: OrderFilter) -> OrderFilter:
+    """Return the same filter with ids for its names, where a name has few orders.
+
+    ``text`` becomes the orders whose name it is: their id or a callback's, an idempotency key, a
+    reference, an ordering key, or the beginning of a reference. Names of up to `SETTLED` orders
+    become ids. What is left is looked for row by row.
+    """
+    if wanted.ids is not None:
+        return wanted
+    if wanted.text is not None:
+        wanted = _named(asked, wanted, wanted.text)
+    if wanted.fingerprint is not None:
+        failed = by_index(select(RUNS.c.order_id), RUNS, FINGERPRINT_INDEX)
+        failed = failed.where(RUNS.c.fingerprint == wanted.fingerprint).distinct()
+        ids = list(asked.scalars(failed.order_by(RUNS.c.order_id).limit(SETTLED + 1)))
+        if len(ids) <= SETTLED:
+            return replace(wanted, ids=tuple(ids))
+    for name in _NAMES:
+        value = getattr(wanted, name)
+        # With the caller an index has them in the order of their ids.
+        if value is not None and (wanted.caller_id is None or name == "reference_prefix"):
+            found = _having(asked, name, value)
+            if len(found) <= SETTLED:
+                return replace(wanted, ids=tuple(found))
+    return wanted
+
+
+_NAMES = {
+    "reference": (REFERENCES.c.reference, REFERENCE_INDEX),
+    "ordering_key": (GATES.c.ordering_key, KEY_INDEX),
+    "reference_prefix": (REFERENCES.c.reference, REFERENCE_INDEX),
+}
+
+
+def _having(asked: Asked, name: str, value: str) -> list[str]:
+    """Return ids of orders that have this reference or key, or a reference that begins so."""
+    column, index = _NAMES[name]
+    table, is_prefix = column.table, name == "reference_prefix"
+    fits = begins(column, value) if is_prefix else column == value
+    found = by_index(select(table.c.order_id), table, index).where(fits)
+    order = (column, table.c.caller_id, table.c.order_id)
+    return list(asked.scalars(found.order_by(*order).limit(SETTLED + 1)))
+
+
+def _named(asked: Asked, wanted: OrderFilter, text: str) -> OrderFilter:
+    """Return the filter for the orders that ``text`` is a name of; unchanged when it names none."""
+    if ID.fullmatch(text):
+        of_delivery = select(DELIVERIES.c.order_id).where(DELIVERIES.c.id == text)
+        return replace(wanted, text=None, ids=(text, *asked.scalars(of_delivery)))
+    if text.isascii():
+        callers = select(Caller.id)
+        own = (ORDERS.c.caller_id.in_(callers), ORDERS.c.idempotency_key == text)
+        by_key = select(ORDERS.c.id).where(*own)
+        if found := list(asked.scalars(by_key.limit(SETTLED))):
+            return replace(wanted, text=None, ids=tuple(found))
+    if not is_reference(text):
+        return wanted
+    for name in _NAMES:
+        is_free = getattr(wanted, name) is None
+        is_long = name != "reference_prefix" or len(text) >= SHORTEST
+        if is_free and is_long and _having(asked, name, text):
+            named: Any = {name: text}
+            return replace(wanted, text=None, **named)
+    return wanted

@@ -1,0 +1,166 @@
+"""What a receiver's answer means by the rules of its shape. Pure; answers are hostile text.
+
+A 2xx alone never suffices where there are rules: iTop answers 200 to everything, and a proxy's
+error page may have any status.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from kernel.formats.shapes.rules import Condition, Lookup, Rule
+from kernel.formats.shapes.shape import Shape
+from kernel.formats.shapes.template import ABSENT, Path, find
+from kernel.formats.shapes.text_shaping import shaper
+
+Verdict = Literal["delivered", "done", "retry", "give_up"]
+# Characters of what was seen in an answer, for people.
+MAX_SAW = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What an answer means; None: the status decides. ``saw``: what it was told by, in words.
+
+    ``done``: it had been done before. ``tries``: after how many such answers to give up.
+    """
+
+    verdict: Verdict | None
+    saw: str = ""
+    tries: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The one value that a lookup was for."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class NotFound:
+    """A lookup without a result; ``permanent``: asking again would not help."""
+
+    permanent: bool
+    saw: str
+
+
+def judge(shape: Shape, status: int, content_type: str, body: bytes) -> Judged:
+    """Judge an answer by the first rule that holds; without rules the status decides."""
+    if not shape.answer:
+        return Judged(None)
+    value, text = _read(body)
+    for rule in shape.answer:
+        if _holds(rule, status, value, text):
+            return Judged(rule.verdict, _saw(rule, status, value, text), rule.tries)  # type: ignore[arg-type]
+    if 200 <= status <= 299:
+        return Judged("retry", f"status {status}, and no rule takes the answer: {_shown(text)}")
+    return Judged(None, f"status {status}: {_shown(text)}")
+
+
+def found(lookup: Lookup, wanted: str, status: int, body: bytes) -> Found | NotFound:
+    """Read the answer of a lookup for ``wanted``: exactly one row has to match."""
+    value, text = _read(body)
+    if not 200 <= status <= 299:
+        passing = status in (408, 425, 429) or status >= 500 or status == 401
+        return NotFound(not passing and status != 401, f"status {status}: {_shown(text)}")
+    rows = value if lookup.rows is None else _at(value, lookup.rows)
+    if not isinstance(rows, list):
+        return NotFound(False, f"the answer holds no list of rows: {_shown(text)}")
+    matching = [row for row in rows if _same(_at(row, lookup.match), wanted)]
+    if len(matching) != 1:
+        return NotFound(True, f"{len(matching)} of {len(rows)} rows match {wanted[:100]!r}")
+    one = _at(matching[0], lookup.value)
+    if not isinstance(one, str | int) or isinstance(one, bool) or one == "":
+        return NotFound(True, f"the row has no {'.'.join(lookup.value)}")
+    return Found(one)
+
+
+def wait_hint(shape: Shape, headers: Mapping[str, str], now: datetime) -> str | None:
+    """Return for how many seconds a receiver asks for a pause, by the headers that it is known for.
+
+    ``headers``: names in lower case. None when none of them can be read.
+    """
+    for name, kind in shape.wait.items():
+        if name in headers and (seconds := _seconds(headers[name].strip(), kind, now)) is not None:
+            return str(max(0, round(seconds)))
+    return None
+
+
+def _seconds(value: str, kind: str, now: datetime) -> float | None:
+    try:
+        if kind == "iso":
+            return (datetime.fromisoformat(value[:40]) - now).total_seconds()
+        number = float(value[:20]) if value[:20].isascii() else float("nan")
+    except (ValueError, TypeError, OverflowError):
+        return None
+    if not abs(number) < 1e15:
+        return None
+    return number - now.timestamp() if kind == "unix" else number
+
+
+def _read(body: bytes) -> tuple[Any, str]:
+    text = body.decode("utf-8", "replace")
+    try:
+        return json.loads(text), text
+    except (ValueError, RecursionError):
+        return ABSENT, text
+
+
+def _at(value: Any, path: Path) -> Any:
+    return find(value, path)[0]
+
+
+def _same(value: Any, wanted: str) -> bool:
+    return value is not ABSENT and not isinstance(value, bool) and str(value) == wanted
+
+
+def _holds(rule: Rule, status: int, value: Any, text: str) -> bool:
+    word = str(status)
+    if rule.statuses and not any(one in (word, f"{word[0]}xx") for one in rule.statuses):
+        return False
+    return all(_is_met(condition, value, text) for condition in rule.conditions)
+
+
+def _is_met(condition: Condition, value: Any, text: str) -> bool:
+    there = text.strip() if condition.path is None else _value(value, condition.path)
+    if condition.kind == "exists":
+        return (there is not ABSENT) is condition.value
+    if condition.kind == "not_empty":
+        return (there is not ABSENT and bool(there)) is condition.value
+    if condition.kind == "contains":
+        return isinstance(there, str) and condition.value.lower() in there.lower()
+    wanted = condition.value if condition.kind == "one_of" else [condition.value]
+    return any(type(there) is type(one) and there == one for one in wanted)
+
+
+def _value(value: Any, path: Path) -> Any:
+    return ABSENT if value is ABSENT else _at(value, path)
+
+
+def _saw(rule: Rule, status: int, value: Any, text: str) -> str:
+    seen = [f"status {status}"]
+    for condition in rule.conditions:
+        if condition.path is not None:
+            one = _value(value, condition.path)
+            shown = "nothing" if one is ABSENT else _told(one)
+            seen.append(f"{'.'.join(condition.path)} = {shown}")
+    said = ABSENT if rule.says is None else _value(value, rule.says)
+    if isinstance(said, str) and said:
+        seen.append(_shown(said))
+    elif not rule.conditions or any(one.path is None for one in rule.conditions):
+        seen.append(_shown(text, 60))
+    return "; ".join(part for part in seen if part)[:MAX_SAW]
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, dict | list):
+        return f"{'a list' if isinstance(value, list) else 'an object'} of {len(value)}"
+    return _shown(json.dumps(value, ensure_ascii=False), 60)
+
+
+def _shown(text: str, most: int = 120) -> str:
+    """Return the beginning of a text on one line, without control characters."""
+    return " ".join(shaper("plain")(text[: most * 2]).split())[:most]

@@ -1,0 +1,215 @@
+"""What `Handlers.register` refuses at import: what could not work, in words that name the mend."""
+
+import inspect
+import math
+import re
+from collections.abc import Mapping
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import AliasChoices, AliasPath, BaseModel
+from pydantic.fields import FieldInfo
+
+from kernel.errors import ConfigurationError
+from kernel.handlers.limits import CONCURRENCY_WORDS, KINDS, Rate, is_concurrency
+from kernel.handlers.secret_fields import has_secret_names
+from kernel.handlers.words import names_in
+
+TAG = re.compile(r"[a-z0-9][a-z0-9_.:-]{0,99}")
+RESERVED = ("select_tag", "callback_url")
+# The select_tag of a batch, which no handler runs.
+BATCH_TAG = "kernel.batch"
+KNOWN = {
+    *("time_limit", "soft_limit", "max_runs", "guarded", "reference"),
+    *("concurrency", "rate", "per", "title", "says"),
+}
+
+
+def refuse_model(tag: str, model: Any) -> None:
+    """Raise ConfigurationError for a malformed tag, and for a model that cannot be one."""
+    if not TAG.fullmatch(tag):
+        raise ConfigurationError(
+            f"select_tag {tag!r}: use lower-case letters, digits and _ . : - (at most 100)"
+        )
+    if tag == BATCH_TAG:
+        raise ConfigurationError(f"select_tag {tag!r} is that of batches")
+    if not isinstance(model, type) or not issubclass(model, BaseModel):
+        raise ConfigurationError(
+            f"select_tag {tag!r}: its model is a subclass of pydantic.BaseModel, not {model!r}"
+        )
+    taken = [name for name in RESERVED if name in model.model_fields]
+    if taken:
+        raise ConfigurationError(f"{model.__name__}.{taken[0]} is a member of every order")
+
+
+def refuse_limits(tag: str, limits: Mapping[str, Any]) -> None:
+    """Raise ConfigurationError for limits, by name, that allow no run or that do not exist."""
+    for name in ("time_limit", "soft_limit"):
+        limit = limits.get(name)
+        if limit is not None and not _is_seconds(limit):
+            raise ConfigurationError(
+                f"select_tag {tag!r}: {name} is in seconds, more than 0, not {limit!r}"
+            )
+    soft_limit, time_limit = limits.get("soft_limit"), limits.get("time_limit")
+    if soft_limit is not None and time_limit is not None:
+        refuse_late_soft_limit(tag, soft_limit, time_limit, "time_limit")
+    max_runs = limits.get("max_runs", 1)
+    if not isinstance(max_runs, int) or isinstance(max_runs, bool) or max_runs < 1:
+        raise ConfigurationError(
+            f"select_tag {tag!r}: max_runs is an int and at least 1, not {max_runs!r}"
+        )
+    guarded = limits.get("guarded", False)
+    if not isinstance(guarded, bool):
+        raise ConfigurationError(f"select_tag {tag!r}: guarded is True or False, not {guarded!r}")
+    _refuse_pace(tag, limits.get("concurrency"), limits.get("rate"))
+    if unknown := sorted(set(limits) - KNOWN):
+        raise ConfigurationError(
+            f"select_tag {tag!r}: there is no {unknown[0]}; there are {', '.join(sorted(KNOWN))}"
+        )
+
+
+def _refuse_pace(tag: str, concurrency: Any, rate: Any) -> None:
+    if concurrency is not None and not is_concurrency(concurrency):
+        raise ConfigurationError(f"select_tag {tag!r}: {CONCURRENCY_WORDS}, not {concurrency!r}")
+    if rate is not None:
+        try:
+            Rate.parse(rate)
+        except ValueError as error:
+            raise ConfigurationError(f"select_tag {tag!r}: {error}, not {rate!r}") from None
+
+
+def refuse_per(tag: str, model: type[BaseModel], name: Any) -> None:
+    """Raise ConfigurationError unless ``name`` is None or an argument of text or a number."""
+    if name is None:
+        return
+    field = _argument(tag, model, "per", name)
+    if not _is_a(field.annotation, KINDS):
+        raise ConfigurationError(
+            f"select_tag {tag!r}: per={name!r} is an argument of text or a number, or None"
+        )
+
+
+def _argument(tag: str, model: type[BaseModel], what: str, name: Any) -> FieldInfo:
+    """Return the field that is called ``name``. Raises ConfigurationError if there is none."""
+    field = model.model_fields.get(name) if isinstance(name, str) else None
+    if field is None:
+        raise ConfigurationError(
+            f"select_tag {tag!r}: {what}={name!r} is no argument of {model.__name__}; "
+            f"there are {', '.join(model.model_fields) or 'none'}"
+        )
+    return field
+
+
+def refuse_reference(tag: str, model: type[BaseModel], name: Any) -> None:
+    """Raise ConfigurationError unless ``name`` is None or an argument that is a str (or None)."""
+    if name is None:
+        return
+    field = _argument(tag, model, "reference", name)
+    if not _is_a(field.annotation, (str,)):
+        raise ConfigurationError(
+            f"select_tag {tag!r}: reference={name!r} is an argument of type str or str | None"
+        )
+
+
+def refuse_words(tag: str, model: type[BaseModel], title: Any, says: Any) -> None:
+    """Raise ConfigurationError unless both are None or words; a title's names are arguments."""
+    for what, said in (("title", title), ("says", says)):
+        try:
+            names = set() if said is None else names_in(said)
+        except ValueError as error:
+            raise ConfigurationError(f"select_tag {tag!r}: {what}: {error}") from None
+        for name in sorted(names) if what == "title" else ():
+            if not _is_a(_argument(tag, model, "title", name).annotation, KINDS):
+                raise ConfigurationError(
+                    f"select_tag {tag!r}: title: {{{name}}} is an argument of text or a number"
+                )
+
+
+def refuse_secret_names(tag: str, model: type[BaseModel]) -> None:
+    """Raise ConfigurationError for a dict whose keys are secret: names of members are stored."""
+    if has_secret_names(model):
+        raise ConfigurationError(
+            f"select_tag {tag!r}: {model.__name__} has a dict with keys of a secret type; "
+            "names of members are stored and shown: make the values secret"
+        )
+
+
+def _is_a(annotation: Any, wanted: tuple[type, ...]) -> bool:
+    """Tell whether a type is one of ``wanted``, or that or None; a truth value is no number."""
+    if get_origin(annotation) is Annotated:
+        return _is_a(get_args(annotation)[0], wanted)
+    if isinstance(annotation, type):
+        return issubclass(annotation, wanted) and annotation is not bool
+    kinds = [one for one in get_args(annotation) if one is not type(None)]
+    union = get_origin(annotation) in (Union, UnionType)
+    return union and bool(kinds) and all(_is_a(one, wanted) for one in kinds)
+
+
+def takes_member(model: type[BaseModel], member: str) -> bool:
+    """Tell whether ``model`` reads a member of this name, or lets any pass."""
+    config = model.model_config
+    if config.get("extra", "forbid") != "forbid":
+        return True
+    by_name = config.get("populate_by_name", False) or config.get("validate_by_name", False)
+    return any(member in _names(name, field, by_name) for name, field in model.model_fields.items())
+
+
+def members_of(model: type[BaseModel], name: str) -> list[str]:
+    """Return the members of an order that the field called ``name`` may be read from."""
+    config = model.model_config
+    by_name = config.get("populate_by_name", False) or config.get("validate_by_name", False)
+    names = _names(name, model.model_fields[name], by_name)
+    return [one for one in names if isinstance(one, str)]
+
+
+def _names(name: str, field: FieldInfo, by_name: bool) -> list[Any]:
+    """Return the members that a field is read from."""
+    alias = field.validation_alias
+    choices = alias.choices if isinstance(alias, AliasChoices) else [alias]
+    found = [one.path[0] if isinstance(one, AliasPath) else one for one in choices]
+    return [name, *found] if by_name or alias is None else found
+
+
+def refuse_late_soft_limit(tag: str, soft_limit: float, time_limit: float, named: str) -> None:
+    """Raise ConfigurationError for a soft limit that the time limit ends before it is reached."""
+    if soft_limit >= time_limit:
+        raise ConfigurationError(
+            f"select_tag {tag!r}: soft_limit={soft_limit:g} must be smaller than {named}, which is "
+            f"{time_limit:g} s: the process is ended then, and the handler cannot tidy up"
+        )
+
+
+def _is_seconds(limit: Any) -> bool:
+    number = isinstance(limit, int | float) and not isinstance(limit, bool)
+    return number and 0 < limit < math.inf
+
+
+def refuse_function(tag: str, function: Any) -> None:
+    """Raise ConfigurationError for a function that cannot be called as ``function(run, args)``.
+
+    What a decorator has wrapped is its own affair: it may await, or be given more arguments.
+    """
+    if not callable(function) or isinstance(function, type):
+        raise ConfigurationError(f"select_tag {tag!r}: {function!r} is no function")
+    name = getattr(function, "__name__", type(function).__name__)
+    for called in (function, getattr(function, "__call__", None)):  # noqa: B004
+        if inspect.iscoroutinefunction(called) or inspect.isasyncgenfunction(called):
+            raise ConfigurationError(
+                f"select_tag {tag!r}: {name} is async, and a worker calls plain functions. "
+                f"Register one that runs it:\n"
+                f"    def {name}_order(run, args):\n"
+                f"        return asyncio.run({name}(run, args))"
+            )
+        if inspect.isgeneratorfunction(called):
+            raise ConfigurationError(
+                f"select_tag {tag!r}: {name} yields; a handler returns its result"
+            )
+    try:
+        inspect.signature(function, follow_wrapped=False).bind(None, None)
+    except TypeError as error:
+        raise ConfigurationError(
+            f"select_tag {tag!r}: {name} is called as {name}(run, args), and does not take that: "
+            f"{error}"
+        ) from None
+    except ValueError:  # a function of C code that says nothing about its parameters
+        return

@@ -1,0 +1,188 @@
+"""Reads the facts: a dozen short questions, each answered from an index and bounded.
+
+The broker is asked for half a second at the most, the database at all only while it answers.
+"""
+
+import logging
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from kernel.db.dialects.mends import explain
+from kernel.db.errors import DATABASE_ERRORS, driver_error
+from kernel.db.schema.version import SCHEMA, found_schema
+from kernel.db.tables.callers import Caller
+from kernel.db.tables.deliveries import DELIVERIES
+from kernel.db.tables.orders import ORDERS
+from kernel.db.tables.schedules import SCHEDULES
+from kernel.db.tables.service import Worker
+from kernel.errors import Unavailable
+from kernel.insight.backlog import Backlog, backlog, lately_dead, unasked
+from kernel.insight.conditions.expiring import slow_facts
+from kernel.insight.conditions.facts import Database, Dead, Facts, FailedSchedule, Oldest
+from kernel.insight.conditions.failing import failing_origins
+from kernel.insight.conditions.paused import paused
+from kernel.insight.failures.new import new_errors
+from kernel.insight.readiness import workers_alive
+from kernel.insight.workers import processes
+from kernel.orders.due import oldest_due
+from kernel.runtime.kernel import Kernel
+
+log = logging.getLogger(__name__)
+
+# Counts of what waits stop here: a sentence says "1,000+".
+LIMIT = 1_000
+# The most recurring orders that are named.
+SHOWN = 20
+# Whether the broker answers: `Hints.backlog`, or None where it is not asked.
+Asking = Callable[[], int | None] | None
+
+
+def vital(kernel: Kernel, asking: Asking = None) -> Facts:
+    """Read what decides whether the installation can work: for load balancers, every second."""
+    database = look_at_database(kernel)
+    broker = None if asking is None else asking() is not None
+    workers = None
+    if database.is_usable:
+        try:
+            workers = workers_alive(kernel)
+        except DATABASE_ERRORS as error:
+            database = _silent(kernel, error)
+    return Facts(now=_now(kernel, database), database=database, broker=broker, workers=workers)
+
+
+def look(
+    kernel: Kernel, asking: Asking = None, counted: Callable[[], Backlog] | None = None
+) -> Facts:
+    """Read everything that the rules look at.
+
+    ``counted``: returns what waits where that is known already. A database that does not answer is
+    a fact like the others: nothing is raised for it.
+    """
+    first = vital(kernel, asking)
+    if not first.database.is_usable:
+        return first
+    try:
+        return _whole(kernel, first, counted or (lambda: backlog(kernel, LIMIT)))
+    except DATABASE_ERRORS as error:
+        database = _silent(kernel, error)
+        return Facts(now=first.now, database=database, broker=first.broker)
+
+
+def look_at_database(kernel: Kernel) -> Database:
+    """Ask the database whether it answers, takes writes, and is migrated. Logs what is wrong."""
+    file = kernel.dialect.file_of(kernel.engine.url)
+    if file is not None and not file.exists():
+        return Database(schema=None, needs=SCHEMA)
+    try:
+        with kernel.read() as connection:
+            schema = found_schema(connection)
+            # No error has been seen: it is asked for the server's state alone.
+            read_only = kernel.dialect.is_unfit(connection, Unavailable())
+    except DATABASE_ERRORS as error:
+        return _silent(kernel, error)
+    if file is not None and not os.access(file, os.W_OK):
+        read_only = True
+    found = Database(schema=schema, needs=SCHEMA, is_read_only=read_only)
+    if found.is_behind:
+        log.warning("not ready: the database is at migration %s, not %s", schema, SCHEMA)
+    elif read_only:
+        log.warning("not ready: the database takes no writes")
+    return found
+
+
+def _silent(kernel: Kernel, error: Exception) -> Database:
+    cause = driver_error(error) or error
+    log.warning("not ready: %s", cause)
+    said = explain(cause, kernel.engine.url)
+    return Database(answers=False, error=said, schema=None, needs=SCHEMA)
+
+
+def _now(kernel: Kernel, database: Database) -> datetime:
+    if database.answers:
+        try:
+            return kernel.clock.now()
+        except DATABASE_ERRORS:
+            pass
+    return datetime.now(UTC)
+
+
+def _whole(kernel: Kernel, first: Facts, counted: Callable[[], Backlog]) -> Facts:
+    known, waiting = slow_facts(kernel), counted()
+    at_work = [one for one in processes(kernel) if one.alive]
+    with kernel.read() as connection:
+        return Facts(
+            now=first.now,
+            database=_with(first.database, known.unfit),
+            broker=first.broker,
+            workers=first.workers,
+            quiet=sum(one.quiet and one.kind == "worker" for one in at_work),
+            worker_seen_at=None if first.workers else _last_seen(connection),
+            backlog=waiting,
+            oldest=_oldest(kernel, connection) if waiting.orders_due else None,
+            failing=failing_origins(connection, at_work),
+            dead=_dead(connection, first.now, waiting.deliveries_dead),
+            pauses=paused(connection),
+            keys=known.keys,
+            certificates=known.certificates,
+            schedules=_failed_schedules(connection),
+            errors=new_errors(connection, first.now),
+        )
+
+
+def _with(database: Database, unfit: str) -> Database:
+    return Database(
+        is_read_only=database.is_read_only,
+        unfit=unfit,
+        schema=database.schema,
+        needs=database.needs,
+    )
+
+
+def _last_seen(connection: Connection) -> datetime | None:
+    """Return when the worker that was there last was seen; None when no row is left of it."""
+    seen = select(func.max(Worker.seen_at)).where(Worker.kind == "worker")
+    found: datetime | None = connection.scalar(seen)
+    return found
+
+
+def _oldest(kernel: Kernel, connection: Connection) -> Oldest | None:
+    found = oldest_due(kernel, connection)
+    if found is None:
+        return None
+    named = (ORDERS.c.select_tag, ORDERS.c.reference, Caller.name)
+    asked = select(*named).join_from(ORDERS, Caller, Caller.id == ORDERS.c.caller_id)
+    row = connection.execute(asked.where(ORDERS.c.id == found.id)).one_or_none()
+    if row is None:
+        return None
+    return Oldest(found.id, found.run_after, row.select_tag, row.name, row.reference)
+
+
+def _dead(connection: Connection, now: datetime, number: int) -> Dead | None:
+    """Return what was given up, by no person's wish; None where `LIMIT` rows show nothing else."""
+    if not number:
+        return None
+    at = DELIVERIES.c.finished_at
+    first = connection.execute(_given_up(now, at.asc())).first()
+    last = connection.execute(_given_up(now, at.desc())).first()
+    if first is None or last is None:
+        return None
+    return Dead(number, first.finished_at, last.origin, last.died_of)
+
+
+def _given_up(now: datetime, order: Any) -> Any:
+    columns = (DELIVERIES.c.finished_at, DELIVERIES.c.origin, DELIVERIES.c.died_of)
+    some = lately_dead(now, *columns).order_by(order).limit(LIMIT).subquery()
+    return select(some).where(unasked(some.c.died_of)).limit(1)
+
+
+def _failed_schedules(connection: Connection) -> list[FailedSchedule]:
+    columns = (SCHEDULES.c.name, SCHEDULES.c.failed_at, SCHEDULES.c.last_error)
+    failed = (SCHEDULES.c.failed_at.is_not(None), SCHEDULES.c.last_error.is_not(None))
+    asked = select(*columns).where(*failed).order_by(SCHEDULES.c.failed_at).limit(SHOWN)
+    return [
+        FailedSchedule(row.name, row.failed_at, row.last_error) for row in connection.execute(asked)
+    ]

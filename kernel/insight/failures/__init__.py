@@ -1,0 +1,1 @@
+"""What went wrong: the runs of an order, each with its end."""

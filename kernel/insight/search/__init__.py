@@ -1,0 +1,1 @@
+"""Finding orders and callbacks for people: bounded, however many there are."""

@@ -1,0 +1,1 @@
+"""What was counted over time, minute by minute, and the series of charts."""

@@ -1,0 +1,1 @@
+"""Many orders of one request: each is checked alone, and those that are good are one commit."""

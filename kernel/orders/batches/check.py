@@ -1,0 +1,102 @@
+"""Checks the orders of a batch, each by itself, as a single submit does."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from kernel.callers.identity import Identity
+from kernel.errors import Forbidden, IdempotencyKeyReused, InvalidOrder
+from kernel.formats.order_request import OrderRequest, problem
+from kernel.orders.accept import Judge, checked_order, refuse_tag
+from kernel.orders.submit import check_key
+from kernel.runtime.kernel import Kernel
+
+KEY = "idempotency_key"
+# A body may hold a hundred thousand mistakes: that many are listed, and at least one of each order.
+SHOWN_PROBLEMS = 1000
+
+
+@dataclass(slots=True, eq=False)
+class Checked:
+    """An order that is good, its key, and where it stands in the batch.
+
+    ``again``: further places of the same order under the same key.
+    """
+
+    place: int
+    key: str | None
+    request: OrderRequest
+    again: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An order that is refused, where it stands in the batch, and why."""
+
+    place: int
+    errors: Sequence[dict[str, Any]]
+
+
+def check_orders(
+    kernel: Kernel, caller: Identity, orders: Iterable[Any], judge: Judge
+) -> tuple[list[Checked], list[Refused]]:
+    """Return the orders that are good, and those that are not, with pointers into the batch."""
+    checked: list[Checked] = []
+    refused: list[Refused] = []
+    by_key: dict[str, Checked] = {}
+    shown = 0
+    for place, members in enumerate(orders):
+        try:
+            one = _checked(kernel, caller, place, members, judge)
+            first = one if one.key is None else by_key.setdefault(one.key, one)
+            if first is one:
+                checked.append(one)
+            elif first.request.fingerprint == one.request.fingerprint:
+                first.again.append(place)
+            else:
+                raise InvalidOrder(errors=[key_reused()])
+        except InvalidOrder as invalid:
+            errors = invalid.data["errors"][: max(1, SHOWN_PROBLEMS - shown)]
+            shown += len(errors)
+            refused.append(Refused(place, placed(place, errors)))
+    return checked, refused
+
+
+def placed(place: int, errors: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return what is wrong with an order, pointed to in the body of its batch."""
+    return [one | {"pointer": f"/orders/{place}{one['pointer']}"} for one in errors]
+
+
+def key_reused() -> dict[str, Any]:
+    """Return what is wrong with an order whose key another order has."""
+    return problem(f"/{KEY}", IdempotencyKeyReused.code, str(IdempotencyKeyReused()))
+
+
+def _checked(kernel: Kernel, caller: Identity, place: int, members: Any, judge: Judge) -> Checked:
+    if not isinstance(members, Mapping):
+        raise InvalidOrder(errors=[problem("", "object_type", "an order is an object")])
+    tag = members.get("select_tag")
+    try:
+        refuse_tag(caller, tag)
+    except Forbidden as forbidden:
+        problems = [problem("/select_tag", forbidden.code, forbidden.message)]
+        raise InvalidOrder(errors=problems) from None
+    handler = kernel.handlers.get(tag) if isinstance(tag, str) else None
+    key = None
+    if KEY in members and not (handler is not None and handler.takes(KEY)):
+        key = _key(members[KEY])
+        members = {name: value for name, value in members.items() if name != KEY}
+    return Checked(place, key, checked_order(kernel, caller, members, judge=judge))
+
+
+def _key(given: Any) -> str | None:
+    """Return an order's key; null is none. Raises InvalidOrder."""
+    if given is not None and not isinstance(given, str):
+        raise InvalidOrder(errors=[problem(f"/{KEY}", "string_type", "must be a string")])
+    try:
+        check_key(given)
+    except InvalidOrder as invalid:
+        raise InvalidOrder(
+            errors=[one | {"pointer": f"/{KEY}"} for one in invalid.data["errors"]]
+        ) from None
+    return given

@@ -1,0 +1,66 @@
+"""How many orders of a caller run at once: a caller may have a limit, its share of the workers."""
+
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, ScalarSelect, bindparam, func, select
+from sqlalchemy.orm import Session
+
+from kernel.db.statements.prepared import Prepared
+from kernel.db.states import OrderState
+from kernel.db.tables.callers import Share
+from kernel.db.tables.orders import ORDERS, OrderSnapshot
+
+SHARES: Any = Share.__table__
+_LOCK = Prepared(
+    select(SHARES.c.max_running)
+    .where(SHARES.c.caller_id == bindparam("caller_id"))
+    .with_for_update()
+)
+_RUNNING = Prepared(
+    select(func.count()).where(
+        ORDERS.c.caller_id == bindparam("caller_id"),
+        ORDERS.c.state == bindparam("state", OrderState.RUNNING),
+    )
+)
+
+
+def max_running_of(caller_id: ColumnElement[int]) -> ScalarSelect[Any]:
+    """Ask for a caller's limit in the statement that has its id; null where it has none."""
+    return select(SHARES.c.max_running).where(SHARES.c.caller_id == caller_id).scalar_subquery()
+
+
+def has_room(connection: Connection, order: OrderSnapshot) -> bool:
+    """Tell whether one more order of its caller may run; locks the share until the commit.
+
+    The transaction must have locked no order before. Two claims never see the same room: the second
+    one waits for the first one's commit, and then counts its order.
+    """
+    whose = {"caller_id": order.caller_id}
+    for (most,) in _LOCK.rows(connection, whose):
+        ((running,),) = _RUNNING.rows(connection, whose)
+        return bool(running < most)
+    return True
+
+
+class AtWork(NamedTuple):
+    """What runs now: how many orders, and the callers of whom as many run as may."""
+
+    running: int
+    full: frozenset[int]
+
+
+def at_work(session: Session) -> AtWork:
+    """Count what runs, by an index. As many orders run as there are processes, at the most."""
+    counted = (
+        select(ORDERS.c.caller_id, func.count().label("running"))
+        .where(ORDERS.c.state == OrderState.RUNNING)
+        .group_by(ORDERS.c.state, ORDERS.c.caller_id)
+        .subquery()
+    )
+    rows = session.execute(
+        select(counted, SHARES.c.max_running).outerjoin(
+            SHARES, SHARES.c.caller_id == counted.c.caller_id
+        )
+    ).all()
+    full = (one for one in rows if one.max_running is not None and one.running >= one.max_running)
+    return AtWork(sum(one.running for one in rows), frozenset(one.caller_id for one in full))

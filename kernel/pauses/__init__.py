@@ -1,0 +1,1 @@
+"""What people have paused, callbacks and orders alike: begun, ended, kept in force, and told of."""

@@ -1,0 +1,41 @@
+"""How a run ends that has no outcome: what was raised in it, as an Exit."""
+
+import logging
+
+from kernel.db.errors import is_contention, is_passing
+from kernel.errors import Retry, RunBroken, RunInterrupted
+from kernel.handlers import Run
+from kernel.orders.decide import Exit, Why
+
+log = logging.getLogger("kernel.runs.execute")
+
+
+class HandlerBug(Exception):
+    """The handler raised what no handler should, its cause, or rolled its transaction back."""
+
+
+class TimedOut(Exception):
+    """The handler let TimeLimit pass, or it struck where nothing can be committed any more."""
+
+
+def exit_of(run: Run, error: Exception, said: str) -> Exit:
+    """Return how a run ended that raised ``error``, and log it unless it is a bug.
+
+    ``said``: what the error says, for others.
+    """
+    extra = {"order_id": run.order_id}
+    if isinstance(error, Retry):
+        reason = error.reason or ""
+        log.info("the handler asks for a retry: %s", reason or "no reason given", extra=extra)
+        return Exit(Why.RETRY, after=error.after, max_tries=error.max_tries, reason=reason)
+    if isinstance(error, RunBroken) or is_passing(error):
+        log.warning("run broken: %s", said, extra=extra)
+        contention = is_contention(run.guard.broken or error)
+        return Exit(Why.BROKEN, error=said, contention=contention)
+    if isinstance(error, RunInterrupted):  # stopping, or a cancel, which the row knows
+        log.info("handed back: %s", error.message, extra=extra)
+        return Exit(Why.STOPPING)
+    if isinstance(error, TimedOut):
+        log.warning("soft limit of %g s exceeded", run.limit.seconds or 0, extra=extra)
+        return Exit(Why.TIMED_OUT)
+    return Exit(Why.BUG)

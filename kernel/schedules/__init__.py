@@ -1,0 +1,1 @@
+"""Recurring orders: when each schedule is due, and what submits its orders."""

@@ -1,0 +1,1 @@
+"""Pages of who may do what, and of who did: callers and keys, people, the audit trail."""

@@ -1,0 +1,1 @@
+"""Lists of orders and of callbacks: found by filter, page by page."""

@@ -1,0 +1,1 @@
+"""The first page: what there is now, and what is wrong with it."""

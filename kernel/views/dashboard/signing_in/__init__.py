@@ -1,0 +1,1 @@
+"""Sign-in and sign-out: with a key, and by the organisation's provider."""

@@ -1,0 +1,92 @@
+"""What the operations of the API document are made of."""
+
+from typing import Any
+
+SCHEMAS = "#/components/schemas/"
+RESPONSES = "#/components/responses/"
+UNSIGNED: list[dict[str, list[str]]] = []
+PENDING, DONE, ANY = [2], [0], [0, 1, 2, -1]
+
+# Status code, name, what it means; with a header where one is always sent.
+REFUSALS = {
+    400: ("BadRequest", "not valid HTTP, or not one strict JSON object", None),
+    401: (
+        "Unauthenticated",
+        "credentials are missing or wrong, or work no more",
+        "WWW-Authenticate",
+    ),
+    403: ("Forbidden", "this key lacks the scope, or is for orders of other tags", None),
+    404: ("NotFound", "no such thing, or another caller's", None),
+    409: ("Conflict", "its state does not allow that", None),
+    413: ("BodyTooLarge", "the body is too large", None),
+    415: ("NotJson", "the content type is not application/json", None),
+    421: ("Misdirected", "the host of the address is not known to the service", None),
+    422: ("Invalid", "members are missing, unknown or wrong; all of them are listed", None),
+    429: ("TooManyRequests", "slow down", "Retry-After"),
+    503: ("Unavailable", "not now; try again", "Retry-After"),
+}
+ALWAYS = (400, 401, 403, 421, 429, 503)
+BODY = (413, 415, 422)
+
+
+def ref(name: str) -> dict[str, str]:
+    """Refer to a schema of the document."""
+    return {"$ref": SCHEMAS + name}
+
+
+def envelope(statuses: list[int], data: dict[str, Any]) -> dict[str, Any]:
+    """The schema of an answer: status, msg, data."""
+    return {
+        "type": "object",
+        "properties": {"status": {"enum": statuses}, "msg": {"type": "string"}, "data": data},
+        "required": ["status", "msg", "data"],
+        "additionalProperties": False,
+    }
+
+
+def content(schema: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """A body of JSON."""
+    return {"application/json": {"schema": schema, **more}}
+
+
+def responses() -> dict[str, Any]:
+    """The refusals, which all operations share."""
+    return {
+        name: {
+            "description": text,
+            "content": content(envelope([-1], ref("Refused"))),
+            **({"headers": {header: header_schema("string")}} if header else {}),
+        }
+        for name, text, header in REFUSALS.values()
+    }
+
+
+def header_schema(kind: str) -> dict[str, Any]:
+    """A header that is always there."""
+    return {"required": True, "schema": {"type": kind}}
+
+
+def answer(text: str, statuses: list[int], *names: str, **headers: str) -> dict[str, Any]:
+    """An answer in the envelope, with one of the named schemas as its data."""
+    data = ref(names[0]) if len(names) == 1 else {"anyOf": [ref(name) for name in names]}
+    found = {"description": text, "content": content(envelope(statuses, data))}
+    if headers:
+        found["headers"] = {
+            name.replace("_", "-"): {"schema": {"type": kind}} for name, kind in headers.items()
+        }
+    return found
+
+
+def operation(
+    name: str, summary: str, answers: dict[int, Any], refused: tuple[int, ...] = (), **more: Any
+) -> dict[str, Any]:
+    """An operation that needs a key, and the refusals it can meet."""
+    all_of_them = {str(status): answer for status, answer in answers.items()}
+    for status in sorted({*ALWAYS, *refused}):
+        all_of_them[str(status)] = {"$ref": RESPONSES + REFUSALS[status][0]}
+    return {"operationId": name, "summary": summary, **more, "responses": all_of_them}
+
+
+def path_id(name: str, kind: str = "string") -> dict[str, Any]:
+    """A parameter in the path."""
+    return {"name": name, "in": "path", "required": True, "schema": {"type": kind}}

@@ -1,0 +1,1 @@
+"""What those who operate the installation ask by HTTP: metrics, trends."""

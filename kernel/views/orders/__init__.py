@@ -1,0 +1,1 @@
+"""What the API says of orders beside the plain ones of `kernel.views.api`."""

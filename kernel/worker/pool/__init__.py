@@ -1,0 +1,1 @@
+"""What the main process of a worker and the processes of its pool know of each other."""

@@ -1,0 +1,143 @@
+"""What an answer means, what a lookup found, and for how long to wait. Pure."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kernel.formats.shapes.answer import Found, NotFound, found, judge, wait_hint
+from kernel.formats.shapes.shape import DEFAULT, parse_shape
+
+SHAPE = parse_shape({
+    "answer": [
+        {"is": "delivered", "status": "2xx", "json": [
+            {"path": "code", "equals": 0}, {"path": "objects", "not_empty": True}]},
+        {"is": "done", "status": 200, "json": {"path": "message", "contains": "'resolved'"}},
+        {"is": "give_up", "json": {"path": "Error", "exists": True}, "says": "Error.text"},
+        {"is": "delivered", "text": {"equals": "ok"}},
+        {"is": "retry", "status": [422, 500], "tries": 3},
+    ],
+    "lookup": {"url": "/t", "rows": "result", "match": "number", "equals": "{{ reference }}",
+               "value": "sys_id", "allow": "alphanumeric"},
+    "wait": {"X-Unix": "unix", "X-Iso": "iso", "X-Seconds": "seconds"},
+})  # fmt: skip
+LOOKUP = SHAPE.lookup
+assert LOOKUP is not None
+ROW = {"number": "INC1", "sys_id": "a"}
+
+
+def nested(levels: int) -> bytes:
+    return b'{"code":' + b"[" * levels + b"]" * levels + b"}"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "verdict", "tries"),
+    [
+        (200, {"code": 0, "objects": {"a": 1}}, "delivered", None),
+        (200, {"code": 0, "objects": {}}, "retry", None),
+        (200, {"code": False, "objects": {"a": 1}}, "retry", None),
+        (200, {"code": 100, "message": "in state 'resolved'"}, "done", None),
+        (200, {"Error": {"text": "closed"}}, "give_up", None),
+        (200, "ok\n", "delivered", None),
+        (200, "<html>", "retry", None),
+        (204, "", "retry", None),
+        (422, "", "retry", 3),
+        (404, "no", None, None),
+    ],
+)
+def test_first_rule_that_holds_decides(
+    status: int, body: Any, verdict: str | None, tries: int | None
+) -> None:
+    sent = body if isinstance(body, str) else json.dumps(body)
+    judged = judge(SHAPE, status, "application/json", sent.encode())
+    assert (judged.verdict, judged.tries) == (verdict, tries)
+    assert str(status) in judged.saw
+
+
+def test_without_rules_the_status_decides_elsewhere() -> None:
+    assert judge(DEFAULT, 200, "text/html", b"<html>").verdict is None
+
+
+def test_judgement_says_what_it_saw_in_printable_words() -> None:
+    judged = judge(SHAPE, 200, "", b'{"message": "a\\n\\u001b[2J \'resolved\'' + b"x" * 999 + b'"}')
+    assert judged.saw.startswith("status 200; message = ")
+    assert len(judged.saw) <= 200
+    assert judged.saw.isprintable()
+
+
+@pytest.mark.parametrize("body", [b"ab\x1b[2J\x00", b"\xff\xfe", b'"\\ud800"'])
+def test_what_a_hostile_text_shows_is_printable(body: bytes) -> None:
+    saw = judge(SHAPE, 200, "", body).saw
+    assert saw.isprintable()
+    saw.encode()
+
+
+@given(st.integers(100, 599), st.binary())
+def test_no_answer_makes_the_judge_fail(status: int, body: bytes) -> None:
+    judge(SHAPE, status, "text/html; charset=ISO-8859-1", body)
+    assert LOOKUP is not None
+    found(LOOKUP, "1", status, body)
+
+
+@pytest.mark.parametrize("body", [b"[" * 200_000, nested(450), nested(900), b"9" * 10_000])
+def test_answer_that_is_nested_deep_or_huge_is_judged(body: bytes) -> None:
+    assert judge(SHAPE, 200, "", body).verdict == "retry"
+    assert LOOKUP is not None
+    assert isinstance(found(LOOKUP, "1", 200, body), NotFound)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        (200, {"result": [ROW]}, Found("a")),
+        (200, {"result": [ROW, {"number": "INC2", "sys_id": "b"}]}, Found("a")),
+        (200, {"result": [ROW | {"sys_id": 7}]}, Found(7)),
+        (200, {"result": [ROW | {"number": "INC2"}]}, True),
+        (200, {"result": []}, True),
+        (200, {"result": [ROW, ROW]}, True),
+        (200, {"result": [ROW | {"sys_id": ""}]}, True),
+        (200, {"result": [ROW | {"sys_id": True}]}, True),
+        (200, {"result": [ROW | {"sys_id": {}}]}, True),
+        (200, {"result": {}}, False),
+        (200, "<html>", False),
+        (404, {}, True),
+        (401, {}, False),
+        (429, {}, False),
+        (503, {}, False),
+    ],
+)
+def test_lookup_finds_one_row_that_is_the_one_asked_for(
+    status: int, body: Any, expected: Found | bool
+) -> None:
+    assert LOOKUP is not None
+    sent = body if isinstance(body, str) else json.dumps(body)
+    result = found(LOOKUP, "INC1", status, sent.encode())
+    assert result == expected or (
+        isinstance(result, NotFound) and result.permanent is expected and bool(result.saw)
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("x-seconds", "30", "30"),
+        ("x-unix", "1780000060", "60"),
+        ("x-unix", "1", "0"),
+        ("x-iso", "2026-05-28T20:27:40Z", "60"),
+        ("x-iso", "2026-05-28T20:27:40", None),
+        ("x-iso", "soon", None),
+        ("x-unix", "nan", None),
+        ("x-seconds", "inf", None),
+        ("x-seconds", "٣", None),
+        ("x-seconds", "9" * 400, None),
+        ("x-other", "30", None),
+    ],
+)
+def test_wait_is_read_from_seconds_and_from_times(
+    name: str, value: str, expected: str | None
+) -> None:
+    now = datetime.fromtimestamp(1_780_000_000, UTC)
+    assert wait_hint(SHAPE, {name: value}, now) == expected

@@ -1,0 +1,65 @@
+"""A slot that is kept for a waiting order which was woken, and ends before it begins."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import update
+
+from kernel.db.tables.gates import GATES, Has
+from kernel.db.tables.orders import ORDERS, with_bit
+from kernel.formats.envelope import rfc3339
+from kernel.orders.cancel import cancel
+from kernel.orders.decide import Exit, Why
+from kernel.orders.transitions import RunEnd
+from kernel.runs.leases import leave
+from kernel.runtime.kernel import Kernel
+from kernel.testing import order
+from kernel.worker.maintenance.gates.windows import expire_orders
+from kernel.worker.maintenance.job import Swept
+from tests.orders.limits.test_concurrency import begin, handlers, held
+from tests.support.factories import order as stored
+
+
+@pytest.fixture
+def kernel(make_kernel: Callable[..., Kernel], database_url: str) -> Kernel:
+    return make_kernel(database_url, handlers)
+
+
+@pytest.mark.parametrize("how", ["cancelled", "expired", "cancelled with its parent"])
+def test_slot_that_was_kept_for_an_order_that_ends_is_given_to_the_next(
+    kernel: Kernel, how: str
+) -> None:
+    until = rfc3339(kernel.clock.now() + timedelta(seconds=60))
+    ids = [order(kernel, "one"), order(kernel, "one", not_after=until), order(kernel, "one")]
+    assert [begin(kernel, one) for one in ids] == [True, False, False]
+    assert leave(kernel, ids[0], 1, Exit(Why.RETRY, after=3600.0)).woken == (ids[1],)
+    assert held(kernel) == [ids[1]]
+    if how == "expired":
+        kernel.clock.shift(61)
+        swept = Swept()
+        expire_orders(kernel, swept)
+        woken = swept.rescued
+    else:
+        ends: list[RunEnd] = []
+        if how == "cancelled":
+            cancel(kernel, 1, ids[1], ends=ends)
+        else:
+            cancel(kernel, 1, parent_of(kernel, ids[1]), ends=ends)
+        woken = [one for end in ends for one in end.woken]
+    assert stored(kernel, ids[1]).state == ("failed" if how == "expired" else "cancelled")
+    assert woken == [ids[2]]
+    assert held(kernel) == [ids[2]]
+    assert begin(kernel, ids[2])
+
+
+def parent_of(kernel: Kernel, order_id: str) -> str:
+    """Have an order be the child of a new one."""
+    parent = order(kernel, "free")
+    with kernel.write_session() as session:
+        mine = update(GATES).where(GATES.c.order_id == order_id)
+        session.execute(mine.values(parent_id=parent))
+        for one, has in ((order_id, Has.PARENT), (parent, Has.CHILDREN)):
+            bits = update(ORDERS).where(ORDERS.c.id == one)
+            session.execute(bits.values(gates=with_bit(has)))
+    return parent

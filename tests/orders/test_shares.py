@@ -1,0 +1,66 @@
+"""A caller's share: how many of its orders run at once. The claim on each database."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotYet
+
+import pytest
+from sqlalchemy import update
+
+from kernel.callers import keys
+from kernel.callers.callback_rules import CallerRules
+from kernel.db.tables.orders import ORDERS, SNAPSHOT, OrderSnapshot
+from kernel.orders.due import due_orders
+from kernel.orders.gates.shares import has_room
+from kernel.runs.execute import execute, execute_each
+from kernel.runtime.kernel import Kernel
+from tests.support.factories import make_order, order
+
+
+def limit(kernel: Kernel, most: int) -> None:
+    """Say how many orders of ``anonymous`` run at once."""
+    with kernel.write_session() as session:
+        keys.change(session, "anonymous", CallerRules(max_running=most))
+
+
+@pytest.fixture
+def limited(make_kernel: Callable[..., Kernel], database_url: str) -> Kernel:
+    """A kernel whose caller may have one order running."""
+    kernel = make_kernel(database_url)
+    limit(kernel, 1)
+    return kernel
+
+
+def test_order_stays_pending_when_as_many_of_its_caller_run_as_may(limited: Kernel) -> None:
+    running, waiting = make_order(limited, state="running"), make_order(limited)
+    assert execute(limited, waiting) is None
+    assert due_orders(limited, 10) == [], "nor is it hinted"
+    limit(limited, 2)
+    assert due_orders(limited, 10) == [waiting]
+    end = execute(limited, waiting)
+    assert end is not None
+    assert end.makes_room
+    assert order(limited, running).state == "running", "it is not interrupted"
+
+
+def test_orders_of_a_message_run_one_after_the_other_when_one_may_run(limited: Kernel) -> None:
+    order_ids = [make_order(limited) for _ in range(3)]
+    assert [end.order_id for end in execute_each(limited, order_ids)] == order_ids
+    limit(limited, 0)
+    order_ids = [make_order(limited) for _ in range(2)]
+    assert [end.makes_room for end in execute_each(limited, order_ids)] == [False, False]
+
+
+def test_claim_waits_for_another_one_and_counts_its_order(limited: Kernel) -> None:
+    first, second = make_order(limited), make_order(limited)
+    with ThreadPoolExecutor(1) as other, limited.write() as connection:
+        row = connection.execute(ORDERS.select().with_only_columns(*SNAPSHOT).limit(1)).one()
+        assert has_room(connection, OrderSnapshot(*row))
+        claiming = other.submit(execute, limited, second)
+        with pytest.raises(NotYet):
+            claiming.result(0.2)
+        claimed = update(ORDERS).where(ORDERS.c.id == first).values(state="running")
+        connection.execute(claimed)
+        connection.commit()
+        assert claiming.result(20) is None
+    assert order(limited, second).state == "pending"

@@ -1,0 +1,100 @@
+"""What a MariaDB server has to allow: refused or warned of at the start, with the line to type."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+
+import pytest
+from sqlalchemy import text
+
+from kernel.db.schema import migrate
+from kernel.errors import ConfigurationError
+from kernel.runtime import startup
+from kernel.runtime.kernel import Kernel
+from tests.support.servers import MariaDB, Redis
+
+MakeKernel = Callable[..., Kernel]
+
+
+@pytest.fixture
+def kernel(make_kernel: MakeKernel, mariadb_url: str, redis: Redis) -> Kernel:
+    return make_kernel(mariadb_url, broker_url=redis.url(1))
+
+
+def refused(kernel: Kernel) -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        startup.check(kernel)
+    return caught.value.message
+
+
+@contextmanager
+def set_to(server: MariaDB, name: str, value: object) -> Iterator[None]:
+    """Set a variable of the server for new connections."""
+    ((before,),) = server.execute(f"SELECT @@GLOBAL.{name}")
+    server.execute(f"SET GLOBAL {name} = {value!r}")
+    try:
+        yield
+    finally:
+        server.execute(f"SET GLOBAL {name} = {before!r}")
+
+
+def test_start_is_refused_when_the_server_takes_no_statement_of_an_orders_length(
+    kernel: Kernel, mariadb: MariaDB
+) -> None:
+    kernel.engines.dispose()
+    with set_to(mariadb, "max_allowed_packet", 1 << 20):
+        assert "SET GLOBAL max_allowed_packet = 4194304" in refused(kernel)
+
+
+def test_start_warns_when_the_server_takes_no_statement_of_a_batchs_length(
+    kernel: Kernel, mariadb: MariaDB
+) -> None:
+    kernel.engines.dispose()
+    with set_to(mariadb, "max_allowed_packet", 8 << 20):
+        (warning,) = startup.check(kernel)
+    assert "SET GLOBAL max_allowed_packet = 16777216" in warning
+    assert "KERNEL_MAX_BATCH_BYTES" in warning
+
+
+def test_start_warns_when_the_processes_may_open_more_connections_than_there_are(
+    make_kernel: MakeKernel, mariadb_url: str, mariadb: MariaDB, redis: Redis
+) -> None:
+    many = {"api_processes": 16, "worker_processes": 12}
+    with set_to(mariadb, "max_connections", 151):
+        kernel = make_kernel(mariadb_url, broker_url=redis.url(1), **many)
+        (warning,) = startup.check(kernel)
+    assert "max_connections is 151" in warning
+    assert "about 167" in warning
+
+
+class Logging(MariaDB):
+    """A MariaDB that writes a binary log."""
+
+    def argv(self) -> list[str]:
+        return [*super().argv(), "--log-bin", "--server-id=1"]
+
+
+@pytest.mark.slow
+def test_start_is_refused_when_the_server_logs_statements(make_kernel: MakeKernel) -> None:
+    with closing(Logging()) as server:
+        server.start()
+        url = server.create_database()
+        migrate.upgrade(url)
+        kernel = make_kernel(url)
+        server.execute("SET GLOBAL binlog_format = 'STATEMENT'")
+        kernel.engines.dispose()
+        with pytest.raises(ConfigurationError, match="SET GLOBAL binlog_format = 'ROW'") as caught:
+            startup.check_database(kernel)
+        server.execute(caught.value.message.split(": ")[1].split(",")[0])
+        kernel.engine.dispose()
+        startup.check_database(kernel)
+
+
+def test_start_is_refused_when_a_table_folds_case(kernel: Kernel) -> None:
+    folding = "CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci"
+    with kernel.engine.begin() as connection:
+        connection.execute(text(f"ALTER TABLE kernel_keys CONVERT TO {folding}"))
+    said = refused(kernel)
+    assert "compared without regard to case" in said
+    with kernel.engine.begin() as connection:
+        connection.execute(text(said.rpartition("Convert it: ")[2]))
+    assert startup.check(kernel) == []

@@ -1,0 +1,74 @@
+"""What is refused at the start on PostgreSQL, and what is only warned about."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from sqlalchemy import make_url, text
+
+from kernel.db.dialects import postgresql_checks
+from kernel.errors import ConfigurationError
+from kernel.runtime import startup
+from kernel.runtime.kernel import Kernel
+from tests.support.postgresql import PostgreSQL
+
+MakeKernel = Callable[..., Kernel]
+
+
+@pytest.fixture
+def kernel(make_kernel: MakeKernel, postgresql_url: str) -> Kernel:
+    return make_kernel(postgresql_url)
+
+
+@pytest.fixture
+def latin(postgresql: PostgreSQL) -> Iterator[str]:
+    """URL of a database that holds the characters of Western Europe alone."""
+    url = make_url(postgresql.create_database())
+    latin = url.set(database="latin").render_as_string(hide_password=False)
+    made = "TEMPLATE template0 ENCODING 'LATIN1' LOCALE_PROVIDER libc LOCALE 'C'"
+    postgresql.execute(f"CREATE DATABASE latin {made}")
+    yield latin
+    postgresql.drop(latin)
+    postgresql.drop(url.render_as_string(hide_password=False))
+
+
+def refused(kernel: Kernel) -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        startup.check_database(kernel)
+    return caught.value.message
+
+
+def test_start_warns_when_a_commit_is_not_on_disk(kernel: Kernel) -> None:
+    (warning,) = startup.check_database(kernel)  # the tests' own server
+    assert "fsync is off" in warning
+
+
+def test_start_is_refused_when_a_table_does_not_outlive_a_crash(kernel: Kernel) -> None:
+    with kernel.write() as connection:
+        connection.execute(text("ALTER TABLE project_tb_project SET UNLOGGED"))
+    mend = refused(kernel).rpartition("Convert it: ")[2]
+    with kernel.write() as connection:
+        connection.execute(text(mend))
+    assert len(startup.check_database(kernel)) == 1
+
+
+def test_start_is_refused_when_the_database_cannot_hold_every_character(
+    make_kernel: MakeKernel, latin: str
+) -> None:
+    kernel = make_kernel(latin)
+    assert "LATIN1" in refused(kernel)
+    kernel.close()
+
+
+def test_start_is_refused_when_the_server_is_too_old(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgresql_checks, "OLDEST", 990000)
+    assert refused(kernel).endswith("is too old: 99 is needed")
+
+
+def test_start_warns_when_the_server_does_not_say_whether_it_is_a_standby(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgresql_checks, "REPORTED", ("in_hot_standby", "kept_back"))
+    first, _ = startup.check_database(kernel)
+    assert "does not report kept_back" in first

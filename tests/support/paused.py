@@ -1,0 +1,77 @@
+"""Handlers whose orders are paused, and what tests of pauses look at."""
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from kernel.db.tables.gates import GATES
+from kernel.errors import Retry
+from kernel.handlers import Handlers, Run, Wait
+from kernel.pauses.subjects import Subject
+from kernel.runtime.kernel import Kernel
+from kernel.testing import order
+from kernel.worker.maintenance.job import Swept
+from kernel.worker.maintenance.paused import hold_due_orders, keep_pauses
+from tests.support.factories import order as stored
+from tests.support.factories import rows
+
+WORK, ANYBODYS = Subject(tag="work"), Subject(orders_of=1)
+handlers = Handlers()
+
+
+class Work(BaseModel):
+    """``which``: noted when it runs. ``tries``: how many runs before the last are put off."""
+
+    which: str = ""
+    tries: int = 0
+
+
+@handlers.register("work", Work)
+def work(run: Run, args: Work) -> dict[str, Any]:
+    if run.number <= args.tries:
+        raise Retry(after=60)
+    return {"which": args.which, "waited": run.has_waited}
+
+
+@handlers.register("other", Work)
+def other(run: Run, args: Work) -> dict[str, Any]:
+    return {}
+
+
+@handlers.register("asks", Work)
+def asks(run: Run, args: Work) -> dict[str, Any] | Wait:
+    return {} if run.events else Wait("approved")
+
+
+@handlers.register("parent", Work)
+def parent(run: Run, args: Work) -> dict[str, Any] | Wait:
+    if run.has_waited:
+        return {}
+    run.submit("work", which="child")
+    return Wait.children()
+
+
+@handlers.register("one", Work, concurrency=1)
+def one_at_a_time(run: Run, args: Work) -> dict[str, Any]:
+    return {}
+
+
+def quiet(kernel: Kernel, tag: str = "work", **members: Any) -> str:
+    """Submit an order whose caller polls."""
+    return order(kernel, tag, callback_url=None, **members)
+
+
+def sweep(kernel: Kernel) -> Swept:
+    swept = Swept()
+    for job in (keep_pauses, hold_due_orders):
+        job(kernel, swept)
+    return swept
+
+
+def state(kernel: Kernel, order_id: str) -> str:
+    return stored(kernel, order_id).state
+
+
+def waits_for(kernel: Kernel, order_id: str) -> str | None:
+    found = {row.order_id: row.waiting_for for row in rows(kernel, GATES)}
+    return found.get(order_id)

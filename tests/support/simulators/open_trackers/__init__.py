@@ -1,0 +1,1 @@
+"""Open trackers and forges: Zammad, iTop, GLPI, Znuny, Redmine, GitLab, Gitea."""

@@ -1,0 +1,1 @@
+"""Hosted service desks: ServiceNow, Freshservice, Zendesk, Jira with its service management."""
