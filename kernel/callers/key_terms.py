@@ -12,7 +12,7 @@ from kernel.callers.identity import CALLERS_OWN, Scope, key_in_force
 from kernel.config.near import check_network
 from kernel.db.tables.callers import ApiKey, Caller
 from kernel.db.tables.people import PEOPLE
-from kernel.handlers.refusals import TAG
+from kernel.handlers.registering.refusals import TAG
 
 # A key that ends within this time is about to.
 SOON = timedelta(days=14)

@@ -8,7 +8,7 @@ from typing import Any
 from kernel.db.states import OrderState, Outcome
 from kernel.db.tables.orders import OrderSnapshot
 from kernel.formats.texts import Language, text
-from kernel.handlers.secret_fields import MASK, SECRETS
+from kernel.handlers.registering.secret_fields import MASK, SECRETS
 
 MAX_RESULT_BYTES = 262_144
 MAX_MESSAGE = 1000

@@ -19,7 +19,7 @@ from kernel.formats.moments import moment
 from kernel.formats.reference import MAX_REFERENCE, WORDS, as_reference, is_reference
 from kernel.formats.strictjson import escape_pointer
 from kernel.handlers import Handler
-from kernel.handlers.secret_fields import masked, packed, without
+from kernel.handlers.registering.secret_fields import masked, packed, without
 
 MAX_WORD = 2048
 WINDOW = ("not_before", "not_after")
@@ -38,7 +38,7 @@ class OrderRequest:
     ``callback_url`` is `NO_CALLBACK` where the member is null. ``args`` is the JSON text of the
     members other than select_tag and callback_url, and than reference unless the handler's model
     reads that itself; at the places of secrets it has a mask. ``secrets``: those secrets, as
-    `kernel.handlers.secret_fields.packed` makes one text of them.
+    `kernel.handlers.registering.secret_fields.packed` makes one text of them.
     """
 
     select_tag: str

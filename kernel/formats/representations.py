@@ -11,7 +11,7 @@ from kernel.db.tables.deliveries import Attempt, Delivery
 from kernel.db.tables.orders import Order
 from kernel.formats.envelope import envelope, error_data, rfc3339
 from kernel.formats.texts import Language, text
-from kernel.handlers.secret_fields import MASK
+from kernel.handlers.registering.secret_fields import MASK
 
 
 def order_envelope(

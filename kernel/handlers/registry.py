@@ -10,9 +10,9 @@ from pydantic import BaseModel
 
 from kernel.errors import ConfigurationError
 from kernel.handlers.events import Wait
-from kernel.handlers.importing import no_registry, places, why_not_imported
 from kernel.handlers.limits import Limit, Rate, value_of
-from kernel.handlers.refusals import (
+from kernel.handlers.registering.importing import no_registry, places, why_not_imported
+from kernel.handlers.registering.refusals import (
     members_of,
     refuse_function,
     refuse_limits,
@@ -23,9 +23,9 @@ from kernel.handlers.refusals import (
     refuse_words,
     takes_member,
 )
+from kernel.handlers.registering.secret_fields import SecretFields
+from kernel.handlers.registering.words import Said, arguments_named, filled, names_in
 from kernel.handlers.run import Partial, Run
-from kernel.handlers.secret_fields import SecretFields
-from kernel.handlers.words import Said, arguments_named, filled, names_in
 
 if TYPE_CHECKING:
     from sqlalchemy import MetaData
@@ -135,7 +135,7 @@ class Handlers(Mapping[str, Handler]):
         one begins, such as ``30/m``; ``per``: the argument (text or a number) for each of whose
         values these two hold by themselves.
         ``title`` and ``says``: what the person who ordered reads of the order and of its result, as
-        `kernel.handlers.words` has it: ``title="New project {projname}"``.
+        `kernel.handlers.registering.words` has it: ``title="New project {projname}"``.
         Raises ConfigurationError, at import, for what could not work: a tag that is malformed or
         taken, a model that is none or whose members collide with the order's own, limits that
         are no positive numbers, a soft limit that is not below the time limit, a ``reference`` that

@@ -16,7 +16,7 @@ from kernel.db.tables.receivers import RECEIVERS
 from kernel.delivery.pauses import is_known_host
 from kernel.errors import InvalidOrder, NotFound
 from kernel.formats.hosts import read_host
-from kernel.handlers.refusals import TAG
+from kernel.handlers.registering.refusals import TAG
 
 # What is paused where one of these is.
 OF_ORDERS = ("tag", "orders_of")

@@ -17,7 +17,7 @@ from kernel.db.tables.gates import GATES, Has
 from kernel.db.tables.orders import ORDERS, with_bit
 from kernel.formats.envelope import encode
 from kernel.handlers import Child, Run
-from kernel.handlers.secret_fields import SECRETS
+from kernel.handlers.registering.secret_fields import SECRETS
 from kernel.orders.accept import callback_problems, checked_order
 from kernel.orders.batches.store import store_orders
 from kernel.orders.submit import new_row

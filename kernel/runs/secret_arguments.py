@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from kernel.errors import Retry, SecretsLocked
-from kernel.handlers.secret_fields import restored, unpacked, without
+from kernel.handlers.registering.secret_fields import restored, unpacked, without
 from kernel.orders.secrets.arguments import SecretsGone, are_gone
 from kernel.runs.claim import Claimed
 from kernel.runtime.kernel import Kernel

@@ -12,7 +12,7 @@ from kernel.db.columns import Base
 from kernel.db.dialects.needs import Needs
 from kernel.db.tables.audit import ADDED_TO
 from kernel.errors import ConfigurationError
-from kernel.handlers.refusals import refuse_late_soft_limit
+from kernel.handlers.registering.refusals import refuse_late_soft_limit
 from kernel.runtime.broker_probe import ask
 from kernel.runtime.installation import Name
 from kernel.runtime.kernel import Kernel

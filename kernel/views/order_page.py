@@ -18,7 +18,7 @@ from kernel.db.states import OrderState
 from kernel.db.tables.gates import Has
 from kernel.db.tables.orders import ORDERS, Order
 from kernel.formats.texts import TEXTS, Language
-from kernel.handlers.refusals import BATCH_TAG
+from kernel.handlers.registering.refusals import BATCH_TAG
 from kernel.handlers.registry import Handler
 from kernel.orders.gates.children import count_children, count_ended
 from kernel.runtime.kernel import Kernel

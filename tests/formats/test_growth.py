@@ -26,7 +26,7 @@ from kernel.formats.signing import SignatureInvalid, verify
 from kernel.formats.strictjson import MAX_POINTERS, parse_json
 from kernel.formats.tracecontext import request_id_from, traceparent_from
 from kernel.handlers import Handlers
-from kernel.handlers.secret_fields import SecretFields
+from kernel.handlers.registering.secret_fields import SecretFields
 
 SECRET = "whsec_" + "A" * 32
 MIB, LONG = 1_048_576, 262_144

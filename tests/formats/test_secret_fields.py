@@ -6,7 +6,13 @@ from typing import Annotated, Any
 import pytest
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, Secret, SecretStr
 
-from kernel.handlers.secret_fields import SecretFields, masked, packed, restored, without
+from kernel.handlers.registering.secret_fields import (
+    SecretFields,
+    masked,
+    packed,
+    restored,
+    without,
+)
 
 
 class Odd(BaseModel):

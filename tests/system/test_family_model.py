@@ -25,7 +25,7 @@ from kernel.db.tables.orders import ORDERS
 from kernel.formats.order_request import OrderRequest
 from kernel.handlers import Handlers, Wait
 from kernel.handlers.events import CHILDREN
-from kernel.handlers.refusals import BATCH_TAG
+from kernel.handlers.registering.refusals import BATCH_TAG
 from kernel.orders.batches.accept import BatchSubmission, accept_batch
 from kernel.orders.cancel import cancel
 from kernel.orders.decide import Exit, Why

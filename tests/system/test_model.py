@@ -26,7 +26,7 @@ from kernel.db.states import OrderState
 from kernel.db.tables.deliveries import DELIVERIES
 from kernel.db.tables.orders import ORDERS
 from kernel.errors import Conflict, RunInterrupted
-from kernel.handlers.refusals import BATCH_TAG
+from kernel.handlers.registering.refusals import BATCH_TAG
 from kernel.orders.cancel import cancel
 from kernel.orders.decide import Exit, Why
 from kernel.orders.due import due_orders

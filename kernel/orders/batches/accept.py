@@ -24,7 +24,7 @@ from kernel.errors import IdempotencyKeyReused, InvalidOrder, TooManyPending, Un
 from kernel.formats.envelope import encode
 from kernel.formats.order_request import OrderRequest, fingerprint
 from kernel.formats.tracecontext import UNTRACED, Trace
-from kernel.handlers.refusals import BATCH_TAG
+from kernel.handlers.registering.refusals import BATCH_TAG
 from kernel.orders.accept import callback_problems
 from kernel.orders.backpressure import Pressure
 from kernel.orders.batches.check import Checked, Refused, check_orders, key_reused, placed

@@ -22,7 +22,7 @@ from kernel.db.tables.orders import ORDERS, SNAPSHOT, OrderSnapshot
 from kernel.formats.envelope import encode
 from kernel.formats.texts import text
 from kernel.handlers.events import CHILDREN
-from kernel.handlers.refusals import BATCH_TAG
+from kernel.handlers.registering.refusals import BATCH_TAG
 from kernel.orders.transitions import RunEnd, end_order, wake
 from kernel.runtime.kernel import Kernel
 

@@ -19,8 +19,8 @@ from kernel.db.tables.orders import ORDERS, Order
 from kernel.db.tables.steps import STEPS
 from kernel.errors import ConfigurationError, Conflict
 from kernel.handlers import Handler
-from kernel.handlers.secret_fields import MASK as SECRET
-from kernel.handlers.secret_fields import restored
+from kernel.handlers.registering.secret_fields import MASK as SECRET
+from kernel.handlers.registering.secret_fields import restored
 from kernel.orders.secrets.erase import ERASED
 from kernel.runtime.kernel import Kernel
 from kernel.runtime.service_key import FINGERPRINTS, stored_key

@@ -11,8 +11,8 @@ from kernel.config.near import did_you_mean
 
 # How many lines of the author's own files are shown, the innermost last.
 SHOWN = 4
-# Frames of these folders say nothing about the author's files.
-HERE = (str(Path(__file__).parent), str(Path(importlib.__file__).parent), "<frozen")
+# Frames of these folders (kernel.handlers is the first) say nothing about the author's files.
+HERE = (str(Path(__file__).parent.parent), str(Path(importlib.__file__).parent), "<frozen")
 
 
 def why_not_imported(module_name: str, error: Exception) -> str:

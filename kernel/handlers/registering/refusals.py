@@ -12,8 +12,8 @@ from pydantic.fields import FieldInfo
 
 from kernel.errors import ConfigurationError
 from kernel.handlers.limits import CONCURRENCY_WORDS, KINDS, Rate, is_concurrency
-from kernel.handlers.secret_fields import has_secret_names
-from kernel.handlers.words import names_in
+from kernel.handlers.registering.secret_fields import has_secret_names
+from kernel.handlers.registering.words import names_in
 
 TAG = re.compile(r"[a-z0-9][a-z0-9_.:-]{0,99}")
 RESERVED = ("select_tag", "callback_url")

@@ -1,0 +1,1 @@
+"""What is looked at and noted when a handler is registered, and why a module of handlers fails."""
