@@ -19,7 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import mysql
 
 from kernel.builtin import projects
-from kernel.db.columns import UTCDateTime
+from kernel.db.columns import Token, UTCDateTime
 
 TABLES: list[Table] = projects.metadata.sorted_tables
 TEXTS = ("é 桥 😀 trailing  ", "", "Straße 'STRASSE' \"\\% \x7f\x01", "a\r\n\tb\u2028", "{}")
@@ -64,18 +64,13 @@ _MYSQL = mysql.dialect()
 
 def _text(column: Column[Any], number: int) -> str:
     kind: Any = column.type
-    if _is_ascii(kind):
+    if isinstance(kind, Token):
         made = f"{number:08d}-Aa"
         return made if kind.length <= 36 else made.ljust(kind.length, "~")
     text = TEXTS[number % len(TEXTS)]
     if isinstance(kind, Text):
         return LONG if number == 0 and _is_long(column) else text * 3
     return text if number else "é" * kind.length
-
-
-def _is_ascii(kind: Any) -> bool:
-    """Whether it is a word that machines make: `kernel.db.columns.token`."""
-    return getattr(kind.dialect_impl(_MYSQL), "charset", None) == "ascii"
 
 
 def _is_long(column: Column[Any]) -> bool:

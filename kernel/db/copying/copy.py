@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Engine, String, delete, insert, inspect, select
 from sqlalchemy.exc import DBAPIError
 
+from kernel.db.columns import Token
 from kernel.db.copying.pages import Page, Progress, Row, Sides, count, named, pages
 from kernel.db.dialects import Dialect, dialect_of
 from kernel.db.errors import driver_error, is_passing
@@ -98,7 +99,7 @@ def _refuse_values(dialect: Dialect, page: Page, rows: list[Row]) -> None:
 
 
 def _length(column: Any) -> int | None:
-    return column.type.length if isinstance(column.type, String) else None
+    return column.type.length if isinstance(column.type, String | Token) else None
 
 
 def _write(target: Engine, page: Page, rows: list[Row]) -> None:

@@ -92,8 +92,6 @@ def list_errors(
     limit: int = PAGE,
 ) -> Listed:
     """Return up to ``limit`` errors. Three questions, each bounded by the page."""
-    if tag is not None and not tag.isascii():  # no tag is; MariaDB refuses to compare one
-        return Listed([], None)
     query = select(ERRORS).order_by(ERRORS.c.last_seen.desc(), ERRORS.c.fingerprint.desc())
     if which is not Which.ALL:
         query = query.where(ERRORS.c.is_open == (which is Which.OPEN))
@@ -147,8 +145,7 @@ def references_of(session: Session, runs: Iterable[EndedRun]) -> dict[str, str]:
 def find(asked: Asked, fingerprint: str, *, lock: bool = False) -> Row[Any]:
     """Return the row of an error. Raises NotFound."""
     query: Select[Any] = select(ERRORS).where(ERRORS.c.fingerprint == fingerprint)
-    known = len(fingerprint) <= FINGERPRINT and fingerprint.isascii()
-    row = asked.execute(query.with_for_update() if lock else query).one_or_none() if known else None
+    row = asked.execute(query.with_for_update() if lock else query).one_or_none()
     if row is None:
         raise NotFound(f"there is no error {fingerprint[:64]}")
     return row
@@ -260,5 +257,5 @@ def place_of(text: str) -> Place | None:
     """Read where a page begins; None for what is no place."""
     seen, _, fingerprint = text.partition("~")
     at = moment(seen)
-    known = 0 < len(fingerprint) <= FINGERPRINT and fingerprint.isascii()
+    known = 0 < len(fingerprint) <= FINGERPRINT
     return None if at is None or not known else Place(at, fingerprint)

@@ -104,8 +104,7 @@ def process_ids(session: Session, name: str) -> list[str]:
 
 
 def _process(session: Session, process_id: str) -> Worker | None:
-    """Return the row of a process. MariaDB compares an id with ASCII alone."""
-    return session.get(Worker, process_id) if process_id.isascii() else None
+    return session.scalar(select(Worker).where(Worker.id == process_id))
 
 
 def _count(session: Session, host: str) -> int:

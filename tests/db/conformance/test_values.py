@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import insert, select, update
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Column, insert, select, update
+from sqlalchemy.exc import DBAPIError, StatementError
 
+from kernel.db.columns import Base, Token
 from kernel.db.errors import is_passing
 from kernel.db.tables.orders import ORDERS
 from kernel.db.tables.service import SelectTag
@@ -54,6 +55,23 @@ def test_word_is_found_by_itself_alone(kernel: Kernel, kind: Kind, other: str) -
         found = connection.scalars(select(SelectTag.tag).where(SelectTag.tag == other)).all()
     pads = other == "tag " and "tell a space at the end" in kind.cannot
     assert found == (["tag"] if pads else [])
+
+
+@pytest.mark.parametrize(
+    "column",
+    [c for t in Base.metadata.sorted_tables for c in t.c if isinstance(c.type, Token)],
+    ids=str,
+)
+def test_word_is_compared_with_every_script(kernel: Kernel, column: Column[str]) -> None:
+    with kernel.read() as connection:
+        for fits in (column == "桥", column.in_(["桥", "é"]), column > "桥", column.like("é%")):
+            assert connection.execute(select(column).where(fits)).all() == []
+
+
+def test_word_of_another_script_is_refused_when_it_is_stored(kernel: Kernel) -> None:
+    row = {"tag": "é", "seen_at": kernel.clock.now()}
+    with kernel.write() as connection, pytest.raises(StatementError, match="ASCII"):
+        connection.execute(insert(SelectTag).values(row))
 
 
 @pytest.mark.parametrize("number", [2**63 - 1, -(2**63), 0])

@@ -76,9 +76,7 @@ def list_notices(session: Session) -> Sequence[Row[Any]]:
 
 def find(session: Session, name: str) -> Row[Any]:
     """Return the rule of that name. Raises NotFound."""
-    # A name is ASCII; MariaDB refuses to compare one with anything else.
-    rows = session.execute(_ROWS.where(NOTICES.c.name == name)) if name.isascii() else None
-    row = None if rows is None else rows.one_or_none()
+    row = session.execute(_ROWS.where(NOTICES.c.name == name)).one_or_none()
     if row is None:
         raise NotFound(f"there is no rule named {name}")
     return row

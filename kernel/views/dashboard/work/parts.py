@@ -120,9 +120,7 @@ def read_part(kernel: Kernel, trends: Trends, span: Span, part: Part) -> PartPag
 
 
 def _is_known(session: Session, tag: str) -> bool:
-    """Tell whether a worker knows a tag, or an order has it. MariaDB compares ASCII alone."""
-    if not tag.isascii():
-        return False
+    """Tell whether a worker knows a tag, or an order has it."""
     ordered = select(ORDERS.c.id).where(
         ORDERS.c.state.in_(list(OrderState)), ORDERS.c.select_tag == tag
     )
