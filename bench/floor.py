@@ -15,7 +15,7 @@ from bench.processes import cpu_ms
 from bench.receiver import Receiver
 from bench.systems import ROOT, Servers, System
 from kernel.cli.local.processes import Program
-from kernel.config.celeryconfig import celery_config
+from kernel.config.brokers.celeryconfig import celery_config
 from kernel.config.settings import load
 
 # T1, T2 and T3 commit for one order; T4 and T5 for a batch of 50 callbacks.

@@ -39,7 +39,7 @@ MAY_LISTEN = {
     "kernel/cli/local/programs.py",
 }
 # Asks a broker, once, whether it is one.
-MAY_ASK = {"kernel/runtime/broker_probe.py"}
+MAY_ASK = {"kernel/runtime/broker_probe/first_bytes.py"}
 # Sets options of sockets that others have connected.
 MAY_SET = {"kernel/config/keep_alive.py"}
 QUEUEING = {"celery", "kombu", "billiard"}
@@ -49,7 +49,7 @@ MAY_QUEUE = {
     "kernel/worker/pool/consumer_steps.py",
     "kernel/worker/pool/lost_processes.py",
     "kernel/worker/untrusted_messages.py",
-    "kernel/config/celeryconfig.py",
+    "kernel/config/brokers/celeryconfig.py",
 }
 # What is loaded late, because the rest of the file is of use without it:
 # Alembic takes a tenth of a second to import, and one command in twenty needs it.

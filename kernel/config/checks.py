@@ -15,13 +15,13 @@ from pydantic_settings import NoDecode
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from kernel.config.brokers.urls import REDIS, redis_urls
 from kernel.config.near import check_network
 
 DATABASES = (
     *("sqlite", "sqlite+pysqlite", "mysql+pymysql", "mariadb+pymysql"),
     "postgresql+psycopg",
 )
-REDIS = ("redis", "rediss")
 RABBITMQ = ("amqp", "amqps")
 # Host or [IPv6], and port; several, as drivers take them; none for a file or a socket.
 _HOSTS = re.compile(r"[A-Za-z0-9._%:,\[\]-]*(\?.*)?", re.ASCII)
@@ -67,17 +67,30 @@ def _database(value: SecretStr) -> SecretStr:
 
 
 def _brokers(value: SecretStr) -> SecretStr:
-    for url in value.get_secret_value().split(";"):
+    urls = value.get_secret_value().split(";")
+    for url in urls:
         refuse_bare_at(url)
-        _check_server(url, (*REDIS, *RABBITMQ))
+        _check_scheme(url, (*REDIS, *RABBITMQ))
+    if any(is_redis(url) for url in urls):
+        if not all(is_redis(url) for url in urls):
+            raise ValueError("name servers of Redis or of RabbitMQ, not both")
+        redis_urls(value.get_secret_value())
     return value
 
 
 def _results(value: SecretStr) -> SecretStr:
-    if value.get_secret_value():
-        refuse_bare_at(value.get_secret_value())
-        _check_server(value.get_secret_value(), REDIS)
+    text = value.get_secret_value()
+    if text:
+        refuse_bare_at(text)
+        _check_scheme(text, REDIS)
+        if len(redis_urls(text)) > 1:
+            raise ValueError("results go to one Redis, or to the one that Sentinels know")
     return value
+
+
+def is_redis(urls: str) -> bool:
+    """Tell whether a URL, or the first of several, is of a Redis or of its Sentinels."""
+    return urlsplit(urls).scheme in REDIS
 
 
 def refuse_bare_at(url: str) -> None:
@@ -94,16 +107,15 @@ def refuse_bare_at(url: str) -> None:
         raise ValueError(BARE_AT)
 
 
-def _check_server(url: str, schemes: tuple[str, ...]) -> None:
+def _check_scheme(url: str, schemes: tuple[str, ...]) -> None:
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018 - reading it checks it
+        if parts.scheme not in REDIS:  # those have a parser of their own
+            parts.port  # noqa: B018 - reading it checks it
     except ValueError:
         raise ValueError(NOT_A_URL) from None
     if parts.scheme not in schemes:
         raise ValueError(f"{parts.scheme}:// is not supported; use {', '.join(schemes)}")
-    if parts.scheme in REDIS and not re.fullmatch(r"/?|/[0-9]{1,5}", parts.path, re.ASCII):
-        raise ValueError("what follows the last / must be the number of a Redis database")
 
 
 def check_keys(value: SecretStr) -> SecretStr:

@@ -22,6 +22,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from kernel.config.brokers.urls import redis_urls
 from kernel.config.checks import (
     Address,
     BrokerUrl,
@@ -35,6 +36,7 @@ from kernel.config.checks import (
     Seconds,
     SecretKeys,
     Words,
+    is_redis,
     split,
 )
 from kernel.config.near import did_you_mean, number_meant
@@ -72,6 +74,13 @@ class Settings(BaseSettings):
     database_ca_file: FilePath | None = None
     broker_url: BrokerUrl = SecretStr("redis://127.0.0.1:6379/1")
     result_backend: ResultUrl = SecretStr("redis://127.0.0.1:6379/2")
+    # Of the broker, the results and their Sentinels; read by `kernel.config.brokers.clients`.
+    broker_ca_file: FilePath | None = None
+    broker_cert_file: FilePath | None = None
+    broker_key_file: FilePath | None = None
+    sentinel_master: str = Field("mymaster", min_length=1, max_length=255)
+    sentinel_user: str = Field("", max_length=255)
+    sentinel_password: SecretStr = SecretStr("")
     result_expires_seconds: int = Field(86_400, gt=0)
     handlers: str = Field("kernel.builtin:handlers", pattern=r"^[\w.]+:\w+$")
     language: Literal["en", "zh"] = "en"
@@ -188,8 +197,30 @@ def _coherent(settings: Settings) -> Settings:
         raise ConfigurationError(
             "KERNEL_SECRETS_KEY and KERNEL_SECRETS_KEY_COMMAND are both set: remove one of them"
         )
+    _refuse_unused_files(settings)
     refuse_incomplete(settings)
     return settings
+
+
+def _refuse_unused_files(settings: Settings) -> None:
+    """Refuse files of TLS where no URL speaks it: who names them believes to be protected."""
+    given = {
+        f"{PREFIX}{name.upper()}"
+        for name in ("broker_ca_file", "broker_cert_file", "broker_key_file")
+        if getattr(settings, name) is not None
+    }
+    urls = (settings.broker_url.get_secret_value(), settings.result_backend.get_secret_value())
+    if given and not any(is_redis(one) and any(u.is_tls for u in redis_urls(one)) for one in urls):
+        raise ConfigurationError(
+            f"{', '.join(sorted(given))}: neither KERNEL_BROKER_URL nor KERNEL_RESULT_BACKEND is a "
+            "rediss:// or sentinels:// URL, so nothing is encrypted by it: write rediss:// there. "
+            "(For amqps:// the authority is one of the system's, or of the file in SSL_CERT_FILE)"
+        )
+    if settings.broker_key_file is not None and settings.broker_cert_file is None:
+        raise ConfigurationError(
+            "KERNEL_BROKER_KEY_FILE is set, and KERNEL_BROKER_CERT_FILE is not: name the "
+            "certificate that the key belongs to"
+        )
 
 
 def is_loopback(host: str) -> bool:

@@ -7,13 +7,15 @@ refuse to start without it.
 
 from urllib.parse import urlsplit
 
+from kernel.config.brokers.urls import redis_urls
+from kernel.config.checks import is_redis
 from kernel.config.settings import PREFIX, Settings, is_loopback
 from kernel.db.columns import Base
 from kernel.db.dialects.needs import Needs
 from kernel.db.tables.audit import ADDED_TO
 from kernel.errors import ConfigurationError
 from kernel.handlers.registering.refusals import refuse_late_soft_limit
-from kernel.runtime.broker_probe import ask
+from kernel.runtime.broker_probe.asking import ask, ask_results
 from kernel.runtime.installation import Name
 from kernel.runtime.kernel import Kernel
 from kernel.runtime.rotation import check_secrets
@@ -106,12 +108,18 @@ def open_brokers(settings: Settings) -> list[str]:
     found = []
     for name in ("broker_url", "result_backend"):
         urls = getattr(settings, name).get_secret_value()
-        if any(urlsplit(url).password is None for url in urls.split(";") if url):
+        if urls and None in _passwords(urls):
             found.append(
                 f"{PREFIX}{name.upper()} has no password: anyone who reaches the server reads what "
                 "is in it, and can empty it; set a user and a password, as deploy/redis.conf does"
             )
     return found
+
+
+def _passwords(urls: str) -> list[str | None]:
+    if is_redis(urls):
+        return [url.password for url in redis_urls(urls)]
+    return [urlsplit(url).password for url in urls.split(";")]
 
 
 def needs_of(kernel: Kernel) -> Needs:
@@ -137,10 +145,7 @@ def needs_of(kernel: Kernel) -> Needs:
 def check_broker(settings: Settings, queue: str | None = None) -> list[str]:
     """Refuse a broker URL where something else answers; warn when nothing does.
 
+    Of the server of results all is only warned about.
     ``queue``: whether its user may use it, too. Raises ConfigurationError, which names the mend.
     """
-    return [
-        warning
-        for url in settings.broker_url.get_secret_value().split(";")
-        if (warning := ask(url, queue)) is not None
-    ]
+    return [*ask(settings, queue), *ask_results(settings)]

@@ -12,7 +12,7 @@ from celery.apps.worker import Worker
 from kombu.exceptions import OperationalError
 from kombu.messaging import Producer
 
-from kernel.config.celeryconfig import TASK, celery_config
+from kernel.config.brokers.celeryconfig import TASK, celery_config
 from kernel.db.errors import DATABASE_ERRORS
 from kernel.db.states import Outcome
 from kernel.handlers import Progress, Run

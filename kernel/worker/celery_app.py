@@ -13,7 +13,7 @@ from celery import Celery, bootsteps, signals
 from celery.concurrency import get_implementation
 
 from kernel.config import logging as kernel_logging
-from kernel.config.celeryconfig import TASK
+from kernel.config.brokers.celeryconfig import TASK
 from kernel.errors import ConfigurationError, Unavailable
 from kernel.runtime import startup
 from kernel.runtime.installation import Name

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 
 import redis
 
-from kernel.config.celeryconfig import redis_ssl
-from kernel.config.keep_alive import KEEP_ALIVE
+from kernel.config.brokers.clients import ALIVE, budget, redis_client
+from kernel.config.brokers.urls import redis_urls
 from kernel.config.settings import Settings
 from kernel.db.states import OrderState, Outcome
 from kernel.handlers import Progress
@@ -29,6 +29,7 @@ class ResultMirror:
     """
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._url = settings.result_backend.get_secret_value()
         self._expires = settings.result_expires_seconds
         self._client: redis.Redis | None = None
@@ -69,10 +70,8 @@ class ResultMirror:
 
     def _write(self, batch: Iterable[tuple[str, bytes]]) -> None:
         if self._client is None:
-            budget = {"socket_timeout": 1, "socket_connect_timeout": 1}
-            alive = {"socket_keepalive": True, "socket_keepalive_options": KEEP_ALIVE}
-            options = {**budget, **alive, **redis_ssl(self._url)}
-            self._client = redis.Redis.from_url(self._url, **options)
+            (url,) = redis_urls(self._url)
+            self._client = redis_client(url, self._settings, **budget(1), **ALIVE)
         with self._client.pipeline(transaction=False) as pipeline:
             for key, meta in batch:
                 pipeline.set(key, meta, ex=self._expires)

@@ -22,27 +22,48 @@ log = logging.getLogger(__name__)
 KEPT = ("lang", "task", "id")
 
 
-class Channel(redis.Channel):
-    """A channel that survives bytes in its queue that are not JSON."""
+class SurvivingChannel:
+    """What a channel does with bytes in its queue that are not JSON: it goes on."""
 
     def _brpop_read(self, **options: Any) -> Any:
         try:
-            return super()._brpop_read(**options)  # type: ignore[no-untyped-call]
+            return super()._brpop_read(**options)  # type: ignore[misc]
         except (ValueError, RecursionError) as error:
             log.warning("dropped what is no message: %s", type(error).__name__)
             raise Empty from None
 
 
-class Transport(redis.Transport):
-    """kombu's Redis transport, which drops messages that would end its consumer."""
-
-    Channel = Channel
+class SiftingTransport:
+    """What a transport does with a message that would end its consumer: it drops it."""
 
     def _deliver(self, message: Any, queue: str) -> None:
         if is_message(message):
-            super()._deliver(message, queue)  # type: ignore[no-untyped-call]
+            super()._deliver(message, queue)  # type: ignore[misc]
         else:
             log.warning("dropped what is no message: %s", type(message).__name__)
+
+
+class Channel(SurvivingChannel, redis.Channel):
+    """A channel to one Redis, with TLS or without."""
+
+
+class Transport(SiftingTransport, redis.Transport):
+    """kombu's transport for redis:// and rediss://, hardened."""
+
+    Channel = Channel
+
+
+class SentinelChannel(SurvivingChannel, redis.SentinelChannel):
+    """A channel to the Redis that Sentinels name."""
+
+
+class SentinelTransport(SiftingTransport, redis.SentinelTransport):
+    """kombu's transport for sentinel://, hardened."""
+
+    Channel = SentinelChannel
+
+
+HARDENED = {redis.Transport: Transport, redis.SentinelTransport: SentinelTransport}
 
 
 def is_message(found: Any) -> bool:
@@ -62,12 +83,12 @@ def is_message(found: Any) -> bool:
 
 
 class HintConnection(Connection):
-    """A connection that uses the transport above for Redis, and kombu's own for other brokers."""
+    """A connection that uses the transports above for Redis, and kombu's own for other brokers."""
 
     def get_transport_cls(self) -> Any:
         """Return the class of the transport."""
         usual = super().get_transport_cls()  # type: ignore[no-untyped-call]
-        return Transport if usual is redis.Transport else usual
+        return HARDENED.get(usual, usual)
 
 
 class HintAmqp(AMQP):  # type: ignore[misc]

@@ -14,6 +14,7 @@ VALUES = {
     "broker_url": "redis://:s3cr3t@host:6379/1",
     "result_backend": "redis://:s3cr3t@host:6379/2",
     "callback_proxy": "http://user:s3cr3t@proxy:3128",
+    "sentinel_password": "s3cr3t",
     "secrets_key": "czNjcjN0czNjcjN0czNjcjN0czNjcjN0czNjcjN0LS0=",
 }
 

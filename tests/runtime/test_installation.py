@@ -7,9 +7,10 @@ from threading import Barrier
 import pytest
 from sqlalchemy import delete, func, select
 
+from kernel.config.settings import load
 from kernel.db.tables.service import Installation
 from kernel.errors import ConfigurationError
-from kernel.runtime.broker_probe import ask
+from kernel.runtime.broker_probe.asking import ask
 from kernel.runtime.installation import Name
 from kernel.runtime.kernel import Kernel
 from tests.support.acl_redis import AclRedis
@@ -52,9 +53,10 @@ def test_start_is_refused_when_redis_does_not_give_its_user_the_queue(
     queue = kernel.one(Name).queue()
     with closing(AclRedis()) as server:
         server.start()
-        assert ask(server.url_of("kernel", 1), queue) is None
+        settings = load(broker_url=server.url_of("kernel", 1), result_backend="")
+        assert list(ask(settings, queue)) == []
         # As an earlier release shipped it.
         with server.client() as admin:
             admin.execute_command("ACL", "SETUSER", "kernel", "resetkeys", "~orders")
         with pytest.raises(ConfigurationError, match=r"with the keys ~orders\.\*"):
-            ask(server.url_of("kernel", 1), queue)
+            list(ask(settings, queue))

@@ -14,7 +14,7 @@ from kernel.db.dialects import mysql
 from kernel.errors import ConfigurationError
 from kernel.handlers import Handlers
 from kernel.runtime import startup
-from kernel.runtime.broker_probe import ask
+from kernel.runtime.broker_probe import asking
 from kernel.runtime.kernel import Kernel
 from kernel.views.app import create_app
 from tests.support.handlers.misbehaving import Named
@@ -165,6 +165,10 @@ def test_start_asks_little_when_all_is_well(kernel: Kernel) -> None:
 # ---- The broker -------------------------------------------------------------------------------
 
 
+def ask(url: str) -> list[str]:
+    return list(asking.ask(load(broker_url=url, result_backend="")))
+
+
 @contextmanager
 def greeter(first: bytes, then: bytes = b"") -> Iterator[str]:
     """A server that says something at once, and something else when spoken to."""
@@ -206,7 +210,7 @@ def test_start_is_refused_when_the_broker_is_something_else(
 
 def test_start_goes_on_when_the_broker_is_a_rabbitmq() -> None:
     with greeter(*RABBITMQ) as place:
-        assert ask(f"amqp://{place}//") is None
+        assert ask(f"amqp://{place}//") == []
 
 
 def test_start_is_refused_when_the_broker_refuses_the_password(redis: Redis) -> None:
@@ -221,7 +225,7 @@ def test_start_is_refused_when_the_broker_has_no_such_database(redis: Redis) -> 
 
 @pytest.mark.parametrize("url", [f"redis://{NOBODY}/1", f"amqp://{NOBODY}//"])
 def test_start_warns_when_no_broker_answers(url: str) -> None:
-    assert ask(url) == f"the broker at {NOBODY} does not answer (ConnectionRefusedError)"
+    assert ask(url) == [f"the broker at {NOBODY} does not answer (ConnectionRefusedError)"]
 
 
 def test_start_warns_and_does_not_wait_when_the_broker_is_frozen(redis: Redis) -> None:

@@ -15,6 +15,7 @@ from kernel.handlers import Handlers
 from kernel.runtime.hints import MORE
 from kernel.runtime.kernel import Kernel
 from kernel.worker import broker as broker_module
+from kernel.worker import untrusted_messages
 from kernel.worker.broker import ASK_EVERY, LONG_QUEUE, Broker, make_celery
 from kernel.worker.celery_app import make_worker
 from tests.support.lossy_proxy import LossyProxy
@@ -148,6 +149,17 @@ def test_certificate_is_asked_for_when_the_broker_speaks_tls(
     celery = make_celery(make_kernel(sqlite_url, broker_url="rediss://127.0.0.1:1/1"))
     for connection in (celery.connection_for_read(), celery.connection_for_write()):
         assert connection.ssl == {"ssl_cert_reqs": ssl.CERT_REQUIRED}
+
+
+@pytest.mark.parametrize("scheme", ["redis", "rediss", "sentinel", "sentinels"])
+def test_messages_are_sifted_however_the_redis_is_reached(
+    make_kernel: MakeKernel, sqlite_url: str, scheme: str
+) -> None:
+    celery = make_celery(make_kernel(sqlite_url, broker_url=f"{scheme}://127.0.0.1:1/1"))
+    with celery.connection_for_read() as connection:
+        kind = connection.get_transport_cls()
+    assert issubclass(kind, untrusted_messages.SiftingTransport)
+    assert issubclass(kind.Channel, untrusted_messages.SurvivingChannel)
 
 
 def test_two_kernels_keep_their_tasks_apart_when_in_one_process(

@@ -8,16 +8,14 @@ import math
 import time
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
 
 from flask import Blueprint, Flask, g
 from flask_limiter import Limiter, RateLimitExceeded
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from kernel.callers.identity import Identity, key_hash
-from kernel.config.celeryconfig import redis_ssl
-from kernel.config.checks import REDIS
+from kernel.config.brokers.clients import budget, once, redis_pool
+from kernel.config.brokers.urls import redis_urls
+from kernel.config.checks import is_redis
 from kernel.config.settings import Settings
 from kernel.errors import TooManyRequests
 from kernel.orders.backpressure import Pressure
@@ -119,9 +117,8 @@ def _limiter(settings: Settings) -> Limiter:
 
 def _storage(settings: Settings) -> tuple[str, dict[str, Any]]:
     """Return where to count: in the broker's database if that is a Redis, else in this process."""
-    url = settings.broker_url.get_secret_value().partition(";")[0]
-    if urlsplit(url).scheme not in REDIS:
+    given = settings.broker_url.get_secret_value()
+    if not is_redis(given):
         return "memory://", {}
-    seconds = COUNTER_SECONDS
-    options = {"socket_timeout": seconds, "socket_connect_timeout": seconds}
-    return url, {**options, "retry": Retry(NoBackoff(), 0), **redis_ssl(url)}
+    options = {**budget(COUNTER_SECONDS), "retry": once()}
+    return "redis://", {"connection_pool": redis_pool(redis_urls(given)[0], settings, **options)}

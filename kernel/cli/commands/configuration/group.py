@@ -26,6 +26,7 @@ Check = tuple[str, bool, str]
 # Of the settings that are URLs; what else has :// in it is a secret from its first letter on.
 SCHEMES = {
     *("sqlite", "mysql", "mariadb", "postgresql", "redis", "rediss", "amqp", "amqps"),
+    *("sentinel", "sentinels"),
     *("http", "https"),
 }
 
@@ -170,7 +171,7 @@ def _registry(settings: Settings) -> Handlers:
 
 
 def _broker(settings: Settings) -> str:
-    startup.check_broker(settings)
+    warnings = startup.check_broker(settings)
     shown = visible(settings.broker_url)
     celery = make_celery(Kernel(settings, Handlers()), publishing=True)
     try:
@@ -180,4 +181,4 @@ def _broker(settings: Settings) -> str:
         raise ConfigurationError(
             f"{shown} does not answer ({error}): start it, or set KERNEL_BROKER_URL"
         ) from None
-    return "; ".join([f"{shown} answers", *startup.open_brokers(settings)])
+    return "; ".join([f"{shown} answers", *warnings, *startup.open_brokers(settings)])

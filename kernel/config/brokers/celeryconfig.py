@@ -4,11 +4,11 @@ Due times live in rows, so Celery has no eta, countdown, retry or result; the sw
 lost message. The settings were tested together on Celery 5.7.
 """
 
-import ssl
 from typing import Any
-from urllib.parse import urlsplit
 
-from kernel.config.keep_alive import KEEP_ALIVE
+from kernel.config.brokers.clients import ALIVE, budget, kombu_url, sentinel_options
+from kernel.config.brokers.urls import redis_urls
+from kernel.config.checks import is_redis
 from kernel.config.settings import Settings
 
 TASK = "kernel.execute"
@@ -16,12 +16,10 @@ TASK = "kernel.execute"
 
 def celery_config(settings: Settings, *, publishing: bool) -> dict[str, Any]:
     """Return Celery's configuration, with ``publishing`` for a process that only sends hints."""
-    broker = settings.broker_url.get_secret_value()
     return {
-        "broker_url": broker,
-        "broker_transport_options": transport_options(broker, publishing=publishing),
-        # By default kombu verifies no certificate.
-        "broker_use_ssl": redis_ssl(broker) or None,
+        "broker_url": broker_url(settings),
+        "broker_transport_options": transport_options(settings, publishing=publishing),
+        "broker_use_ssl": None,  # each URL says for itself
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_pool_acquire_timeout": 0.5,
@@ -51,9 +49,18 @@ def celery_config(settings: Settings, *, publishing: bool) -> dict[str, Any]:
     }
 
 
-def transport_options(broker: str, *, publishing: bool) -> dict[str, Any]:
+def broker_url(settings: Settings) -> str:
+    """Return the URLs as kombu takes them, with what settings say of TLS in each of a Redis."""
+    given = settings.broker_url.get_secret_value()
+    if not is_redis(given):
+        return given
+    return ";".join(kombu_url(url, settings) for url in redis_urls(given))
+
+
+def transport_options(settings: Settings, *, publishing: bool) -> dict[str, Any]:
     """Return the transport's options: timeouts of half a second when publishing, else seconds."""
-    if urlsplit(broker).scheme.startswith("amqp"):
+    given = settings.broker_url.get_secret_value()
+    if not is_redis(given):
         return {"confirm_publish": True, "read_timeout": 10, "write_timeout": 10}
     options: dict[str, Any] = {
         # Without kombu's acknowledgement emulation a message costs a third of the CPU and one
@@ -61,17 +68,16 @@ def transport_options(broker: str, *, publishing: bool) -> dict[str, Any]:
         "ack_emulation": False,
         "priority_steps": [0],
         "max_connections": 400,
-        "socket_keepalive": True,
-        "socket_keepalive_options": KEEP_ALIVE,
+        **ALIVE,
     }
     if publishing:
         options |= {"max_retries": 0, "interval_start": 0}
-        options |= {"socket_timeout": 0.5, "socket_connect_timeout": 0.5}
+        options |= budget(0.5)
     else:  # without a timeout a consumer never notices a half-open connection
-        options |= {"socket_timeout": 5, "socket_connect_timeout": 5, "health_check_interval": 10}
+        options |= {**budget(5), "health_check_interval": 10}
+    url = redis_urls(given)[0]
+    if url.is_sentinel:
+        options["master_name"] = settings.sentinel_master
+        asked = sentinel_options(url, settings, **budget(0.5 if publishing else 2))
+        options["sentinel_kwargs"] = asked
     return options
-
-
-def redis_ssl(url: str) -> dict[str, Any]:
-    """Return client options for a ``rediss://`` URL: certificates are always verified."""
-    return {"ssl_cert_reqs": ssl.CERT_REQUIRED} if url.startswith("rediss://") else {}

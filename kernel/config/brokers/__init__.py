@@ -1,0 +1,1 @@
+"""Where the broker is and how clients get in: the one place that every client of a Redis asks."""
