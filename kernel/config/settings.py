@@ -51,13 +51,16 @@ FOREIGN = {CONFIG_FILE, "KERNEL_REQUIRE_SERVICES"}
 # Seconds, from five to a day: together more than the weekend that a receiver may be down.
 SCHEDULE = (5.0, 60.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 50400.0, 72000.0, 86400.0)
 
+# Registries with commas between: module:attribute, an entry point's name, or * for all of these.
+_REGISTRY = r"\s*(?:\*|[\w.-]+(?::[\w.]+)?)\s*"
+HANDLERS = f"^{_REGISTRY}(?:,{_REGISTRY})*$"
 
 # What an error message shows instead of a setting's regular expression.
 # What pydantic calls a text that should be a number. No secret is one.
 NO_NUMBER = frozenset({"float_parsing", "int_parsing", "float_type", "int_type"})
 FORMS = {
     "bind": "HOST:PORT, such as 127.0.0.1:8000",
-    "handlers": "module:attribute",
+    "handlers": "module:attribute, several with commas between; or names of entry points, or *",
     "hosts": "names or addresses without a port, such as kernel.example.net",
     "public_url": "https://HOST, such as https://kernel.example.net",
 }
@@ -82,7 +85,7 @@ class Settings(BaseSettings):
     sentinel_user: str = Field("", max_length=255)
     sentinel_password: SecretStr = SecretStr("")
     result_expires_seconds: int = Field(86_400, gt=0)
-    handlers: str = Field("kernel.builtin:handlers", pattern=r"^[\w.]+:\w+$")
+    handlers: str = Field("kernel.builtin:handlers", pattern=HANDLERS)
     language: Literal["en", "zh"] = "en"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     otel: Literal["off", "on"] = "off"

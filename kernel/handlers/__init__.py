@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from kernel.handlers.children import Child, Children
 from kernel.handlers.events import Event, Wait
-from kernel.handlers.registry import Handler, Handlers, load_handlers
+from kernel.handlers.loading import load_handlers
+from kernel.handlers.registry import Handler, Handlers
 from kernel.handlers.run import Partial, Progress, Run, SaveCheckpoint
 from kernel.handlers.soft_limit import SoftLimit
 from kernel.handlers.steps import StepCall, StepRetry

@@ -1,8 +1,8 @@
-"""The registry of handlers, and how the one that KERNEL_HANDLERS names is found."""
+"""The registry of handlers, by select_tag, and how one takes in those of another."""
 
-import importlib
+import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
@@ -11,15 +11,16 @@ from pydantic import BaseModel
 from kernel.errors import ConfigurationError
 from kernel.handlers.events import Wait
 from kernel.handlers.limits import Limit, Rate, value_of
-from kernel.handlers.registering.importing import no_registry, places, why_not_imported
 from kernel.handlers.registering.refusals import (
     members_of,
     refuse_function,
     refuse_limits,
     refuse_model,
     refuse_per,
+    refuse_prefix,
     refuse_reference,
     refuse_secret_names,
+    refuse_tag,
     refuse_words,
     takes_member,
 )
@@ -53,6 +54,8 @@ class Handler:
     # What the person who ordered reads: of the order, and of its result.
     title: Said | None = None
     says: Said | None = None
+    # The file and the line that registered it.
+    where: str = field(default="", compare=False)
 
     @cached_property
     def limit(self) -> Limit:
@@ -120,6 +123,43 @@ class Handlers(Mapping[str, Handler]):
     def __init__(self, *metadata: "MetaData") -> None:
         self.metadata = metadata
         self._by_tag: dict[str, Handler] = {}
+        self._included: list[Handlers] = []
+        # The file and the line that included this registry in another one.
+        self._closed_at: str | None = None
+
+    @property
+    def parts(self) -> Iterator["Handlers"]:
+        """This registry and all that it includes, each once."""
+        found: list[Handlers] = [self]
+        for one in found:
+            yield one
+            found += [each for each in one._included if not any(each is known for known in found)]
+
+    def include(self, other: "Handlers", prefix: str = "") -> None:
+        """Take in the handlers of ``other``, and its tables; ``prefix`` is put before each tag.
+
+        ::
+
+            handlers.include(gitlab.handlers, prefix="gitlab.")
+
+        One registry may be included under several prefixes. It is complete then: registering in
+        ``other`` afterwards is refused, for the handler would be missing here. Raises
+        ConfigurationError for a tag that is taken, a prefix that no tag can begin with or that
+        does not end with one of ``. _ : -``, and a registry that is, or includes, this one.
+        """
+        self._refuse_other(other)
+        self._refuse_closed("include")
+        refuse_prefix(prefix)
+        where = _place(2)
+        taken_in = [replace(one, tag=prefix + tag) for tag, one in other.items()]
+        for handler in taken_in:
+            refuse_tag(handler.tag)
+            self._refuse_taken(handler.tag, handler.where)
+        self._by_tag |= {handler.tag: handler for handler in taken_in}
+        new = [one for one in other.metadata if not any(one is known for known in self.metadata)]
+        self.metadata = (*self.metadata, *new)
+        self._included.append(other)
+        other._closed_at = where
 
     def register(
         self, tag: str, model: type[BaseModel], **limits: Unpack[Limits]
@@ -143,8 +183,9 @@ class Handlers(Mapping[str, Handler]):
         filled, a function that is asynchronous or does not take (run, args).
         """
         refuse_model(tag, model)
-        if tag in self._by_tag:
-            raise ConfigurationError(f"select_tag {tag!r} is registered twice")
+        where = _place(2)
+        self._refuse_closed(f"select_tag {tag!r}")
+        self._refuse_taken(tag, where)
         refuse_limits(tag, limits)
         refuse_reference(tag, model, limits.get("reference"))
         refuse_per(tag, model, limits.get("per"))
@@ -153,10 +194,32 @@ class Handlers(Mapping[str, Handler]):
 
         def decorate(function: Function) -> Function:
             refuse_function(tag, function)
-            self._by_tag[tag] = Handler(tag, model, function, **limits)
+            self._by_tag[tag] = Handler(tag, model, function, **limits, where=where)
             return function
 
         return decorate
+
+    def _refuse_other(self, other: Any) -> None:
+        if not isinstance(other, Handlers):
+            name = getattr(other, "__name__", "")
+            mend = f"; write {name.rpartition('.')[2]}.handlers" if name else ""
+            raise ConfigurationError(f"include takes a Handlers object, not {other!r:.100}{mend}")
+        if any(one is self for one in other.parts):
+            said = "itself" if other is self else "one that includes it"
+            raise ConfigurationError(f"a registry cannot include {said}")
+
+    def _refuse_taken(self, tag: str, where: str) -> None:
+        if (known := self._by_tag.get(tag)) is not None:
+            raise ConfigurationError(
+                f"select_tag {tag!r} is registered twice, in {known.where} and in {where}"
+            )
+
+    def _refuse_closed(self, what: str) -> None:
+        if self._closed_at is not None:
+            raise ConfigurationError(
+                f"{what}: this registry was included already, in {self._closed_at}; "
+                "import the module that registers in it before that line"
+            )
 
     def __getitem__(self, tag: str) -> Handler:
         return self._by_tag[tag]
@@ -168,26 +231,7 @@ class Handlers(Mapping[str, Handler]):
         return len(self._by_tag)
 
 
-def load_handlers(path: str) -> Handlers:
-    """Import the registry named by ``module:attribute``, as KERNEL_HANDLERS does.
-
-    Raises ConfigurationError, which says what is missing or wrong, in which line of which file,
-    and what to type. The error of the module itself is its cause.
-    """
-    module_name, _, attribute = path.partition(":")
-    try:
-        module = importlib.import_module(module_name)
-    except ConfigurationError as error:  # what a registration has refused
-        raise ConfigurationError(
-            f"KERNEL_HANDLERS={path}: {error.message}{places(error)}"
-        ) from error
-    except Exception as error:
-        said = why_not_imported(module_name, error)
-        raise ConfigurationError(f"KERNEL_HANDLERS={path}: {said}") from error
-    registry = getattr(module, attribute, None)
-    if not isinstance(registry, Handlers):
-        known = [name for name, one in vars(module).items() if isinstance(one, Handlers)]
-        raise ConfigurationError(
-            f"KERNEL_HANDLERS={path}: {no_registry(module_name, attribute, known)}"
-        )
-    return registry
+def _place(depth: int) -> str:
+    """Return the file and the line that called, ``depth`` calls up."""
+    frame = sys._getframe(depth)
+    return f"{frame.f_code.co_filename}, line {frame.f_lineno}"

@@ -83,7 +83,7 @@ def test_handler_of_the_readme_succeeds_when_its_order_is_run(
 
 def test_handlers_page_passes_its_own_test_when_pasted(tmp_path: Path) -> None:
     page = "docs/handlers.md"
-    (tmp_path / "myhandlers.py").write_text(block(page, "python", "handlers = Handlers()"))
+    (tmp_path / "myhandlers.py").write_text(block(page, "python", "Rollout(BaseModel)"))
     (tmp_path / "test_myhandlers.py").write_text(block(page, "python", "FakeTransport"))
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
@@ -93,7 +93,7 @@ def test_handlers_page_passes_its_own_test_when_pasted(tmp_path: Path) -> None:
 def test_handler_of_the_handlers_page_goes_on_after_its_checkpoint_when_a_run_died(
     in_path: Path, make_kernel: Callable[..., Kernel], sqlite_url: str
 ) -> None:
-    code = block("docs/handlers.md", "python", "handlers = Handlers()")
+    code = block("docs/handlers.md", "python", "Rollout(BaseModel)")
     (in_path / "myhandlers.py").write_text(code)
     kernel = make_kernel(sqlite_url, load_handlers("myhandlers:handlers"))
     args = '{"customer": "ACME", "sites": ["a", "", "b", "c", ""]}'

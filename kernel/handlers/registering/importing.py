@@ -3,7 +3,6 @@
 import importlib
 import sys
 import traceback
-from collections.abc import Sequence
 from pathlib import Path
 from pkgutil import iter_modules
 
@@ -31,12 +30,15 @@ def why_not_imported(module_name: str, error: Exception) -> str:
     return f"importing it failed: {type(error).__name__}: {error}{places(error)}"
 
 
-def no_registry(module_name: str, attribute: str, known: Sequence[str]) -> str:
-    """Say that this attribute is no `Handlers`, and which names of the module are."""
+def no_registry(module_name: str, attribute: str, instead: str) -> str:
+    """Say that this attribute is no `Handlers`; ``instead``: what to write, if it has one."""
     said = f"{attribute} is not a Handlers object of {module_name}"
-    if known:
-        return f"{said}; write KERNEL_HANDLERS={module_name}:{known[0]}"
-    return f"{said}, and it has none: write `{attribute} = Handlers()` in it, and register there"
+    if not attribute:
+        said = f"which registry of {module_name} is meant is not said"
+    if instead:
+        return f"{said}; write {instead}"
+    name = attribute or "handlers"
+    return f"{said}, and it has none: write `{name} = Handlers()` in it, and register there"
 
 
 def _no_such_module(module_name: str, missing: str) -> str:

@@ -25,14 +25,33 @@ KNOWN = {
 }
 
 
-def refuse_model(tag: str, model: Any) -> None:
-    """Raise ConfigurationError for a malformed tag, and for a model that cannot be one."""
-    if not TAG.fullmatch(tag):
+def refuse_tag(tag: Any) -> None:
+    """Raise ConfigurationError for a malformed tag."""
+    if not isinstance(tag, str) or not TAG.fullmatch(tag):
         raise ConfigurationError(
             f"select_tag {tag!r}: use lower-case letters, digits and _ . : - (at most 100)"
         )
     if tag == BATCH_TAG:
         raise ConfigurationError(f"select_tag {tag!r} is that of batches")
+
+
+def refuse_prefix(prefix: Any) -> None:
+    """Raise ConfigurationError for a prefix that no tag can begin with."""
+    if prefix == "":
+        return
+    if not isinstance(prefix, str) or not TAG.fullmatch(prefix):
+        raise ConfigurationError(
+            f"prefix {prefix!r}: use lower-case letters, digits and _ . : - (at most 100)"
+        )
+    if prefix[-1].isalnum():
+        raise ConfigurationError(
+            f"prefix {prefix!r}: end it with what parts it from the tag, as in {prefix + '.'!r}"
+        )
+
+
+def refuse_model(tag: str, model: Any) -> None:
+    """Raise ConfigurationError for a malformed tag, and for a model that cannot be one."""
+    refuse_tag(tag)
     if not isinstance(model, type) or not issubclass(model, BaseModel):
         raise ConfigurationError(
             f"select_tag {tag!r}: its model is a subclass of pydantic.BaseModel, not {model!r}"
