@@ -46,13 +46,16 @@ from kernel.errors import ConfigurationError
 
 PREFIX = "KERNEL_"
 CONFIG_FILE = "KERNEL_CONFIG"
+# What the program of a command is told of its order, of which kernel itself makes nothing.
+OF_ORDERS = {f"KERNEL_ORDER_{name}" for name in ("ID", "RUN", "TAG", "REFERENCE", "PROGRESS")}
 # KERNEL_* variables that are no settings: the path of the TOML file, and one of the test suite.
-FOREIGN = {CONFIG_FILE, "KERNEL_REQUIRE_SERVICES"}
+FOREIGN = {CONFIG_FILE, "KERNEL_REQUIRE_SERVICES", *OF_ORDERS}
 # Seconds, from five to a day: together more than the weekend that a receiver may be down.
 SCHEDULE = (5.0, 60.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 50400.0, 72000.0, 86400.0)
 
-# Registries with commas between: module:attribute, an entry point's name, or * for all of these.
-_REGISTRY = r"\s*(?:\*|[\w.-]+(?::[\w.]+)?)\s*"
+# Registries with commas between: module:attribute, an entry point's name, * for all of these, or
+# the path of a file of commands.
+_REGISTRY = r"\s*(?:\*|[\w.-]+(?::[\w.]+)?|[^,]+\.toml)\s*"
 HANDLERS = f"^{_REGISTRY}(?:,{_REGISTRY})*$"
 
 # What an error message shows instead of a setting's regular expression.
@@ -60,7 +63,7 @@ HANDLERS = f"^{_REGISTRY}(?:,{_REGISTRY})*$"
 NO_NUMBER = frozenset({"float_parsing", "int_parsing", "float_type", "int_type"})
 FORMS = {
     "bind": "HOST:PORT, such as 127.0.0.1:8000",
-    "handlers": "module:attribute, several with commas between; or names of entry points, or *",
+    "handlers": "module:attribute, a .toml file, an entry point's name or *; several with commas",
     "hosts": "names or addresses without a port, such as kernel.example.net",
     "public_url": "https://HOST, such as https://kernel.example.net",
 }

@@ -7,6 +7,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 from kernel.config.near import did_you_mean
 from kernel.errors import ConfigurationError
+from kernel.handlers.commands.file import load_commands
 from kernel.handlers.registering.importing import (
     no_registry,
     places,
@@ -17,6 +18,8 @@ from kernel.handlers.registry import Handlers
 GROUP = "kernel.handlers"
 # All registries of installed packages.
 EVERY = "*"
+# What the name of a file of commands ends in.
+COMMANDS = ".toml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,8 @@ def load_handlers(named: str) -> Handlers:
     """Return the registry that KERNEL_HANDLERS names; of several, one with the tags of all.
 
     ``named``: one or several, with commas: ``module:attribute``, the name of an installed package's
-    entry point in the group ``kernel.handlers``, or ``*`` for all of these.
+    entry point in the group ``kernel.handlers``, ``*`` for all of these, or a file of commands,
+    which ends in ``.toml`` (`kernel.handlers.commands`).
 
     Raises ConfigurationError, which says what is missing or wrong, in which line of which file,
     and what to type. The error of the module itself is its cause.
@@ -67,7 +71,7 @@ def _all_named(named: str) -> Iterator[_Named]:
             raise ConfigurationError("there is nothing before or behind a comma")
         if text == EVERY:
             yield from _installed()
-        elif colon:
+        elif colon or text.endswith(COMMANDS):
             yield _Named(text, module, attribute)
         else:
             yield _entry_point(text)
@@ -99,7 +103,9 @@ def _package(point: EntryPoint) -> str:
 
 
 def _load(one: _Named, named: str) -> Handlers:
-    """Import the module, and return its registry."""
+    """Import the module, and return its registry; or read the file of commands."""
+    if one.text.endswith(COMMANDS):
+        return load_commands(one.text)
     try:
         module = importlib.import_module(one.module)
     except ConfigurationError as error:  # what a registration has refused

@@ -36,6 +36,6 @@ def exit_of(run: Run, error: Exception, said: str) -> Exit:
         log.info("handed back: %s", error.message, extra=extra)
         return Exit(Why.STOPPING)
     if isinstance(error, TimedOut):
-        log.warning("soft limit of %g s exceeded", run.limit.seconds or 0, extra=extra)
+        log.warning("timed out: %s", error.__cause__ or "in the midst of a statement", extra=extra)
         return Exit(Why.TIMED_OUT)
     return Exit(Why.BUG)

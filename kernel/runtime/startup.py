@@ -5,6 +5,7 @@ be logged. A server that does not answer may come back: only the API and command
 refuse to start without it.
 """
 
+from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 from kernel.config.brokers.urls import redis_urls
@@ -14,6 +15,8 @@ from kernel.db.columns import Base
 from kernel.db.dialects.needs import Needs
 from kernel.db.tables.audit import ADDED_TO
 from kernel.errors import ConfigurationError
+from kernel.handlers import Handler
+from kernel.handlers.commands.program import Program
 from kernel.handlers.registering.refusals import refuse_late_soft_limit
 from kernel.runtime.broker_probe.asking import ask, ask_results
 from kernel.runtime.installation import Name
@@ -35,7 +38,8 @@ def check(kernel: Kernel) -> list[str]:
     raise_limit()
     check_callbacks(kernel)
     check_handlers(kernel)
-    found = [*check_database(kernel), *check_secrets(kernel)]
+    found = [*missing_programs(kernel.handlers)]
+    found += [*check_database(kernel), *check_secrets(kernel)]
     return [*found, *check_broker(kernel.settings, kernel.one(Name).queue())]
 
 
@@ -85,6 +89,17 @@ def check_handlers(kernel: Kernel) -> None:
                 handler.soft_limit,
                 kernel.settings.time_limit_seconds,
                 "KERNEL_TIME_LIMIT_SECONDS",
+            )
+
+
+def missing_programs(handlers: Mapping[str, Handler]) -> Iterator[str]:
+    """Yield a warning for each command whose program this machine does not have."""
+    for tag, handler in handlers.items():
+        program = handler.function
+        if isinstance(program, Program) and program.missing():
+            yield (
+                f"select_tag {tag!r}: {program.command.program} is not on this machine: its orders "
+                "fail where a worker runs them without it"
             )
 
 

@@ -1,4 +1,4 @@
-"""What the tests of handlers' registration begin with."""
+"""Databases and kernels, for tests of what a handler is given and may be."""
 
 from tests.support.fixtures import make_kernel, sqlite_url
 

@@ -119,7 +119,9 @@ def _outcome(name: str, one: Callable[[Settings], str], settings: Settings) -> C
 
 
 def _handlers(settings: Settings) -> str:
-    return f"{settings.handlers}: {', '.join(load_handlers(settings.handlers)) or 'none'}"
+    handlers = load_handlers(settings.handlers)
+    named = f"{settings.handlers}: {', '.join(handlers) or 'none'}"
+    return "; ".join([named, *startup.missing_programs(handlers)])
 
 
 def _database(settings: Settings) -> str:
