@@ -24,7 +24,7 @@ PRIVATE_USES = {
 }
 
 MAX_ENTRIES = 14
-AT_THE_ROOT = {"__init__.py", "builtin.py", "errors.py", "py.typed", "testing.py"}
+AT_THE_ROOT = {"__init__.py", "builtin.py", "errors.py", "py.typed"}
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "kernel"

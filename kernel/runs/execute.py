@@ -38,7 +38,7 @@ from kernel.orders.transitions import RunEnd
 from kernel.runs.begin import begin_run
 from kernel.runs.claim import Batch, Claimed
 from kernel.runs.exits import HandlerBug, TimedOut, exit_of
-from kernel.runs.failures import failure_of
+from kernel.runs.failures import failure_of, told_of
 from kernel.runs.fence import (
     discard,
     interruption,
@@ -185,6 +185,8 @@ def _conclude(batch: Batch, claimed: Claimed, run: Run) -> RunEnd:
             said = "the outcome could not be written"
             log_failure(batch.kernel, claimed, error, {"order_id": run.order_id}, said)
         exit_ = replace(exit_, failure=failure_of(batch.kernel, claimed, error))
+        for hear in batch.kernel.on_bug if exit_.why is Why.BUG else ():
+            hear(run.order_id, told_of(error) or error)
     undo(run)
     # Before anything is written: SQLite's writer may get the connection that the handler gave back.
     release(run, batch.connection, batch.pooled)

@@ -44,7 +44,7 @@ def failure_of(kernel: Kernel, claimed: Claimed, error: BaseException) -> Failur
 
 
 def _failure_of(kernel: Kernel, claimed: Claimed, error: BaseException) -> Failure | None:
-    wrong = _told_of(error)
+    wrong = told_of(error)
     if wrong is None:
         said = str(error) if isinstance(error, HandlerBug) else ""
         return Failure(message=_fit(said, MAX_MESSAGE)) if said else None
@@ -91,7 +91,7 @@ def _is_own(module: str, package: str, handler: Handler) -> bool:
     return module.partition(".")[0] == package
 
 
-def _told_of(error: BaseException) -> BaseException | None:
+def told_of(error: BaseException) -> BaseException | None:
     """Return the error that people should see of what ended a run."""
     if isinstance(error, HandlerBug | TimedOut | Retry):
         return error.__cause__

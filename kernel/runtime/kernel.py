@@ -102,6 +102,8 @@ class Kernel:
         self.key_uses = KeyUses()
         # Which keys it has refused.
         self.refusals = Refusals()
+        # Who is told of an error that a handler should not have raised, with the order's id.
+        self.on_bug: list[Callable[[str, BaseException], None]] = []
         # What else ends with this kernel.
         self.on_close: list[Callable[[], None]] = []
         self._given_transport = transport
