@@ -8,7 +8,8 @@ from typing import Any
 from kernel.db.states import OrderState, Outcome
 from kernel.db.tables.orders import OrderSnapshot
 from kernel.formats.texts import Language, text
-from kernel.handlers.registering.secret_fields import MASK, SECRETS
+from kernel.handlers.registering.results import ResultModel
+from kernel.handlers.values import to_json
 
 MAX_RESULT_BYTES = 262_144
 MAX_MESSAGE = 1000
@@ -27,24 +28,21 @@ def encode(value: Any, default: Callable[[Any], Any] | None = None) -> bytes:
     ).encode()
 
 
-def encode_result(result: Any) -> str:
-    """Encode a handler's result as JSON text of at most 256 KiB.
+def encode_result(result: Any, model: ResultModel | None = None) -> str:
+    """Encode a handler's result as JSON text of at most 256 KiB; with a model, as that has it.
 
     A SecretStr in it becomes a mask. Raises ValueError or TypeError, which tells the handler's
-    author what is wrong with it.
+    author what is wrong with it, and where.
     """
+    if model is not None:
+        result = model.dump(result)
     if not isinstance(result, dict):
         raise TypeError(f"a handler returns a dict or Partial, not {type(result).__name__}")
-    encoded = encode(result, _masked)
-    if len(encoded) > MAX_RESULT_BYTES:
-        raise ValueError(f"a result is at most {MAX_RESULT_BYTES} bytes, this has {len(encoded)}")
-    return encoded.decode()
-
-
-def _masked(value: Any) -> str:
-    if isinstance(value, SECRETS):
-        return MASK
-    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+    encoded = to_json(result)
+    size = len(encoded.encode())
+    if size > MAX_RESULT_BYTES:
+        raise ValueError(f"a result is at most {MAX_RESULT_BYTES} bytes, this has {size}")
+    return encoded
 
 
 def cut(message: str) -> str:

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack, overload
 
 from pydantic import BaseModel
 
@@ -13,7 +13,6 @@ from kernel.handlers.events import Wait
 from kernel.handlers.limits import Limit, Rate, value_of
 from kernel.handlers.registering.refusals import (
     members_of,
-    refuse_function,
     refuse_limits,
     refuse_model,
     refuse_per,
@@ -24,14 +23,20 @@ from kernel.handlers.registering.refusals import (
     refuse_words,
     takes_member,
 )
+from kernel.handlers.registering.results import ResultModel, refuse_result
 from kernel.handlers.registering.secret_fields import SecretFields
+from kernel.handlers.registering.signatures import refuse_function
 from kernel.handlers.registering.words import Said, arguments_named, filled, names_in
 from kernel.handlers.run import Partial, Run
 
 if TYPE_CHECKING:
     from sqlalchemy import MetaData
 
-Function = Callable[[Run, Any], dict[str, Any] | Partial | Wait]
+Function = Callable[[Run, Any], Any]
+ModelT = TypeVar("ModelT", bound=BaseModel)
+ResultT = TypeVar("ResultT")
+# What a handler without a model of its results returns.
+PlainT = TypeVar("PlainT", bound=Mapping[str, Any] | Partial[Any] | Wait)
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,8 @@ class Handler:
     # What the person who ordered reads: of the order, and of its result.
     title: Said | None = None
     says: Said | None = None
+    # What its results look like, if they have a model.
+    result: ResultModel | None = None
     # The file and the line that registered it.
     where: str = field(default="", compare=False)
 
@@ -161,9 +168,22 @@ class Handlers(Mapping[str, Handler]):
         self._included.append(other)
         other._closed_at = where
 
+    @overload
     def register(
-        self, tag: str, model: type[BaseModel], **limits: Unpack[Limits]
-    ) -> Callable[[Function], Function]:
+        self, tag: str, model: type[ModelT], *, result: None = None, **limits: Unpack[Limits]
+    ) -> Callable[[Callable[[Run, ModelT], PlainT]], Callable[[Run, ModelT], PlainT]]: ...
+
+    @overload
+    def register(
+        self, tag: str, model: type[ModelT], *, result: type[ResultT], **limits: Unpack[Limits]
+    ) -> Callable[
+        [Callable[[Run, ModelT], ResultT | Mapping[str, Any] | Partial[Any] | Wait]],
+        Callable[[Run, ModelT], ResultT | Mapping[str, Any] | Partial[Any] | Wait],
+    ]: ...
+
+    def register(
+        self, tag: str, model: type[Any], *, result: Any = None, **limits: Unpack[Limits]
+    ) -> Any:
         """Register the decorated function for ``tag``; its arguments are validated as ``model``.
 
         ``time_limit`` in seconds (default: KERNEL_TIME_LIMIT_SECONDS); ``max_runs`` is how often
@@ -174,13 +194,17 @@ class Handlers(Mapping[str, Handler]):
         ``concurrency``: how many of its orders run at once, over all workers; ``rate``: how often
         one begins, such as ``30/m``; ``per``: the argument (text or a number) for each of whose
         values these two hold by themselves.
+        ``result``: the model of its results, a pydantic model, a TypedDict or a dataclass. What the
+        function returns, an instance or a dict, is validated and written by it; the API document
+        has it.
         ``title`` and ``says``: what the person who ordered reads of the order and of its result, as
         `kernel.handlers.registering.words` has it: ``title="New project {projname}"``.
         Raises ConfigurationError, at import, for what could not work: a tag that is malformed or
         taken, a model that is none or whose members collide with the order's own, limits that
         are no positive numbers, a soft limit that is not below the time limit, a ``reference`` that
         is no argument of text, a ``per`` that is none of text or a number, words that cannot be
-        filled, a function that is asynchronous or does not take (run, args).
+        filled, a ``result`` that can be no JSON object, a function that is asynchronous, does not
+        take (run, args), or is annotated with another model or with what is no result.
         """
         refuse_model(tag, model)
         where = _place(2)
@@ -189,12 +213,16 @@ class Handlers(Mapping[str, Handler]):
         refuse_limits(tag, limits)
         refuse_reference(tag, model, limits.get("reference"))
         refuse_per(tag, model, limits.get("per"))
-        refuse_words(tag, model, limits.get("title"), limits.get("says"))
+        shape = None
+        if result is not None:
+            refuse_result(tag, result)
+            shape = ResultModel(result)
+        refuse_words(tag, model, limits.get("title"), limits.get("says"), shape)
         refuse_secret_names(tag, model)
 
         def decorate(function: Function) -> Function:
-            refuse_function(tag, function)
-            self._by_tag[tag] = Handler(tag, model, function, **limits, where=where)
+            refuse_function(tag, function, model, result)
+            self._by_tag[tag] = Handler(tag, model, function, **limits, result=shape, where=where)
             return function
 
         return decorate

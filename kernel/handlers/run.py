@@ -1,18 +1,20 @@
 """What a handler is given and what it may return: Run, Progress and Partial (and `Wait`)."""
 
-import json
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Protocol
+
+from typing_extensions import TypeVar
 
 from kernel.handlers.children import Children
 from kernel.handlers.events import Event, check_event_name
 from kernel.handlers.soft_limit import SoftLimit
 from kernel.handlers.steps import StepCall, StepRetry, Steps, check_name
+from kernel.handlers.values import refused, to_json
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session, SessionTransaction
@@ -22,11 +24,14 @@ if TYPE_CHECKING:
 MAX_STATE_BYTES = 262_144
 
 
+ResultT = TypeVar("ResultT", default=dict[str, Any])
+
+
 @dataclass(frozen=True, slots=True)
-class Partial:
+class Partial(Generic[ResultT]):
     """Return it from a handler that could do only part of the work: outcome ``warning``."""
 
-    result: dict[str, Any]
+    result: ResultT
     message: str
 
 
@@ -133,8 +138,8 @@ class Run:
         """
         if self.steps.is_open:
             raise RuntimeError("a step commits by itself: call run.checkpoint() outside of it")
-        encoded = None if state is None else json.dumps(state, allow_nan=False)
-        if encoded is not None and len(encoded) > MAX_STATE_BYTES:
+        encoded = None if state is None else to_json(state, "state", refused)
+        if encoded is not None and len(encoded.encode()) > MAX_STATE_BYTES:
             raise ValueError(f"a checkpoint's state is at most {MAX_STATE_BYTES} bytes of JSON")
         progress = Progress(current, total, None if note is None else _shown(note))
         with self.limit.held():
@@ -252,6 +257,9 @@ class Run:
         return self.session.begin_nested()
 
 
-def _shown(note: str) -> str:
+def _shown(note: object) -> str:
     """Cut a note to the 1,000 characters of its column; lone surrogates become ``?``."""
+    if not isinstance(note, str):
+        written = to_json(note, "note")
+        note = written[1:-1] if written.startswith('"') else written
     return note.encode("utf-8", "replace").decode()[:1000]

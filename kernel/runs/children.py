@@ -15,9 +15,8 @@ from kernel.db.ids import new_id
 from kernel.db.tables.callers import Caller
 from kernel.db.tables.gates import GATES, Has
 from kernel.db.tables.orders import ORDERS, with_bit
-from kernel.formats.envelope import encode
 from kernel.handlers import Child, Run
-from kernel.handlers.registering.secret_fields import SECRETS
+from kernel.handlers.values import revealed, to_json
 from kernel.orders.accept import callback_problems, checked_order
 from kernel.orders.batches.store import store_orders
 from kernel.orders.submit import new_row
@@ -68,7 +67,7 @@ class RunChildren:
         """
         self._refuse_too_many()
         owner = Identity(self._order.caller_id, "")
-        plain = json.loads(encode(dict(members), _revealed))
+        plain = json.loads(to_json(dict(members), "members", revealed))
         request = checked_order(self._kernel, owner, plain, judge=self._problems)
         order_id = new_id(self._kernel.clock.now())
         row = new_row(self._kernel, self._order.caller_id, request, order_id, None)
@@ -143,11 +142,3 @@ class RunChildren:
             name = session.get_one(Caller, self._order.caller_id).name
             caller = identity_of(session, name)
         return callback_problems(self._kernel, caller, url)
-
-
-def _revealed(value: Any) -> Any:
-    """Return the secret that a child is given; it is sealed with its row."""
-    if isinstance(value, SECRETS):
-        secret = value.get_secret_value()
-        return secret.decode() if isinstance(secret, bytes) else secret
-    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")

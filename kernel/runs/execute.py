@@ -246,10 +246,11 @@ def _returned(kernel: Kernel, run: Run, claimed: Claimed) -> Outcome | Wait:
     if isinstance(returned, Wait):
         return returned
     if isinstance(returned, Partial):
-        result = encode_result(returned.result)
+        result = encode_result(returned.result, claimed.handler.result)
         return Outcome(OrderState.WARNING, cut(returned.message), result)
     message = text("success", kernel.settings.language)
-    return Outcome(OrderState.SUCCESS, message, encode_result(returned))
+    result = encode_result(returned, claimed.handler.result)
+    return Outcome(OrderState.SUCCESS, message, result)
 
 
 def _log_bug(

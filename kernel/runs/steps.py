@@ -28,8 +28,9 @@ from kernel.errors import (
     RunInterrupted,
     WorkerStopping,
 )
-from kernel.formats.envelope import cut, encode
+from kernel.formats.envelope import cut
 from kernel.handlers import Run, StepCall
+from kernel.handlers.values import refused, revealed, to_json
 from kernel.orders.secrets.arguments import SecretsGone, prepare_secrets
 from kernel.runs.claim import Claimed
 from kernel.runs.fence import PROGRESS, committing, interruption, stop_if_told, undo
@@ -156,7 +157,7 @@ class StepRecorder:
         try:
             result = step.call()
             step = replace(step, retry=None)  # what is no JSON now will be none later
-            encoded = _encoded(result)
+            encoded = _encoded(step, result)
         except BaseException as error:
             self.is_open = False
             with run.limit.held():
@@ -231,14 +232,18 @@ def _known(row: Any) -> Known:
     )
 
 
-def _encoded(result: Any) -> str:
-    """Return a result as JSON text. Raises TypeError or ValueError for what cannot be recorded."""
-    encoded = encode(result)
-    if len(encoded) > MAX_RESULT_BYTES:
-        raise ValueError(
-            f"a step's result is at most {MAX_RESULT_BYTES} bytes, this has {len(encoded)}"
-        )
-    return encoded.decode()
+def _encoded(step: StepCall, result: Any) -> str:
+    """Return a result as JSON text. Raises TypeError or ValueError for what cannot be recorded.
+
+    A secret in it is refused unless the step is secret: behind a mask later runs could not use it.
+    """
+    encoded = to_json(
+        result, f"the result of step {step.name!r}", revealed if step.secret else refused
+    )
+    size = len(encoded.encode())
+    if size > MAX_RESULT_BYTES:
+        raise ValueError(f"a step's result is at most {MAX_RESULT_BYTES} bytes, this has {size}")
+    return encoded
 
 
 def _ms(since: float) -> int:

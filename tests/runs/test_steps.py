@@ -164,8 +164,8 @@ def test_verdict_in_a_step_decides_in_spite_of_its_retry(
 @pytest.mark.parametrize(
     ("result", "said"),
     [
-        (object(), "TypeError: Object of type object is not JSON serializable"),
-        (float("nan"), "ValueError: Out of range float values are not JSON compliant"),
+        (object(), "TypeError: the result of step 'a' is of type object"),
+        (float("nan"), "ValueError: the result of step 'a' is nan"),
         ("x" * 262_143, "ValueError: a step's result is at most 262144 bytes, this has 262145"),
     ],
 )

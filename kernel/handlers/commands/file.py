@@ -67,7 +67,7 @@ def _register(handlers: Handlers, tag: str, table: Any, folder: Path) -> None:
         raise Wrong(said, "arguments", name) from None
     given = {name: getattr(command, name) for name in REGISTERED}
     runs = command.max_runs or 5 if command.again else 1
-    handlers.register(tag, model, max_runs=runs, **given)(program)
+    handlers.register(tag, model, result=None, max_runs=runs, **given)(program)
 
 
 def _located(command: Command, folder: Path) -> Command:

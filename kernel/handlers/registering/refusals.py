@@ -1,6 +1,5 @@
 """What `Handlers.register` refuses at import: what could not work, in words that name the mend."""
 
-import inspect
 import math
 import re
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from pydantic.fields import FieldInfo
 
 from kernel.errors import ConfigurationError
 from kernel.handlers.limits import CONCURRENCY_WORDS, KINDS, Rate, is_concurrency
+from kernel.handlers.registering.results import ResultModel
 from kernel.handlers.registering.secret_fields import has_secret_names
 from kernel.handlers.registering.words import names_in
 
@@ -130,13 +130,23 @@ def refuse_reference(tag: str, model: type[BaseModel], name: Any) -> None:
         )
 
 
-def refuse_words(tag: str, model: type[BaseModel], title: Any, says: Any) -> None:
-    """Raise ConfigurationError unless both are None or words; a title's names are arguments."""
+def refuse_words(
+    tag: str, model: type[BaseModel], title: Any, says: Any, result: ResultModel | None
+) -> None:
+    """Raise ConfigurationError unless both are None or words that can be filled.
+
+    A title's names are arguments; those of what a result means are its members, if it has a model.
+    """
     for what, said in (("title", title), ("says", says)):
         try:
             names = set() if said is None else names_in(said)
         except ValueError as error:
             raise ConfigurationError(f"select_tag {tag!r}: {what}: {error}") from None
+        if what == "says" and result is not None and (odd := names - set(result.members)):
+            raise ConfigurationError(
+                f"select_tag {tag!r}: says: {{{min(odd)}}} is no member of "
+                f"{result.model.__name__}; there are {', '.join(result.members) or 'none'}"
+            )
         for name in sorted(names) if what == "title" else ():
             if not _is_a(_argument(tag, model, "title", name).annotation, KINDS):
                 raise ConfigurationError(
@@ -201,34 +211,3 @@ def refuse_late_soft_limit(tag: str, soft_limit: float, time_limit: float, named
 def _is_seconds(limit: Any) -> bool:
     number = isinstance(limit, int | float) and not isinstance(limit, bool)
     return number and 0 < limit < math.inf
-
-
-def refuse_function(tag: str, function: Any) -> None:
-    """Raise ConfigurationError for a function that cannot be called as ``function(run, args)``.
-
-    What a decorator has wrapped is its own affair: it may await, or be given more arguments.
-    """
-    if not callable(function) or isinstance(function, type):
-        raise ConfigurationError(f"select_tag {tag!r}: {function!r} is no function")
-    name = getattr(function, "__name__", type(function).__name__)
-    for called in (function, getattr(function, "__call__", None)):  # noqa: B004
-        if inspect.iscoroutinefunction(called) or inspect.isasyncgenfunction(called):
-            raise ConfigurationError(
-                f"select_tag {tag!r}: {name} is async, and a worker calls plain functions. "
-                f"Register one that runs it:\n"
-                f"    def {name}_order(run, args):\n"
-                f"        return asyncio.run({name}(run, args))"
-            )
-        if inspect.isgeneratorfunction(called):
-            raise ConfigurationError(
-                f"select_tag {tag!r}: {name} yields; a handler returns its result"
-            )
-    try:
-        inspect.signature(function, follow_wrapped=False).bind(None, None)
-    except TypeError as error:
-        raise ConfigurationError(
-            f"select_tag {tag!r}: {name} is called as {name}(run, args), and does not take that: "
-            f"{error}"
-        ) from None
-    except ValueError:  # a function of C code that says nothing about its parameters
-        return

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from kernel.errors import ConfigurationError
 from kernel.formats.envelope import encode
 from kernel.handlers import Run
+from kernel.handlers.values import refused, to_json
 from kernel.orders.gates.events import BY_LINK, Told
 from kernel.runtime.kernel import Kernel
 from kernel.runtime.service_key import ServiceKeys
@@ -67,9 +68,10 @@ def make_link(
         raise TypeError(f"link: data is a dict, not {type(data).__name__}")
     if until is not None and until.utcoffset() is None:
         raise ValueError("link: until has no time zone; write run.now + timedelta(...)")
-    if len(encode(data or {})) > MAX_LINK_DATA:
+    said = to_json(data or {}, "data", refused)
+    if len(said.encode()) > MAX_LINK_DATA:
         raise ValueError(f"link: data is at most {MAX_LINK_DATA} bytes of JSON")
-    link = Link(run.order_id, name, data or {}, run.waits, sign_in, until)
+    link = Link(run.order_id, name, json.loads(said), run.waits, sign_in, until)
     return settings.public_url.rstrip("/") + f"{PREFIX}/{EventLinks(kernel).token(link)}"
 
 
