@@ -1,7 +1,8 @@
 """Measures kernel beside the code it replaces, in one run: ./run bench [--quick]
 
 `./run bench growth` measures whether kernel stays as fast with a million orders in the tables,
-`./run bench scale` how much one more process does; see `bench.growth` and `bench.scale`.
+`./run bench scale` how much one more process does, `./run bench peers` kernel against other durable
+engines; see `bench.growth`, `bench.scale` and `bench.against`.
 
 All systems run all the time and their rounds alternate, so that other load on the machine affects
 each of them alike. The table shows medians. See docs/performance.md.
@@ -16,6 +17,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from bench import growth, scale
+from bench.against import run as peers
 from bench.floor import Bare, Floor
 from bench.load import Load, measure
 from bench.plan import QUICK, Plan, Rounds
@@ -83,7 +85,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    others = {"growth": growth.main, "scale": scale.main}
+    others = {"growth": growth.main, "scale": scale.main, "peers": peers.main}
     if len(sys.argv) > 1 and sys.argv[1] in others:
         others[sys.argv[1]](sys.argv[2:])
     else:

@@ -34,11 +34,15 @@ class Load:
 
 @dataclass(slots=True)
 class Round:
-    """The measurements of one round. Times are monotonic seconds; latencies are seconds."""
+    """The measurements of one round. Times are monotonic seconds; latencies are seconds.
+
+    ``seconds`` until the last callback, ``submitting`` until the last answer of the API.
+    """
 
     orders: int
     cpu_ms: float = 0.0
     seconds: float = 0.0
+    submitting: float = 0.0
     memory_mib: float = 0.0
     submits: list[float] = field(default_factory=list)
     callbacks: list[float] = field(default_factory=list)
@@ -56,13 +60,16 @@ async def measure(system: System, receiver: Receiver, load: Load) -> Round:
     ]
     counters = Counters(system)
     began, cpu = time.monotonic(), cpu_ms(pids)
-    submit = _at_once if load.rate is None else _paced
-    answers = await submit(system, requests, load)
+    if load.rate is None:
+        answers = await at_once(system, requests)
+    else:
+        answers = await paced(system, requests, load.rate)
     if system.calls_back:
         arrivals = await _all_arrived(system, receiver, name, load.orders)
     else:
         arrivals = {number: at for number, (_, at) in answers.items()}
     done = Round(load.orders, seconds=max(arrivals.values()) - began)
+    done.submitting = max(at for _, at in answers.values()) - began
     done.counts = counters.per_order(load.orders)
     await asyncio.sleep(0.2)  # the results of the last callbacks are still being written
     done.cpu_ms = (cpu_ms(pids) - cpu) / load.orders
@@ -72,10 +79,11 @@ async def measure(system: System, receiver: Receiver, load: Load) -> Round:
     return done
 
 
+# Number of an order: seconds until its answer, and when that came, in monotonic seconds.
 Answers = dict[int, tuple[float, float]]
 
 
-async def _at_once(system: System, requests: list[bytes], load: Load) -> Answers:
+async def at_once(system: System, requests: list[bytes]) -> Answers:
     """Submit by 16 connections, each as soon as its last order is answered."""
     waiting = iter(list(enumerate(requests)))
     answers: Answers = {}
@@ -90,9 +98,8 @@ async def _at_once(system: System, requests: list[bytes], load: Load) -> Answers
     return answers
 
 
-async def _paced(system: System, requests: list[bytes], load: Load) -> Answers:
-    """Submit at even intervals, without waiting for answers."""
-    assert load.rate is not None
+async def paced(system: System, requests: list[bytes], rate: float) -> Answers:
+    """Submit ``rate`` a second, without waiting for answers."""
     answers: Answers = {}
     free: list[Connection] = []
     began = time.monotonic()
@@ -104,7 +111,7 @@ async def _paced(system: System, requests: list[bytes], load: Load) -> Answers:
 
     tasks = []
     for number, request in enumerate(requests):
-        await asyncio.sleep(max(0.0, began + number / load.rate - time.monotonic()))
+        await asyncio.sleep(max(0.0, began + number / rate - time.monotonic()))
         tasks.append(asyncio.create_task(one(number, request)))
     await asyncio.gather(*tasks)
     for connection in free:

@@ -3,8 +3,9 @@
     python -m bench.receiver PORTS
 
 PORTS is the number of ports, each an origin; it prints them. A callback goes to /ROUND/NUMBER and
-is answered with 200, with ?ms=500 after half a second, with ?status=500 by that status; GET /ROUND
-returns {NUMBER: monotonic time of the first arrival}.
+is answered with 200, with ?ms=500 after half a second, with ?status=500 by that status; with
+?first_ms=500 only the first arrival waits. GET /ROUND returns {NUMBER: monotonic time of the first
+arrival}, GET /ROUND/all {NUMBER: [time of each arrival]}.
 """
 
 import asyncio
@@ -13,13 +14,14 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from bench.wire import Connection, make_request, read_message
 from kernel.cli.local.processes import tethered
 
 _ANSWER = b"HTTP/1.1 %d Answered\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
-_arrivals: dict[str, dict[int, float]] = defaultdict(dict)
+_arrivals: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
 
 
 async def _talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -35,10 +37,16 @@ async def _talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 async def _answer(method: bytes, target: "urlsplit") -> bytes:  # type: ignore[valid-type]
     name, _, number = target.path.strip("/").partition("/")
     if method == b"GET":
-        body = json.dumps(_arrivals[name]).encode()
+        found = {
+            one: times if number == "all" else times[0] for one, times in _arrivals[name].items()
+        }
+        body = json.dumps(found).encode()
         return _ANSWER % (200, len(body), body)
-    _arrivals[name].setdefault(int(number), time.monotonic())
+    arrived = _arrivals[name][int(number)]
+    arrived.append(time.monotonic())
     asked = parse_qs(target.query)
+    if "first_ms" in asked and len(arrived) == 1:
+        await asyncio.sleep(int(asked["first_ms"][0]) / 1000)
     if "ms" in asked:
         await asyncio.sleep(int(asked["ms"][0]) / 1000)
     return _ANSWER % (int(asked.get("status", ["200"])[0]), 2, b"{}")
@@ -51,13 +59,17 @@ async def _serve(count: int) -> None:
 
 
 class Receiver:
-    """Starts the receiver's process and asks it for arrivals."""
+    """Starts the receiver's process and asks it for arrivals.
 
-    def __init__(self, origins: int = 8) -> None:
-        argv = [sys.executable, "-m", "bench.receiver", str(origins)]
+    `url` takes the first ``origins`` in turn; ``more`` further ones are in ``others``.
+    """
+
+    def __init__(self, origins: int = 8, more: int = 0) -> None:
+        argv = [sys.executable, "-m", "bench.receiver", str(origins + more)]
         self._process = subprocess.Popen(tethered(argv), stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
-        self.ports = [int(port) for port in self._process.stdout.readline().split()]
+        ports = [int(port) for port in self._process.stdout.readline().split()]
+        self.ports, self.others = ports[:origins], ports[origins:]
 
     def url(self, name: str, number: int, delay_ms: int = 0) -> str:
         """Return the callback address of an order; the origins take turns."""
@@ -66,8 +78,15 @@ class Receiver:
 
     async def arrivals(self, name: str) -> dict[int, float]:
         """Return the first arrival of each callback of a round, in monotonic seconds."""
+        return await self._ask(f"/{name}")
+
+    async def all_arrivals(self, name: str) -> dict[int, list[float]]:
+        """Return every arrival of each callback of a round, in monotonic seconds."""
+        return await self._ask(f"/{name}/all")
+
+    async def _ask(self, path: str) -> dict[int, Any]:
         connection = Connection(self.ports[0])
-        _, body = await connection.send(make_request(f"/{name}", b"", {}))
+        _, body = await connection.send(make_request(path, b"", {}))
         connection.close()
         return {int(number): moment for number, moment in json.loads(body).items()}
 
