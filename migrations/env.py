@@ -1,93 +1,29 @@
-"""How Alembic reaches the database, for `kernel migrate` and for `alembic` in a checkout.
-
-One migration at a time: SQLite by a write transaction around all of it, the others by an advisory
-lock. The old code may still be running, so nothing here waits for a lock for long.
-"""
+"""How Alembic reaches the database, for `kernel migrate` and for `alembic` in a checkout."""
 
 from typing import Any
 
 from alembic import context
-from sqlalchemy import Connection
 
 import kernel.builtin
 import kernel.db.tables.orders  # noqa: F401 - both know tables
 from kernel.config.settings import load
 from kernel.db.columns import Base
 from kernel.db.dialects import url_of
-from kernel.db.engine import make_engine
-from kernel.db.errors import DRIVER_ERRORS, is_contention
+from kernel.db.schema.running import run
 from kernel.db.schema.version import VERSION_TABLE
-from kernel.errors import Unavailable
-
-# How long to wait for another migration, and for statements that use a table (the server's own
-# default for the latter is a day, in which every new statement queues up behind the migration).
-WAIT_SECONDS = 60
 
 
-def migrate() -> None:
-    """Run the migrations that the command asked for."""
-    given = context.config.attributes
-    url = given.get("url") or url_of(load())
-    # A table of millions of rows takes as long as it takes to rebuild.
-    engine = make_engine(url, read_timeout=None)
-    try:
-        with engine.connect() as connection:
-            kind = connection.dialect.name
-            PREPARE.get(kind, _lock_mysql)(connection)
-            context.configure(
-                connection=connection,
-                target_metadata=Base.metadata,
-                include_name=_is_ours,
-                version_table=VERSION_TABLE,
-                compare_type=True,
-                render_as_batch=kind == "sqlite",
-                transactional_ddl=kind in PREPARE,
-                on_version_apply=given.get("applied", ()),
-            )
-            with context.begin_transaction():
-                context.run_migrations()
-    finally:
-        engine.dispose()
-
-
-def _is_ours(name: str | None, kind: str, _parents: Any) -> bool:
+def is_ours(name: str | None, kind: str, _parents: Any) -> bool:
     """Leave an application's tables out of comparisons, but not a table that kernel has left."""
     ours = name in Base.metadata.tables or str(name).startswith("kernel_")
     return kind != "table" or ours
 
 
-def _prepare_sqlite(connection: Connection) -> None:
-    """Table rebuilds drop tables that others refer to; only outside a transaction can that be."""
-    raw: Any = connection.connection.dbapi_connection
-    raw.execute("PRAGMA foreign_keys = OFF")
-    raw.execute(f"PRAGMA busy_timeout = {WAIT_SECONDS * 1000}")
-
-
-def _lock_mysql(connection: Connection) -> None:
-    """Take the lock for this schema; it goes with the connection. No transaction is begun."""
-    with connection.connection.cursor() as cursor:
-        cursor.execute(f"SET SESSION lock_wait_timeout = {WAIT_SECONDS}")
-        name = "LEFT(CONCAT('kernel migrate ', DATABASE()), 64)"
-        cursor.execute(f"SELECT GET_LOCK({name}, {WAIT_SECONDS})")
-        if cursor.fetchone() != (1,):
-            raise Unavailable("another migration of this database is running")
-
-
-def _lock_postgresql(connection: Connection) -> None:
-    """Take the lock for this database; it goes with the connection. No transaction is begun."""
-    raw: Any = connection.connection.dbapi_connection
-    raw.autocommit = True
-    raw.execute(f"SET lock_timeout = '{WAIT_SECONDS}s'")
-    try:
-        raw.execute("SELECT pg_advisory_lock(hashtext('kernel migrate'))")
-    except DRIVER_ERRORS as error:
-        if not is_contention(error):
-            raise
-        raise Unavailable("another migration of this database is running") from error
-    raw.autocommit = False
-
-
-# Those on which a migration is one transaction, changes of tables included.
-PREPARE = {"sqlite": _prepare_sqlite, "postgresql": _lock_postgresql}
-
-migrate()
+run(
+    context.config.attributes.get("url") or url_of(load()),
+    {
+        "target_metadata": Base.metadata,
+        "include_name": is_ours,
+        "version_table": VERSION_TABLE,
+    },
+)

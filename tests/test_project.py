@@ -63,7 +63,9 @@ LATE_IMPORTS = {
     ("kernel/cli/main.py", "kernel.db.errors.explained"),
     ("kernel/cli/main.py", "kernel.db.schema.version.SCHEMA"),
     ("kernel/cli/main.py", "sqlalchemy.exc.SQLAlchemyError"),
+    ("kernel/cli/opening.py", "kernel.db.schema.handlers"),
     ("kernel/cli/opening.py", "kernel.db.schema.migrate"),
+    ("kernel/runtime/startup.py", "kernel.db.schema.handlers.standing"),
     ("kernel/runtime/tracing.py", "kernel.runtime.otel.Collected"),
 }
 

@@ -9,6 +9,7 @@ import click
 
 from kernel.config.settings import Settings, load
 from kernel.db.dialects import url_of
+from kernel.db.schema.scripts import scripts_of
 from kernel.handlers import Handlers
 from kernel.runtime.kernel import Kernel
 from kernel.worker.broker import Broker
@@ -37,8 +38,14 @@ def opened(settings: Settings | None = None, *, handlers: bool = False) -> Itera
 def migrated(
     settings: Settings, told: Callable[[str], None] = lambda _: None, *, force: bool = False
 ) -> None:
-    """Bring the database of ``settings`` to the newest migration, by `kernel.db.schema`."""
+    """Bring the database of ``settings`` to the newest migration, by `kernel.db.schema`.
+
+    Then its handlers' tables, each folder of KERNEL_HANDLERS_MIGRATIONS by itself.
+    """
+    folders = scripts_of(settings.handlers_migrations)
     migrations().upgrade(url_of(settings), told=told, force=force)
+    if folders:
+        handlers_migrations().upgrade(url_of(settings), folders, told)
 
 
 def migrations() -> ModuleType:
@@ -47,6 +54,14 @@ def migrations() -> ModuleType:
     from kernel.db.schema import migrate
 
     return migrate
+
+
+def handlers_migrations() -> ModuleType:
+    """Return `kernel.db.schema.handlers`, which imports Alembic as well."""
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    from kernel.db.schema import handlers
+
+    return handlers
 
 
 def say(kernel: Kernel, message: Callable[[Broker], None]) -> None:

@@ -89,6 +89,8 @@ class Settings(BaseSettings):
     sentinel_password: SecretStr = SecretStr("")
     result_expires_seconds: int = Field(86_400, gt=0)
     handlers: str = Field("kernel.builtin:handlers", pattern=HANDLERS)
+    # Read by `kernel.db.schema.scripts`.
+    handlers_migrations: Words = ()
     language: Literal["en", "zh"] = "en"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     otel: Literal["off", "on"] = "off"

@@ -12,12 +12,15 @@ from kernel.config.brokers.urls import redis_urls
 from kernel.config.checks import is_redis
 from kernel.config.settings import PREFIX, Settings, is_loopback
 from kernel.db.columns import Base
+from kernel.db.dialects import url_of
 from kernel.db.dialects.needs import Needs
+from kernel.db.schema.scripts import scripts_of
 from kernel.db.tables.audit import ADDED_TO
 from kernel.errors import ConfigurationError
 from kernel.handlers import Handler
 from kernel.handlers.commands.program import Program
 from kernel.handlers.registering.refusals import refuse_late_soft_limit
+from kernel.handlers.registering.tables import flaws
 from kernel.runtime.broker_probe.asking import ask, ask_results
 from kernel.runtime.installation import Name
 from kernel.runtime.kernel import Kernel
@@ -109,9 +112,35 @@ def check_database(kernel: Kernel) -> list[str]:
     Returns and raises as `check`.
     """
     kernel.check_schema()
+    check_migrations(kernel)
+    check_tables(kernel)
     if any(handler.guarded for handler in kernel.handlers.values()):
         kernel.dialect.check_guarded(kernel.engine)
     return list(kernel.dialect.check(kernel.engine, needs_of(kernel)))
+
+
+def check_migrations(kernel: Kernel) -> None:
+    """Raise ConfigurationError when the migrations of handlers' own tables are behind."""
+    folders, url = scripts_of(kernel.settings.handlers_migrations), url_of(kernel.settings)
+    if not folders:
+        return
+    from kernel.db.schema.handlers import standing
+
+    late = [found.told for one in folders if (found := standing(url, one)).is_behind]
+    if late:
+        raise ConfigurationError("; ".join(late))
+
+
+def check_tables(kernel: Kernel) -> None:
+    """Raise ConfigurationError when a table that handlers write to is not as they say."""
+    if not kernel.handlers.metadata:
+        return
+    with kernel.read() as connection:
+        found = list(flaws(connection, kernel.handlers.metadata, Base.metadata.tables.values()))
+    if found:
+        raise ConfigurationError(
+            "\n".join(["the handlers' tables are not there as they need them", *found])
+        )
 
 
 def open_brokers(settings: Settings) -> list[str]:

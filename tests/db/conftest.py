@@ -16,9 +16,11 @@ from tests.support.fixtures import (
     sqlite_url,
     stack,
 )
+from tests.support.people.terminal import empty_terminal
 
 __all__ = [
     "database_url",
+    "empty_terminal",
     "kernel",
     "main_database",
     "main_database_url",

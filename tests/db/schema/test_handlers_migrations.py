@@ -1,0 +1,196 @@
+"""Migrations of handlers' tables, made as docs/handlers.md says, by a real `alembic`."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import inspect, text
+
+from kernel.config.settings import load
+from kernel.db.schema import handlers, migrate
+from kernel.db.schema.scripts import Scripts, scripts_of
+from kernel.errors import ConfigurationError
+from kernel.handlers import Handlers, load_handlers
+from kernel.runtime.kernel import Kernel
+from kernel.runtime.startup import check_database
+from tests.support.people.terminal import Terminal
+
+ROOT = Path(__file__).resolve().parents[3]
+PAGE = (ROOT / "docs" / "handlers.md").read_text()
+Alembic = Callable[..., str]
+
+
+def block(holding: str) -> str:
+    """The page's block of Python that holds these words."""
+    found = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    (one,) = [text for text in found if holding in text]
+    return str(one)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder of handlers with a table, in which one works."""
+    (tmp_path / "sites.py").write_text(block("# sites.py"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path
+    sys.modules.pop("sites", None)
+
+
+def alembic(url: str, *words: str, named: str = "migrations") -> str:
+    """Run alembic in the current folder, as a person would."""
+    done = subprocess.run(
+        [sys.executable, "-m", "alembic", *words],
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "KERNEL_DATABASE_URL": url,
+            "KERNEL_HANDLERS_MIGRATIONS": named,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def made(url: str, folder: Path, name: str = "migrations") -> str:
+    """Make the folder of migrations and the first one, as the page says; return its text."""
+    alembic(url, "init", name)
+    (folder / name / "env.py").write_text(block("run_migrations(metadata)"))
+    alembic(url, "revision", "--autogenerate", "-m", "sites", named=name)
+    (file,) = (folder / name / "versions").glob("*.py")
+    return file.read_text()
+
+
+def tables(url: str) -> set[str]:
+    """The names of the tables there are."""
+    kernel = Kernel(load(database_url=url), Handlers())
+    try:
+        return set(inspect(kernel.engine).get_table_names())
+    finally:
+        kernel.close()
+
+
+def executed(url: str, *statements: str) -> None:
+    """Run statements."""
+    kernel = Kernel(load(database_url=url), Handlers())
+    for one in statements:
+        with kernel.write() as connection:
+            connection.execute(text(one))
+    kernel.close()
+
+
+def test_migrations_stand_beside_kernels_and_an_applications(
+    new_database_url: str, folder: Path
+) -> None:
+    """Neither proposes to drop what is the other's, nor goes back with it."""
+    url = new_database_url
+    migrate.upgrade(url)
+    executed(
+        url,
+        "CREATE TABLE alembic_version (version_num VARCHAR(32))",
+        "INSERT INTO alembic_version VALUES ('of the application')",
+        "CREATE TABLE shop (id INTEGER PRIMARY KEY)",
+    )
+    first = made(url, folder)
+    assert "create_table('sites'" in first
+    assert "drop" not in first.partition("def downgrade")[0]
+    assert re.findall(r"drop_\w+\('(\w+)'", first) == ["sites"]
+    (scripts,) = scripts_of(["migrations"])
+    told: list[str] = []
+    handlers.upgrade(url, [scripts], told.append)
+    assert [one.split("  ")[1] for one in told] == ["sites"]
+    handlers.check(url, scripts)
+    migrate.check(url)
+    kernel = Kernel(
+        load(database_url=url, handlers_migrations=["migrations"]), load_handlers("sites:handlers")
+    )
+    check_database(kernel)
+    kernel.close()
+    migrate.downgrade(url, "base")
+    mine = {"sites", "handlers_alembic_version"}
+    assert mine | {"shop", "alembic_version"} <= tables(url)
+    handlers.downgrade(url, scripts, "base")
+    assert "sites" not in tables(url)
+
+
+def test_start_is_refused_when_the_handlers_are_behind_and_not_when_ahead(
+    new_database_url: str, folder: Path
+) -> None:
+    migrate.upgrade(new_database_url)
+    made(new_database_url, folder)
+    settings = load(database_url=new_database_url, handlers_migrations=["migrations"])
+    kernel = Kernel(settings, load_handlers("sites:handlers"))
+    with pytest.raises(ConfigurationError, match=r"handlers: at migration none, .* `kernel migr"):
+        check_database(kernel)
+    handlers.upgrade(new_database_url, scripts_of(["migrations"]))
+    check_database(kernel)
+    executed(new_database_url, "UPDATE handlers_alembic_version SET version_num = 'newer'")
+    check_database(kernel)
+    handlers.upgrade(new_database_url, scripts_of(["migrations"]))
+    kernel.close()
+
+
+def test_folders_have_version_tables_of_their_own(new_database_url: str, folder: Path) -> None:
+    migrate.upgrade(new_database_url)
+    made(new_database_url, folder)
+    other = Scripts("other", folder / "migrations")
+    handlers.upgrade(new_database_url, scripts_of(["migrations"]))
+    assert handlers.standing(new_database_url, other).is_behind
+    assert other.version_table == "handlers_other_alembic_version"
+    assert not handlers.standing(new_database_url, scripts_of(["migrations"])[0]).is_behind
+
+
+def test_migrate_runs_both_and_tells_how_far_they_are(
+    empty_terminal: Terminal, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = empty_terminal.settings["database_url"]
+    made(url, folder)
+    monkeypatch.setenv("KERNEL_HANDLERS_MIGRATIONS", "migrations")
+    said = empty_terminal.run("migrate", "--status", exit_code=1).stdout
+    assert "kernel: at migration none, and this code needs" in said
+    assert "handlers: at migration none, and " in said
+    assert "+ handlers" not in said
+    told = empty_terminal.run("migrate").stdout
+    assert re.search(r"^handlers \+ \w+  sites$", told, re.MULTILINE)
+    said = empty_terminal.run("migrate", "--status").stdout
+    assert re.search(r"^handlers: at migration \w+, the newest$", said, re.MULTILINE)
+    assert empty_terminal.run("migrate", "--check").stdout == "models and migrations agree\n"
+
+
+def test_check_tells_what_the_handlers_migrations_do_not_make(
+    empty_terminal: Terminal, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(empty_terminal.settings["database_url"], folder)
+    (folder / "sites.py").write_text(block("# sites.py").replace("unique=True", "index=True"))
+    monkeypatch.setenv("KERNEL_HANDLERS_MIGRATIONS", "migrations")
+    said = empty_terminal.run("migrate", "--check", exit_code=2).stderr
+    assert "models and migrations differ" in said
+    assert "ix_sites_name" in said
+
+
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        (["nowhere"], "nowhere has no env.py or no folder versions"),
+        (["no_such:migrations"], "there is no package 'no_such' on the import path"),
+        (["A=migrations"], "'A' names a table: use up to 30 of a-z"),
+        (["a=migrations", "a=migrations"], "two have the name 'a'"),
+        (["migrations", "migrations"], "two have the name ''"),
+    ],
+)
+def test_folder_that_is_none_is_told_with_what_to_write(
+    folder: Path, named: list[str], said: str
+) -> None:
+    (folder / "migrations" / "versions").mkdir(parents=True)
+    (folder / "migrations" / "env.py").touch()
+    with pytest.raises(ConfigurationError, match="KERNEL_HANDLERS_MIGRATIONS") as refused:
+        scripts_of(named)
+    assert said in refused.value.message
