@@ -132,7 +132,9 @@ class Broker:
             hints = [MORE] if self._long else order_ids[:LONG_QUEUE]
             if len(hints) < len(order_ids) and not self._long:
                 hints.append(MORE)  # many at once are a long queue themselves
-            with producer.batch() if len(hints) > 1 else nullcontext():
+            # An older kombu sends each message by a trip of its own.
+            together = getattr(producer, "batch", nullcontext)
+            with together() if len(hints) > 1 else nullcontext():
                 for one in hints:
                     self._send(producer, queue, one)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 from celery import Celery
 from celery.result import AsyncResult
+from kombu.messaging import Producer
 
 from kernel.db.states import OrderState, Outcome
 from kernel.handlers import Handlers
@@ -45,6 +46,16 @@ def queued(redis: Redis) -> list[list[str]]:
 def test_message_carries_an_id_and_nothing_else_when_hinted(kernel: Kernel, redis: Redis) -> None:
     Broker(kernel).hint(["one", "two"])
     assert wait_until(lambda: len(queued(redis)) == 2 and queued(redis)) == [["one"], ["two"]]
+
+
+def test_each_hint_is_sent_when_kombu_cannot_send_them_together(
+    kernel: Kernel, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(Producer, "batch", raising=False)
+    broker = Broker(kernel)
+    broker.hint(["one", "two"])
+    assert broker.flush(5)
+    assert queued(redis) == [["one"], ["two"]]
 
 
 def burst(broker: Broker) -> list[str]:
