@@ -7,6 +7,7 @@ lines.
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
+# The variable by which `kernel up` tells its programs to leave out what the screen says anyway.
+QUIET = "CELERY_LOG_QUIET"
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 _bound: ContextVar[Mapping[str, Any]] = ContextVar("bound", default={})  # noqa: B039 - never changed
@@ -111,5 +114,7 @@ def configure(level: int | str = "INFO") -> None:
     # Celery and kombu log each message; the rows hold the same and more.
     for noisy in ("celery.worker.strategy", "celery.app.trace", "kombu"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLogger().level))
+    for started in ("celery.apps.worker", "celery.worker.consumer") if QUIET in os.environ else ():
+        logging.getLogger(started).setLevel(logging.WARNING)
     # urllib3's warnings quote text that a receiver sent.
     logging.getLogger("urllib3").setLevel(logging.ERROR)

@@ -94,6 +94,8 @@ class Settings(BaseSettings):
     language: Literal["en", "zh"] = "en"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     otel: Literal["off", "on"] = "off"
+    # Set by `kernel up --reload`.
+    reload: Literal["off", "on"] = "off"
     # Read by `kernel.config.keyring`; empty for none.
     secrets_key: SecretKeys = SecretStr("")
     secrets_key_command: str = ""

@@ -25,6 +25,7 @@ from kernel.db.ids import runner_id
 from kernel.db.schema.version import check_schema
 from kernel.errors import ConfigurationError
 from kernel.handlers import Handlers, Run, load_handlers
+from kernel.handlers.reloading import load_when_mended
 from kernel.runtime.metrics import Metrics
 from kernel.runtime.tracing import Tracer, make_tracer
 from kernel.transport.addresses import CallbackPolicy
@@ -88,7 +89,8 @@ class Kernel:
     ) -> None:
         self.settings = settings
         self._read_timeout = read_timeout
-        self.handlers = load_handlers(settings.handlers) if handlers is None else handlers
+        load_them = load_when_mended if settings.reload == "on" else load_handlers
+        self.handlers = load_them(settings.handlers) if handlers is None else handlers
         self.clock = Clock(lambda: read_clock(self.engine))
         # The runs this process is executing, by order id and number; their leases are renewed.
         self.running: dict[tuple[str, int], Run] = {}

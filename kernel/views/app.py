@@ -6,6 +6,7 @@ from flask import Blueprint, Flask, redirect, url_for
 
 from kernel.errors import Unavailable
 from kernel.runtime import startup
+from kernel.runtime.fresh_handlers import keep_fresh
 from kernel.runtime.hints import Hints
 from kernel.runtime.kernel import Kernel
 from kernel.views.api import api_blueprint
@@ -34,6 +35,7 @@ def create_app(kernel: Kernel, hints: Hints | None = None) -> Flask:
     the database does not answer, requests are answered 503.
     """
     _check(kernel)
+    keep_fresh(kernel)
     app = Flask("kernel", static_folder=None)
     told = Broker(kernel) if hints is None else hints
     name_no_host(app)

@@ -4,6 +4,8 @@ A message carries orders' ids and nothing else; losing it, doubling it or forgin
 nothing, because `execute` believes the rows.
 """
 
+import atexit
+import gc
 import logging
 import os
 import time
@@ -16,6 +18,7 @@ from kernel.config import logging as kernel_logging
 from kernel.config.brokers.celeryconfig import TASK
 from kernel.errors import ConfigurationError, Unavailable
 from kernel.runtime import startup
+from kernel.runtime.fresh_handlers import note_sources
 from kernel.runtime.installation import Name
 from kernel.runtime.kernel import Kernel
 from kernel.worker.broker import Broker, make_celery
@@ -42,6 +45,7 @@ def make_worker(kernel: Kernel) -> Celery:
     In a prefork pool everything starts in the children, after the fork; in other pools, in the
     worker's only process.
     """
+    note_sources(kernel)
     app = make_celery(kernel)
     app.steps["worker"].add(Replacements)
     life = _WorkerLife(kernel)
@@ -127,6 +131,8 @@ class _WorkerLife:
 
     def on_begin(self, instance: Any, **_: Any) -> None:
         """Check what a worker needs, before Celery looks for the queues of its configuration."""
+        # At its end it need not look through all that it has loaded for garbage.
+        atexit.register(gc.freeze)
         try:
             for warning in self._checked():
                 log.warning(warning)

@@ -21,6 +21,7 @@ from kernel.orders.gates.turns import DueOrder
 from kernel.orders.transitions import RunEnd
 from kernel.runs.execute import execute_each
 from kernel.runs.leases import leave
+from kernel.runtime.fresh_handlers import keep_fresh
 from kernel.runtime.hints import MORE, Hints
 from kernel.runtime.kernel import Kernel
 from kernel.worker.dispatcher import Dispatcher
@@ -115,6 +116,7 @@ class WorkerProcess:
 
     def start(self) -> None:
         """Start the dispatcher; call it after the fork."""
+        keep_fresh(self.kernel)
         self.dispatcher.start()
 
     def execute(self, order_ids: Sequence[str]) -> None:

@@ -137,8 +137,10 @@ def test_up_stops_everything_when_told_to(up: Command, number: int) -> None:
     assert up.running() == []
     assert {file.name.partition("-")[0] for file in (up.folder / "var").iterdir()} == {
         "broker.conf",
+        "broker.log",
         "kernel.db",
         "kernel.db.key",
+        "up.keys",
         "up.lock",
     }
 

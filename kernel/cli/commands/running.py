@@ -8,18 +8,13 @@ import shlex
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import timedelta
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from kernel.callers import identity, keys
-from kernel.callers.callback_rules import CallerRules
-from kernel.callers.identity import Scope
-from kernel.callers.keys import KeyTerms
-from kernel.callers.profile import profiles_of
 from kernel.cli.local.programs import (
     MARGIN_SECONDS,
     api_program,
@@ -30,13 +25,15 @@ from kernel.cli.local.programs import (
     worker_program,
 )
 from kernel.cli.local.receiver import Inbox, Received
+from kernel.cli.local.reloading import HandlersFollower
 from kernel.cli.local.sealing import seal_embedded
 from kernel.cli.local.supervisor import Supervisor, free_port
+from kernel.cli.local.up_keys import UpKeys
 from kernel.cli.opening import migrated, opened
 from kernel.config import logging as kernel_logging
 from kernel.config.private_files import mend_folder, opener
 from kernel.config.settings import Settings, load
-from kernel.errors import ConfigurationError, NotFound
+from kernel.errors import ConfigurationError, Unavailable
 from kernel.handlers import Handlers
 from kernel.runtime import startup
 from kernel.runtime.kernel import Kernel
@@ -48,11 +45,8 @@ from kernel.worker.priority import step_back
 log = logging.getLogger(__name__)
 
 VAR = Path("var")
-# The caller that `kernel up` adds; each start gives it a new API key.
-CALLER = "kernel-up"
-# The operator that `kernel up` adds: its key signs in to the dashboard.
-OPERATOR = "kernel-up-operator"
-LOOPBACK = "127.0.0.1/32"
+# Without Celery's lines about its start, and its warning to root, who tries things out.
+QUIETLY = {kernel_logging.QUIET: "1", "PYTHONWARNINGS": "ignore:You're running the worker with"}
 
 
 @click.command()
@@ -111,34 +105,53 @@ def dispatcher() -> None:
 
 
 @click.command()
-def up() -> None:
+@click.option(
+    "--reload",
+    is_flag=True,
+    help="Take handlers anew when one of their files changes; for development.",
+)
+def up(*, reload: bool) -> None:
     """Run everything in the foreground.
 
     Broker, API and worker, until Ctrl-C. The database is ./var/kernel.db unless
     KERNEL_DATABASE_URL is set, the broker an embedded one unless KERNEL_BROKER_URL is set. Prints
-    an API key, a new one at each start, and a command to paste.
+    an API key, the same at each start, and a command to paste.
     """
     settings = load()
     kernel_logging.configure(settings.log_level)
-    settings = settings.model_copy(update={"bind": free_bind(settings)})
+    given = {"bind": free_bind(settings), "reload": "on" if reload else settings.reload}
+    settings = settings.model_copy(update=given)
     mend_folder(VAR)
     with _alone(), Supervisor() as supervisor:
-        click.echo("migrations ...", err=True)
-        migrated(settings, told=lambda line: click.echo(f"  {line}", err=True))
+        click.echo("starting ...", err=True)
+        follower = HandlersFollower(settings) if settings.reload == "on" else None
+        if not _is_migrated(settings):
+            migrated(settings)
         seal_embedded(settings)
-        click.echo("broker, API and worker ...", err=True)
         _start(supervisor, settings)
         with opened(settings, handlers=True) as kernel:
-            key, secrets = _credentials(kernel)
-            operator = _operator_key(kernel)
+            kept = UpKeys(kernel, VAR / "up.keys")
+            (key, secrets), operator = kept.caller(), kept.operator()
             sample = _sample(kernel.handlers)
         with Inbox(secrets, _show) as inbox:
             supervisor.wait_until_ready()
             _welcome(settings, key, sample | {"callback_url": inbox.url})
             if settings.dashboard != "off":
                 _invite(settings, operator)
-            supervisor.run_forever()
+            if follower is not None:
+                follower.begin()
+            supervisor.run_forever(follower.look if follower else lambda: None)
     click.echo("stopped")
+
+
+def _is_migrated(settings: Settings) -> bool:
+    """Tell whether nothing is to be migrated, without loading Alembic."""
+    with closing(Kernel(settings, Handlers())) as kernel:
+        try:
+            kernel.check_schema()
+        except (ConfigurationError, Unavailable):  # what is wrong, the migration says
+            return False
+    return True
 
 
 @contextmanager
@@ -177,44 +190,19 @@ def free_bind(settings: Settings, taken: Callable[[str], bool] = is_taken) -> st
 
 def _start(supervisor: Supervisor, settings: Settings) -> None:
     """Start an embedded broker unless one is configured, then API and worker side by side."""
-    overrides: dict[str, str] = {}
+    overrides: dict[str, str] = {"reload": settings.reload}
     if "broker_url" not in settings.model_fields_set:
-        broker, overrides = embedded_broker(VAR.resolve())
+        broker, of_broker = embedded_broker(VAR.resolve())
         if "result_backend" in settings.model_fields_set:
-            del overrides["result_backend"]
-        supervisor.start(broker)
-    supervisor.start(configured(api_program(settings.bind), overrides))
-    supervisor.start(configured(worker_program(settings), overrides))
-
-
-def _credentials(kernel: Kernel) -> tuple[str, list[str]]:
-    """Return a new API key and the signing secrets of `CALLER`, which is added if missing."""
-    now = kernel.clock.now()
-    terms = KeyTerms(expires_at=now + timedelta(days=kernel.settings.key_days))
-    with kernel.write_session() as session:
-        try:
-            made = keys.rotate_key(session, CALLER, now, terms)
-        except NotFound:
-            made = keys.add(session, CALLER, now, CallerRules(nets=[LOOPBACK]), terms)
-        caller_id = identity.find(session, CALLER).id
-        profile = profiles_of(session.connection(), [caller_id], now)[caller_id]
-        secrets = [one.get_secret_value() for one in profile.secrets]
-    assert made.api_key is not None  # noqa: S101 - both ways make one
-    return made.api_key.get_secret_value(), secrets
-
-
-def _operator_key(kernel: Kernel) -> str:
-    """Return a new API key of `OPERATOR`, which is added if missing."""
-    now = kernel.clock.now()
-    ends = now + timedelta(days=kernel.settings.key_days)
-    terms = KeyTerms(frozenset({Scope.OPERATOR}), ends)
-    with kernel.write_session() as session:
-        try:
-            made = keys.rotate_key(session, OPERATOR, now, terms)
-        except NotFound:
-            made = keys.add(session, OPERATOR, now, terms=terms)
-    assert made.api_key is not None  # noqa: S101 - both ways make one
-    return made.api_key.get_secret_value()
+            del of_broker["result_backend"]
+        overrides |= of_broker
+        # It says much, and none of it matters to who has just started.
+        supervisor.start(replace(broker, log=VAR.resolve() / "broker.log"))
+    if "api_processes" not in settings.model_fields_set and "WEB_CONCURRENCY" not in os.environ:
+        overrides["api_processes"] = "1"  # one process has eight threads, and starts sooner
+    api = api_program(settings.bind, "--log-level", "warning")
+    for program in (api, replace(worker_program(settings), env=QUIETLY)):
+        supervisor.start(configured(program, overrides))
 
 
 def _show(received: Received) -> None:
@@ -230,9 +218,6 @@ def _welcome(settings: Settings, key: str, order: dict[str, Any]) -> None:
     click.echo(
         f"""
 {click.style("kernel is up", bold=True)} at {address}, process {os.getpid()}; Ctrl-C stops it.
-API key of the caller {CALLER}, a new one at each start:
-
-  {key}
 
 Submit an order; its callback shows up here:
 
@@ -250,5 +235,6 @@ def _invite(settings: Settings, key: str) -> None:
         f"""See it all at http://{reachable(settings.bind)}/dashboard with this operator's key:
 
   {key}
-"""
+
+The keys are the same at the next start: {VAR}/up.keys. The data are in {VAR}/, too."""
     )

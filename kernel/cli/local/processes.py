@@ -64,7 +64,8 @@ class Program:
     ``env`` is added to the supervisor's own environment. ``ready`` is polled until it returns
     true; None means ready once started. A program without ``restart`` is essential: when it ends,
     `Supervisor.run_forever` ends. After ``stop_signal`` the program has ``stop_timeout`` seconds
-    to end before it is killed. ``successor_line`` names an environment variable: in it the program
+    to end before it is killed. ``log``: the file that its output goes to, if it has one of its own.
+    ``successor_line`` names an environment variable: in it the program
     finds the number of a descriptor, and a byte that it writes there asks for a successor.
     """
 
@@ -76,6 +77,7 @@ class Program:
     stop_signal: signal.Signals = signal.SIGTERM
     stop_timeout: float = 10.0
     successor_line: str | None = None
+    log: Path | None = None
 
 
 def restart_delay(failures: int) -> float:

@@ -36,10 +36,10 @@ def embedded_broker(folder: Path) -> tuple[Program, dict[str, str]]:
     return broker_program(port, folder, password), settings
 
 
-def api_program(bind: str) -> Program:
-    """Return the API, as `gunicorn -c gunicorn.conf.py kernel:app` runs it."""
+def api_program(bind: str, *options: str) -> Program:
+    """Return the API, as `gunicorn -c gunicorn.conf.py kernel:app` runs it, with more options."""
     argv = [sys.executable, "-m", "gunicorn", "-c", str(shipped("gunicorn.conf.py"))]
-    argv += ["--bind", bind, "kernel:app"]
+    argv += ["--bind", bind, *options, "kernel:app"]
     return Program("api", argv, ready=lambda: answers(bind))
 
 

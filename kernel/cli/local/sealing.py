@@ -30,4 +30,4 @@ def seal_embedded(settings: Settings) -> None:
             write_new(file, new_key().get_secret_value() + "\n")
     with opened(settings) as kernel:
         if set(kernel.keyring.ids) >= {one.key for one in count_sealed(kernel) if one.key}:
-            rotate(kernel, log.info)
+            rotate(kernel, log.debug)

@@ -11,7 +11,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -78,7 +78,7 @@ class Supervisor:
         if shutil.which(program.argv[0]) is None:
             raise ConfigurationError(f"{program.name}: there is no program {program.argv[0]}")
         with self._uninterrupted():
-            log_file = self._logs / f"{program.name}.log" if self._logs else None
+            log_file = self._logs / f"{program.name}.log" if self._logs else program.log
             self._children.append(Child(program, log_file))
         return self._children[-1]
 
@@ -95,8 +95,8 @@ class Supervisor:
                     raise child.failure(f"was not ready after {timeout:g} s")
                 time.sleep(POLL_SECONDS)
 
-    def run_forever(self) -> None:
-        """Restart programs that end, until SIGINT or SIGTERM.
+    def run_forever(self, look: Callable[[], None] = lambda: None) -> None:
+        """Restart programs that end, until SIGINT or SIGTERM; call ``look`` four times a second.
 
         Raises ConfigurationError when a program without ``restart`` ends.
         """
@@ -104,6 +104,7 @@ class Supervisor:
             while True:
                 for child in self._children:
                     self._keep_running(child)
+                look()
                 time.sleep(WATCH_SECONDS)
 
     def stop(self) -> None:

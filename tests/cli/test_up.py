@@ -1,0 +1,179 @@
+"""`kernel up` for who writes handlers: the first screen, its keys, its speed, and --reload."""
+
+import re
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.support.programs import PATIENCE, Command
+from tests.support.waiting import wait_until
+
+HANDLERS = """
+import time
+
+from pydantic import BaseModel
+from kernel import Handlers
+
+handlers = Handlers()
+
+
+class Args(BaseModel):
+    seconds: float = 0.0
+
+
+@handlers.register("say", Args)
+def say(run, args):
+    time.sleep(args.seconds)
+    return {"said": "WORD", "run": run.number}
+"""
+
+
+def write(folder: Path, word: str) -> None:
+    (folder / "mine.py").write_text(HANDLERS.replace("WORD", word))
+
+
+@contextmanager
+def started(folder: Path, *options: str, **settings: str) -> Iterator[Command]:
+    """`kernel up`, once it has said that it is."""
+    with Command(folder, "up", *options, worker_processes="1", **settings) as command:
+        wait_until(lambda: "Ctrl-C" in command.out and "dashboard" in command.out, PATIENCE)
+        yield command
+
+
+class Desk:
+    """What a person does with what the screen says."""
+
+    def __init__(self, command: Command) -> None:
+        found = re.search(r"kernel is up at (\S+),", command.out)
+        key = re.search(r"Bearer (kwo_\w\S+?)'", command.out)
+        assert found is not None
+        assert key is not None
+        self.api, self.key = found[1], key[1]
+        self.headers = {"Authorization": f"Bearer {self.key}"}
+
+    def submit(self, **args: Any) -> str:
+        order = {"select_tag": "say", "callback_url": None, **args}
+        answer = requests.post(
+            f"{self.api}/v1/orders", json=order, headers=self.headers, timeout=10
+        )
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["data"]["order_id"])
+
+    def state(self, order_id: str) -> str:
+        address = f"{self.api}/v1/orders/{order_id}"
+        answer = requests.get(address, headers=self.headers, timeout=20)
+        return str(answer.json()["data"]["state"])
+
+    def result(self, order_id: str) -> Any:
+        def ended() -> Any:
+            address = f"{self.api}/v1/orders/{order_id}?wait=5"
+            answer = requests.get(address, headers=self.headers, timeout=20)
+            return answer.json()["data"].get("result") if answer.status_code == 200 else None
+
+        return wait_until(ended, PATIENCE)
+
+    def says(self, **args: Any) -> Any:
+        return self.result(self.submit(**args))["said"]
+
+
+@pytest.fixture
+def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("KERNEL_HANDLERS", "mine:handlers")
+    write(tmp_path, "one")
+    return tmp_path
+
+
+def test_first_screen_has_the_few_lines_that_a_person_needs(mine: Path) -> None:
+    with started(mine) as command:
+        assert command.stop(signal.SIGINT) == 0
+        screen = command.out + command.err
+    assert len(screen.splitlines()) <= 20, screen
+    noise = r"0001|superuser|oO0O|gunicorn|Booting|Listening|celery@|Connected to|kernel_signing"
+    assert re.findall(noise, screen) == []
+    for needed in ("kernel is up at", "Ctrl-C", "curl ", "/dashboard", "var/"):
+        assert needed in screen
+
+
+def test_keys_are_the_same_at_the_next_start(mine: Path) -> None:
+    printed = []
+    for _ in range(2):
+        with started(mine) as command:
+            assert Desk(command).says() == "one"
+            printed.append(re.findall(r"kwo_\S+?(?=['\s])", command.out))
+            assert command.stop() == 0
+    assert printed[0] == printed[1]
+    assert stat.S_IMODE((mine / "var" / "up.keys").stat().st_mode) == 0o600
+
+
+def cpu_free_seconds(folder: Path) -> float:
+    """How long it takes to load API and worker twice, one after the other, on this busy machine."""
+    code = "import kernel.views.app, celery.apps.worker, gunicorn.app.wsgiapp"
+    began = time.monotonic()
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", code], cwd=folder, check=True)
+    return time.monotonic() - began
+
+
+def test_start_and_stop_take_three_seconds_or_as_long_as_loading_it_twice(mine: Path) -> None:
+    with started(mine) as command:  # makes the database
+        command.stop()
+    least = cpu_free_seconds(mine)
+    began = time.monotonic()
+    with started(mine) as command:
+        took = time.monotonic() - began
+        began = time.monotonic()
+        assert command.stop() == 0
+        stopping = time.monotonic() - began
+    assert took < max(3.0, 2 * least), (took, least)
+    assert stopping < max(3.0, least), (stopping, least)
+
+
+def test_changed_handler_is_in_use_at_once_and_a_running_one_ends_as_it_began(mine: Path) -> None:
+    with started(mine, "--reload") as command:
+        desk = Desk(command)
+        long = desk.submit(seconds=2.0)
+        wait_until(lambda: desk.state(long) == "running", PATIENCE)
+        write(mine, "two")
+        began = time.monotonic()
+        command.wait_for("reloaded: mine.py")
+        wait_until(lambda: desk.says() == "two", PATIENCE)
+        assert time.monotonic() - began < 10.0  # a second where nothing else runs
+        assert desk.result(long)["said"] == "one"
+        assert command.stop() == 0
+
+
+def test_file_with_a_mistake_is_told_and_the_old_code_goes_on_until_it_is_mended(
+    mine: Path,
+) -> None:
+    with started(mine, "--reload") as command:
+        desk = Desk(command)
+        assert desk.says() == "one"
+        (mine / "mine.py").write_text("def say(:\n")
+        command.wait_for("mine.py, line 1: invalid syntax: def say(:")
+        assert desk.says() == "one"
+        write(mine, "mended")
+        command.wait_for("reloaded: mine.py")
+        wait_until(lambda: desk.says() == "mended", PATIENCE)
+        assert "Traceback" not in command.err + command.out
+        (mine / "kernel.toml").touch()
+        command.wait_for("kernel.toml has changed")
+        assert command.stop() == 0
+
+
+def test_start_waits_for_a_file_that_cannot_be_imported(mine: Path) -> None:
+    (mine / "mine.py").write_text("import nowhere_to_be_found\n")
+    with Command(mine, "up", "--reload", worker_processes="1") as command:
+        command.wait_for("it imports nowhere_to_be_found, which is not installed here")
+        write(mine, "one")
+        wait_until(lambda: "dashboard" in command.out, PATIENCE)
+        assert Desk(command).says() == "one"
+        assert command.stop() == 0
