@@ -41,6 +41,7 @@ from kernel.views.http.credentials import identity, orderer, recheck
 from kernel.views.http.errors import json_response
 from kernel.views.http.long_polls import MAX_WAIT, LongPolls
 from kernel.views.http.requests import accept, read_members, read_query
+from kernel.views.http.slashes import meant_address
 from kernel.views.operating.errors import ErrorViews
 from kernel.views.operating.notices import NoticeViews
 from kernel.views.operating.trends import TrendViews
@@ -154,7 +155,7 @@ class Api:
     def refuse(self, **_: str) -> Response:
         """Any other address below ours: 404, for callers alone to know."""
         identity(self.kernel, Scope.READ)
-        raise NotFound
+        raise NotFound(meant_address())
 
     def _order(self, who: Identity, order_id: str) -> Response:
         with self.kernel.read_session() as session:

@@ -15,6 +15,7 @@ from kernel.views.health import health_blueprint
 from kernel.views.http.errors import install
 from kernel.views.http.gate import Gate
 from kernel.views.http.hosts import KnownHosts, name_no_host
+from kernel.views.http.slashes import redirected_in_envelope
 from kernel.views.http.tracking import track
 from kernel.views.openapi.document import document
 from kernel.views.openapi.routes import docs_blueprint, document_blueprint
@@ -37,6 +38,9 @@ def create_app(kernel: Kernel, hints: Hints | None = None) -> Flask:
     _check(kernel)
     keep_fresh(kernel)
     app = Flask("kernel", static_folder=None)
+    # An address with a slash too many gets an envelope that says so, not a redirect in HTML.
+    app.url_map.merge_slashes = False
+    app.after_request(redirected_in_envelope(kernel.settings.language))
     told = Broker(kernel) if hints is None else hints
     name_no_host(app)
     track(app, kernel)

@@ -10,6 +10,7 @@ from kernel import errors
 from kernel.db.errors import DATABASE_ERRORS, driver_error, is_passing
 from kernel.formats.envelope import encode, envelope
 from kernel.formats.texts import Language, text
+from kernel.views.http.slashes import meant_address
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +92,9 @@ def install(target: Flask | Blueprint, language: Language) -> None:
     def on_http_error(error: HTTPException) -> Response:
         status = error.code or 500
         code = HTTP_CODES.get(status, "bad_request" if status < 500 else "internal_error")
-        answer = json_response(status, envelope(-1, text(code, language), {"code": code}))
+        detail = meant_address() if status == 404 else None
+        data = {"code": code} | ({"detail": detail} if detail else {})
+        answer = json_response(status, envelope(-1, text(code, language), data))
         if allowed := dict(error.get_headers()).get("Allow"):
             answer.headers["Allow"] = allowed
         return answer
