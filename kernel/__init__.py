@@ -9,7 +9,10 @@ Each export is loaded at its first use: a file of handlers, or one room on its o
 Flask nor Celery.
 """
 
+import sys
 from importlib import import_module
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -39,6 +42,37 @@ _HOMES = {
     "Kernel": "kernel.runtime.kernel",
     **dict.fromkeys(("create_app", "create_blueprint"), "kernel.views.app"),
 }
+
+
+class _KeptTexts(SourceFileLoader):
+    """Loads a module with its docstrings, which messages, help and the API document are made of.
+
+    PYTHONOPTIMIZE=2 and `python -OO` leave them out. Compiled code that is kept may lack them, so
+    none is read: such a process starts some seconds later.
+    """
+
+    def get_code(self, fullname: str) -> CodeType:
+        """Compile the source, without asserts and with docstrings."""
+        source = self.get_data(self.path)
+        return compile(source, self.path, "exec", dont_inherit=True, optimize=1)
+
+
+class _KeptTextsFinder:
+    """Finds the modules of this package for `_KeptTexts`."""
+
+    @staticmethod
+    def find_spec(name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        """Return the spec of one of our modules; None for those of others."""
+        if not name.startswith("kernel."):
+            return None
+        spec = PathFinder.find_spec(name, path, target)
+        if spec is not None and isinstance(spec.loader, SourceFileLoader):
+            spec.loader = _KeptTexts(spec.loader.name, spec.loader.path)
+        return spec
+
+
+if sys.flags.optimize > 1:
+    sys.meta_path.insert(0, _KeptTextsFinder)
 
 # A request waits at most this many seconds for a database that has stopped answering.
 REQUEST_SECONDS = 10

@@ -125,7 +125,7 @@ def up(*, reload: bool) -> None:
     with _alone(), Supervisor() as supervisor:
         click.echo("starting ...", err=True)
         follower = HandlersFollower(settings) if settings.reload == "on" else None
-        if not _is_migrated(settings):
+        if settings.handlers_migrations or not _is_migrated(settings):
             migrated(settings)
         seal_embedded(settings)
         _start(supervisor, settings)
