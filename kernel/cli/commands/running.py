@@ -37,7 +37,7 @@ from kernel.errors import ConfigurationError, Unavailable
 from kernel.handlers import Handlers
 from kernel.runtime import startup
 from kernel.runtime.kernel import Kernel
-from kernel.views.openapi.examples import example
+from kernel.views.openapi.tags.examples import example
 from kernel.worker.broker import Broker
 from kernel.worker.dispatcher import Dispatcher
 from kernel.worker.priority import step_back

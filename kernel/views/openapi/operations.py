@@ -212,13 +212,15 @@ def _original(order: dict[str, Any]) -> dict[str, Any]:
 
 
 def _own() -> dict[str, Any]:
-    ok = {"type": "object", "properties": {"status": {"const": "ok"}}, "required": ["status"]}
+    status = {"status": {"const": "ok"}}
+    ok = {"title": "Alive", "type": "object", "properties": status, "required": ["status"]}
     alive = {"200": {"description": "it does", "content": content(ok)}}
     words = {
         "status": {"enum": ["ok", "degraded", "failed"]},
         "checks": {"type": "object", "additionalProperties": {"enum": ["ok", "failed"]}},
     }
-    checks = content({"type": "object", "properties": words, "required": list(words)})
+    ready_or_not = {"title": "Ready", "type": "object", "properties": words}
+    checks = content(ready_or_not | {"required": list(words)})
     ready = {
         "200": {"description": "orders are accepted; degraded: done later", "content": checks},
         "503": {"description": "no order can be accepted now", "content": checks},

@@ -1,5 +1,7 @@
 """What the operations of the API document are made of."""
 
+import json
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 SCHEMAS = "#/components/schemas/"
@@ -42,6 +44,47 @@ def envelope(statuses: list[int], data: dict[str, Any]) -> dict[str, Any]:
         "required": ["status", "msg", "data"],
         "additionalProperties": False,
     }
+
+
+def share_answers(document: dict[str, Any]) -> None:
+    """Move the bodies of a document among its schemas, each once, and refer to them."""
+    schemas = document["components"]["schemas"]
+    names: dict[str, str] = {}
+    shared = {key: one for key, one in document.items() if key != "components"}
+    for schema_of in (*_bodies(shared), *_bodies(document["components"]["responses"])):
+        schema = schema_of["schema"]
+        if "properties" not in schema:
+            continue
+        text = json.dumps(schema, sort_keys=True)
+        if text not in names:
+            names[text] = _name_of(schema, schemas)
+            schemas[names[text]] = schema
+        schema_of["schema"] = ref(names[text])
+
+
+def _bodies(value: Any) -> Iterator[dict[str, Any]]:
+    """Yield what holds the schema of a body."""
+    if isinstance(value, list):
+        value = dict(enumerate(value))
+    if isinstance(value, dict):
+        if isinstance(found := value.get("application/json"), dict) and "schema" in found:
+            yield found
+        for one in value.values():
+            yield from _bodies(one)
+
+
+def _name_of(schema: dict[str, Any], taken: Mapping[str, Any]) -> str:
+    """Return a name for a body: its title, or that of its data and that it is an answer."""
+    if "title" in schema:
+        return str(schema["title"])
+    data = schema["properties"]["data"]
+    said = [one.get("$ref", "") for one in data.get("anyOf", [data])]
+    pending = "Pending" if schema["properties"]["status"].get("enum") == PENDING else ""
+    words = "Or".join(one.rpartition("/")[2] for one in said if one) or "Empty"
+    name, number = f"{words}{pending}Answer", 2
+    while name in taken:
+        name, number = f"{words}{pending}Answer{number}", number + 1
+    return name
 
 
 def content(schema: dict[str, Any], **more: Any) -> dict[str, Any]:
