@@ -10,6 +10,8 @@
 #     FROM kernel-workorders
 #     COPY myhandlers.py /handlers/
 #     ENV KERNEL_HANDLERS=myhandlers:handlers
+#
+# With what they import: deploy/image/Dockerfile.
 
 # The Python the tests run on. A tag moves: deploy/pin-images prints the digest that it has now, and
 #
@@ -36,7 +38,9 @@ COPY kernel ./kernel
 COPY migrations ./migrations
 RUN SETUPTOOLS_SCM_PRETEND_VERSION=$VERSION /opt/kernel/bin/pip install --no-deps --no-build-isolation . \
     && cp gunicorn.conf.py /opt/kernel/ \
-    && /opt/kernel/bin/pip uninstall --yes hatchling hatch-vcs setuptools-scm vcs-versioning setuptools pip
+    && /opt/kernel/bin/pip uninstall --yes hatchling hatch-vcs setuptools-scm vcs-versioning setuptools \
+    && /opt/kernel/bin/pip list --format=freeze --exclude=pip --exclude=kernel-workorders > /opt/kernel/constraints.txt \
+    && /opt/kernel/bin/pip uninstall --yes pip
 
 # ---- the image: Python, the packages, a user without rights ------------------------------------
 FROM ${PYTHON}

@@ -21,9 +21,9 @@ PARTS = ("api", "worker", "dispatcher")
 Instruction = tuple[str, str]
 
 
-def instructions() -> list[Instruction]:
-    """The Dockerfile's instructions, without comments."""
-    text = re.sub(r"^\s*#.*\n", "", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE)
+def instructions(dockerfile: Path = ROOT / "Dockerfile") -> list[Instruction]:
+    """The instructions of a Dockerfile, without comments."""
+    text = re.sub(r"^\s*#.*\n", "", dockerfile.read_text(), flags=re.MULTILINE)
     lines = [line for line in re.sub(r"\\\n\s*", "", text).splitlines() if line.strip()]
     return [(name, rest.strip()) for name, _, rest in (line.partition(" ") for line in lines)]
 
