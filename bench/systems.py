@@ -22,7 +22,7 @@ from tests.support.postgresql import PostgreSQL
 from tests.support.servers import MariaDB, Redis
 
 ROOT = Path(__file__).resolve().parent.parent
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 PEER_TABLE = """CREATE TABLE project_tb_project (
     id INTEGER PRIMARY KEY AUTO_INCREMENT, projname VARCHAR(255) NOT NULL,
     prodesc TEXT NOT NULL, projctime DATETIME(6) NOT NULL) ENGINE=InnoDB"""

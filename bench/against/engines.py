@@ -50,9 +50,8 @@ class Engine(Measured):
 
     def programs(self) -> list[Program]:
         self.url = self.servers.postgresql.create_database()
-        url = make_url(self.url)
-        self.servers.postgresql.execute(TABLE, database=str(url.database))
-        dsn = url.set(drivername="postgresql").render_as_string(hide_password=False)
+        self.execute(TABLE)
+        dsn = make_url(self.url).set(drivername="postgresql").render_as_string(hide_password=False)
         self.env = {"BENCH_DATABASE_URL": dsn, "PYTHONPATH": str(ROOT), **self.own_env(dsn)}
         self.install()
         return self.processes()
@@ -127,8 +126,7 @@ class Absurd(Engine):
 
     def install(self) -> None:
         super().install()
-        database = str(make_url(self.url).database)
-        self.servers.postgresql.execute("SELECT absurd.create_queue('orders')", database=database)
+        self.execute("SELECT absurd.create_queue('orders')")
 
 
 class Procrastinate(Engine):
