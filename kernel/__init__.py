@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kernel.errors import Reject, Retry, TimeLimit
     from kernel.handlers import Handlers, Partial, Run, StepRetry, Wait
+    from kernel.handlers.hosted import InApp, without_kernel
     from kernel.runtime.kernel import Kernel
-    from kernel.views.app import create_app, create_blueprint
+    from kernel.views.app import create_app, create_blueprint, init_app
 
 __all__ = [
     "Handlers",
+    "InApp",
     "Kernel",
     "Partial",
     "Reject",
@@ -33,14 +35,17 @@ __all__ = [
     "Wait",
     "create_app",
     "create_blueprint",
+    "init_app",
+    "without_kernel",
 ]
 
 # The module that each export comes from.
 _HOMES = {
     **dict.fromkeys(("Reject", "Retry", "TimeLimit"), "kernel.errors"),
     **dict.fromkeys(("Handlers", "Partial", "Run", "StepRetry", "Wait"), "kernel.handlers"),
+    **dict.fromkeys(("InApp", "without_kernel"), "kernel.handlers.hosted"),
     "Kernel": "kernel.runtime.kernel",
-    **dict.fromkeys(("create_app", "create_blueprint"), "kernel.views.app"),
+    **dict.fromkeys(("create_app", "create_blueprint", "init_app"), "kernel.views.app"),
 }
 
 

@@ -110,8 +110,8 @@ def tracked() -> list[Path]:
 
 def test_package_exports_what_the_design_says() -> None:
     assert set(kernel.__all__) == {
-        *("Kernel", "Handlers", "Run", "Partial", "Reject", "Retry", "TimeLimit"),
-        *("StepRetry", "Wait", "create_app", "create_blueprint"),
+        *("Kernel", "Handlers", "InApp", "Run", "Partial", "Reject", "Retry", "TimeLimit"),
+        *("StepRetry", "Wait", "create_app", "create_blueprint", "init_app", "without_kernel"),
     }
 
 

@@ -17,6 +17,8 @@ from typing import Any
 
 # The variable by which `kernel up` tells its programs to leave out what the screen says anyway.
 QUIET = "CELERY_LOG_QUIET"
+# Above all loggers of this package.
+_OURS = "kernel"
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 _bound: ContextVar[Mapping[str, Any]] = ContextVar("bound", default={})  # noqa: B039 - never changed
@@ -44,6 +46,31 @@ def binding(**ids: Any) -> Iterator[None]:
         yield
     finally:
         rebind(before)
+
+
+class Audible(logging.Logger):
+    """A logger that is not disabled because another's configuration does not name it."""
+
+    @property
+    def disabled(self) -> bool:
+        """False: levels say what is heard."""
+        return False
+
+    @disabled.setter
+    def disabled(self, value: bool) -> None:
+        pass
+
+
+def keep_audible() -> None:
+    """Have `logging.config` disable none of our loggers that exist by now.
+
+    By default `dictConfig` and `fileConfig` disable every logger that they are not told of, and a
+    file of handlers or an application around us may call them at any time. Loggers of others are
+    not touched.
+    """
+    for name, one in list(logging.Logger.manager.loggerDict.items()):
+        if name.partition(".")[0] == _OURS and type(one) is logging.Logger:
+            one.__class__ = Audible
 
 
 class BoundIds(logging.Filter):

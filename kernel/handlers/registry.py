@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict, TypeVar, Unpack, overload
 
 from pydantic import BaseModel
 
@@ -37,6 +37,18 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 ResultT = TypeVar("ResultT")
 # What a handler without a model of its results returns.
 PlainT = TypeVar("PlainT", bound=Mapping[str, Any] | Partial[Any] | Wait)
+
+
+class Within(Protocol):
+    """What handlers run in; see `kernel.handlers.hosted`."""
+
+    def wrap(self, function: Function) -> Function:
+        """Return the function as kernel calls it."""
+        ...
+
+    def check(self, installation: str) -> None:
+        """Raise ConfigurationError when it cannot work with the installation of this name."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -124,11 +136,12 @@ class Handlers(Mapping[str, Handler]):
 
     ``metadata``: the tables that its handlers write to, if SQLAlchemy knows them. A process
     refuses to start when one of them cannot take part in the run's transaction (see
-    `kernel.runtime.startup`).
+    `kernel.runtime.startup`). ``within``: what its handlers run in, such as `kernel.InApp`.
     """
 
-    def __init__(self, *metadata: "MetaData") -> None:
+    def __init__(self, *metadata: "MetaData", within: Within | None = None) -> None:
         self.metadata = metadata
+        self.within = within
         self._by_tag: dict[str, Handler] = {}
         self._included: list[Handlers] = []
         # The file and the line that included this registry in another one.
@@ -222,7 +235,8 @@ class Handlers(Mapping[str, Handler]):
 
         def decorate(function: Function) -> Function:
             refuse_function(tag, function, model, result)
-            self._by_tag[tag] = Handler(tag, model, function, **limits, result=shape, where=where)
+            called = function if self.within is None else self.within.wrap(function)
+            self._by_tag[tag] = Handler(tag, model, called, **limits, result=shape, where=where)
             return function
 
         return decorate

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from kernel.callers.audit.refusals import Refusals
 from kernel.callers.key_usage import KeyUses
 from kernel.config.keyring import Keyring
+from kernel.config.logging import keep_audible
 from kernel.config.settings import Settings, load
 from kernel.db.clock import Clock, read_clock
 from kernel.db.dialects import Dialect, dialect_of, url_of
@@ -91,6 +92,7 @@ class Kernel:
         self._read_timeout = read_timeout
         load_them = load_when_mended if settings.reload == "on" else load_handlers
         self.handlers = load_them(settings.handlers) if handlers is None else handlers
+        keep_audible()
         self.clock = Clock(lambda: read_clock(self.engine))
         # The runs this process is executing, by order id and number; their leases are renewed.
         self.running: dict[tuple[str, int], Run] = {}

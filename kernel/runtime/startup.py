@@ -106,6 +106,16 @@ def missing_programs(handlers: Mapping[str, Handler]) -> Iterator[str]:
             )
 
 
+def check_host(kernel: Kernel) -> None:
+    """Refuse an application around handlers that cannot work with this installation.
+
+    For the processes that run handlers. Raises ConfigurationError.
+    """
+    found = [part.within for part in kernel.handlers.parts if part.within is not None]
+    for one in dict.fromkeys(found):
+        one.check(kernel.one(Name).read())
+
+
 def check_database(kernel: Kernel) -> list[str]:
     """Refuse a database that is behind, lax, or keeps a table where rows can be lost.
 

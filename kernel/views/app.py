@@ -2,14 +2,15 @@
 
 import logging
 
-from flask import Blueprint, Flask, redirect, url_for
+from flask import Blueprint, Flask, Response, redirect, url_for
 
-from kernel.errors import Unavailable
+from kernel import REQUEST_SECONDS
+from kernel.errors import NotFound, Unavailable
 from kernel.runtime import startup
 from kernel.runtime.fresh_handlers import keep_fresh
 from kernel.runtime.hints import Hints
 from kernel.runtime.kernel import Kernel
-from kernel.views.api import api_blueprint
+from kernel.views.api import METHODS, api_blueprint
 from kernel.views.dashboard.blueprint import dashboard_blueprint
 from kernel.views.health import health_blueprint
 from kernel.views.http.errors import install
@@ -51,6 +52,54 @@ def create_app(kernel: Kernel, hints: Hints | None = None) -> Flask:
         app.add_url_rule("/", "root", lambda: redirect(url_for("kernel.dashboard.overview")))
     install(app, kernel.settings.language)
     return app
+
+
+def init_app(
+    app: Flask,
+    kernel: Kernel | None = None,
+    *,
+    url_prefix: str = "",
+    name: str = "kernel",
+    hints: Hints | None = None,
+) -> Kernel:
+    """Mount kernel in a Flask application of your own, below ``url_prefix`` such as ``/kernel``.
+
+    As `create_app`, with its checks, /healthz, /readyz and /metrics, for KERNEL_* and kernel.toml
+    when no ``kernel`` is given. Below the prefix all answers are envelopes, and nothing else of
+    ``app`` is touched: no error handler, hook, setting, logger or Celery app of it. Returns the
+    kernel, which is in ``app.extensions["kernel"]`` by its name, too. Raises ConfigurationError.
+    """
+    made = Kernel.from_env(read_timeout=REQUEST_SECONDS) if kernel is None else kernel
+    _check(made)
+    told = Broker(made) if hints is None else hints
+    beside = Blueprint(f"{name}-beside", __name__)
+    track(beside, made)
+    beside.register_blueprint(health_blueprint(made, told))
+    beside.register_blueprint(metrics_blueprint(made, told))
+    if url_prefix:
+        _own_all_below(beside, None if made.settings.dashboard == "off" else name)
+    install(beside, made.settings.language)
+    for one in (create_blueprint(made, name, told), beside):
+        app.register_blueprint(one, url_prefix=url_prefix or None)
+    app.extensions.setdefault("kernel", {})[name] = made
+    return made
+
+
+def _own_all_below(beside: Blueprint, dashboard_of: str | None) -> None:
+    """Answer what nothing else does below the prefix; its root leads to the dashboard, if any."""
+
+    def refuse(**_: str) -> Response:
+        raise NotFound
+
+    def own(rule: str) -> None:
+        beside.add_url_rule(rule, "below", refuse, methods=METHODS, provide_automatic_options=False)
+
+    own("/<path:below>")
+    if dashboard_of is None:
+        own("/")
+    else:
+        to = f"{dashboard_of}.dashboard.overview"
+        beside.add_url_rule("/", "root", lambda: redirect(url_for(to)))
 
 
 def _check(kernel: Kernel) -> None:

@@ -148,7 +148,9 @@ class _WorkerLife:
         waits = False
         while True:
             try:
-                return startup.check(self.kernel)
+                found = startup.check(self.kernel)
+                startup.check_host(self.kernel)
+                return found
             except Unavailable as error:
                 if not waits:
                     log.warning("%s; waiting for it", error)

@@ -126,7 +126,9 @@ def test_start_is_refused_when_the_certificate_has_expired(
     (server.folder / "key.pem").write_bytes(made.private_key_pem.bytes())
     server.admin["ssl_cert_reqs"] = "none"
     start(server)
-    assert "has expired" in refused(server.url_of("kernel", 1), broker_ca_file=server.ca_file)
+    said = refused(server.url_of("kernel", 1), broker_ca_file=server.ca_file)
+    assert "has expired" in said
+    assert "renew it there" in said
 
 
 def test_client_shows_its_certificate_when_the_server_asks_for_one(

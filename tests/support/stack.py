@@ -57,6 +57,8 @@ class Stack:
             **settings,
         }
         self.children: list[Child] = []
+        # Folders that its programs import from, beside the checkout.
+        self.path: list[str] = []
 
     def __enter__(self) -> Self:
         self.redis.client(1).flushdb()
@@ -105,7 +107,7 @@ class Stack:
     def start(self, name: str, *argv: str, ready: Callable[[], bool] | None = None) -> Child:
         """Start a program with this stack's settings; wait until it is ready."""
         env = {f"KERNEL_{key.upper()}": str(value) for key, value in self.settings.items()}
-        env |= {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "default"}
+        env |= {"PYTHONPATH": os.pathsep.join([str(ROOT), *self.path]), "PYTHONWARNINGS": "default"}
         log = self.folder / f"{name}-{len(self.children)}.log"
         child = Child(Program(name, [str(BIN / argv[0]), *argv[1:]], env), log)
         self.children.append(child)

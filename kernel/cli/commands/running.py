@@ -68,6 +68,7 @@ def worker(concurrency: int | None) -> None:
     kernel_logging.configure(settings.log_level)
     with opened(settings, handlers=True) as kernel:
         startup.check(kernel)  # here, once: a child would report it at each restart
+        startup.check_host(kernel)
     with Supervisor() as supervisor:
         supervisor.start(worker_program(settings, concurrency))
         supervisor.run_forever()
