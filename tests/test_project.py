@@ -11,7 +11,8 @@ import pytest
 
 import kernel
 from kernel import errors
-from kernel.config.settings import CONFIG_FILE, FOREIGN, PREFIX, Settings
+from kernel.config.settings import FOREIGN, PREFIX, Settings
+from kernel.config.toml_file import CONFIG_FILE
 from kernel.formats.texts import TEXTS
 from kernel.views.http.errors import HTTP_CODES, STATUS
 
@@ -122,7 +123,6 @@ def test_export_is_there_and_documented(name: str) -> None:
 
 def documented_settings() -> set[str]:
     page = ROOT / "docs" / "configuration.md"
-    assert page.exists(), "docs/configuration.md is missing: one table row per setting"
     return set(re.findall(r"^\| `(KERNEL_\w+)` \|", page.read_text(), re.MULTILINE))
 
 

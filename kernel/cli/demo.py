@@ -36,7 +36,8 @@ from kernel.cli.local.receiver import Inbox, Received
 from kernel.cli.local.supervisor import Supervisor, free_port
 from kernel.cli.opening import migrated, opened
 from kernel.cli.terminal.output import cell
-from kernel.config.settings import CONFIG_FILE, PREFIX, load
+from kernel.config.settings import PREFIX, load
+from kernel.config.toml_file import CONFIG_FILE
 from kernel.db.dialects import file_url
 from kernel.db.tables.deliveries import DELIVERIES
 from kernel.db.tables.orders import ORDERS

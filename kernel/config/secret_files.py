@@ -6,13 +6,12 @@ orchestrators hand secrets over as files. A newline at the end of a file does no
 
 import os
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import SecretBytes, SecretStr
+from pydantic import BaseModel, SecretBytes, SecretStr
 from pydantic_settings import (
-    BaseSettings,
     PydanticBaseSettingsSource,
     TomlConfigSettingsSource,
 )
@@ -24,7 +23,7 @@ SUFFIX = "_file"
 MAX_BYTES = 1_048_576
 
 
-def secret_names(settings: type[BaseSettings]) -> frozenset[str]:
+def secret_names(settings: type[BaseModel]) -> frozenset[str]:
     """Return the names of the fields that are secret."""
     fields = settings.model_fields.items()
     return frozenset(name for name, field in fields if _is_secret(field.annotation))
@@ -59,14 +58,20 @@ class TomlWithFiles(TomlConfigSettingsSource):
 
     def __call__(self) -> dict[str, Any]:
         """Return the members, those such as database_url_file replaced by database_url."""
-        found = dict(super().__call__())
-        for name in secret_names(self.settings_cls) & {
-            one.removesuffix(SUFFIX) for one in found if one.endswith(SUFFIX)
-        }:
-            if name in found:
-                raise _both(name, name + SUFFIX)
-            found[name] = read(name + SUFFIX, found.pop(name + SUFFIX))
-        return found
+        return with_files(secret_names(self.settings_cls), dict(super().__call__()))
+
+
+def with_files(secrets: Set[str], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the members of a table; a secret's text in place of the name of its file.
+
+    Raises ConfigurationError.
+    """
+    found = dict(given)
+    for name in secrets & {one.removesuffix(SUFFIX) for one in found if one.endswith(SUFFIX)}:
+        if name in found:
+            raise _both(name, name + SUFFIX)
+        found[name] = read(name + SUFFIX, found.pop(name + SUFFIX))
+    return found
 
 
 def read(name: str, path: object) -> str:

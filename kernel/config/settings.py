@@ -11,7 +11,6 @@ import ipaddress
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, FilePath, SecretStr, ValidationError
@@ -41,11 +40,13 @@ from kernel.config.checks import (
 )
 from kernel.config.near import did_you_mean, number_meant
 from kernel.config.oidc import GroupRoles, Issuer, refuse_incomplete
-from kernel.config.secret_files import SUFFIX, EnvironmentFiles, TomlWithFiles, secret_names
+from kernel.config.secret_files import SUFFIX, EnvironmentFiles, secret_names
+from kernel.config.toml_file import CONFIG_FILE, KernelToml, config_file, on_handlers
 from kernel.errors import ConfigurationError
 
 PREFIX = "KERNEL_"
-CONFIG_FILE = "KERNEL_CONFIG"
+# Below it stand settings that handlers have themselves: `kernel.handlers.registering.settings`.
+OF_HANDLERS = f"{PREFIX}HANDLERS_"
 # What the program of a command is told of its order, of which kernel itself makes nothing.
 OF_ORDERS = {f"KERNEL_ORDER_{name}" for name in ("ID", "RUN", "TAG", "REFERENCE", "PROGRESS")}
 # KERNEL_* variables that are no settings: the path of the TOML file, and one of the test suite.
@@ -159,7 +160,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Read arguments, then the environment, then the TOML file; each may name files."""
-        toml = TomlWithFiles(settings_cls, _config_file())
+        toml = KernelToml(settings_cls, config_file())
         return init_settings, env_settings, EnvironmentFiles(settings_cls), toml
 
 
@@ -175,15 +176,9 @@ def load(**overrides: Any) -> Settings:
     except ValidationError as error:
         raise ConfigurationError("\n".join(_explain(error))) from None
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{_config_file()} cannot be read: {error}") from None
-
-
-def _config_file() -> Path:
-    """Return the TOML file to read. Raises ConfigurationError when a named one is missing."""
-    named = os.environ.get(CONFIG_FILE)
-    if named is not None and not Path(named).is_file():
-        raise ConfigurationError(f"{CONFIG_FILE}={named}: there is no such file")
-    return Path("kernel.toml" if named is None else named)
+        raise ConfigurationError(
+            f"{config_file()} cannot be read: {error}{on_handlers(error)}"
+        ) from None
 
 
 def _coherent(settings: Settings) -> Settings:
@@ -245,6 +240,8 @@ def _refuse_unknown(environ: Mapping[str, str]) -> None:
     files = {name + SUFFIX for name in secret_names(Settings)}
     known = {PREFIX + name.upper() for name in {*Settings.model_fields, *files}}
     for name in sorted(environ):
+        if name.startswith(OF_HANDLERS):  # of theirs, perhaps
+            continue
         if name.startswith(PREFIX) and name not in known | FOREIGN:
             raise ConfigurationError(f"unknown setting {name}{_nearest(name, known)}")
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from kernel.errors import ConfigurationError
 from kernel.handlers.events import Wait
 from kernel.handlers.limits import Limit, Rate, value_of
+from kernel.handlers.registering.declared import Declared
 from kernel.handlers.registering.refusals import (
     members_of,
     refuse_limits,
@@ -73,6 +74,8 @@ class Handler:
     says: Said | None = None
     # What its results look like, if they have a model.
     result: ResultModel | None = None
+    # The settings that its registry has.
+    declared: Declared = field(default_factory=Declared, compare=False)
     # The file and the line that registered it.
     where: str = field(default="", compare=False)
 
@@ -141,7 +144,7 @@ class Handlers(Mapping[str, Handler]):
 
     def __init__(self, *metadata: "MetaData", within: Within | None = None) -> None:
         self.metadata = metadata
-        self.within = within
+        self.within, self.declared = within, Declared()
         self._by_tag: dict[str, Handler] = {}
         self._included: list[Handlers] = []
         # The file and the line that included this registry in another one.
@@ -236,10 +239,22 @@ class Handlers(Mapping[str, Handler]):
         def decorate(function: Function) -> Function:
             refuse_function(tag, function, model, result)
             called = function if self.within is None else self.within.wrap(function)
-            self._by_tag[tag] = Handler(tag, model, called, **limits, result=shape, where=where)
+            own: dict[str, Any] = {"result": shape, "declared": self.declared, "where": where}
+            self._by_tag[tag] = Handler(tag, model, called, **limits, **own)
             return function
 
         return decorate
+
+    def settings(self, model: type[ModelT], name: str = "") -> type[ModelT]:
+        """Have ``run.settings`` be an instance of ``model`` in this registry's handlers.
+
+        Its values are those of ``[handlers.NAME]`` in kernel.toml and of KERNEL_HANDLERS_NAME_FIELD
+        in the environment, read and checked at the start; the name of ``GitlabSettings`` is
+        ``gitlab`` unless another is given. Returns the model, so it decorates one, too. Raises
+        ConfigurationError for what is no model or no name, and for a second model.
+        """
+        self.declared.take(model, name)
+        return model
 
     def _refuse_other(self, other: Any) -> None:
         if not isinstance(other, Handlers):

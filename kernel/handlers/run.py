@@ -118,6 +118,20 @@ class Run:
     # How many of the events have ended a wait: links of one wait are the same in each of its runs.
     waits: int = 0
     _link: LinkMaker | None = None
+    _settings: Any = None
+
+    @property
+    def settings(self) -> Any:
+        """The registry's own settings, an instance of the model that `Handlers.settings` was given.
+
+        Raises RuntimeError for a handler whose registry has none.
+        """
+        if self._settings is None:
+            raise RuntimeError(
+                f"the registry of {self.select_tag!r} has no settings: write "
+                "handlers.settings(MySettings) where it is made"
+            )
+        return self._settings
 
     def checkpoint(
         self,

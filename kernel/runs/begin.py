@@ -53,6 +53,7 @@ def begin_run(batch: Batch, claimed: Claimed) -> Run:
         has_waited=bool((order.gates or 0) & Has.WAITED),
         waits=claimed.waits,
         _link=partial(make_link, kernel),
+        _settings=kernel.own_settings.get(claimed.handler.declared.name),
         guard=Guard(
             mark=(order.id, order.run),
             # Nothing that a handler runs can guess it.

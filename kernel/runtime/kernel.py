@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any, Protocol, Self, TypeVar
 
+from pydantic import BaseModel
 from sqlalchemy import Connection, Engine
 from sqlalchemy.orm import Session
 
@@ -26,6 +27,7 @@ from kernel.db.ids import runner_id
 from kernel.db.schema.version import check_schema
 from kernel.errors import ConfigurationError
 from kernel.handlers import Handlers, Run, load_handlers
+from kernel.handlers.registering.settings import load_own
 from kernel.handlers.reloading import load_when_mended
 from kernel.runtime.metrics import Metrics
 from kernel.runtime.tracing import Tracer, make_tracer
@@ -163,6 +165,11 @@ class Kernel:
         The first use may run a program that answers with the keys: it is not in a transaction.
         """
         return Keyring.of(self.settings)
+
+    @cached_property
+    def own_settings(self) -> dict[str, BaseModel]:
+        """The settings of handlers' own, by name. Raises ConfigurationError."""
+        return load_own(one.declared for one in self.handlers.parts)
 
     @cached_property
     def transport(self) -> Sender:

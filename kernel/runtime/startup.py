@@ -78,8 +78,10 @@ def check_hosts(settings: Settings) -> list[str]:
 def check_handlers(kernel: Kernel) -> None:
     """Refuse secret arguments without a key, and a soft limit that the time limit ends before.
 
-    Raises ConfigurationError. What a handler says of itself was checked at import.
+    And what is wrong with the settings of handlers' own. Raises ConfigurationError. What a handler
+    says of itself was checked at import.
     """
+    _ = kernel.own_settings
     for handler in kernel.handlers.values():
         if handler.secrets and kernel.keyring.is_empty:
             raise ConfigurationError(

@@ -13,6 +13,7 @@ ends a run as a killed worker's would. `kernel.testing.pytest` has all of this a
 from kernel.testing.crashes import ProcessKilled, crash_after
 from kernel.testing.draining import BugOfHandler, NotDrained, drain
 from kernel.testing.orders import RECEIVER, order, poll, steps, tell
+from kernel.testing.own_settings import use_settings
 from kernel.testing.tables import create_tables
 from kernel.testing.transport import FakeTransport, Sent
 
@@ -30,4 +31,5 @@ __all__ = [
     "poll",
     "steps",
     "tell",
+    "use_settings",
 ]

@@ -25,7 +25,8 @@ import pytest
 from sqlalchemy import select
 
 from kernel.callers.profile import profiles_of
-from kernel.config.settings import CONFIG_FILE, PREFIX, load
+from kernel.config.settings import PREFIX, load
+from kernel.config.toml_file import CONFIG_FILE
 from kernel.db.dialects import file_url
 from kernel.db.tables.callers import ANONYMOUS, Caller
 from kernel.errors import ConfigurationError

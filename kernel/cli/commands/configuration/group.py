@@ -5,7 +5,8 @@ from contextlib import closing
 from typing import Any
 
 import click
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
+from pydantic_core import to_jsonable_python
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
@@ -16,6 +17,7 @@ from kernel.config.settings import Settings, load
 from kernel.db.errors import driver_error
 from kernel.errors import ConfigurationError, KernelError
 from kernel.handlers import Handlers, load_handlers
+from kernel.handlers.registering.settings import load_own
 from kernel.runtime import startup
 from kernel.runtime.kernel import Kernel
 from kernel.runtime.oidc_provider import OidcProvider
@@ -42,13 +44,34 @@ def show(machine: bool) -> None:
     """Show every setting; passwords are hidden."""
     settings = load()
     shown = {name: visible(getattr(settings, name)) for name in Settings.model_fields}
+    given = set(settings.model_fields_set)
+    for prefix, one in _own_settings(settings):
+        shown |= {f"{prefix}.{name}": _dumped(one, name) for name in type(one).model_fields}
+        given |= {f"{prefix}.{name}" for name in one.model_fields_set}
     if machine:
         print_json(shown)
         return
     width = max(map(len, shown))
     for name, value in shown.items():
-        source = "" if name in settings.model_fields_set else click.style("  (default)", dim=True)
+        source = "" if name in given else click.style("  (default)", dim=True)
         click.echo(f"{click.style(name.ljust(width), bold=True)}  {cell(value)}{source}")
+
+
+def _own_settings(settings: Settings) -> list[tuple[str, BaseModel]]:
+    """Return the settings of handlers; none if they cannot be had, which is said on stderr."""
+    try:
+        parts = load_handlers(settings.handlers).parts
+        own = load_own(one.declared for one in parts)
+    except Exception as error:  # noqa: BLE001 - a handlers' module can raise anything on import
+        click.echo(f"the settings of handlers are not shown: {error}", err=True)
+        return []
+    return [(f"handlers.{name}", one) for name, one in own.items()]
+
+
+def _dumped(one: BaseModel, name: str) -> Any:
+    """Return a setting as JSON has it; secrets in it are masked by their types."""
+    value = getattr(one, name)
+    return visible(value) if isinstance(value, SecretStr) else to_jsonable_python(value)
 
 
 def visible(value: Any) -> Any:
@@ -120,8 +143,10 @@ def _outcome(name: str, one: Callable[[Settings], str], settings: Settings) -> C
 
 def _handlers(settings: Settings) -> str:
     handlers = load_handlers(settings.handlers)
+    own = load_own(one.declared for one in handlers.parts)
     named = f"{settings.handlers}: {', '.join(handlers) or 'none'}"
-    return "; ".join([named, *startup.missing_programs(handlers)])
+    settings_of = [f"settings of {name}" for name in own]
+    return "; ".join([named, *settings_of, *startup.missing_programs(handlers)])
 
 
 def _database(settings: Settings) -> str:
