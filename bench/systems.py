@@ -74,14 +74,22 @@ class System:
         self.children: list[Child] = []
 
     def __enter__(self) -> Self:
-        for program in self.programs():
-            self.children.append(Child(program, self.folder / f"{self.name}-{program.name}.log"))
+        try:
+            for program in self.programs():
+                file = self.folder / f"{self.name}-{program.name}.log"
+                self.children.append(Child(program, file))
+            self._wait_until_up()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _wait_until_up(self) -> None:
         deadline = time.monotonic() + START_SECONDS
         while not self.is_up():
             self.check()
             assert time.monotonic() < deadline, self.log()
             time.sleep(0.05)
-        return self
 
     def __exit__(self, *error: object) -> None:
         for child in self.children:
