@@ -95,9 +95,7 @@ number = { type = "int", minimum = -5, maximum = 9, dash = true }
 colour = { choices = ["red", "green"] }
 password = { type = "secret" }
 """
-    (shown,) = document(make(text).handlers)["paths"]["/v1/orders"]["post"]["requestBody"][
-        "content"
-    ]["application/json"]["schema"]["oneOf"]
+    shown = document(make(text).handlers)["components"]["schemas"]["order.say"]
     assert (shown["description"], shown["additionalProperties"]) == ("Says a word.", False)
     named = shown["properties"]
     word = {"pattern": "^(?:[a-z]+)$", "maxLength": 20, "examples": ["hello"], "type": "string"}
