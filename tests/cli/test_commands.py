@@ -115,7 +115,7 @@ def test_migrate_check_uses_no_database_of_the_user(
 def test_config_show_hides_passwords(terminal: Terminal) -> None:
     terminal.settings["database_url"] = "mysql+pymysql://user:s3cret@db/name"
     terminal.settings["broker_url"] = "redis://:s3cret@a:1/0;redis://:s3cret@b:1/0"
-    terminal.settings["result_backend"] = "redis://host/2?password=s3cret"
+    terminal.settings["result_backend"] = "redis://user:s3cret@host/2"
     terminal.settings["callback_proxy"] = "http://user:s3cret@proxy:3128"
     shown = terminal.json("config", "show")
     assert "s3cret" not in str(shown)

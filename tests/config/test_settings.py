@@ -80,7 +80,7 @@ def test_name_is_refused_with_the_nearest_when_the_file_has_it_wrong(folder: Pat
         ("database_url", "sqlite://", "name a database"),
         ("database_url", "sqlite:///:memory:", "name a database"),
         ("broker_url", f"kafka://u:{SECRET}@h", "kafka:// is not supported; use redis, rediss"),
-        ("broker_url", f"redis://:{SECRET}@h:{SECRET}/1", "this is not a URL"),
+        ("broker_url", f"redis://:{SECRET}@h:{SECRET}/1", "a server is HOST or HOST:PORT"),
         ("broker_url", f"redis://:{SECRET}@h/x", "the number of a Redis database"),
         ("broker_url", "", "is not supported"),
         ("database_url", f"mysql+pymysql://u:{SECRET}@{SECRET}@h/db", "write @ as %40"),
