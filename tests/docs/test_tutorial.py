@@ -72,7 +72,7 @@ class FirstTerminal(Command):
         patterns = {
             "API": r"kernel is up at (\S+),",
             "PROCESS": r"process (\d+);",
-            "KEY": r"(kwo_\S+)",
+            "KEY": r"(kwo_[\w-]+)",
             "CALLBACK": r'"callback_url": "([^"]+)"',
         }
         found = {name: re.search(pattern, self.out) for name, pattern in patterns.items()}

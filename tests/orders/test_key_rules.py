@@ -220,5 +220,5 @@ def test_order_without_a_key_has_no_row_of_its_own(kernel: Kernel) -> None:
     order(kernel, "work", ordering_key=None)
     make_order(kernel, select_tag="work")
     assert due_orders(kernel, 10) != []
-    drain(kernel)
+    drain(kernel, raise_bugs=False)
     assert rows(kernel, GATES) == rows(kernel, KEYS) == []

@@ -124,7 +124,9 @@ class Upgraded(Stack):
         assert left == {}
         told = self.well_told()
         often = {one.name: told[one.id] for one in self.past.orders if one.id in due}
-        assert often == dict.fromkeys(often, 1)
+        assert 0 not in often.values(), often
+        # Of one that the killed worker was sending nobody knows whether it arrived: it comes again.
+        assert sum(often.values()) <= len(often) + 1, often
 
     def _callbacks_are_signed(self) -> None:
         """By the secret that each caller had before."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from threading import Barrier, Thread
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from pydantic import BaseModel
@@ -72,11 +72,11 @@ def test_failures_without_an_exception_are_of_one_kind_by_tag_and_code(
     registry = Handlers()
 
     @registry.register("book", Anything)
-    def book(run: Run, _: Anything) -> None:
+    def book(run: Run, _: Anything) -> NoReturn:
         raise Reject("no_room", "there is no room")
 
     @registry.register("divide", Anything)
-    def divide(run: Run, _: Anything) -> None:
+    def divide(run: Run, _: Anything) -> NoReturn:
         run.session.connection()
         raise ZeroDivisionError
 
