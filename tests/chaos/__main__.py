@@ -38,7 +38,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     add("--variant", choices=sorted(NEEDED), default="mariadb", help="which servers")
     add("--orders", type=int, default=2000, help="at least so many orders")
     add("--faults", type=int, default=64, help="so many faults")
-    add("--quick", action="store_true", help="200 orders and 14 faults, for CI")
+    add("--quick", action="store_true", help="200 orders and 14 faults, beside neighbours, for CI")
     add("--only", nargs="+", metavar="FAULT", choices=sorted(NAMES), default=(), help="only these")
     add(
         "--break",
@@ -64,7 +64,11 @@ def main(argv: Sequence[str]) -> int:
         names = list(BREAKS) if asked.broken == "all" else [asked.broken]
         return max([_run_broken(name, asked) for name in names])
     faults, orders = (14, 200) if asked.quick else (asked.faults, asked.orders)
-    options = Options(asked.seed, orders, faults, tuple(asked.only), quick=asked.quick)
+    # Neighbours live on one server with it; a run without Redis or MariaDB has none.
+    beside = asked.quick and asked.variant == "mariadb"
+    options = Options(
+        asked.seed, orders, faults, tuple(asked.only), quick=asked.quick, neighbours=beside
+    )
     report = _run(Plan(asked.variant, Path()), options)
     if report is None:
         return 2
@@ -78,7 +82,9 @@ def _run_broken(name: str, asked: argparse.Namespace) -> int:
     faults = asked.only or broken.faults
     least = 1 if asked.only else broken.times
     times = max(least, len(faults) + (least > 1))
-    options = Options(asked.seed, 50, times, tuple(faults), broken.patience)
+    options = Options(
+        asked.seed, 50, times, tuple(faults), broken.patience, neighbours=broken.neighbours
+    )
     report = _run(Plan(broken.variant, Path(), name), options)
     if report is None:
         return 2

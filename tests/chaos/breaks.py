@@ -36,6 +36,7 @@ from tests.chaos.mutants import MUTANTS
 from tests.chaos.switch import Break
 from tests.chaos.unfathered import UNFATHERED
 from tests.chaos.ungated import UNGATED
+from tests.chaos.unneighbourly import UNNEIGHBOURLY
 
 
 def no_sweep() -> None:
@@ -216,6 +217,7 @@ BREAKS: Mapping[str, Break] = {
     **MUTANTS,
     **UNGATED,
     **UNFATHERED,
+    **UNNEIGHBOURLY,
 }  # fmt: skip
 
 

@@ -4,6 +4,7 @@ import os
 import random
 import sys
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from sqlalchemy import make_url
 from tests.chaos.faults import Fault, Injected, Place, deck, inject, left_out
 from tests.chaos.ledger import LEFT, WORK_LOST, WRONG, Finding, Ledger
 from tests.chaos.load import Load
+from tests.chaos.neighbours.together import Neighbours, Nobody
 from tests.chaos.reading import Books, read
 from tests.chaos.receiver import Book
 from tests.chaos.report import RECOVERY_SECONDS, Report
@@ -58,6 +60,8 @@ class Options:
     patience: float = QUIET_SECONDS
     # Only the faults that may happen beside others.
     quick: bool = False
+    # Beside a shop in the same database and a second installation on the same servers.
+    neighbours: bool = False
 
 
 class Chaos:
@@ -67,6 +71,8 @@ class Chaos:
         self.plan, self.options = plan, options
         self.rand = random.Random(f"faults {options.seed}")
         self.system = System(plan)
+        self.beside = Neighbours(self.system) if options.neighbours else Nobody()
+        self.system.move_in = self.beside.move_in
         self.injected: list[Injected] = []
         self.findings: list[Finding] = []
         self.figures: dict[str, Any] = {}
@@ -75,12 +81,13 @@ class Chaos:
 
     def run(self) -> Report:
         """Do all of it; whatever happens, nothing is left running."""
-        with self.system as system:
+        with self.system as system, closing(self.beside):
             answers = Book(self.plan.folder / "answers.jsonl")
             accounts, operator_key = make_accounts(system)
             self.load = Load(system.url, accounts, answers)
             self.traffic = Traffic(system, self.load, operator_key)
             system.start()
+            self.beside.start()
             self.load.start(self.options.seed)
             self.traffic.start(self.options.seed)
             try:
@@ -92,7 +99,7 @@ class Chaos:
                 self.load.stop(0)
                 self.traffic.stop()
             found = self._read()
-            self.findings += found.check()
+            self.findings += [*found.check(), *self.beside.check()]
             self._figures(found)
         return Report(
             self.plan.variant, self.options.seed, found, self.injected, self.findings, self.figures
@@ -112,7 +119,11 @@ class Chaos:
     def _break_things(self) -> None:
         only, quick = self.options.only, self.options.quick
         faults = deck(self.plan.variant, self.options.faults, self.rand, only, quick=quick)
+        half = len(faults) // 2
         while faults:
+            if len(self.injected) >= half >= 0:
+                self.beside.half_way()
+                half = -1
             pair = [faults.pop(0)]
             if faults and self.rand.random() * 100 < TOGETHER and together(pair[0], faults[0]):
                 pair.append(faults.pop(0))
@@ -159,6 +170,7 @@ class Chaos:
         )
         self.system.wait(lambda: self._ticked() or self.traffic.has_begun, START_SECONDS)
         self.load.close()
+        self.beside.stop_ordering()
         self.findings += [Finding(LEFT, what) for what in self.traffic.finish(self._tick)]
         if not self.load.stop(60):
             self.findings.append(Finding(WORK_LOST, "an order was not accepted within a minute"))
@@ -175,7 +187,10 @@ class Chaos:
         owed = self.system.ask(
             "SELECT COUNT(*) FROM kernel_deliveries WHERE state IN ('pending', 'held')"
         )
-        return self.system.unfinished() == 0 and owed == [(0,)] and self.traffic.is_polled
+        return self.system.unfinished() == 0 and owed == [(0,)] and self._others_are_quiet()
+
+    def _others_are_quiet(self) -> bool:
+        return self.traffic.is_polled and self.beside.is_quiet()
 
     def _measure(self) -> None:
         """Count descriptors while they run, and connections when they have ended."""
@@ -223,6 +238,7 @@ class Chaos:
             "callbacks received": sum(map(len, found.calls.values())),
             "duplicate callbacks": found.duplicates(),
             **found.asked_figures(),
+            **self.beside.figures(),
             "processes the harness restarted": self.system.restarts,
             **self._left_out(),
             **self._count_log(),
@@ -249,6 +265,7 @@ class Chaos:
 
     def _tick(self) -> None:
         self.system.tick()
+        self.beside.tick()
         pause = 0.5 if sys.stderr.isatty() else 15.0
         if time.monotonic() - self._told > pause:
             self._say("")

@@ -70,6 +70,8 @@ class System:
         self.extra: dict[str, dict[str, str]] = {}
         # What stands before a process's command: it runs on a host of its own.
         self.prefix: dict[str, list[str]] = {}
+        # Called when the servers run and the database has no tables yet.
+        self.move_in: Callable[[], None] = lambda: None
         # Processes that are not started again for the time being.
         self.held: set[str] = set()
         self.disk_full = self.folder / "disk-full"
@@ -79,6 +81,7 @@ class System:
     def __enter__(self) -> Self:
         self.broker.start()
         self.database_url = self.client_url = self._make_database()
+        self.move_in()
         if self.mariadb is not None:
             self.client_url = self.mariadb.plain(self.database_url)
         migrate.upgrade(self.database_url)

@@ -21,3 +21,5 @@ class Break:
     patience: float = 15.0
     # How many faults are injected at least: every one of ``faults`` once.
     times: int = 6
+    # Beside a shop and a second installation, as `--quick` is.
+    neighbours: bool = False
