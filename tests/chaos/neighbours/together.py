@@ -23,7 +23,8 @@ class Neighbours:
         gunicorn = [str(BIN / "gunicorn"), "-c", str(ROOT / "gunicorn.conf.py"), "kernel:app"]
         commands = {"api": gunicorn, "worker": [str(BIN / "kernel"), "worker"]}
         shared = {"PYTHONPATH": str(ROOT), "CHAOS_BREAK": system.plan.broken}
-        shared |= {"CHAOS_TOGETHER": "", "KERNEL_HANDLERS": HANDLERS}
+        # Its hints are ids of orders: in the first's queue, they would be of none there.
+        shared |= {"KERNEL_HANDLERS": HANDLERS}
         self.shop, self.second = Shop(system), Second(system, commands, shared)
 
     def move_in(self) -> None:
