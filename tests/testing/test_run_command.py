@@ -14,10 +14,12 @@ ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = "sh basename cat cksum cut dirname env expand grep id mkdir rm sed uname"
 INSTALLERS = ("apt-get", "dpkg", "npm", "sudo")
 TEST = """
+import os
 import warnings
 
 
 def test_it(request, pytestconfig):
+    assert "PYTHONDONTWRITEBYTECODE" in os.environ
     warnings.warn("kernel's own tests would fail", DeprecationWarning)
     assert pytestconfig.getini("filterwarnings") == []
     assert pytestconfig.getini("faulthandler_timeout") == 0
@@ -119,3 +121,12 @@ def test_servers_are_installed_for_the_tests_of_kernel_itself(
     (checkout / "mine").mkdir()
     run(checkout, *arguments, "--co")
     assert "apt-get" in (tmp_path / "installed").read_text()
+
+
+def test_processes_of_the_tests_of_kernel_itself_keep_what_they_compile(
+    run: Run, checkout: Path
+) -> None:
+    own = 'import os\n\n\ndef test_own():\n    assert "PYTHONDONTWRITEBYTECODE" not in os.environ\n'
+    (checkout / "tests" / "test_own.py").write_text(own)
+    done = run(checkout, "tests/test_own.py")
+    assert "1 passed" in done.stdout, done.stdout + done.stderr
