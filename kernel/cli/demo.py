@@ -28,6 +28,7 @@ from kernel.callers.callback_rules import CallerRules
 from kernel.cli.local.programs import (
     api_program,
     configured,
+    copied,
     embedded_broker,
     has_swept,
     worker_program,
@@ -137,9 +138,10 @@ def _add_caller(kernel: Kernel) -> tuple[str, list[str]]:
 def _start(supervisor: Supervisor, kernel: Kernel, bind: str, folder: Path) -> None:
     broker, overrides = embedded_broker(folder)
     worker = replace(worker_program(kernel.settings), ready=has_swept(kernel))
+    kernel.close()  # for the copies; what is open is opened again with its next use
     supervisor.start(broker)
-    supervisor.start(configured(api_program(bind), overrides))
-    supervisor.start(configured(worker, overrides))
+    supervisor.start(configured(copied(api_program(bind)), overrides))
+    supervisor.start(configured(copied(worker), overrides))
     supervisor.wait_until_ready(PATIENCE_SECONDS)
 
 

@@ -134,6 +134,12 @@ def load_when_mended(named: str) -> Handlers:
                 time.sleep(LOOK_SECONDS)  # for the author
 
 
+def forget_modules() -> None:
+    """Forget the author's modules: a copy of this process is to import them, and act, by itself."""
+    for name, _ in _own_modules():
+        del sys.modules[name]
+
+
 def _own_modules() -> Iterator[tuple[str, Path]]:
     """Yield the loaded modules that are an author's own, with their files."""
     for name, module in list(sys.modules.items()):

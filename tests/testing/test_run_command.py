@@ -128,3 +128,25 @@ def test_processes_of_the_tests_of_kernel_itself_keep_what_they_compile(
     (checkout / "tests" / "test_own.py").write_text(own)
     done = run(checkout, "tests/test_own.py")
     assert "1 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_what_a_start_imports_is_compiled_once_after_the_packages_are_installed(
+    run: Run, checkout: Path, tmp_path: Path
+) -> None:
+    (checkout / ".venv" / ".stamp-development").unlink()
+    (checkout / ".venv" / "bin" / "activate").write_text(f"VIRTUAL_ENV={checkout}/.venv\n")
+    calls = tmp_path / "calls"
+    (checkout / ".venv" / "bin" / "python").write_text(f"""#!/bin/sh
+echo "$(echo "$*" | tr '\\n' ' ') writes=${{PYTHONDONTWRITEBYTECODE-yes}}" >>"{calls}"
+case "$*" in *pip*) exit ;; esac
+exec {sys.executable} "$@"
+""")
+    (tmp_path / "bin" / "tr").symlink_to(shutil.which("tr") or "tr")
+    for _ in range(2):
+        run(checkout, "tests/test_own.py", "--co")
+    lines = calls.read_text().splitlines()
+    compiling = [one for one in lines if "kernel.cli.demo" in one]
+    assert len(compiling) == 1
+    assert compiling[0].endswith("writes=yes")
+    (installing,) = [one for one in lines if "-e ." in one]
+    assert lines.index(installing) < lines.index(compiling[0])

@@ -19,6 +19,7 @@ from kernel.cli.local.programs import (
     MARGIN_SECONDS,
     api_program,
     configured,
+    copied,
     embedded_broker,
     is_taken,
     reachable,
@@ -35,6 +36,7 @@ from kernel.config.private_files import mend_folder, opener
 from kernel.config.settings import Settings, load
 from kernel.errors import ConfigurationError, Unavailable
 from kernel.handlers import Handlers
+from kernel.handlers.reloading import forget_modules
 from kernel.runtime import startup
 from kernel.runtime.kernel import Kernel
 from kernel.views.openapi.tags.examples import example
@@ -129,6 +131,7 @@ def up(*, reload: bool) -> None:
         if settings.handlers_migrations or not _is_migrated(settings):
             migrated(settings)
         seal_embedded(settings)
+        forget_modules()
         _start(supervisor, settings)
         with opened(settings, handlers=True) as kernel:
             kept = UpKeys(kernel, VAR / "up.keys")
@@ -203,7 +206,7 @@ def _start(supervisor: Supervisor, settings: Settings) -> None:
         overrides["api_processes"] = "1"  # one process has eight threads, and starts sooner
     api = api_program(settings.bind, "--log-level", "warning")
     for program in (api, replace(worker_program(settings), env=QUIETLY)):
-        supervisor.start(configured(program, overrides))
+        supervisor.start(configured(copied(program), overrides))
 
 
 def _show(received: Received) -> None:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from kernel.cli.local.copies import Command, Copy, can_copy
 from kernel.config.private_files import opener
 from kernel.errors import ConfigurationError
 
@@ -67,6 +68,8 @@ class Program:
     to end before it is killed. ``log``: the file that its output goes to, if it has one of its own.
     ``successor_line`` names an environment variable: in it the program
     finds the number of a descriptor, and a byte that it writes there asks for a successor.
+    ``imports``: what `python -m MODULE ...` is going to import. Such a program begins as a copy of
+    the supervisor's process where that is possible (`kernel.cli.local.copies`).
     """
 
     name: str
@@ -78,6 +81,7 @@ class Program:
     stop_timeout: float = 10.0
     successor_line: str | None = None
     log: Path | None = None
+    imports: Sequence[str] = ()
 
 
 def restart_delay(failures: int) -> float:
@@ -101,15 +105,9 @@ class Process:
             self._asked, line = _pipe()
             named = {program.successor_line: str(line)}
         try:
-            self._popen = subprocess.Popen(
-                tethered(program.argv),
-                env={**os.environ, **program.env, **named},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                pass_fds=() if line is None else (line,),
-            )
+            environment = {**os.environ, **program.env, **named}
+            kept = () if line is None else (line,)
+            self._popen = _begun(program, environment, output, kept)
         finally:
             if line is not None:
                 os.close(line)
@@ -159,6 +157,24 @@ class Process:
         if self._asked is not None:
             self._asked.close()
         self._buried = True
+
+
+def _begun(
+    program: Program, environment: Mapping[str, str], output: IO[Any], kept: Sequence[int]
+) -> subprocess.Popen[bytes] | Copy:
+    """Begin to run a program, as a copy of this process if it may be one."""
+    if program.imports and can_copy():
+        command = Command(program.argv, environment, output.fileno(), kept)
+        return Copy(command, program.imports)
+    return subprocess.Popen(
+        tethered(program.argv),
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        pass_fds=kept,
+    )
 
 
 def _pipe() -> tuple[IO[bytes], int]:

@@ -22,6 +22,14 @@ from kernel.worker.process import LAST_CALL_SECONDS
 
 # Added to the time that a program's threads and children have to end.
 MARGIN_SECONDS = 5.0
+# What API and worker import, for those that begin as copies of their supervisor.
+IMPORTS = {
+    "api": ("gunicorn.app.wsgiapp", "gunicorn.workers.gthread", "kernel.views.app"),
+    "worker": (
+        *("celery.bin.worker", "celery.apps.worker", "celery.concurrency.prefork"),
+        *("kombu.transport.redis", "kernel.views.api", "kernel.worker.celery_app"),
+    ),
+}
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - not bound to  # nosec B104
 
 
@@ -60,6 +68,11 @@ def configured(program: Program, overrides: Mapping[str, str]) -> Program:
     """Return ``program`` with ``overrides`` (settings by field name) in its environment."""
     env = {PREFIX + name.upper(): value for name, value in overrides.items()}
     return replace(program, env={**program.env, **env})
+
+
+def copied(program: Program) -> Program:
+    """Return an API or a worker that begins as a copy of its supervisor: without imports."""
+    return replace(program, imports=IMPORTS[program.name])
 
 
 def answers(bind: str) -> bool:
