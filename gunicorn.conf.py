@@ -6,9 +6,15 @@ thread busy, whatever stands here: a buffering reverse proxy belongs in front of
 
 import gc
 import os
+import selectors
 import sys
+import threading
+from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from kernel.config.listening import why_not_bound
 from kernel.config.settings import load
@@ -22,9 +28,72 @@ except ConfigurationError as error:
 bind = _settings.bind
 workers = int(os.environ.get("WEB_CONCURRENCY") or _settings.api_processes)
 
-# Threads, because with the sync class two slow answers stop the whole API.
-worker_class = "gthread"
 threads = 8
+
+
+class FreeThreads(ThreadWorker):  # type: ignore[misc]
+    """Gunicorn's threads; a process accepts a connection only while one of its threads is free.
+
+    Otherwise the process that is awake first takes all that knock at once, and their requests wait
+    for its threads while another process has some to spare. And a thread that has answered hands
+    the connection to the poller itself: the main thread need not wake up for it.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        # Connections whose requests have a thread, or wait for one.
+        self._answering: set[TConn] = set()
+        self._keeping = threading.Lock()
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """Accept connections, or stop; asked in each turn of the main thread."""
+        super().set_accept_enabled(enabled and self._has_a_free_thread())
+
+    def enqueue_req(self, conn: TConn) -> None:
+        """Have a thread answer the request of ``conn``; in the main thread."""
+        self._answering.add(conn)
+        self.tpool.submit(self._answer, conn)
+        if self._accepting and not self._has_a_free_thread():
+            super().set_accept_enabled(False)
+            # A thread that was done meanwhile found nothing to wake the main thread for.
+            self.set_accept_enabled(True)
+
+    def _has_a_free_thread(self) -> bool:
+        return len(self._answering) < self.cfg.threads
+
+    def _answer(self, conn: TConn) -> None:
+        """Answer a request in one of the threads, and see to what becomes of its connection."""
+        answered: Future[Any] = Future()
+        answered.set_result(self.handle(conn))
+        self._answering.discard(conn)
+        if answered.result() is not True or not self._keep(conn):
+            self.method_queue.defer(self.finish_request, conn, answered)
+        elif not self._accepting:  # the main thread may accept again
+            self.method_queue.defer(lambda: None)
+
+    def _keep(self, conn: TConn) -> bool:
+        """Wait for the next request of a connection; False if `finish_request` is to decide.
+
+        A deque and a selector take what another thread gives them, but while the deque is gone
+        through.
+        """
+        with self._keeping:
+            if not self.alive or conn.parser.unreader.buf.getvalue():
+                return False
+            conn.sock.setblocking(False)
+            conn.set_timeout()
+            self.keepalived_conns.append(conn)
+            readable = partial(self.on_client_socket_readable, conn)
+            self.poller.register(conn.sock, selectors.EVENT_READ, readable)
+            return True
+
+    def _cap_keepalive(self, deadline: float) -> None:
+        with self._keeping:
+            super()._cap_keepalive(deadline)
+
+
+# Threads, because with the sync class two slow answers stop the whole API.
+worker_class = FreeThreads
 
 # Two instances on one machine would take this socket from each other, and nothing here uses it.
 control_socket_disable = True
