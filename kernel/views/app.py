@@ -1,6 +1,8 @@
 """The Flask application: every blueprint, put together for one kernel."""
 
 import logging
+from collections.abc import Callable
+from typing import Any
 
 from flask import Blueprint, Flask, Response, redirect, url_for
 
@@ -29,6 +31,14 @@ from kernel.worker.broker import Broker
 log = logging.getLogger(__name__)
 
 
+class _Application(Flask):
+    """A Flask without coroutines."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a view or hook as it is: Flask looks eleven times a request at what each is."""
+        return func
+
+
 def create_app(kernel: Kernel, hints: Hints | None = None) -> Flask:
     """Build the WSGI application for ``kernel``: the API, the original's addresses, health.
 
@@ -38,7 +48,7 @@ def create_app(kernel: Kernel, hints: Hints | None = None) -> Flask:
     """
     _check(kernel)
     keep_fresh(kernel)
-    app = Flask("kernel", static_folder=None)
+    app = _Application("kernel", static_folder=None)
     # An address with a slash too many gets an envelope that says so, not a redirect in HTML.
     app.url_map.merge_slashes = False
     app.after_request(redirected_in_envelope(kernel.settings.language))

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Mapping
+from functools import cache
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -174,8 +175,12 @@ def _is_a(annotation: Any, wanted: tuple[type, ...]) -> bool:
     return union and bool(kinds) and all(_is_a(one, wanted) for one in kinds)
 
 
+@cache
 def takes_member(model: type[BaseModel], member: str) -> bool:
-    """Tell whether ``model`` reads a member of this name, or lets any pass."""
+    """Tell whether ``model`` reads a member of this name, or lets any pass.
+
+    Asked for each order, for names that are ours: a caller's would be remembered for ever.
+    """
     config = model.model_config
     if config.get("extra", "forbid") != "forbid":
         return True
