@@ -136,6 +136,11 @@ def on_starting(server: Any) -> None:
             sys.exit(f"kernel: {words}")
 
 
+def post_fork(server: Any, worker: Any) -> None:
+    """Look for no garbage while the application is loaded: there is none, and it takes a while."""
+    gc.disable()
+
+
 def post_worker_init(worker: Any) -> None:
     """Make a process ready that has loaded the application and is about to answer."""
     from gunicorn.http import wsgi
@@ -150,3 +155,4 @@ def post_worker_init(worker: Any) -> None:
     # requests of a process, while all threads waited.
     gc.collect()
     gc.freeze()
+    gc.enable()

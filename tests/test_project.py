@@ -34,11 +34,8 @@ MAY_DIAL = {
         *("connecting/lookups", "connecting/proxy", "connecting/sockets", "connecting/tls"),
     )
 }
-MAY_LISTEN = {
-    "kernel/config/listening.py",
-    "kernel/cli/local/supervisor.py",
-    "kernel/cli/local/programs.py",
-}
+LOCAL = "kernel/cli/local"
+MAY_LISTEN = {"kernel/config/listening.py", f"{LOCAL}/supervisor.py", f"{LOCAL}/programs.py"}
 # Asks a broker, once, whether it is one.
 MAY_ASK = {"kernel/runtime/broker_probe/first_bytes.py"}
 # Sets options of sockets that others have connected.
@@ -54,7 +51,7 @@ MAY_QUEUE = {
 }
 # What is loaded late, because the rest of the file is of use without it:
 # Alembic takes a tenth of a second to import, and one command in twenty needs it.
-# OpenTelemetry takes longer, may not be there at all, and is imported by a setting.
+# OpenTelemetry and authlib (with joserfc 120 modules) take longer, and are imported by a setting.
 # `from kernel import Handlers` must load neither Flask nor Celery; `kernel.app` needs them.
 # `kernel --help` must not wait for SQLAlchemy; every command that runs may fail with its errors.
 LATE_IMPORTS = {
@@ -68,6 +65,7 @@ LATE_IMPORTS = {
     ("kernel/cli/opening.py", "kernel.db.schema.migrate"),
     ("kernel/runtime/startup.py", "kernel.db.schema.handlers.standing"),
     ("kernel/runtime/tracing.py", "kernel.runtime.otel.Collected"),
+    ("kernel/views/dashboard/blueprint.py", "kernel.views.dashboard.signing_in.oidc.oidc_pages"),
 }
 
 

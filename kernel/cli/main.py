@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import click
 
 from kernel.cli.examples import with_examples
+from kernel.cli.loading import uncollected
 from kernel.config.near import did_you_mean
 from kernel.errors import AddressRefused, ConfigurationError, KernelError
 
@@ -120,7 +121,8 @@ class Commands(click.Group):
         """Load a command; None if there is no such command."""
         if cmd_name not in COMMANDS:
             return None
-        module = import_module(f"kernel.cli.{COMMANDS[cmd_name].module}")
+        with uncollected():
+            module = import_module(f"kernel.cli.{COMMANDS[cmd_name].module}")
         return with_examples(getattr(module, cmd_name), cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

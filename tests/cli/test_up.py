@@ -16,7 +16,7 @@ import pytest
 import requests
 
 from kernel.cli.local.programs import IMPORTS
-from tests.support.programs import PATIENCE, Command
+from tests.support.programs import KERNEL, PATIENCE, Command
 from tests.support.waiting import wait_until
 
 HANDLERS = """
@@ -188,3 +188,16 @@ def test_start_waits_for_a_file_that_cannot_be_imported(mine: Path) -> None:
         wait_until(lambda: "dashboard" in command.out, PATIENCE)
         assert Desk(command).says() == "one"
         assert command.stop() == 0
+
+
+def test_api_loads_nothing_for_what_is_not_set(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KERNEL_DATABASE_URL", "sqlite:///mine.db")
+    subprocess.run([KERNEL, "migrate"], cwd=mine, check=True)
+    code = """
+import sys, kernel
+kernel.app
+print({"alembic", "authlib", "joserfc", "kernel.runtime.otel"} & sys.modules.keys() or "nothing")
+"""
+    argv = [sys.executable, "-c", code]
+    done = subprocess.run(argv, cwd=mine, capture_output=True, text=True, check=True)
+    assert done.stdout == "nothing\n"

@@ -8,7 +8,6 @@ file of SQLite be open: the library would take the copy's own connections for th
 
 import atexit
 import ctypes
-import gc
 import os
 import runpy
 import signal
@@ -23,6 +22,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
+
+from kernel.cli.loading import uncollected
 
 TASKS, FILES, STAT = (Path("/proc/self", name) for name in ("task", "fd", "stat"))
 PR_SET_PDEATHSIG = 1
@@ -57,19 +58,18 @@ class Copy:
     """
 
     def __init__(self, command: Command, modules: Sequence[str]) -> None:
-        for name in modules:
-            import_module(name)
+        with uncollected():
+            for name in modules:
+                import_module(name)
         self._returncode: int | None = None
         parent = os.getpid()
         sys.stdout.flush()
         sys.stderr.flush()
         # What comes before the copy has laid down our handlers would be lost there.
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        gc.freeze()  # the copy looks through none of it for garbage, and so writes to none of it
         self.pid = os.fork()
         if self.pid == 0:
             _become(command, parent, blocked)
-        gc.unfreeze()
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
     def poll(self) -> int | None:

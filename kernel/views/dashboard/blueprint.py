@@ -12,7 +12,6 @@ from kernel.views.dashboard.frame import LIMITS, Frame, Limits
 from kernel.views.dashboard.lists import deliveries, orders
 from kernel.views.dashboard.now import errors, notices, overview, pauses
 from kernel.views.dashboard.order.views import one_order_pages
-from kernel.views.dashboard.signing_in.oidc import oidc_pages
 from kernel.views.dashboard.signing_in.sign_in import sign_in_pages
 from kernel.views.dashboard.trends.page import trend_pages
 from kernel.views.dashboard.work import schedules
@@ -28,7 +27,10 @@ def dashboard_blueprint(kernel: Kernel, hints: Hints, limits: Limits = LIMITS) -
     blueprint = Blueprint("dashboard", __name__, url_prefix=PREFIX)
     frame = Frame(kernel, hints, blueprint, limits)
     sign_in = sign_in_pages(frame)
-    oidc_pages(frame, sign_in)
+    if kernel.settings.oidc_issuer:
+        from kernel.views.dashboard.signing_in.oidc import oidc_pages  # loads a library of its own
+
+        oidc_pages(frame, sign_in)
     overview.overview_pages(frame)
     errors.error_pages(frame)
     orders.order_pages(frame)

@@ -190,9 +190,7 @@ class OidcPages:
 
 
 def oidc_pages(frame: Frame, sign_in: SignIn) -> None:
-    """Add the pages to ``frame``, if there is a provider; they need no session."""
-    if not frame.kernel.settings.oidc_issuer:
-        return
+    """Add the pages to ``frame``; they need no session."""
     pages = OidcPages(frame, sign_in)
     frame.add_open("/oidc/start", pages.start_oidc, "GET")
     frame.add_open("/oidc/callback", pages.finish_oidc, "GET")
