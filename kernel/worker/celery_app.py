@@ -9,8 +9,10 @@ import gc
 import logging
 import os
 import time
+from contextlib import suppress
 from typing import Any, TypeGuard
 
+from billiard.util import get_pdeathsig
 from celery import Celery, bootsteps, signals
 from celery.concurrency import get_implementation
 
@@ -24,7 +26,8 @@ from kernel.runtime.kernel import Kernel
 from kernel.worker.broker import Broker, make_celery
 from kernel.worker.pool.consumer_steps import add_steps
 from kernel.worker.pool.consumer_watch import ConsumerWatch, SuccessorLine
-from kernel.worker.pool.subreaper import Subreaper
+from kernel.worker.pool.main_line import Bell
+from kernel.worker.pool.subreaper import Subreaper, outlive_main
 from kernel.worker.pool.vitals import Vitals
 from kernel.worker.priority import step_back
 from kernel.worker.process import WorkerProcess
@@ -33,7 +36,7 @@ from kernel.worker.row_queue import TOGETHER
 log = logging.getLogger(__name__)
 
 MAX_ID = 64
-# How long a dead pool process may go unnoticed.
+# How long a dead pool process may go unnoticed where nothing tells of its end.
 REPLACE_SECONDS = 0.5
 # Until a database that was away at the start is asked again.
 WAIT_SECONDS = 1.0
@@ -47,8 +50,8 @@ def make_worker(kernel: Kernel) -> Celery:
     """
     note_sources(kernel)
     app = make_celery(kernel)
-    app.steps["worker"].add(Replacements)
     life = _WorkerLife(kernel)
+    app.steps["worker"].add(_replacements(life))
     add_steps(app, life.vitals)
 
     @app.task(
@@ -75,28 +78,45 @@ def make_worker(kernel: Kernel) -> Celery:
     return app
 
 
-class Replacements(bootsteps.StartStopStep):  # type: ignore[misc]
-    """Has dead pool processes replaced soon.
+def _replacements(life: "_WorkerLife") -> type:
+    class Replacements(bootsteps.StartStopStep):  # type: ignore[misc]
+        """Has dead pool processes replaced at once: before what they ran is hinted again.
 
-    Celery looks when a process closes its files. One that is killed may not have ended by then, and
-    Celery looks again every five seconds only.
+        Celery looks when a process closes its files. One that is killed may not have ended by then,
+        and Celery looks again every five seconds only.
+        """
+
+        requires = ("celery.worker.components:Pool",)
+
+        def __init__(self, worker: Any, **options: Any) -> None:
+            super().__init__(worker, **options)
+            self._timer: Any = None
+
+        def include_if(self, worker: Any) -> bool:
+            """Take part where there are pool processes and an event loop to look after them."""
+            return bool(worker.use_eventloop) and _is_prefork(worker.pool_cls)
+
+        def register_with_event_loop(self, worker: Any, hub: Any) -> None:
+            """Begin to look; called again when the broker is back."""
+            if self._timer is not None:
+                self._timer.cancel()
+            if life.is_told_of_ends:
+                life.bell.answer(hub.add_reader, worker.pool.maintain_pool)
+            else:
+                self._timer = hub.call_repeatedly(REPLACE_SECONDS, worker.pool.maintain_pool)
+
+    return Replacements
+
+
+def _make_forks_cheap() -> None:
+    """Do before the pool's first fork what each fork would do again: it keeps the consumer waiting.
+
+    Each pool process loads a parser of C for a word with the system. Celery collects garbage before
+    each fork; what is loaded by now is none.
     """
-
-    requires = ("celery.worker.components:Pool",)
-
-    def __init__(self, worker: Any, **options: Any) -> None:
-        super().__init__(worker, **options)
-        self._timer: Any = None
-
-    def include_if(self, worker: Any) -> bool:
-        """Take part where there are pool processes and an event loop to look after them."""
-        return bool(worker.use_eventloop) and _is_prefork(worker.pool_cls)
-
-    def register_with_event_loop(self, worker: Any, hub: Any) -> None:
-        """Begin to look; called again when the broker is back."""
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = hub.call_repeatedly(REPLACE_SECONDS, worker.pool.maintain_pool)
+    with suppress(OSError):
+        get_pdeathsig()
+    gc.freeze()
 
 
 def _may_be_an_id(found: object) -> TypeGuard[str]:
@@ -114,8 +134,14 @@ class _WorkerLife:
         self.kernel = kernel
         self.vitals = Vitals(ConsumerWatch(SuccessorLine.taken_from(os.environ)))
         self.main_pid = os.getpid()
+        self.bell = Bell()
         self._subreaper: Subreaper | None = None
         self._process: tuple[int, WorkerProcess] | None = None
+
+    @property
+    def is_told_of_ends(self) -> bool:
+        """Whether the bell rings when a pool process has ended."""
+        return self._subreaper is not None
 
     def process(self) -> WorkerProcess:
         """Return the part that belongs to this process, started with its first use."""
@@ -163,14 +189,16 @@ class _WorkerLife:
         pool = get_implementation(sender.pool_cls)
         self.vitals.pool = pool.__module__.rpartition(".")[2]
         if _is_prefork(pool):
-            subreaper = Subreaper(self.vitals)
+            subreaper = Subreaper(self.vitals, after=self.bell.ring)
             self._subreaper = subreaper if subreaper.begin() else None
+            _make_forks_cheap()
         self.kernel.close()  # no connection of the parent survives into a child
 
     def on_process_init(self, **_: Any) -> None:
         if self._subreaper is not None:
             self._subreaper.take_place(self.kernel.runner)
         self.process()
+        outlive_main()  # it listens now
 
     def on_ready(self, sender: Any, **_: Any) -> None:
         if not _is_prefork(sender.pool.__class__):

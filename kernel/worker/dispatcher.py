@@ -12,6 +12,7 @@ from functools import partial
 from sqlalchemy.exc import DBAPIError
 
 from kernel.db.tables.service import Asked
+from kernel.delivery.release import release_claims
 from kernel.insight import process_metrics
 from kernel.orders.transitions import RunEnd
 from kernel.runtime.hints import Hints
@@ -46,7 +47,7 @@ class Dispatcher:
 
     ``threads``: how many callbacks are sent at once, by default KERNEL_CALLBACK_THREADS.
     ``works`` is False where no handlers run: such a process does not vouch for their tags.
-    ``beat`` is called about once a second.
+    ``beat`` is called about once a second, and when `look_now` is.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class Dispatcher:
     ) -> None:
         pace, health = pace or Pace(), Health()
         self.loop = Loop(health, pace)
-        self._hints = hints
+        self._kernel, self._hints = kernel, hints
         self.recorder = Recorder(
             kernel,
             self.loop.wake,
@@ -82,10 +83,11 @@ class Dispatcher:
         self.queue_watch = QueueWatch(kernel, self.rows.want, seconds=pace.idle_seconds)
         # What a person asks of this process, after each heartbeat: see `WorkerProcess`.
         self.on_asked: Callable[[Asked | None], None] = lambda _: None
+        self._watch = Periodic("watch", beat or _nothing, pace.idle_seconds, lasts=True)
         kind = "worker" if works else "dispatcher"
         self.heartbeat = HeartbeatKeeper(kernel, kind, self.desk, self._obey)
         self.loop.services = [
-            *([Periodic("watch", beat, pace.idle_seconds, lasts=True)] if beat else []),
+            *([self._watch] if beat else []),
             self.recorder,
             LeaseKeeper(kernel, self.tell, seconds=pace.idle_seconds, before=kill_descendants),
             self.sending,
@@ -106,6 +108,11 @@ class Dispatcher:
     def wake(self) -> None:
         """Say that an outcome was committed: its delivery is due."""
         self.sending.wake()
+
+    def look_now(self) -> None:
+        """Have ``beat`` called soon. For any thread."""
+        self._watch.hurry()
+        self.loop.wake()
 
     def hint_later(self, order_id: str, seconds: float) -> None:
         """Hint ``order_id`` in ``seconds``. Best effort: the sweep knows the row."""
@@ -138,8 +145,14 @@ class Dispatcher:
         self.recorder.hurry()
 
     def forget(self) -> None:
-        """Delete the row of this process, which ends at once. From the dispatcher's thread."""
+        """Delete the row of this process, which ends at once. From the dispatcher's thread.
+
+        Its callbacks in flight are due again: it will not record how they end. Orders that it has
+        handed back are hinted.
+        """
+        self.timers.run()
         try:
+            release_claims(self._kernel, self._kernel.runner)
             self.heartbeat.leave()
         except DBAPIError as error:
             log.warning("the row of this process stays for a while: %s", error.orig)
@@ -160,6 +173,10 @@ class Dispatcher:
         with self.sending:
             # A sender hands its attempt to the recorder before it counts as idle.
             self.loop.run(lambda: self.is_idle)
+
+
+def _nothing() -> None:
+    pass
 
 
 def _tags(kernel: Kernel) -> Service:

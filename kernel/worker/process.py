@@ -34,6 +34,8 @@ from kernel.worker.services.takeover import Takeover
 
 log = logging.getLogger(__name__)
 
+# A process that ends at once waits so long for the broker, which is to tell others what is due.
+HINTED_SECONDS = 0.5
 # After the grace time a handler has this long to reach a checkpoint before its process ends.
 LAST_CALL_SECONDS = 2.0
 
@@ -51,6 +53,10 @@ class Mirror(Hints, Protocol):
 
     def running(self, runs: list[Run]) -> None:
         """Show how far running orders are."""
+        ...
+
+    def flush(self, seconds: float) -> bool:
+        """Wait until all is sent, for a while; True if it is."""
         ...
 
 
@@ -97,13 +103,16 @@ class WorkerProcess:
         self.dispatcher.on_asked = self._obey
         self.dispatcher.heartbeat.pool = vitals.pool
         self._forked = main_pid != os.getpid()
+        # First: what a dead process has left waits for nothing else that a replacement begins with.
+        self._takeover = self._make_takeover()
         if self._forked:
-            self.dispatcher.loop.services = [*self.dispatcher.loop.services, self._takeover()]
+            self.dispatcher.loop.services = [self._takeover, *self.dispatcher.loop.services]
+        self._main_ended = False
         self._main = MainWatch(kernel, vitals, main_pid, patience, broker.backlog)
         self._turns: list[_Turn] = []
         self._foreign = ForeignHints(kernel)
 
-    def _takeover(self) -> Takeover:
+    def _make_takeover(self) -> Takeover:
         tell, seconds = self.dispatcher.tell, self.patience.takeover
         return Takeover(self.kernel, self.vitals, tell, self._after_takeover, seconds=seconds)
 
@@ -118,6 +127,16 @@ class WorkerProcess:
         """Start the dispatcher; call it after the fork."""
         keep_fresh(self.kernel)
         self.dispatcher.start()
+        if self._forked:
+            self.vitals.line.follow(self._on_cleared, self._on_main_ended)
+
+    def _on_cleared(self) -> None:
+        self._takeover.hurry()
+        self.dispatcher.loop.wake()
+
+    def _on_main_ended(self) -> None:
+        self._main_ended = True
+        self.dispatcher.look_now()
 
     def execute(self, order_ids: Sequence[str]) -> None:
         """Run hinted orders in turn, or, while orders wait, those whose turn it is.
@@ -230,9 +249,9 @@ class WorkerProcess:
         """Look after the process, once per dispatcher round."""
         self.broker.running(list(self.kernel.running.values()))
         self._hint_the_rest()
-        if self._forked and self._parent_pid() != self.main_pid:
+        if self._main_ended or (self._forked and self._parent_pid() != self.main_pid):
             log.error("the worker's main process is gone; ending this one")
-            self._abandon()
+            self._abandon(Why.DIED)
         if self.vitals.stopping_at:
             self._wind_down(time.monotonic() - self.vitals.stopping_at)
         else:
@@ -257,6 +276,8 @@ class WorkerProcess:
         kill_descendants()
         for run in list(self.kernel.running.values()):
             log.warning("handed back in mid-run", extra={"order_id": run.order_id})
-            leave(self.kernel, run.order_id, run.number, Exit(why), run.gates)
+            end = leave(self.kernel, run.order_id, run.number, Exit(why), run.gates)
+            self.dispatcher.tell(end)
         self.dispatcher.forget()
+        self.broker.flush(HINTED_SECONDS)
         os._exit(IN_ORDER if self._forked or why is Why.TERMINATED else 0)

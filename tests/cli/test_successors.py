@@ -30,6 +30,17 @@ tell("started", f"{os.getpid()} {child.pid}\\n")
 while True: signal.pause()
 """
 
+# Tells its process id and its child's, which goes on until the file "go" is there.
+LEAVING = """
+import os, signal, sys, time
+pid = os.fork()
+if pid == 0:
+    while not os.path.exists(f"{sys.argv[1]}/go"): time.sleep(0.01)
+    os._exit(0)
+with open(f"{sys.argv[1]}/started", "a") as file: file.write(f"{os.getpid()} {pid}\\n")
+while True: signal.pause()
+"""
+
 
 @pytest.fixture
 def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Child]:
@@ -124,3 +135,45 @@ def test_successor_waits_for_an_end_when_as_many_wind_down_as_may(
     assert child.pid == second[0]
     os.kill(first[0], signal.SIGUSR2)
     kept_until(child, lambda: len(started(tmp_path)) == 3)
+
+
+@pytest.fixture
+def leaving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[float], Child]]:
+    """Start a program whose children have so many seconds when it is killed, and kill it."""
+    monkeypatch.setattr(processes, "RESTART_SECONDS", (0.0, 0.0))
+    made: list[Child] = []
+
+    def killed(seconds: float) -> Child:
+        argv = [sys.executable, "-c", LEAVING, str(tmp_path)]
+        child = Child(Program("worker", argv, last_seconds=seconds), tmp_path / "log")
+        made.append(child)
+        kept_until(child, lambda: started(tmp_path))
+        os.kill(child.pid, signal.SIGKILL)
+        wait_until(lambda: child.returncode is not None)
+        return child
+
+    yield killed
+    for child in made:
+        child.kill()
+
+
+def test_successor_waits_for_the_children_of_a_killed_process(
+    leaving: Callable[[float], Child], tmp_path: Path
+) -> None:
+    child = leaving(600.0)
+    for _ in range(20):
+        child.restart_when_due()
+    ((_, left),) = started(tmp_path)
+    assert is_running(left)
+    (tmp_path / "go").touch()
+    kept_until(child, lambda: len(started(tmp_path)) == 2)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.2])
+def test_children_of_a_killed_process_are_killed_before_its_successor_starts(
+    leaving: Callable[[float], Child], tmp_path: Path, seconds: float
+) -> None:
+    child = leaving(seconds)
+    ((_, left),) = started(tmp_path)
+    kept_until(child, lambda: len(started(tmp_path)) == 2)
+    assert not is_running(left)

@@ -32,5 +32,8 @@ class FakeHints:
     def finished(self, order_id: str, outcome: Outcome) -> None:
         self.ended.append((order_id, outcome))
 
+    def flush(self, seconds: float) -> bool:
+        return True
+
     def running(self, runs: list[Run]) -> None:
         """Progress is shown to no client."""

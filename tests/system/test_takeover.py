@@ -14,6 +14,7 @@ import pytest
 from kernel.db.tables.deliveries import DELIVERIES
 from kernel.insight.workers import processes
 from kernel.orders.decide import crash_pause
+from kernel.worker.pool.subreaper import look_at
 from tests.support.factories import rows
 from tests.support.handlers.dying import Begun, begun
 from tests.support.receiver import Answer
@@ -53,6 +54,13 @@ def kill(pid: int) -> float:
     """Kill a process; return when."""
     os.kill(pid, signal.SIGKILL)
     return time.monotonic()
+
+
+def main_of(pool_process: int) -> int:
+    """The main process of a worker, of which this is a pool process."""
+    found = look_at(pool_process)
+    assert found is not None
+    return found.parent
 
 
 @processes_of_a_worker(1, 3)
@@ -153,3 +161,36 @@ def test_worker_goes_on_when_its_processes_are_killed_over_and_over(
         kill(said(folder, 1).process)
         assert said(folder, 2, WITHIN).left == []
         assert stack.finished(order_id)["result"] == {"run": 2}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@processes_of_a_worker(2)
+def test_order_runs_again_at_once_when_the_main_process_is_killed(
+    stack: Stack, reports: Path, workers: int
+) -> None:
+    """By another worker, or by the next main process of this one."""
+    stack.api()
+    for _ in range(workers):
+        stack.worker()
+    order_id = stack.submit("parent", folder=str(reports))
+    first = said(reports, 1)
+    killed = kill(main_of(first.process))
+    second = said(reports, 2, 2 * WITHIN)
+    print(f"taken over after {second.at - killed:.2f} s")
+    assert stack.finished(order_id)["result"] == {"run": 2}
+    wait_until(lambda: first.process not in {one.pid for one in processes(stack.kernel)})
+
+
+@processes_of_a_worker(1)
+def test_callback_goes_out_again_at_once_when_the_main_process_is_killed(
+    stack: Stack, reports: Path
+) -> None:
+    stack.api()
+    stack.worker()
+    stack.receiver.script(Answer(delay=45))
+    order_id = stack.submit("quick", folder=str(reports))
+    sender = said(reports, 1).process
+    stack.callback(order_id)
+    kill(main_of(sender))
+    requests = stack.receiver.wait(2, 2 * WITHIN)
+    assert {one.headers["webhook-id"] for one in requests} == {requests[0].headers["webhook-id"]}

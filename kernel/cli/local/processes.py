@@ -66,10 +66,10 @@ class Program:
     true; None means ready once started. A program without ``restart`` is essential: when it ends,
     `Supervisor.run_forever` ends. After ``stop_signal`` the program has ``stop_timeout`` seconds
     to end before it is killed. ``log``: the file that its output goes to, if it has one of its own.
-    ``successor_line`` names an environment variable: in it the program
-    finds the number of a descriptor, and a byte that it writes there asks for a successor.
-    ``imports``: what `python -m MODULE ...` is going to import. Such a program begins as a copy of
-    the supervisor's process where that is possible (`kernel.cli.local.copies`).
+    ``successor_line`` names an environment variable: in it the program finds the number of a
+    descriptor, and a byte that it writes there asks for a successor. ``imports``: what `python -m
+    MODULE ...` is going to import; it begins as a copy of the supervisor's process where that is
+    possible. ``last_seconds``: its children have so long when it has ended; then it starts again.
     """
 
     name: str
@@ -82,6 +82,7 @@ class Program:
     successor_line: str | None = None
     log: Path | None = None
     imports: Sequence[str] = ()
+    last_seconds: float = 0.0
 
 
 def restart_delay(failures: int) -> float:
@@ -99,6 +100,7 @@ class Process:
     def __init__(self, program: Program, output: IO[Any]) -> None:
         self.started_at = time.monotonic()
         self._buried = False
+        self._ended_at = 0.0
         self._asked: IO[bytes] | None = None
         line, named = None, {}
         if program.successor_line:
@@ -146,6 +148,26 @@ class Process:
         """Wait for the end, at most for ``seconds``."""
         with suppress(subprocess.TimeoutExpired):
             self._popen.wait(max(0.0, seconds))
+
+    def bury(self, last_seconds: float) -> bool:
+        """Kill what the process left when it ended, after a while; tell if nothing is left.
+
+        Its children have ``last_seconds``. Does nothing to a process that runs; never waits.
+        """
+        if self._buried or self.returncode is None:
+            return self._buried
+        self._ended_at = self._ended_at or time.monotonic()
+        if self._left_children() and time.monotonic() - self._ended_at < last_seconds:
+            return False
+        self.kill()
+        return True
+
+    def _left_children(self) -> bool:
+        try:
+            os.killpg(self.pid, 0)
+        except OSError:
+            return False
+        return True
 
     def kill(self) -> None:
         """Kill the process and its children, once: later the system may give its id to another."""
@@ -215,11 +237,13 @@ class Child:
         self._bury_the_ended()
         if self._restart_at is None:
             if self.returncode is not None:
-                self._process.kill()  # what the dead process left would compete with its successor
+                self._process.bury(self.program.last_seconds)
                 self._plan_restart(self._process.ending(), RESTART_SECONDS[1])
             elif self._process.asks_for_successor():
                 self._winding_down.append(self._process)
                 self._plan_restart("takes nothing more and winds down", SUCCESSOR_SECONDS)
+        elif self.returncode is not None and not self._process.bury(self.program.last_seconds):
+            return  # what the dead process left would compete with its successor
         elif time.monotonic() >= self._restart_at and len(self._winding_down) <= MOST_WINDING_DOWN:
             self._process = self._spawn()
 
@@ -250,8 +274,8 @@ class Child:
 
     def _bury_the_ended(self) -> None:
         """Forget those that wound down and have ended, and kill what they left."""
-        for process in [one for one in self._winding_down if one.returncode is not None]:
-            process.kill()
+        seconds = self.program.last_seconds
+        for process in [one for one in self._winding_down if one.bury(seconds)]:
             self._winding_down.remove(process)
             log.info("%s, which wound down, %s", self.program.name, process.ending())
 

@@ -20,6 +20,8 @@ from kernel.runtime.kernel import Kernel
 from kernel.worker.pool.consumer_watch import LINE
 from kernel.worker.process import LAST_CALL_SECONDS
 
+# Pool processes outlive a worker's main process for less than this: they hand back what they do.
+HAND_BACK_SECONDS = 2.0
 # Added to the time that a program's threads and children have to end.
 MARGIN_SECONDS = 5.0
 # What API and worker import, for those that begin as copies of their supervisor.
@@ -61,7 +63,13 @@ def worker_program(settings: Settings, processes: int | None = None) -> Program:
     argv += ["--loglevel", settings.log_level]
     argv += ["--concurrency", str(processes or settings.worker_processes)]
     patience = settings.shutdown_grace_seconds + LAST_CALL_SECONDS + settings.callback_timeout
-    return Program("worker", argv, stop_timeout=patience + MARGIN_SECONDS, successor_line=LINE)
+    return Program(
+        "worker",
+        argv,
+        stop_timeout=patience + MARGIN_SECONDS,
+        successor_line=LINE,
+        last_seconds=HAND_BACK_SECONDS,
+    )
 
 
 def configured(program: Program, overrides: Mapping[str, str]) -> Program:

@@ -23,8 +23,9 @@ class Patience(NamedTuple):
     standing: float = 4.0
     # From one look for that to the next.
     watch: float = 2.0
-    # From one look for processes of the worker that died to the next.
-    takeover: float = 0.5
+    # From one look for processes of the worker that died to the next; the main process tells of
+    # each, see `kernel.worker.pool.main_line`.
+    takeover: float = 1.0
     # A run takes longer: the orders of its message that are left are hinted again.
     neighbour: float = 0.5
 

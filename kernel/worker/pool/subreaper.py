@@ -22,7 +22,7 @@ from kernel.worker.pool.vitals import Life, Place, Seat, Vitals
 
 log = logging.getLogger(__name__)
 
-PR_SET_CHILD_SUBREAPER = 36
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 # Tells in the environment of a child which pool process started it.
 MARK = "_KERNEL_STARTED_BY"
 ENDED = "ZX"
@@ -102,11 +102,18 @@ class Subreaper:
 
     `begin` before the pool starts; each pool process calls `take_place`. Everything happens in the
     main thread: when a child ends (SIGCHLD), and around each fork. ``kill`` gets what is to end.
+    ``after`` is called when a child has ended and its place is cleared, in the signal's handler.
     """
 
-    def __init__(self, vitals: Vitals, kill: Callable[[Iterable[Found]], None] = kill_each) -> None:
+    def __init__(
+        self,
+        vitals: Vitals,
+        kill: Callable[[Iterable[Found]], None] = kill_each,
+        after: Callable[[], None] = lambda: None,
+    ) -> None:
         self._vitals = vitals
         self._kill = kill
+        self._after = after
         self._pid = os.getpid()
         # What the environment of this process tells, which its pool processes have, too.
         self._inherited = _marked(self._pid)
@@ -121,7 +128,7 @@ class Subreaper:
 
     def begin(self) -> bool:
         """Become a subreaper, before the first pool process starts; False where that is not had."""
-        if sys.platform != "linux" or not _set_subreaper():
+        if sys.platform != "linux" or not _prctl(PR_SET_CHILD_SUBREAPER, 1):
             log.warning("what a dead pool process leaves runs on, its orders wait for their leases")
             return False
         self._own = self._children()
@@ -213,6 +220,7 @@ class Subreaper:
             self.look()
         except Exception:  # not into what the signal has interrupted
             log.exception("what dead pool processes have left was not looked at")
+        self._after()
 
     def _before_fork(self) -> None:
         if os.getpid() == self._pid:
@@ -255,9 +263,18 @@ def _marked(pid: int) -> str | None:
     return found[0].removeprefix(mark).decode(errors="replace") if found else None
 
 
-def _set_subreaper() -> bool:
+def outlive_main() -> None:
+    """Have the system not kill this pool process when its main ends: it hands back what it runs.
+
+    Celery asks the system for that in each pool process.
+    """
+    if sys.platform == "linux":
+        _prctl(PR_SET_PDEATHSIG, 0)
+
+
+def _prctl(option: int, value: int) -> bool:
     try:
         libc = ctypes.CDLL(None, use_errno=True)
-        return bool(libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
+        return bool(libc.prctl(option, value, 0, 0, 0) == 0)
     except (OSError, AttributeError):
         return False

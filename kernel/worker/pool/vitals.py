@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from kernel.worker.pool.consumer_watch import ConsumerWatch
+from kernel.worker.pool.main_line import MainLine
 
 # The exit code of a process that has handed back what it ran: billiard's EX_RECYCLE. The pool puts
 # another in its place, as for one that has had its number of tasks.
@@ -58,12 +59,14 @@ class Vitals:
     """The shared memory of a worker's processes: make it before the fork.
 
     The moments are monotonic times, which Linux and macOS count alike in all processes of a
-    machine; 0 is never. ``consumer``: how the consumer fares. ``places``: how many processes have
-    one at a time.
+    machine; 0 is never. ``consumer``: how the consumer fares. ``line``: by which the main process
+    tells that it has cleared a place, or has ended. ``places``: how many processes have one at a
+    time.
     """
 
     def __init__(self, consumer: ConsumerWatch | None = None, places: int = PLACES) -> None:
         self.consumer = consumer or ConsumerWatch()
+        self.line = MainLine()
         # The pool's name, as Celery calls it; set before the fork.
         self.pool = ""
         self._places = places
@@ -123,8 +126,12 @@ class Vitals:
         return [place for place, cleared in self._taken() if cleared == place.turn]
 
     def clear(self, place: Place) -> None:
-        """Note that the process is gone, and that nothing which it started runs any more."""
+        """Note that the process is gone, and that nothing which it started runs any more.
+
+        A process of the pool is told: it hands back at once.
+        """
         self._note(place.number, _CLEARED, place.turn)
+        self.line.tell()
 
     def free(self, seat: Seat | Place) -> None:
         """Note that nothing is left of this process: the place may be given again."""

@@ -61,14 +61,20 @@ class Periodic(Service):
         self._seconds = seconds
         self._once_more = once_more
         self._due_at = 0.0
+        self._hurries = False
 
     @property
     def due_at(self) -> float:
         """When the job runs next."""
-        return self._due_at
+        return 0.0 if self._hurries else self._due_at
+
+    def hurry(self) -> None:
+        """Run the job with the next round. For any thread."""
+        self._hurries = True
 
     def run(self) -> None:
         """Run the job."""
+        self._hurries = False
         self._job()
         self._due_at = time.monotonic() + self._seconds
 

@@ -12,7 +12,7 @@ from kernel.worker.services.service import Service
 
 
 class Takeover(Service):
-    """Looks for places that the main process has cleared, every ``seconds``.
+    """Looks for places that the main process has cleared, when told to, and every ``seconds``.
 
     The first turn comes at once: in a pool of one process the replacement does it. Two processes
     that see the same place do no harm: what the first has handed back, the second finds no more.
@@ -44,6 +44,10 @@ class Takeover(Service):
     def due_at(self) -> float:
         """When it looks next."""
         return self._due_at
+
+    def hurry(self) -> None:
+        """Look with the next round of the dispatcher. For any thread."""
+        self._due_at = 0.0
 
     def run(self) -> None:
         """Hand back what is there to be handed back. Raises database errors."""

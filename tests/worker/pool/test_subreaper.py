@@ -99,9 +99,10 @@ def kill(found):
     if not spared:
         kill_each(found)
 
+told = []
 vitals = Vitals(places=2)
 earlier = subprocess.Popen(["sleep", "600"])
-main = Subreaper(vitals)
+main = Subreaper(vitals, after=lambda: told.append([one.runner for one in vitals.cleared()]))
 assert main.begin()
 
 def fork(work):
@@ -158,7 +159,7 @@ os.kill(living, signal.SIGKILL)
 def test_place_is_not_cleared_as_long_as_something_of_its_process_runs() -> None:
     """A child that runs on although it was killed: here, nobody may kill it but the test."""
     said = run(
-        BEGUN.replace("Subreaper(vitals)", "Subreaper(vitals, kill)")
+        BEGUN.replace("Subreaper(vitals,", "Subreaper(vitals, kill,")
         + """
 def pool_process():
     main.take_place("one")
@@ -179,6 +180,21 @@ earlier.kill()
 """
     )
     assert said == "1 0\n1\n"
+
+
+def test_main_process_is_told_of_an_end_when_the_place_is_cleared() -> None:
+    said = run(
+        BEGUN
+        + """
+pid = fork(lambda: (main.take_place("dead"), time.sleep(600)))
+until(vitals.occupied)
+os.kill(pid, signal.SIGKILL)
+until(lambda: told)
+print(told[-1])
+earlier.kill()
+"""
+    )
+    assert said == "['dead']\n"
 
 
 def test_all_that_a_process_has_started_is_killed_when_it_is_told_to() -> None:
