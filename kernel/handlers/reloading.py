@@ -5,6 +5,7 @@ it ends nothing. An order that runs goes on with the function it began with.
 """
 
 import importlib
+import os
 import sys
 import sysconfig
 import time
@@ -24,6 +25,8 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 # Where Python itself and installed packages lie.
 _INSTALLED = {Path(path).resolve() for path in sysconfig.get_paths().values()}
 _SITE = {"site-packages", "dist-packages"}
+# Most of the thousands of modules are told by how their paths begin; the others by looking.
+_PLAINLY_NOT = tuple(f"{path}{os.sep}" for path in (_PACKAGE, *sysconfig.get_paths().values()))
 _NOT_IMPORTED = ("__main__", "__mp_main__", "__config__")
 # Where no handlers are kept, below the folder that a program was started in.
 _NO_SOURCES = {"var", "node_modules", "__pycache__"}
@@ -144,7 +147,9 @@ def _own_modules() -> Iterator[tuple[str, Path]]:
     """Yield the loaded modules that are an author's own, with their files."""
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
-        if file and name not in _NOT_IMPORTED and _is_own(path := Path(file).resolve()):
+        if not file or name in _NOT_IMPORTED or file.startswith(_PLAINLY_NOT):
+            continue
+        if _is_own(path := Path(file).resolve()):
             yield name, path
 
 

@@ -96,6 +96,8 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_first_screen_has_the_few_lines_that_a_person_needs(mine: Path) -> None:
     with started(mine) as command:
+        # The worker has started, too: its pool is there.
+        wait_until(lambda: len(command.pids("celery")) > 1, PATIENCE)
         assert command.stop(signal.SIGINT) == 0
         screen = command.out + command.err
     assert len(screen.splitlines()) <= 20, screen

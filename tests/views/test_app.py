@@ -1,13 +1,15 @@
 """The blueprint in an application of somebody else's; health; what `kernel:app` is."""
 
+import ast
 import logging
 import subprocess
 import sys
 from collections.abc import Callable
+from types import CodeType
 from typing import Any
 
 import pytest
-from flask import Flask, abort
+from flask import Flask, abort, url_for
 from sqlalchemy import text
 
 import kernel as package
@@ -127,7 +129,9 @@ def test_answers_are_not_kept_by_anybody_in_between(kernel: Kernel) -> None:
 
 def test_package_makes_its_application_on_first_use(kernel: Kernel) -> None:
     url = kernel.settings.database_url.get_secret_value()
-    code = "import kernel; assert kernel.app is kernel.app; print(type(kernel.app).__name__)"
+    code = (
+        "import flask, kernel; print(kernel.app is kernel.app, isinstance(kernel.app, flask.Flask))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={
@@ -139,7 +143,7 @@ def test_package_makes_its_application_on_first_use(kernel: Kernel) -> None:
         text=True,
         check=False,
     )
-    assert done.stdout == "Flask\n", done.stderr
+    assert done.stdout == "True True\n", done.stderr
 
 
 def test_package_has_no_other_names_than_it_says() -> None:
@@ -166,3 +170,21 @@ print(gc.get_freeze_count(), len(gc.get_objects()))
     argv = [sys.executable, "-c", code]
     frozen, left = map(int, subprocess.check_output(argv, text=True, cwd=ROOT).split())
     assert frozen > 50 * left
+
+
+def test_start_compiles_no_maker_of_an_address_before_its_first_address(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled: list[str] = []
+
+    def counted(tree: ast.Module, name: str, mode: str) -> CodeType:
+        compiled.append(name)
+        return compile(tree, name, mode)
+
+    monkeypatch.setattr("werkzeug.routing.rules.compile", counted, raising=False)
+    app = create_app(kernel, FakeHints())
+    assert compiled == []
+    with app.test_request_context():
+        made = [url_for("kernel.api.show_order", order_id="1", wait=number) for number in (1, 2)]
+    assert made == ["/v1/orders/1?wait=1", "/v1/orders/1?wait=2"]
+    assert len(compiled) == 1

@@ -7,6 +7,7 @@ import os
 import shlex
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -48,7 +49,8 @@ log = logging.getLogger(__name__)
 
 VAR = Path("var")
 # Without Celery's lines about its start, and its warning to root, who tries things out.
-QUIETLY = {kernel_logging.QUIET: "1", "PYTHONWARNINGS": "ignore:You're running the worker with"}
+TO_ROOT = "You're running the worker with"
+QUIETLY = {kernel_logging.QUIET: "1", "PYTHONWARNINGS": f"ignore:{TO_ROOT}"}
 
 
 @click.command()
@@ -204,6 +206,7 @@ def _start(supervisor: Supervisor, settings: Settings) -> None:
         supervisor.start(replace(broker, log=VAR.resolve() / "broker.log"))
     if "api_processes" not in settings.model_fields_set and "WEB_CONCURRENCY" not in os.environ:
         overrides["api_processes"] = "1"  # one process has eight threads, and starts sooner
+    warnings.filterwarnings("ignore", TO_ROOT)  # a copy has the filters of this process
     api = api_program(settings.bind, "--log-level", "warning")
     for program in (api, replace(worker_program(settings), env=QUIETLY)):
         supervisor.start(configured(copied(program), overrides))
