@@ -13,6 +13,7 @@ from sqlalchemy import (
     String,
     Text,
     TypeDecorator,
+    Update,
 )
 from sqlalchemy.engine import Dialect as SQLAlchemyDialect
 from sqlalchemy.orm import DeclarativeBase
@@ -31,6 +32,15 @@ def by_index(query: Query, table: Any, name: str) -> Query:
             for each in dialect.names:
                 query = query.with_hint(table, hint, each)
     return query
+
+
+def by_key(changed: Update) -> Update:
+    """Have the database find the rows of an UPDATE by their primary key, and lock no others."""
+    for dialect in DIALECTS:
+        if (hint := dialect.index_hint("PRIMARY")) is not None:
+            for each in dialect.names:
+                changed = changed.with_hint(hint, dialect_name=each)
+    return changed
 
 
 def _by_dialect(choose: Callable[[Dialect], TypeEngine[Any]]) -> dict[str, TypeEngine[Any]]:

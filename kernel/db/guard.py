@@ -46,6 +46,11 @@ class Guard:
     name: str | None = None
     # The word of the statement that is being watched now.
     watched: str | None = None
+    # The run is of a handler whose orders share a commit: what could end the transaction unseen is
+    # refused, for it would commit what others have written.
+    together: bool = False
+    # The savepoint behind which it writes while others share its transaction.
+    savepoint: str | None = None
 
     @property
     def told(self) -> str:
@@ -151,6 +156,11 @@ class Watch:
         if (found.locks or found.calls) and not guard.holds:
             self._dialect.before_first_write(connection)
         if found.kind is Kind.UNKNOWN and self._may_end_unseen(connection, guard):
+            if guard.together:
+                raise InvalidRequestError(
+                    f"a handler with together=True may not say {found.word}: it could end the "
+                    "transaction that its orders share"
+                )
             try:
                 _say(connection, f"SAVEPOINT {SAVEPOINT}")
                 _mark(connection, guard, "INSERT INTO {marks} (order_id, run) VALUES (%s, %s)")

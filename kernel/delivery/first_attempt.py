@@ -10,7 +10,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -198,16 +198,16 @@ class Desk:
 
 
 class FirstAttempts:
-    """At most one sender thread, kept free until a run's callback is committed, or is not.
+    """Sender threads, kept free until the callbacks of runs are committed, or are not.
 
-    For the runs of one thread, one after another. Without a desk every callback is left to a
-    claim by a dispatcher.
+    For the runs of one thread, one after another, or together. Without a desk every callback is
+    left to a claim by a dispatcher.
     """
 
     def __init__(self, desk: Desk | None = None) -> None:
         self._desk = desk
-        self._profile: CallbackProfile | None = None
-        self._target: Target | None = None
+        # By the orders' ids.
+        self._kept: dict[str, tuple[Target, CallbackProfile]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -225,19 +225,27 @@ class FirstAttempts:
     def claim_first_attempt(self, order: OrderSnapshot) -> Claim | None:
         """Keep a sender for this order's callback; None when it has to wait for its turn."""
         self.release()
+        return self._claim(order)
+
+    def claim_together(self, orders: Sequence[OrderSnapshot]) -> list[Claim | None]:
+        """Keep a sender for the callback of each; see `claim_first_attempt`."""
+        self.release()
+        return [self._claim(order) for order in orders]
+
+    def _claim(self, order: OrderSnapshot) -> Claim | None:
         if self._desk is None:
             return None
         origin = self._origin(self._desk, order)
         if origin is None:
             return None
         target = Target(order.caller_id, origin)
-        self._profile = self._desk.profile(*target)
-        if self._profile is None or self._profile.is_paused(order.callback_url):
+        profile = self._desk.profile(*target)
+        if profile is None or profile.is_paused(order.callback_url):
             return None
         if not self._desk.acquire(target):
             return None
-        self._target = target
-        return self._desk.claim(origin, self._profile)
+        self._kept[order.id] = (target, profile)
+        return self._desk.claim(origin, profile)
 
     def _origin(self, desk: Desk, order: OrderSnapshot) -> str | None:
         """Return where the callback goes; None for no callback or an unknown receiver's name."""
@@ -250,15 +258,16 @@ class FirstAttempts:
 
     def send(self, owed: OutboxRow) -> bool:
         """Send the callback if it was committed as claimed; False when it has to be claimed."""
-        if self._desk is None or self._profile is None or owed.token is None:
+        if self._desk is None or owed.token is None or owed.order_id not in self._kept:
             return False
-        self._target = None
+        _, profile = self._kept.pop(owed.order_id)
         given = {name: getattr(owed, name) for name in OutboxRow.__slots__}
-        self._desk.hand_over(DueDelivery(**given, profile=self._profile))
+        self._desk.hand_over(DueDelivery(**given, profile=profile))
         return True
 
-    def release(self) -> None:
-        """Give the sender back: there is no callback."""
-        if self._desk is not None and self._target is not None:
-            self._desk.release(self._target)
-            self._target = None
+    def release(self, order_id: str | None = None) -> None:
+        """Give the sender back that is kept for an order, or all: there is no callback."""
+        for one in [order_id] if order_id is not None else list(self._kept):
+            kept = self._kept.pop(one, None)
+            if self._desk is not None and kept is not None:
+                self._desk.release(kept[0])

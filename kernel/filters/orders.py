@@ -43,7 +43,7 @@ class OrderFilter(Kept):
     host: str | None = None
     receiver: str | None = None
     error: str | None = None
-    # Of which a run failed like this; see `kernel.orders.run_ends`.
+    # Of which a run failed like this; see `kernel.orders.ends.run_ends`.
     fingerprint: str | None = None
     reference: str | None = None
     reference_prefix: str | None = None

@@ -63,6 +63,7 @@ class Handler:
     max_runs: int = 5
     soft_limit: float | None = None
     guarded: bool = False
+    together: bool = False
     # The argument that names the order where its caller gives no reference.
     reference: str | None = None
     # How many of its orders run at once, how often one begins, and per which argument.
@@ -126,6 +127,7 @@ class Limits(TypedDict, total=False):
     soft_limit: float | None
     max_runs: int
     guarded: bool
+    together: bool
     reference: str | None
     concurrency: int | None
     rate: str | None
@@ -206,6 +208,7 @@ class Handlers(Mapping[str, Handler]):
         a worker may die in it, without a checkpoint in between, before the order fails.
         ``soft_limit`` in seconds: TimeLimit is raised in the handler then, so that it can tidy up.
         ``guarded``: the server itself refuses what would end the run's transaction.
+        ``together``: short orders of one message share a commit; see docs/handlers.md.
         ``reference``: the argument (a str) that is the order's reference if its caller gives none.
         ``concurrency``: how many of its orders run at once, over all workers; ``rate``: how often
         one begins, such as ``30/m``; ``per``: the argument (text or a number) for each of whose
@@ -226,7 +229,7 @@ class Handlers(Mapping[str, Handler]):
         where = _place(2)
         self._refuse_closed(f"select_tag {tag!r}")
         self._refuse_taken(tag, where)
-        refuse_limits(tag, limits)
+        refuse_limits(tag, model, limits)
         refuse_reference(tag, model, limits.get("reference"))
         refuse_per(tag, model, limits.get("per"))
         shape = None

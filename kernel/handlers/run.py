@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from kernel.db.guard import Guard
 
 MAX_STATE_BYTES = 262_144
+# Why a handler with together=True is refused what commits by itself, or waits.
+ONE_COMMIT = "its orders share one commit, at their end"
 
 
 ResultT = TypeVar("ResultT", default=dict[str, Any])
@@ -115,6 +117,10 @@ class Run:
     gates: int | None = None
     events: tuple[Event, ...] = ()
     has_waited: bool = False
+    # Its handler is registered with together=True: what commits or waits is refused. While its
+    # order shares a commit, ``beside``: it waits for its turn, or for that commit.
+    together: bool = False
+    beside: bool = False
     # How many of the events have ended a wait: links of one wait are the same in each of its runs.
     waits: int = 0
     _link: LinkMaker | None = None
@@ -150,6 +156,7 @@ class Run:
         must not go on: let it pass. Raises TimeLimit, after the commit, when the soft limit is
         over. Raises ValueError for a state that is not JSON or too large, RuntimeError in a step.
         """
+        self._refuse_together("run.checkpoint()")
         if self.steps.is_open:
             raise RuntimeError("a step commits by itself: call run.checkpoint() outside of it")
         encoded = None if state is None else to_json(state, "state", refused)
@@ -185,6 +192,7 @@ class Run:
         and for a name that this run has had; TypeError or ValueError for other arguments, or for a
         result that cannot be recorded.
         """
+        self._refuse_together("run.step()")
         check_name(name)
         if retry is not None and not isinstance(retry, StepRetry):
             raise TypeError(f"retry is a StepRetry, not {retry!r:.100}")
@@ -216,6 +224,7 @@ class Run:
         Raises InvalidOrder for what the API would answer with 422, TypeError or ValueError for
         what is no JSON, and ValueError beyond 10,000 children or eight generations.
         """
+        self._refuse_together("run.submit()")
         with self.limit.held():
             return self.children.submit(
                 self, {"callback_url": None, **members} | {"select_tag": select_tag}
@@ -269,6 +278,10 @@ class Run:
         connection is different: it ends the run, even if the handler catches the error.
         """
         return self.session.begin_nested()
+
+    def _refuse_together(self, what: str) -> None:
+        if self.together:
+            raise RuntimeError(f"{what} is not for a handler with together=True: {ONE_COMMIT}")
 
 
 def _shown(note: object) -> str:

@@ -13,9 +13,9 @@ from kernel.db.tables.gates import Has
 from kernel.db.tables.orders import ORDERS, SNAPSHOT, OrderSnapshot
 from kernel.db.transactions import TRIES, retrying
 from kernel.errors import Conflict, NotFound, Unavailable
+from kernel.orders.ends.outbox import ending
 from kernel.orders.gates.children import live_children, with_parent
 from kernel.orders.gates.windows import leave_gate
-from kernel.orders.outbox import ending
 from kernel.orders.pages import get_order
 from kernel.orders.transitions import RunEnd, end_order, note_cancel
 from kernel.runtime.kernel import Kernel

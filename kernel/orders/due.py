@@ -8,6 +8,7 @@ pending, and no caller's long queue hides another's order.
 import random
 from collections.abc import Iterable, Sequence, Set
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -17,7 +18,9 @@ from sqlalchemy import (
     Row,
     Select,
     and_,
+    bindparam,
     func,
+    literal_column,
     or_,
     select,
     union_all,
@@ -27,11 +30,12 @@ from sqlalchemy.orm import Session
 
 from kernel.db.clock import AT_ONCE, database_time
 from kernel.db.columns import by_index
+from kernel.db.statements.prepared import Prepared
 from kernel.db.statements.skip_scan import skip_scan
 from kernel.db.states import OrderState
 from kernel.db.tables.operating.pauses import NOT_PAUSED
-from kernel.db.tables.orders import ORDERS
-from kernel.orders.gates.shares import at_work
+from kernel.db.tables.orders import ORDERS, SNAPSHOT
+from kernel.orders.gates.shares import at_work, max_running_of
 from kernel.orders.gates.turns import DueOrder, deal, in_turn
 from kernel.runtime.kernel import Kernel
 
@@ -63,6 +67,29 @@ _LANES = skip_scan(
     func.min(ORDERS.c.run_after).label("first"),
     database_time("now").label("now"),
 ).where(ORDERS.c.state == OrderState.PENDING)
+
+
+# What a look at hinted orders reads beside the snapshot of each.
+BESIDE = ("args", "secret_args", "request_id", "traceparent")
+
+
+@cache
+def looking(tags: tuple[str, ...], count: int) -> Prepared:
+    """Make the statement that finds what is due of ``count`` orders, ``id_0`` and so on.
+
+    Each row has the snapshot, `BESIDE`, how many orders of its caller may run, and the time.
+    """
+    beside = (ORDERS.c[name] for name in BESIDE)
+    most = max_running_of(ORDERS.c.caller_id).label("max_running")
+    return Prepared(
+        select(*SNAPSHOT, *beside, most, database_time("now")).where(
+            ORDERS.c.id.in_([bindparam(f"id_{n}") for n in range(count)]),
+            ORDERS.c.state == literal_column(f"'{OrderState.PENDING}'"),
+            or_(ORDERS.c.run_after <= database_time("now"), NEVER_PUT_OFF),
+            MAY_BEGIN,
+            ORDERS.c.select_tag.in_([literal_column(f"'{tag}'") for tag in tags]),
+        )
+    )
 
 
 class Lane(NamedTuple):
@@ -119,7 +146,7 @@ def next_orders(kernel: Kernel, limit: int, last: int) -> list[DueOrder]:
     """
     with kernel.read_session() as session:
         busy = at_work(session)
-        spread = 1 + min(RIVALS, busy.running)
+        spread = 1 + min(RIVALS, busy.processes)
         due = _due(kernel, session, limit * spread, busy.full, last=last)
     return deal(due, limit, last, spread)
 

@@ -43,14 +43,14 @@ from kernel.formats.envelope import TRANSACTION_ENDED, callback_body
 from kernel.formats.tracecontext import UNTRACED, Trace
 from kernel.orders.decide import Again, Ended, Exit, Waits, decide
 from kernel.orders.due import MAY_BEGIN
+from kernel.orders.ends.outbox import Owing, ending, owe
+from kernel.orders.ends.outbox import RunEnd as RunEnd  # noqa: PLC0414 - found here by all
+from kernel.orders.ends.outbox import Waiting as Waiting  # noqa: PLC0414 - found here by all
+from kernel.orders.ends.run_ends import COUNTERS, note_exit, note_failed, standing
 from kernel.orders.gates.keys import has_key, lock_turn, pass_on
 from kernel.orders.gates.limits import slots
 from kernel.orders.gates.limits.known import limits
 from kernel.orders.gates.limits.line import Line, deal
-from kernel.orders.outbox import Owing, ending, owe
-from kernel.orders.outbox import RunEnd as RunEnd  # noqa: PLC0414 - found here by all
-from kernel.orders.outbox import Waiting as Waiting  # noqa: PLC0414 - found here by all
-from kernel.orders.run_ends import COUNTERS, note_exit, note_failed, standing
 from kernel.runtime.kernel import Kernel
 
 # Statements of the hot paths are made once: building one costs more than running it.

@@ -49,6 +49,7 @@ def begin_run(batch: Batch, claimed: Claimed) -> Run:
         reference=order.reference,
         select_tag=order.select_tag,
         gates=order.gates,
+        together=claimed.handler.together,
         events=claimed.events,
         has_waited=bool((order.gates or 0) & Has.WAITED),
         waits=claimed.waits,
@@ -58,6 +59,7 @@ def begin_run(batch: Batch, claimed: Claimed) -> Run:
             mark=(order.id, order.run),
             # Nothing that a handler runs can guess it.
             name=f"kernel-{token_hex(16)}" if claimed.handler.guarded else None,
+            together=claimed.handler.together,
         ),
     )
     connection.info[GUARD] = run.guard

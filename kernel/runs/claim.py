@@ -2,69 +2,44 @@
 
 Orders that were hinted together are looked at together and claimed one by one, each just before
 its handler begins: if this process dies, no process owns those after it. From the second
-on, a claim is committed by the transaction that ends the order before it.
+on, a claim is committed by the transaction that ends the order before it. Short orders that share
+a commit (`kernel.runs.together`) are claimed together as well.
 """
 
-import json
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cache
 from time import monotonic
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, literal_column, or_, select
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from kernel.db.clock import database_time
-from kernel.db.statements.prepared import Prepared
 from kernel.db.states import OrderState
 from kernel.db.tables.gates import Has
-from kernel.db.tables.orders import ORDERS, SNAPSHOT, OrderSnapshot
+from kernel.db.tables.orders import SNAPSHOT, OrderSnapshot
 from kernel.delivery.first_attempt import FirstAttempts
 from kernel.errors import RunBroken
 from kernel.formats.tracecontext import Trace
 from kernel.handlers import Event, Handler, Progress
 from kernel.orders.decide import Exit, Why
-from kernel.orders.due import MAY_BEGIN, NEVER_PUT_OFF
+from kernel.orders.due import looking
+from kernel.orders.ends.together import Taker, take_together
 from kernel.orders.gates.events import given_events
 from kernel.orders.gates.limits import slots
 from kernel.orders.gates.limits.known import NONE, Limits
 from kernel.orders.gates.limits.line import Line
 from kernel.orders.gates.limits.lining_up import enter
-from kernel.orders.gates.shares import has_room, max_running_of
+from kernel.orders.gates.shares import has_room
 from kernel.orders.transitions import TAKE, RunEnd
-from kernel.runs.fence import is_fit
+from kernel.runs.fence import is_fit, saved_checkpoint
 from kernel.runs.leases import leave
+from kernel.runs.together.which import company_of
 from kernel.runtime.kernel import Kernel
 
 # Orders of one message are claimed here for this long; the rest is hinted again.
 BATCH_SECONDS = 0.25
-_MORE = (
-    *(ORDERS.c[name] for name in ("args", "secret_args", "request_id", "traceparent")),
-    max_running_of(ORDERS.c.caller_id).label("max_running"),
-)
-
-
-@cache
-def _looking(tags: tuple[str, ...], count: int) -> Prepared:
-    """Make the statement that finds what is due of ``count`` orders, ``id_0`` and so on."""
-    return Prepared(
-        select(*SNAPSHOT, *_MORE, database_time("now")).where(
-            ORDERS.c.id.in_([bindparam(f"id_{n}") for n in range(count)]),
-            ORDERS.c.state == literal_column(f"'{OrderState.PENDING}'"),
-            or_(ORDERS.c.run_after <= database_time("now"), NEVER_PUT_OFF),
-            MAY_BEGIN,
-            ORDERS.c.select_tag.in_([literal_column(f"'{tag}'") for tag in tags]),
-        )
-    )
-
-
-_PROGRESS = ("progress_current", "progress_total", "progress_note", "run_state")
-# Asked for the few orders alone that have reached a checkpoint before.
-_SAVED = Prepared(
-    select(*(ORDERS.c[name] for name in _PROGRESS)).where(ORDERS.c.id == bindparam("id"))
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +84,12 @@ class Batch:
         # What became of orders that were claimed here and whose handlers were not called.
         self.ends: list[RunEnd] = []
         self._found: deque[Claimed] = deque()
-        self._until = 0.0
-        # Claimed, and not taken by `claim` yet.
+        self.until = 0.0
+        # Claimed, and not taken by `claim` yet; and what was claimed together with it.
         self._next: Claimed | None = None
+        self._beside: list[Claimed] = []
+        # Whether the end of a run claims the next order, and whether orders are claimed together.
+        self.claims_along = self._joins = True
         # Orders that are due, and when, because others were claimed or ended here.
         self._hints: list[RunEnd] = []
         self._limits = kernel.one(Limits)
@@ -133,7 +111,7 @@ class Batch:
         """
         self._heir = None
         while self._next is None and self._goes_on():
-            with self.connection.begin() as transaction:
+            with suppress(RunBroken), self.connection.begin() as transaction:
                 if self.unseen:
                     self._look()
                 if not self._take():
@@ -141,13 +119,18 @@ class Batch:
         claimed, self._next = self._next, None
         return claimed
 
+    def take_beside(self) -> list[Claimed]:
+        """Return the orders that were claimed together with the one that `claim` returned."""
+        beside, self._beside = self._beside, []
+        return beside
+
     def claim_along(self) -> None:
         """Claim the next order in the open transaction, which ends the one before it.
 
         Raises RunBroken: trouble with this order costs that one its run, but does not fail it. An
         order whose caller has a share is claimed by itself: its share is locked before any order.
         """
-        if self._found and self._found[0].max_running is not None:
+        if not self.claims_along or (self._found and self._found[0].max_running is not None):
             return
         try:
             self._take(along=True)
@@ -186,13 +169,14 @@ class Batch:
         as the same run meanwhile. That one learns at its end that it lost the order, and the
         order is run again.
         """
-        if self._next is not None:
-            order, self._next = self._next.order, None
-            exit_ = Exit(Why.NOT_BEGUN)
-            self.ends.append(leave(self.kernel, order.id, order.run, exit_, order.gates))
+        claimed, self._next = self._next, None
+        for one in (claimed, *self.take_beside()):
+            if one is not None:
+                held, exit_ = (one.order.id, one.order.run), Exit(Why.NOT_BEGUN)
+                self.ends.append(leave(self.kernel, *held, exit_, one.order.gates))
 
     def _goes_on(self) -> bool:
-        waiting = self.unseen or (self._found and monotonic() < self._until)
+        waiting = self.unseen or (self._found and monotonic() < self.until)
         stopping = self.kernel.stopping.is_set()
         return bool(waiting) and not stopping and is_fit(self.connection)
 
@@ -200,15 +184,15 @@ class Batch:
         self._limits.refresh()
         clock, sent = self.kernel.clock, monotonic()
         now = {"now": clock.offset()}
-        looking = _looking(tuple(self.kernel.handlers), len(self.unseen))
+        find = looking(tuple(self.kernel.handlers), len(self.unseen))
         ids = {f"id_{n}": order_id for n, order_id in enumerate(self.unseen)}
-        found = {row[0]: row for row in looking.rows(self.connection, ids | now)}
+        found = {row[0]: row for row in find.rows(self.connection, ids | now)}
         for row in found.values():
             clock.heard(row.pop(), sent)
         in_turn = [found.pop(order_id) for order_id in self.unseen if order_id in found]
         self.unseen = []
         self._found.extend(self._read(row) for row in in_turn)
-        self._until = monotonic() + BATCH_SECONDS
+        self.until = monotonic() + BATCH_SECONDS
 
     def _read(self, row: Sequence[Any]) -> Claimed:
         order = OrderSnapshot(*row[: len(SNAPSHOT)])
@@ -224,6 +208,10 @@ class Batch:
         order's row, so it takes no slot but the one which that order leaves.
         """
         while self._found and (self._goes_on() or self._found[0] is self._heir):
+            if self._joins and (company := company_of(self._found, self._limits)):
+                if self._take_together(company):
+                    return True
+                continue
             found = self._found[0]
             if found.max_running is not None and not has_room(self.connection, found.order):
                 self._found.popleft()  # pending: its turn comes when an order of its caller ends
@@ -248,11 +236,26 @@ class Batch:
                 return False
         return False
 
+    def _take_together(self, company: Sequence[Claimed]) -> bool:
+        """Claim these orders with one statement; False when all of them were taken by others."""
+        taken = take_together(self.connection, [one.order for one in company], self._taker())
+        if taken is None:
+            self._joins = False
+            raise RunBroken("another thread of this process has some of the orders")
+        gone = {one.order.id for one in company}
+        self._found = deque(one for one in self._found if one.order.id not in gone)
+        claimed = [self._claimed(one) for one in company if one.order.id in taken]
+        if claimed:
+            self._next, *self._beside = claimed
+        return bool(claimed)
+
     def _make_running(self, found: Claimed) -> bool:
-        clock = self.kernel.clock
-        mine: dict[str, Any] = {"now": clock.offset(), "lease": clock.offset(self.kernel.lease)}
-        mine |= {"runner": self.kernel.runner, "connection": self._number()}
-        return TAKE.execute(self.connection, found.order.fenced() | mine) == 1
+        mine = found.order.fenced() | self._taker()._asdict()
+        return TAKE.execute(self.connection, mine) == 1
+
+    def _taker(self) -> Taker:
+        clock, number = self.kernel.clock, self.kernel.dialect.connection_number(self.connection)
+        return Taker(self.kernel.runner, number, clock.offset(), clock.offset(self.kernel.lease))
 
     def _enter(self, found: Claimed) -> slots.Hold | None:
         """Take the order's slot and turn; one that has to wait for them is left out.
@@ -290,11 +293,5 @@ class Batch:
             found = replace(found, events=events, waits=waits)
         if not order.checkpoint:
             return replace(found, order=order)
-        ((current, total, note, state),) = _SAVED.rows(self.connection, {"id": order.id})
-        progress = None if current is None else Progress(current, total, note)
-        state = None if state is None else json.loads(state)
+        progress, state = saved_checkpoint(self.connection, order.id)
         return replace(found, order=order, progress=progress, state=state)
-
-    def _number(self) -> int | None:
-        """Return the server's number of this connection: a rescue kills it by that."""
-        return self.kernel.dialect.connection_number(self.connection)

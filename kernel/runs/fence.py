@@ -4,18 +4,20 @@ The fence is the run number and the checkpoint number in the order's row. A writ
 longer holds changes nothing and raises; it is the same code for every database.
 """
 
+import json
 import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Connection, and_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from kernel.db.errors import DATABASE_ERRORS, is_passing
 from kernel.db.guard import GUARD, unsealed
+from kernel.db.statements.prepared import Prepared, say
 from kernel.db.states import OrderState
 from kernel.db.tables.orders import ORDERS
 from kernel.db.transactions import rowcount
@@ -29,6 +31,10 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 1.0
 # What a run that gets on has behind it; see `kernel.orders.decide`.
 PROGRESS = {"crashes": 0, "broken": 0}
+_PROGRESS = ("progress_current", "progress_total", "progress_note", "run_state")
+_SAVED = Prepared(
+    select(*(ORDERS.c[name] for name in _PROGRESS)).where(ORDERS.c.id == bindparam("id"))
+)
 STRUCK = "the soft limit struck in the midst of a statement"
 
 
@@ -58,6 +64,13 @@ def save_checkpoint(kernel: Kernel, run: Run, progress: Progress, state: str | N
     with committing(kernel, run, PROGRESS | saved):
         pass
     stop_if_told(kernel, run)
+
+
+def saved_checkpoint(connection: Connection, order_id: str) -> tuple[Progress | None, Any]:
+    """Return the progress and the state of the last checkpoint; asked for orders that had one."""
+    ((current, total, note, state),) = _SAVED.rows(connection, {"id": order_id})
+    progress = None if current is None else Progress(current, total, note)
+    return progress, None if state is None else json.loads(state)
 
 
 @contextmanager
@@ -144,6 +157,9 @@ def undo(run: Run) -> None:
         connection = None
         try:
             connection = cast(Connection, run.session.get_bind())
+            if run.guard.savepoint is not None:
+                undo_together(run, connection)
+                return
             Session.rollback(run.session)
             # A COMMIT that was refused to the handler left SQLAlchemy without a transaction to
             # roll back, and the server with one.
@@ -153,6 +169,17 @@ def undo(run: Run) -> None:
             log.debug("rollback on a lost connection", exc_info=True)
             _throw_away(connection)
     run.guard.spoiled = False
+
+
+def undo_together(run: Run, connection: Connection) -> None:
+    """Undo what one run has written of a transaction that others share; its session is closed.
+
+    A transaction that is not whole any more stays as it is: its end is that of all of them.
+    """
+    Session.close(run.session)
+    whole = connection.in_transaction() and not connection.in_nested_transaction()
+    if whole and not run.guard.spoiled and run.guard.broken is None:
+        say(connection, f"ROLLBACK TO SAVEPOINT {run.guard.savepoint}")
 
 
 def discard(kernel: Kernel, run: Run) -> None:

@@ -29,8 +29,8 @@ from kernel.insight.standing.look import Look
 from kernel.insight.standing.sentences import why_callback
 from kernel.insight.standing.words import Words, said
 from kernel.orders.cancel import cancel
+from kernel.orders.ends.outbox import ending
 from kernel.orders.gates.shown import gate_shown
-from kernel.orders.outbox import ending
 from kernel.orders.pages import get_order
 from kernel.orders.transitions import RunEnd
 from kernel.runs.recorded import list_steps, rerun_of

@@ -218,7 +218,7 @@ class WorkerProcess:
         if end.makes_room:
             self.dispatcher.rows.want()
         if end.owed is None:
-            first_attempts.release()
+            first_attempts.release(end.order_id)
         elif not first_attempts.send(end.owed):
             self.dispatcher.wake()
         if end.outcome is not None:
@@ -276,8 +276,8 @@ class WorkerProcess:
         kill_descendants()
         for run in list(self.kernel.running.values()):
             log.warning("handed back in mid-run", extra={"order_id": run.order_id})
-            end = leave(self.kernel, run.order_id, run.number, Exit(why), run.gates)
-            self.dispatcher.tell(end)
+            exit_ = Exit(Why.NOT_BEGUN if run.beside else why)
+            self.dispatcher.tell(leave(self.kernel, run.order_id, run.number, exit_, run.gates))
         self.dispatcher.forget()
         self.broker.flush(HINTED_SECONDS)
         os._exit(IN_ORDER if self._forked or why is Why.TERMINATED else 0)

@@ -30,7 +30,8 @@ TABLES = (
 ROWS = "abcd"
 
 handlers = Handlers()
-handlers.register("create_project", CreateProject)(create_project)
+# Short, so its orders share commits.
+handlers.register("create_project", CreateProject, together=True)(create_project)
 handlers.register("import_projects", PacedImport)(import_projects)
 
 

@@ -25,8 +25,8 @@ from kernel.formats.order_request import order_request
 from kernel.handlers import Handlers, Run
 from kernel.orders.cancel import cancel
 from kernel.orders.due import due_orders
+from kernel.orders.ends.outbox import ending
 from kernel.orders.gates.keys import forget_keys, lock_keys
-from kernel.orders.outbox import ending
 from kernel.orders.submit import submit
 from kernel.orders.transitions import end_order
 from kernel.runs.execute import execute

@@ -28,6 +28,7 @@ from kernel.handlers import Handlers, Run
 from kernel.orders.gates.limits import known
 from kernel.runs import claim
 from kernel.runs.execute import execute_each
+from kernel.runs.together import company
 from kernel.runtime.kernel import Kernel
 from kernel.views.http import gate
 from kernel.worker.broker import Broker
@@ -50,7 +51,8 @@ LIMITED: dict[str, dict[str, Any]] = {
     "rate": {"rate": "60/m"},
     "both": {"concurrency": 4, "rate": "60/m"},
 }
-ARGS |= dict.fromkeys(LIMITED, PROJECT)
+TAGS = [*ARGS, *LIMITED]
+ARGS |= dict.fromkeys((*LIMITED, "together"), PROJECT)
 COUNTED = ("statements", "commits", "rollbacks")
 
 
@@ -109,7 +111,9 @@ class Line:
 
     def send(self) -> None:
         """T5: T4 does not happen."""
-        record(self.kernel, [attempt(self.kernel, self.sent.pop())])
+        due = self.sent.pop()
+        record(self.kernel, [attempt(self.kernel, due)])
+        self.desk.end(due.target, None)
 
 
 @pytest.fixture
@@ -125,6 +129,7 @@ def kernel(make_kernel: Callable[..., Kernel], database_url: str) -> Kernel:
     handlers.register("import_projects", ImportProjects)(import_projects)
     for tag, limits in LIMITED.items():
         handlers.register(tag, CreateProject, **limits)(later)
+    handlers.register("together", CreateProject, together=True)(create_project)
     made = make_kernel(database_url, handlers)
     return made
 
@@ -136,8 +141,9 @@ def line(kernel: Kernel, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtur
         monkeypatch.setattr(module, "KNOWN_SECONDS", 3600.0)
     # The second order of a message is given back when the first takes long.
     monkeypatch.setattr(claim, "BATCH_SECONDS", 3600.0)
+    monkeypatch.setattr(company, "TOGETHER_SECONDS", 3600.0)
     line = Line(kernel)
-    # No more than that: no sender is given back here, and each callback takes one.
+    # No more than that: orders of a rate take time.
     asked = getattr(request.node, "callspec", None)
     tag = asked.params.get("tag", "create_project") if asked else "create_project"
     line.run(line.submit(tag))
@@ -145,7 +151,7 @@ def line(kernel: Kernel, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtur
     return line
 
 
-@pytest.mark.parametrize("tag", ARGS)
+@pytest.mark.parametrize("tag", TAGS)
 def test_statements_and_commits_are_the_documented_ones_when_an_order_succeeds(
     line: Line, tag: str
 ) -> None:
@@ -161,6 +167,36 @@ def test_statements_and_commits_are_the_documented_ones_when_an_order_succeeds(
     following = {name: both[name] - run[name] for name in COUNTED}
     found = {"submit": submit, "run": run, "next": following, "send": send}
     assert {stage: dict(counts) for stage, counts in found.items()} == documented(tag)
+
+
+def test_statements_and_commits_of_orders_that_share_a_commit_are_the_documented_ones(
+    line: Line,
+) -> None:
+    found: dict[str, Counter[str]] = {}
+
+    def count(stage: str, orders: int) -> None:
+        ids = [line.submit("together") for _ in range(orders)]
+        with counting(line.kernel) as found[stage]:
+            line.run(*ids)
+        while line.sent:
+            line.send()
+
+    with counting(line.kernel) as found["submit"]:
+        order_id = line.submit("together")
+    with counting(line.kernel) as found["run"]:
+        line.run(order_id)
+    with counting(line.kernel) as found["send"]:
+        line.send()
+    for _ in range(20):  # a receiver of which nothing is known is sent four at once
+        line.run(line.submit("together"))
+        line.send()
+    count("two", 2)
+    count("ten", 10)
+    count("twenty", 20)
+    following = {name: found["twenty"][name] - found["ten"][name] for name in COUNTED}
+    del found["twenty"]
+    stages = {stage: dict(counts) for stage, counts in found.items()} | {"next": following}
+    assert stages == documented("together")
 
 
 def documented(kind: str) -> dict[str, dict[str, int]]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from kernel.runs import claim
+from kernel.runs.together import company
 from tests.support.fixtures import (
     database_url,
     kernel,
@@ -52,3 +53,4 @@ def mariadb_own_url(mariadb: MariaDB, schema_of_file: str) -> Iterator[str]:
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have one process claim all orders of a message, however slow the machine is."""
     monkeypatch.setattr(claim, "BATCH_SECONDS", 3600.0)
+    monkeypatch.setattr(company, "TOGETHER_SECONDS", 3600.0)

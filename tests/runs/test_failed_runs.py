@@ -15,10 +15,10 @@ from kernel.db.tables.service import Worker
 from kernel.errors import Reject, Retry
 from kernel.handlers import Handlers, Run, Wait
 from kernel.orders.decide import Exit, Failure, Why
-from kernel.orders.run_ends import FIRST, LAST, fingerprint
+from kernel.orders.ends.run_ends import FIRST, LAST, fingerprint
 from kernel.orders.secrets.erase import Whose, erase
+from kernel.runs.ends.failures import MAX_HEAD, MAX_TAIL
 from kernel.runs.execute import execute
-from kernel.runs.failures import MAX_HEAD, MAX_TAIL
 from kernel.runs.leases import leave
 from kernel.runtime.kernel import Kernel
 from kernel.worker.maintenance.prune import delete_orders

@@ -1,14 +1,12 @@
 """What a run that no longer owns its order can still do: nothing."""
 
-import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Self
+from typing import Any
 
 import pytest
-from sqlalchemy import insert, text, update
+from sqlalchemy import insert, update
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.orm import Session
 
 from kernel.builtin import projects
 from kernel.db.tables.orders import ORDERS
@@ -21,8 +19,8 @@ from tests.support.factories import make_order, order
 from tests.support.handlers.misbehaving import Named, handlers, names, write
 from tests.support.lossy_proxy import LossyProxy
 from tests.support.postgresql import PostgreSQL
+from tests.support.rivals import Rival, touch
 from tests.support.servers import MariaDB
-from tests.support.waiting import wait_until
 
 MakeKernel = Callable[..., Kernel]
 
@@ -194,40 +192,3 @@ def test_order_runs_again_when_its_handler_swallows_a_deadlock(
     kernel.clock.shift(60)
     execute(kernel, order_id)
     assert (order(kernel, order_id).state, written(kernel).count("mine")) == ("success", 1)
-
-
-def touch(session: Session, name: str) -> None:
-    """Lock a row by changing it."""
-    session.execute(
-        update(projects).where(projects.c.projname == name).values(prodesc=projects.c.prodesc + ".")
-    )
-
-
-class Rival:
-    """A transaction that holds `second` and has written so much that the server spares it."""
-
-    def __init__(self, kernel: Kernel) -> None:
-        self.session = Session(kernel.engine)
-        values = {"prodesc": "", "projctime": kernel.clock.now()}
-        with kernel.write_session() as session:
-            for name in ("first", "second"):
-                session.execute(insert(projects).values(projname=name, **values))
-        rows = [{"projname": f"ballast {n}", **values} for n in range(200)]
-        self.session.execute(insert(projects), rows)
-        touch(self.session, "second")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def wants(self, name: str) -> None:
-        """Begin to wait for a row, and return once the server knows it."""
-        self.thread = threading.Thread(target=touch, args=(self.session, name))
-        self.thread.start()
-        waiting = "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"
-        with Session(self.session.get_bind()) as other:
-            wait_until(lambda: other.scalar(text(waiting)) == 1)
-
-    def __exit__(self, *error: object) -> None:
-        self.thread.join()
-        self.session.rollback()
-        self.session.close()

@@ -1,4 +1,4 @@
-"""Runs that failed, as `kernel.orders.run_ends` writes them, and errors made of them."""
+"""Runs that failed, as `kernel.orders.ends.run_ends` writes them, and errors made of them."""
 
 from datetime import datetime
 from typing import Any
@@ -9,7 +9,7 @@ from kernel.db.tables.operating.runs import RUNS
 from kernel.db.tables.orders import ORDERS
 from kernel.insight.failures.counting import count_failures
 from kernel.orders.decide import Failure
-from kernel.orders.run_ends import fingerprint
+from kernel.orders.ends.run_ends import fingerprint
 from kernel.runtime.kernel import Kernel
 from tests.support.factories import make_order
 

@@ -140,7 +140,19 @@ def _compile(statement: Statement, columns: Sequence[str] | None, dialect: Diale
 
 
 def _as_json(rows: Sequence[Values]) -> str:
-    return json.dumps(rows, ensure_ascii=False, separators=(",", ":"), default=datetime.isoformat)
+    return json.dumps(rows, ensure_ascii=False, separators=(",", ":"), default=_as_text)
+
+
+def _as_text(value: Any) -> str:
+    """Write what JSON has no form for, as PostgreSQL reads it: a time, or a driver's bytes."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return f"\\x{bytes(value.obj).hex()}"
+
+
+def say(connection: Connection, statement: str) -> None:
+    """Run a text without values, such as one about a savepoint, as `Prepared.execute` does."""
+    _run(connection, statement, (), _matched)
 
 
 def _run(connection: Connection, sql: str, bound: Any, read: Callable[[Any], T]) -> T:

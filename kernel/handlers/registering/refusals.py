@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 from kernel.errors import ConfigurationError
 from kernel.handlers.limits import CONCURRENCY_WORDS, KINDS, Rate, is_concurrency
 from kernel.handlers.registering.results import ResultModel
-from kernel.handlers.registering.secret_fields import has_secret_names
+from kernel.handlers.registering.secret_fields import SecretFields, has_secret_names
 from kernel.handlers.registering.words import names_in
 
 TAG = re.compile(r"[a-z0-9][a-z0-9_.:-]{0,99}")
@@ -21,9 +21,12 @@ RESERVED = ("select_tag", "callback_url")
 # The select_tag of a batch, which no handler runs.
 BATCH_TAG = "kernel.batch"
 KNOWN = {
-    *("time_limit", "soft_limit", "max_runs", "guarded", "reference"),
+    *("time_limit", "soft_limit", "max_runs", "guarded", "together", "reference"),
     *("concurrency", "rate", "per", "title", "says"),
 }
+
+# What an order with together=True cannot have.
+NOT_TOGETHER = ("soft_limit", "guarded", "concurrency", "rate")
 
 
 def refuse_tag(tag: Any) -> None:
@@ -62,7 +65,7 @@ def refuse_model(tag: str, model: Any) -> None:
         raise ConfigurationError(f"{model.__name__}.{taken[0]} is a member of every order")
 
 
-def refuse_limits(tag: str, limits: Mapping[str, Any]) -> None:
+def refuse_limits(tag: str, model: type[BaseModel], limits: Mapping[str, Any]) -> None:
     """Raise ConfigurationError for limits, by name, that allow no run or that do not exist."""
     for name in ("time_limit", "soft_limit"):
         limit = limits.get(name)
@@ -78,13 +81,27 @@ def refuse_limits(tag: str, limits: Mapping[str, Any]) -> None:
         raise ConfigurationError(
             f"select_tag {tag!r}: max_runs is an int and at least 1, not {max_runs!r}"
         )
-    guarded = limits.get("guarded", False)
-    if not isinstance(guarded, bool):
-        raise ConfigurationError(f"select_tag {tag!r}: guarded is True or False, not {guarded!r}")
+    for name in ("guarded", "together"):
+        if not isinstance(given := limits.get(name, False), bool):
+            raise ConfigurationError(f"select_tag {tag!r}: {name} is True or False, not {given!r}")
     _refuse_pace(tag, limits.get("concurrency"), limits.get("rate"))
+    if limits.get("together"):
+        _refuse_together(tag, model, limits)
     if unknown := sorted(set(limits) - KNOWN):
         raise ConfigurationError(
             f"select_tag {tag!r}: there is no {unknown[0]}; there are {', '.join(sorted(KNOWN))}"
+        )
+
+
+def _refuse_together(tag: str, model: type[BaseModel], limits: Mapping[str, Any]) -> None:
+    """Raise ConfigurationError for what only an order with a commit of its own can have."""
+    wrong = [f"{name}=" for name in NOT_TOGETHER if limits.get(name)]
+    if SecretFields(model):
+        wrong.append("secret arguments")
+    if wrong:
+        raise ConfigurationError(
+            f"select_tag {tag!r}: together=True and {wrong[0]} exclude each other, for its orders "
+            "share a commit"
         )
 
 

@@ -20,7 +20,7 @@ from kernel.db.tables.operating.runs import RUNS
 from kernel.db.tables.orders import ORDERS
 from kernel.db.transactions import rowcount
 from kernel.formats.envelope import rfc3339
-from kernel.orders.run_ends import CODES
+from kernel.orders.ends.run_ends import CODES
 from kernel.runtime.kernel import Kernel
 
 HOUR = timedelta(hours=1)

@@ -13,7 +13,7 @@ from kernel.db.tables.operating.runs import RUNS, EndedRun
 from kernel.db.tables.orders import Order
 from kernel.db.tables.service import Worker
 from kernel.formats.envelope import rfc3339
-from kernel.orders.run_ends import FIRST, LAST
+from kernel.orders.ends.run_ends import FIRST, LAST
 
 # What a row tells of an error.
 _TOLD = ("error_code", "error_type", "place", "message", "traceback")

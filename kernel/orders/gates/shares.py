@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, ScalarSelect, bindparam, func, select
+from sqlalchemy import ColumnElement, Connection, ScalarSelect, bindparam, distinct, func, select
 from sqlalchemy.orm import Session
 
 from kernel.db.statements.prepared import Prepared
@@ -43,24 +43,25 @@ def has_room(connection: Connection, order: OrderSnapshot) -> bool:
 
 
 class AtWork(NamedTuple):
-    """What runs now: how many orders, and the callers of whom as many run as may."""
+    """What runs now: in how many processes, and the callers of whom as many run as may."""
 
-    running: int
+    processes: int
     full: frozenset[int]
 
 
 def at_work(session: Session) -> AtWork:
-    """Count what runs, by an index. As many orders run as there are processes, at the most."""
+    """Count what runs, by an index: an order in each process, or ten that share a commit."""
     counted = (
         select(ORDERS.c.caller_id, func.count().label("running"))
         .where(ORDERS.c.state == OrderState.RUNNING)
         .group_by(ORDERS.c.state, ORDERS.c.caller_id)
         .subquery()
     )
+    mine = select(func.count(distinct(ORDERS.c.runner))).where(ORDERS.c.state == OrderState.RUNNING)
     rows = session.execute(
-        select(counted, SHARES.c.max_running).outerjoin(
+        select(counted, SHARES.c.max_running, mine.scalar_subquery().label("processes")).outerjoin(
             SHARES, SHARES.c.caller_id == counted.c.caller_id
         )
     ).all()
     full = (one for one in rows if one.max_running is not None and one.running >= one.max_running)
-    return AtWork(sum(one.running for one in rows), frozenset(one.caller_id for one in full))
+    return AtWork(rows[0].processes if rows else 0, frozenset(one.caller_id for one in full))

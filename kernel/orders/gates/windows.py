@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from kernel.db.states import OrderState
 from kernel.db.tables.gates import GATES
 from kernel.db.tables.orders import ORDERS, SNAPSHOT, OrderSnapshot
-from kernel.orders.outbox import ending
+from kernel.orders.ends.outbox import ending
 from kernel.orders.transitions import RunEnd, end_order
 from kernel.runtime.kernel import Kernel
 

@@ -13,8 +13,8 @@ from kernel.db.states import OrderState
 from kernel.db.tables.orders import ORDERS, SNAPSHOT, OrderSnapshot
 from kernel.db.tables.service import SelectTag
 from kernel.db.transactions import rowcount
+from kernel.orders.ends.outbox import ending
 from kernel.orders.gates.children import with_parent
-from kernel.orders.outbox import ending
 from kernel.orders.transitions import end_order
 from kernel.runtime.kernel import Kernel
 from kernel.worker.maintenance.job import Swept

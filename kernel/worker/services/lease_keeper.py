@@ -63,11 +63,12 @@ class LeaseKeeper(Service):
         self._due_at = now + self._seconds
         runs = list(self._kernel.running.values())
         for run in runs:
-            if now - run.started > run.time_limit:
+            if not run.beside and now - run.started > run.time_limit:
                 self._before()
-                held, late = (run.order_id, run.number), Exit(Why.TIMED_OUT)
-                end = leave(self._kernel, *held, late, run.gates)
-                self._tell(with_parent(self._kernel, end))
+                self._leave(run, Why.TIMED_OUT)
+                for one in runs:  # they share its transaction, and have no part in this
+                    if one.beside:
+                        self._leave(one, Why.NOT_BEGUN)
                 self._overdue(run)
         third = self._kernel.settings.lease_seconds / 3
         if old := [run for run in runs if now - run.renewed > third and not run.lost]:
@@ -75,3 +76,7 @@ class LeaseKeeper(Service):
         # After the leases: one that meets a lock waits for seconds, and no run waits for it.
         for end in retry_handbacks(self._kernel):
             self._tell(end)
+
+    def _leave(self, run: Run, why: Why) -> None:
+        end = leave(self._kernel, run.order_id, run.number, Exit(why), run.gates)
+        self._tell(with_parent(self._kernel, end))

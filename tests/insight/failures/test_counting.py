@@ -19,7 +19,7 @@ from kernel.errors import Reject
 from kernel.handlers import Handlers, Run
 from kernel.insight.failures.counting import KEEP_HOURS, count_failures, forget_errors
 from kernel.insight.failures.errors import resolve
-from kernel.orders.run_ends import fingerprint
+from kernel.orders.ends.run_ends import fingerprint
 from kernel.runs.execute import execute
 from kernel.runtime.kernel import Kernel
 from kernel.worker.maintenance.bookkeeping.errors import count_errors

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from kernel.db.tables.orders import ORDERS, SNAPSHOT, OrderSnapshot
-from kernel.orders.outbox import ending
+from kernel.orders.ends.outbox import ending
 from kernel.orders.transitions import end_order
 from kernel.runs.execute import execute
 from kernel.runtime.kernel import Kernel

@@ -12,7 +12,7 @@ from kernel.db.tables.gates import GATES
 from kernel.db.tables.limits import LINES, SLOTS
 from kernel.handlers import Handlers, Run
 from kernel.orders.cancel import cancel
-from kernel.orders.outbox import RunEnd
+from kernel.orders.ends.outbox import RunEnd
 from kernel.runs import claim
 from kernel.runs.execute import execute, execute_each
 from kernel.runtime.kernel import Kernel

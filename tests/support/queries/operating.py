@@ -22,7 +22,7 @@ from kernel.insight.failures.runs import runs_of
 from kernel.insight.standing.described import described
 from kernel.insight.workers import Heartbeat, asking, host_name, processes
 from kernel.orders.cancel import cancel
-from kernel.orders.run_ends import FIRST, LAST
+from kernel.orders.ends.run_ends import FIRST, LAST
 from kernel.orders.submit import submit
 from kernel.pauses.changes import pause, resume
 from kernel.pauses.subjects import Subject

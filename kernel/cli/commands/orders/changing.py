@@ -14,8 +14,8 @@ from kernel.db.states import OrderState
 from kernel.db.tables.callers import Caller
 from kernel.orders.accept import checked_order
 from kernel.orders.cancel import cancel
+from kernel.orders.ends.outbox import ending
 from kernel.orders.gates.shown import gate_shown
-from kernel.orders.outbox import ending
 from kernel.orders.pages import get_order
 from kernel.orders.secrets.arguments import as_submitted
 from kernel.orders.secrets.erase import Whose, count_erasable, erase

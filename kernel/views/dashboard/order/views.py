@@ -21,7 +21,7 @@ from kernel.insight.standing.described import described
 from kernel.insight.standing.sentences import how_attempt_ended
 from kernel.insight.standing.words import parts
 from kernel.orders.cancel import cancel
-from kernel.orders.outbox import ending
+from kernel.orders.ends.outbox import ending
 from kernel.orders.pages import get_order
 from kernel.orders.secrets.arguments import as_submitted
 from kernel.orders.submit import Along

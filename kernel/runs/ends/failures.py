@@ -16,7 +16,7 @@ from kernel.formats.envelope import MAX_MESSAGE
 from kernel.handlers import Handler
 from kernel.orders.decide import Failure
 from kernel.runs.claim import Claimed
-from kernel.runs.exits import HandlerBug, TimedOut
+from kernel.runs.ends.exits import HandlerBug, TimedOut
 from kernel.runs.secret_arguments import without_secrets
 from kernel.runtime.kernel import Kernel
 

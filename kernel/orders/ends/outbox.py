@@ -1,5 +1,6 @@
 """What the end of a run leaves behind, and the outbox row: the callback that an outcome owes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -78,6 +79,25 @@ def owe(
     clock: Clock, connection: Connection, order: OrderSnapshot, body: bytes, owing: Owing
 ) -> OutboxRow:
     """Insert the callback: due now, or with its first attempt claimed. The caller commits."""
+    row, values = _made(clock, connection, order, body, owing)
+    _INSERT_DELIVERY.execute(connection, values)
+    return row
+
+
+def owe_together(
+    clock: Clock, connection: Connection, owed: Sequence[tuple[OrderSnapshot, bytes, Owing]]
+) -> list[OutboxRow]:
+    """Insert the callbacks of several orders with one statement, as `owe` does that of one."""
+    made = [_made(clock, connection, *one) for one in owed]
+    if made:
+        _INSERT_DELIVERY.insert_rows(connection, [values for _, values in made])
+    return [row for row, _ in made]
+
+
+def _made(
+    clock: Clock, connection: Connection, order: OrderSnapshot, body: bytes, owing: Owing
+) -> tuple[OutboxRow, dict[str, Any]]:
+    """Make the row of a callback, and the values of its INSERT."""
     claim = owing.claim
     origin = _origin(connection, order) if claim is None else claim.origin
     row = _owed(order, body, origin, owing)
@@ -90,8 +110,7 @@ def owe(
         "tries": row.tries,
         "is_retry": claim is not None,
     }
-    _INSERT_DELIVERY.execute(connection, values)
-    return row
+    return row, values
 
 
 def _origin(connection: Connection, order: OrderSnapshot) -> str:

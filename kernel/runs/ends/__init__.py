@@ -1,0 +1,1 @@
+"""How a run ends: the handler is called and judged, and people are told."""
