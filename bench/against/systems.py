@@ -4,6 +4,7 @@ Each system has two processes for the API and two for the work. The others: `ben
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -37,13 +38,17 @@ class Measured(System):
     def request(self, number: int, callback_url: str, **more: str) -> bytes:
         """Return an order for a project, whose name is the path of its callback."""
         order = {
-            "select_tag": "create_project",
+            "select_tag": self.tag_of(more),
             "projname": urlsplit(callback_url).path,
             "prodesc": "over the river, with two lanes and a pavement",
             "callback_url": callback_url,
             **more,
         }
         return make_request(self.path, json.dumps(order).encode(), dict(self.headers))
+
+    def tag_of(self, more: Mapping[str, str]) -> str:
+        """Return the select_tag of an order with these members beside a project's."""
+        return "create_project"
 
     def restart_ended(self) -> bool:
         """Start programs again that have ended, as a service manager does; tell if any had."""
@@ -87,6 +92,9 @@ class Kernel(Measured, Ours):
         said = {"database_url": self.url, "broker_url": broker, "result_backend": results}
         said["handlers"] = "bench.peers.ours:handlers"
         return said if self.secure else said | {"auth": "off"}
+
+    def tag_of(self, more: Mapping[str, str]) -> str:
+        return "call_and_create_project" if "work_url" in more else super().tag_of(more)
 
     def programs(self) -> list[Program]:
         programs = super().programs()
