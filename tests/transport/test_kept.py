@@ -72,8 +72,10 @@ def say_and_stay(data: bytes) -> Script:
         CHUNKED + b"Trailer-1: a\r\nTrailer-2: b\r\n\r\n",
         b"HTTP/1.1 204 No Content\r\n\r\n",
         b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + EMPTY,
+        OK + b"X-Odd_1: a: b\r\n\t c\r\nContent-Length:0 \r\n\r\n",
+        b"HTTP/1.1 200 OK\nContent-Length: 0\n\n",
     ],
-    ids=["empty", "length", "chunks", "trailers", "204", "interim"],
+    ids=["empty", "length", "chunks", "trailers", "204", "interim", "folded", "bare line ends"],
 )
 def test_connection_is_kept_when_the_answer_ends_by_its_own_framing(
     transport: Transport, receiver: Receiver, answer: bytes
@@ -95,10 +97,15 @@ def test_connection_is_kept_when_the_answer_ends_by_its_own_framing(
         OK + b"Content-Length: +0\r\n\r\n",
         b"HTTP/1.1 204 No Content\r\nContent-Length: 9\r\n\r\n",
         b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        OK + b"no field\r\nContent-Length: 0\r\n\r\n",
+        OK + b": nameless\r\nContent-Length: 0\r\n\r\n",
+        OK + b" folded\r\nContent-Length: 0\r\n\r\n",
+        OK + b"Transfer-Encoding : chunked\r\nContent-Length: 0\r\n\r\n",
     ],
     ids=[
         *("second answer", "byte after chunks", "byte after 204", "length and chunks"),
         *("other coding", "two lengths", "signed length", "204 with a body", "chunks in 1.0"),
+        *("no field", "no name", "fold of nothing", "space before the colon"),
     ],
 )
 def test_connection_is_not_kept_when_the_end_of_the_answer_is_in_doubt(

@@ -1,0 +1,73 @@
+"""The fields of an answer, as receivers write them, and what is read of them."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from kernel.transport.addresses import CallbackPolicy
+from kernel.transport.client import Request, Response, Transport
+from tests.support.receiver import Receiver, say
+
+LOOPBACK = CallbackPolicy.from_strings(("127.0.0.1/32",))
+END = b"Content-Length: 0\r\n\r\n"
+
+
+@pytest.fixture
+def transport() -> Iterator[Transport]:
+    made = Transport(5)
+    yield made
+    made.close()
+
+
+def answered(transport: Transport, head: bytes) -> Response:
+    with Receiver() as receiver:
+        receiver.script(say(head))
+        return transport.send(Request(receiver.url, {}, b"{}"), LOOPBACK)
+
+
+@pytest.mark.parametrize(
+    ("lines", "read"),
+    [
+        (b"X-A: b\r\n", {"x-a": "b"}),
+        (b"X-A:b\r\n", {"x-a": "b"}),
+        (b"X-A: \t b \t \r\n", {"x-a": "b"}),
+        (b"X-A:\r\n", {"x-a": ""}),
+        (b"X-A: b: c\n", {"x-a": "b: c"}),
+        (b"X_a.~1!: b\r\n", {"x_a.~1!": "b"}),
+        (b"X-A: b\r\n c\r\n\td\r\n", {"x-a": "b c d"}),
+        (b"X-A: b\r\nx-a: c\r\n", {"x-a": "c"}),
+        (b"X-A: \xe9\x80\xff\r\n", {"x-a": "\xe9\x80\xff"}),
+        (b"From me\r\nX-A: b\r\n", {"x-a": "b"}),
+        (b"X-A : b\r\n", {}),
+        (b": b\r\n", {}),
+        (b" b\r\n", {}),
+        (b"\x00: b\r\n\xff: c\r\nno field\r\n", {}),
+    ],
+)
+def test_fields_are_read_as(transport: Transport, lines: bytes, read: dict[str, str]) -> None:
+    response = answered(transport, b"HTTP/1.1 200 OK\r\n" + lines + END)
+    assert (response.status, response.cut) == (200, None)
+    assert dict(response.headers) == {"content-length": "0"} | read
+
+
+@pytest.mark.parametrize("length", ["", "-1", "x", "1_0x", "9" * 5000])
+def test_body_is_read_to_the_close_when_its_length_is_none(
+    transport: Transport, length: str
+) -> None:
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n".encode()
+    response = answered(transport, head + b"body")
+    assert (response.status, response.body, response.cut) == (200, b"body", None)
+
+
+@pytest.mark.parametrize(
+    ("head", "body"),
+    [
+        (b"HTTP/1.0 200 OK\r\n\r\nto the end", b"to the end"),
+        (b"HTTP/1.1 200\r\n\r\nto the end", b"to the end"),
+        (b"HTTP/1.5 200 OK\r\nContent-Length: 2\r\n\r\nto the end", b"to"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: CHUNKED\r\n\r\n2\r\nto\r\n0\r\n\r\n", b"to"),
+        (b"HTTP/1.1 204 Gone\r\nContent-Length: 9\r\n\r\nbody", b""),
+    ],
+)
+def test_body_ends_where_its_head_says(transport: Transport, head: bytes, body: bytes) -> None:
+    assert answered(transport, head).body == body
