@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
-from flask import Blueprint, Response, g, request, url_for
+from flask import Blueprint, Response, g, url_for
 
 from kernel.callers.audit.acts import By
 from kernel.callers.people.roles import Role
@@ -34,6 +34,7 @@ from kernel.views.html.live import as_part
 from kernel.views.html.rendering import FORM_BYTES, Html, go_to, is_fragment
 from kernel.views.http.acting import by_page
 from kernel.views.http.origin import refuse_other_sites
+from kernel.views.http.requests import limit_body
 from kernel.views.http.sessions import Sessions, Visitor
 
 View = Callable[..., Response]
@@ -138,7 +139,7 @@ class Frame:
     def check_change(self) -> Visitor:
         """Return who sent this form. Raises Unauthenticated, or Forbidden for a forged one."""
         refuse_other_sites()
-        request.max_content_length = FORM_BYTES
+        limit_body(FORM_BYTES)
         visitor = self._visitor()
         self.sessions.check_token(visitor)
         return visitor

@@ -23,6 +23,7 @@ from kernel.formats.texts import Language
 from kernel.runtime.kernel import Kernel
 from kernel.views.html import wording
 from kernel.views.http.origin import is_https, refuse_other_sites
+from kernel.views.http.requests import limit_body
 
 HERE = Path(__file__).resolve().parent
 STATIC = HERE / "static"
@@ -201,7 +202,7 @@ def _serve(version: str, name: str) -> Response:
 def _remember() -> Response:
     """POST the visitor's language or theme. Harmless, so a visitor need not be signed in."""
     refuse_other_sites()
-    request.max_content_length = FORM_BYTES
+    limit_body(FORM_BYTES)
     answer = go_to(safe_next(request.form.get("next"), request.script_root + "/"))
     wanted = {LANGUAGE_COOKIE: ("language", tuple(LANGUAGES)), THEME_COOKIE: ("theme", THEMES)}
     for cookie, (name, known) in wanted.items():

@@ -29,6 +29,7 @@ from kernel.views.http.acting import by_page
 from kernel.views.http.client_address import client_address
 from kernel.views.http.errors import is_unavailable
 from kernel.views.http.origin import refuse_other_sites
+from kernel.views.http.requests import limit_body
 from kernel.views.http.sessions import Sessions, Visitor
 from kernel.views.order_page import HEADERS, RELOAD_SECONDS
 
@@ -79,7 +80,7 @@ class LinkPages:
     def tell(self, token: str) -> Response:
         """POST: tell the event, once."""
         refuse_other_sites()
-        request.max_content_length = FORM_BYTES
+        limit_body(FORM_BYTES)
         asked = self._opened(token)
         if asked is None:
             return self._answer("order_page/unknown.html", 404)

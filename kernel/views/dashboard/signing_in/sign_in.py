@@ -10,6 +10,7 @@ from kernel.views.html.rendering import FORM_BYTES, go_to, safe_next
 from kernel.views.http.client_address import client_address
 from kernel.views.http.gate import gate
 from kernel.views.http.origin import keeps_secrets, refuse_other_sites
+from kernel.views.http.requests import limit_body
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ class SignIn:
         so trying keys keeps no operator out.
         """
         refuse_other_sites()
-        request.max_content_length = FORM_BYTES
+        limit_body(FORM_BYTES)
         back = safe_next(request.form.get("next"), url_for(".overview"))
         if not keeps_secrets():
             return self.form(403)
