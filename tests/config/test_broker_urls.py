@@ -1,9 +1,11 @@
 """What URLs of Redis and Sentinels say, how kombu gets it, and what is refused."""
 
+import ssl
 from pathlib import Path
 from typing import Any
 
 import pytest
+from kombu import Connection
 
 from kernel.config.brokers.celeryconfig import broker_url, transport_options
 from kernel.config.brokers.clients import redis_client, tls_context, tls_options
@@ -12,6 +14,8 @@ from kernel.config.settings import load
 from kernel.errors import ConfigurationError
 
 SECRET = "s3cr3t"
+# What each URL says itself: clients of some versions check no name unless they are told to.
+CHECKED = "ssl_cert_reqs=required&ssl_check_hostname=true"
 PLACES = (("a.example", 26379), ("b.example", 26380))
 
 
@@ -76,8 +80,8 @@ def test_each_url_has_its_own_tls_when_kombu_gets_it(pem: Path) -> None:
     given = "redis://u:p@a/1;rediss://:x%2Fy@b:7/2;rediss://c/3?ssl_ca_certs=own.pem"
     assert broker_url(load(broker_url=given, broker_ca_file=pem)).split(";") == [
         "redis://u:p@a:6379/1",
-        f"rediss://:x%2Fy@b:7/2?ssl_cert_reqs=required&ssl_ca_certs={quoted(pem)}",
-        "rediss://c:6379/3?ssl_cert_reqs=required&ssl_ca_certs=own.pem",
+        f"rediss://:x%2Fy@b:7/2?{CHECKED}&ssl_ca_certs={quoted(pem)}",
+        f"rediss://c:6379/3?{CHECKED}&ssl_ca_certs=own.pem",
     ]
 
 
@@ -91,8 +95,8 @@ def test_kombu_gets_sentinels_one_by_one_and_their_own_login() -> None:
         broker_url="sentinels://u:p@a.example,b.example:26380/3", sentinel_master="one", **own
     )
     assert broker_url(settings).split(";") == [
-        "sentinel://u:p@a.example:26379/3?ssl_cert_reqs=required",
-        "sentinel://u:p@b.example:26380/3?ssl_cert_reqs=required",
+        f"sentinel://u:p@a.example:26379/3?{CHECKED}",
+        f"sentinel://u:p@b.example:26380/3?{CHECKED}",
     ]
     options = transport_options(settings, publishing=True)
     assert options["master_name"] == "one"
@@ -120,3 +124,6 @@ def test_check_at_the_start_asks_for_what_the_client_asks_for(
     with redis_client(url, settings) as client:
         made = client.connection_pool.make_connection()
         assert (made.check_hostname, made.cert_reqs) == (checks_name, mode)
+    with Connection(broker_url(settings)) as kombu:
+        assert kombu.ssl["ssl_check_hostname"] is checks_name
+        assert kombu.ssl["ssl_cert_reqs"] is ssl.VerifyMode(mode)

@@ -40,7 +40,8 @@ def tls_options(url: RedisUrl, settings: Settings) -> dict[str, str]:
     """Return the ``ssl_...`` options of a URL that speaks TLS, none for another one.
 
     The certificate and its name are checked unless the URL says otherwise. What the URL says goes
-    before KERNEL_BROKER_CA_FILE, KERNEL_BROKER_CERT_FILE and KERNEL_BROKER_KEY_FILE.
+    before KERNEL_BROKER_CA_FILE, KERNEL_BROKER_CERT_FILE and KERNEL_BROKER_KEY_FILE. Nothing is
+    left to redis-py: version 5 checks no name by default, and fails where only the name is checked.
     """
     if not url.is_tls:
         return {}
@@ -50,15 +51,17 @@ def tls_options(url: RedisUrl, settings: Settings) -> dict[str, str]:
         "ssl_keyfile": settings.broker_key_file,
     }
     given = {name: str(file) for name, file in files.items() if file is not None}
-    return {"ssl_cert_reqs": "required", **given, **url.options}
+    found = {"ssl_cert_reqs": "required", "ssl_check_hostname": "true", **given, **url.options}
+    if found["ssl_cert_reqs"] == "none":
+        found["ssl_check_hostname"] = "false"
+    return found
 
 
 def tls_context(options: dict[str, str]) -> ssl.SSLContext:
     """Return the context that redis-py makes of such options. Raises OSError for a bad file."""
     context = ssl.create_default_context()
-    needed = options["ssl_cert_reqs"]
-    context.check_hostname = needed != "none" and options.get("ssl_check_hostname") != "false"
-    context.verify_mode = ssl.VerifyMode[f"CERT_{needed.upper()}"]
+    context.check_hostname = options["ssl_check_hostname"] == "true"
+    context.verify_mode = ssl.VerifyMode[f"CERT_{options['ssl_cert_reqs'].upper()}"]
     if "ssl_certfile" in options or "ssl_keyfile" in options:
         context.load_cert_chain(options.get("ssl_certfile", ""), options.get("ssl_keyfile"))
     if "ssl_ca_certs" in options:
@@ -128,5 +131,4 @@ def kombu_url(url: RedisUrl, settings: Settings) -> str:
 
 def _flagged(tls: dict[str, str]) -> dict[str, Any]:
     """Return the options as redis-py takes them: the one that is a flag is no text."""
-    checks = tls.get("ssl_check_hostname") != "false"
-    return {**tls, "ssl_check_hostname": checks} if tls else {}
+    return {**tls, "ssl_check_hostname": tls["ssl_check_hostname"] == "true"} if tls else {}
