@@ -39,6 +39,7 @@ from kernel.errors import ConfigurationError, Unavailable
 from kernel.handlers import Handlers
 from kernel.handlers.reloading import forget_modules
 from kernel.runtime import startup
+from kernel.runtime.installation import Name
 from kernel.runtime.kernel import Kernel
 from kernel.views.openapi.tags.examples import example
 from kernel.worker.broker import Broker
@@ -133,12 +134,14 @@ def up(*, reload: bool) -> None:
         if settings.handlers_migrations or not _is_migrated(settings):
             migrated(settings)
         seal_embedded(settings)
-        forget_modules()
-        _start(supervisor, settings)
-        with opened(settings, handlers=True) as kernel:
+        with opened(settings) as kernel:
             kept = UpKeys(kernel, VAR / "up.keys")
             (key, secrets), operator = kept.caller(), kept.operator()
-            sample = _sample(kernel.handlers)
+            # Written at the first start: API and worker would be in each other's way with it.
+            kernel.one(Name).read()
+        forget_modules()
+        _start(supervisor, settings)
+        sample = _sample(Kernel(settings).handlers)
         with Inbox(secrets, _show) as inbox:
             supervisor.wait_until_ready()
             _welcome(settings, key, sample | {"callback_url": inbox.url})
