@@ -15,7 +15,8 @@ from tests.support.people.terminal import Terminal
 from tests.support.programs import Command
 from tests.support.receiver import Answer, Receiver
 from tests.support.servers import Redis
-from tests.support.waiting import wait_until
+from tests.support.stack import children_of
+from tests.support.waiting import is_running, wait_until
 
 ALLOWED = {"callback_allow_nets": "127.0.0.1/32"}
 
@@ -60,7 +61,7 @@ def test_dispatcher_finishes_what_is_in_flight_when_told_to_stop(
     with Receiver() as receiver, running("dispatcher") as dispatcher:
         receiver.script(Answer(delay=1.0))
         first = make_delivery(terminal.kernel, url=receiver.url, origin=receiver.url[:-1])
-        receiver.wait(1)
+        receiver.wait(1, 60)
         second = make_delivery(terminal.kernel, url=receiver.url, origin=receiver.url[:-1])
         assert dispatcher.stop(number) == 0
     assert delivery(terminal.kernel, first).state == "delivered"
@@ -77,3 +78,26 @@ def test_dispatcher_hints_what_is_due_and_runs_nothing(
     (hinted, *_) = json.loads(base64.b64decode(json.loads(hint)["body"]))
     assert hinted == [order_id]
     assert terminal.json("orders", "show", order_id)["state"] == "pending"
+
+
+@pytest.mark.parametrize("killed", ["the one that sends", "its parent"])
+def test_callback_in_flight_goes_out_again_when_a_process_of_the_dispatcher_is_killed(
+    running: Callable[..., Command], terminal: Terminal, tmp_path: Path, killed: str
+) -> None:
+    """Its claim would last for forty-five seconds."""
+    with Receiver() as receiver, running("dispatcher") as dispatcher:
+        receiver.script(Answer(delay=40.0))
+        made = make_delivery(terminal.kernel, url=receiver.url, origin=receiver.url[:-1])
+        receiver.wait(1, 60)
+        (sender,) = children_of(dispatcher.process.pid)
+        if killed == "its parent":
+            dispatcher.process.kill()
+            wait_until(lambda: not is_running(sender), 30)
+            claim = delivery(terminal.kernel, made)
+            assert (claim.claim_token, claim.attempt) == (None, 1)
+        else:
+            os.kill(sender, signal.SIGKILL)
+            receiver.wait(2, 20)
+            wait_until(lambda: delivery(terminal.kernel, made).state == "delivered", 30)
+            assert dispatcher.stop() == 0
+            assert dispatcher.running() == []

@@ -5,12 +5,12 @@ import json
 import logging
 import os
 import shlex
-import signal
 import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,8 @@ from kernel.runtime.kernel import Kernel
 from kernel.views.openapi.tags.examples import example
 from kernel.worker.broker import Broker
 from kernel.worker.dispatcher import Dispatcher
+from kernel.worker.pool.keeper import Keeper, begin
+from kernel.worker.pool.vitals import Vitals
 from kernel.worker.priority import step_back
 
 log = logging.getLogger(__name__)
@@ -83,7 +85,7 @@ def worker(concurrency: int | None) -> None:
 def dispatcher() -> None:
     """Send callbacks and sweep; run no handlers.
 
-    For installations with many callbacks.
+    For installations with many callbacks. A small parent starts it again when it ends by a signal.
 
     On SIGTERM or Ctrl-C it claims no more callbacks, and those in flight may finish.
     """
@@ -93,21 +95,24 @@ def dispatcher() -> None:
     with opened(settings, handlers=True) as kernel:
         for warning in startup.check(kernel):
             log.warning(warning)
-        told = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: told.set())
-        sender = Dispatcher(
-            kernel, Broker(kernel), threads=settings.dispatcher_threads, works=False
-        )
-        sender.start()
-        log.info("dispatcher started")
-        # The system may give a signal to another thread, and Python runs handlers in this one
-        # only when it wakes.
-        while not told.wait(1.0):
-            pass
-        if not sender.stop(settings.callback_timeout + MARGIN_SECONDS):
-            log.warning("callbacks in flight were left; they will be sent again")
-        log.info("dispatcher stopped")
+        kernel.close()  # no connection of the parent survives into a child
+        code = Keeper(kernel, partial(_send, kernel)).run()
+    raise SystemExit(code)
+
+
+def _send(kernel: Kernel, vitals: Vitals, told: threading.Event) -> None:
+    settings = kernel.settings
+    sender = Dispatcher(kernel, Broker(kernel), threads=settings.dispatcher_threads, works=False)
+    begin(kernel, vitals, sender)
+    log.info("dispatcher started")
+    # The system may give a signal to another thread, and Python runs handlers in this one only
+    # when it wakes.
+    while not told.wait(1.0):
+        pass
+    if not sender.stop(settings.callback_timeout + MARGIN_SECONDS):
+        log.warning("callbacks in flight were left; they will be sent again")
+    kernel.close()
+    log.info("dispatcher stopped")
 
 
 @click.command()

@@ -1,0 +1,120 @@
+"""`kernel dispatcher` as two processes: one sends callbacks, and its parent keeps one that does.
+
+When the sender is killed, the parent forks another, which takes over before all else: nothing has
+to be imported. When the parent is killed, the sender makes its callbacks in flight due and ends.
+"""
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from types import FrameType
+from typing import NoReturn
+
+from kernel.runtime.kernel import Kernel
+from kernel.worker.dispatcher import Dispatcher
+from kernel.worker.pool.subreaper import look_at
+from kernel.worker.pool.vitals import Vitals
+from kernel.worker.services.takeover import Takeover
+
+log = logging.getLogger(__name__)
+
+TOLD = {signal.SIGTERM, signal.SIGINT}
+# The pause before another process, the first and the longest; after a life of so long, the first.
+PAUSE_SECONDS, HEALTHY_SECONDS = (0.1, 30.0), 60.0
+STEP_SECONDS = 0.1
+# How often a process looks whether one before it is not taken over yet.
+LOOK_SECONDS = 1.0
+
+Work = Callable[[Vitals, threading.Event], object]
+
+
+class Keeper:
+    """Keeps a process that does ``work`` until it is told to end, or ends by itself.
+
+    The work is given the vitals that the processes share, and what is set when it is to end. Before
+    `run` this process has no connections and no threads. Use it from the main thread.
+    """
+
+    def __init__(self, kernel: Kernel, work: Work) -> None:
+        self._kernel = kernel
+        self._work = work
+        self._vitals = Vitals(places=2)
+        self._pid = 0
+        self._told = 0
+
+    def run(self) -> int:
+        """Return the exit code of the last process."""
+        for number in TOLD:
+            signal.signal(number, self._pass_on)
+        pause, longest = PAUSE_SECONDS
+        while True:
+            began = time.monotonic()
+            code = self._run_one()
+            if code >= 0 or self._told:
+                return max(code, 0)
+            if time.monotonic() - began > HEALTHY_SECONDS:
+                pause = PAUSE_SECONDS[0]
+            name = signal.Signals(-code).name
+            log.warning("dispatcher was ended by %s; again in %.1f s", name, pause)
+            if self._is_told_within(pause):
+                return 0
+            pause = min(2 * pause, longest)
+
+    def _run_one(self) -> int:
+        """Fork, and return how the process ended: its exit code, negative for a signal."""
+        seat = self._vitals.reserve()
+        signal.pthread_sigmask(signal.SIG_BLOCK, TOLD)
+        self._pid = pid = os.fork()
+        if pid == 0:
+            if seat is not None and (found := look_at(os.getpid())) is not None:
+                self._vitals.occupy(seat, found.life, self._kernel.runner)
+            self._do_work()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, TOLD)
+        status = os.waitpid(pid, 0)[1]
+        self._pid = 0
+        for place in self._vitals.occupied():
+            self._vitals.clear(place)
+        return os.waitstatus_to_exitcode(status)
+
+    def _do_work(self) -> NoReturn:
+        code, told = 1, threading.Event()
+        try:
+            for number in TOLD:
+                signal.signal(number, lambda *_: told.set())
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, TOLD)
+            self._work(self._vitals, told)
+            code = 0
+        except Exception:
+            log.exception("dispatcher failed")
+        finally:
+            os._exit(code)
+
+    def _is_told_within(self, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while not self._told and time.monotonic() < deadline:
+            time.sleep(min(seconds, STEP_SECONDS))  # a handler does not end a sleep
+        return bool(self._told)
+
+    def _pass_on(self, number: int, _frame: FrameType | None) -> None:
+        self._told = number
+        if self._pid:
+            with suppress(ProcessLookupError):  # it has just ended
+                os.kill(self._pid, number)
+
+
+def begin(kernel: Kernel, vitals: Vitals, sender: Dispatcher) -> None:
+    """Start a sender in a kept process: it takes over first, and ends when its parent does."""
+    takeover = Takeover(kernel, vitals, sender.tell, sender.wake, seconds=LOOK_SECONDS)
+    sender.loop.services = [takeover, *sender.loop.services]
+    sender.start()
+
+    def ended() -> None:
+        log.error("the parent of the dispatcher is gone; ending this one")
+        sender.forget()
+        os._exit(1)
+
+    vitals.line.follow(lambda: None, ended)
