@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, or_, update
+from sqlalchemy import Connection, bindparam, or_, update
 
 from kernel.cli.local.supervisor import Supervisor
 from kernel.db import clock, guard
@@ -25,6 +25,7 @@ from kernel.delivery import attempt as deliver
 from kernel.delivery import claim, first_attempt
 from kernel.orders import submit, transitions
 from kernel.runs import execute, fence, leases
+from kernel.runs.together import company
 from kernel.runtime.kernel import Kernel
 from kernel.transport.backoff import Answer, Dead, Delivered, RetryPolicy
 from kernel.views.http import requests
@@ -91,6 +92,15 @@ def split_commit() -> None:
         return finish(batch, claimed, run, outcome)
 
     execute.finish = in_two
+    end_together = company.end_together
+
+    def each_in_two(kernel: Kernel, connection: Connection, endings: Any) -> Any:
+        connection.commit()
+        time.sleep(0.3)
+        connection.begin()
+        return end_together(kernel, connection, endings)
+
+    company.end_together = each_in_two
 
 
 def early_answer() -> None:

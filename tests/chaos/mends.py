@@ -12,8 +12,7 @@ from sqlalchemy import false
 
 from kernel.cli.local import processes
 from kernel.db.dialects import mysql
-from kernel.orders import transitions
-from kernel.runs import claim
+from kernel.orders import due, transitions
 from kernel.worker.maintenance import bring_forward, known_tags, set_aside
 from kernel.worker.services import sending, takeover
 from tests.chaos.switch import Break
@@ -63,7 +62,7 @@ def no_takeover() -> None:
 
 def forgets_set_clocks() -> None:
     bring_forward.bring_forward = lambda kernel: 0
-    claim.NEVER_PUT_OFF = false()
+    due.NEVER_PUT_OFF = false()
 
 
 MENDS: Mapping[str, Break] = {

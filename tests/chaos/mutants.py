@@ -12,6 +12,7 @@ from kernel.db.states import OrderState, Outcome
 from kernel.db.tables.orders import OrderSnapshot
 from kernel.delivery.pauses import Pauses
 from kernel.orders import transitions
+from kernel.orders.ends import together
 from kernel.views import api
 from kernel.worker.services import recorder
 from tests.chaos.switch import Break
@@ -25,7 +26,7 @@ def other_result() -> None:
         last[outcome.state] = outcome.result
         return body(order, replace(outcome, result=before), *rest)
 
-    transitions.callback_body = swapped
+    transitions.callback_body = together.callback_body = swapped
 
 
 def no_attempts() -> None:
