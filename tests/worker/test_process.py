@@ -10,16 +10,18 @@ from contextlib import contextmanager
 
 import pytest
 
+from kernel.db.tables.service import Asked
 from kernel.handlers import Handlers, Run
 from kernel.runs import claim
 from kernel.runtime.kernel import Kernel
 from kernel.worker.pool.consumer_watch import LINE, ConsumerWatch, SuccessorLine
 from kernel.worker.pool.main_watch import Patience
-from kernel.worker.pool.vitals import Vitals
+from kernel.worker.pool.vitals import IN_ORDER, Vitals
 from kernel.worker.process import WorkerProcess
 from tests.support.factories import make_order, order
 from tests.support.handlers.misbehaving import Named, handlers
 from tests.support.hints import FakeHints
+from tests.support.together import Message
 from tests.support.waiting import wait_until
 
 SOON = Patience(stuck=0.2, watch=0.01, standing=0.1)
@@ -229,3 +231,21 @@ def test_rest_is_hinted_again_once_when_its_neighbour_takes_long(
     process.beat()
     assert queue.hinted == order_ids[1:]
     assert order(process.kernel, order_ids[0]).state == "success"
+
+
+def test_only_the_order_that_hangs_counts_when_a_person_ends_a_process_of_short_orders(
+    make_kernel: Callable[..., Kernel], main_rows_url: str
+) -> None:
+    message = Message(make_kernel, main_rows_url)
+
+    def end(run: Run) -> None:
+        process = WorkerProcess(message.kernel, FakeHints(), Vitals(), os.getpid())
+        process.dispatcher.on_asked(Asked.TERMINATE)
+
+    message.does = {"4": end}
+    if (child := os.fork()) == 0:
+        message.execute()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == IN_ORDER
+    assert (message.states, message.written) == ([("pending", 1)] * 10, [])
+    crashes = [order(message.kernel, one).crashes for one in message.ids]
+    assert crashes == [0] * 4 + [1] + [0] * 5
