@@ -66,6 +66,7 @@ from tests.support.queries.limits import give_limited_handlers, limits_hold
 from tests.support.queries.line import a_share_holds, orders_take_turns, orders_wait
 from tests.support.queries.operating import OPERATED
 from tests.support.queries.pauses import orders_are_paused
+from tests.support.queries.together import give_short_handlers, short_orders_share_a_commit
 
 HOST = "receiver-3.example"
 CALLER = FIRST_CALLER + 2
@@ -95,6 +96,7 @@ def give_handlers(kernel: Kernel) -> None:
 
     give_limited_handlers(kernel)
     give_gated_handlers(kernel)
+    give_short_handlers(kernel)
 
 
 def orders_are_taken(kernel: Kernel) -> None:
@@ -268,6 +270,7 @@ HAPPENINGS: list[Callable[[Kernel], None]] = [
     orders_take_turns,
     orders_wait,
     orders_run,
+    short_orders_share_a_commit,
     steps_are_taken,
     limits_hold,
     events_are_told,
