@@ -20,11 +20,17 @@ FOLDER = ROOT / "var" / "pins"
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 # Of these the next release is tried before it is one.
 EARLY = ("alembic", "celery[redis]", "flask", "kombu", "redis", "sqlalchemy")
-# What leans on these packages most: rows on each database, pages and API, a worker's basics, the
-# command line, and a whole system. `--all`: every test.
+# What leans on these packages most, in some minutes on one database: handlers and settings, rows,
+# migrations, runs, a worker and its broker, callbacks, API and pages, and a whole system.
+# `--all`: every test.
 SELECTION = (
-    *("tests/db/conformance", "tests/db/statements", "tests/db/schema", "tests/runs"),
-    *("tests/views", "tests/worker", "tests/config", "tests/system/test_stack.py"),
+    *("tests/handlers", "tests/config", "tests/worker", "tests/system/test_stack.py"),
+    *("tests/db/conformance", "tests/db/statements", "tests/db/schema/test_migrate.py"),
+    *(f"tests/runs/test_{one}.py" for one in ("execute", "fence", "steps", "transaction_ended")),
+    *(f"tests/transport/test_{one}.py" for one in ("adapter", "client", "tls_identity")),
+    *(f"tests/views/test_{one}.py" for one in ("api", "api_errors", "app", "events", "metrics")),
+    *(f"tests/views/test_{one}.py" for one in ("mounting", "openapi", "order_page", "original")),
+    *(f"tests/views/dashboard/test_{one}.py" for one in ("entry", "oidc", "orders", "overview")),
 )
 
 
@@ -43,7 +49,7 @@ def main(argv: Sequence[str]) -> int:
     asked, more = parse(argv)
     uv = shutil.which("uv") or shutil.which("uv", path=Path(sys.executable).parent)
     if uv is None:
-        print("pins: needs uv: .venv/bin/pip install uv", file=sys.stderr)
+        print("pins: needs uv, and pip could not install it", file=sys.stderr)
         return 2
     codes = []
     for name in _wanted(asked.python):
@@ -119,6 +125,8 @@ def _tell(environment: Path, kind: str) -> None:
 def _test(environment: Path, every: bool, more: Sequence[str]) -> int:
     argv = [str(environment / "bin" / "python"), "-m", "pytest", "-q", *more]
     env = {**os.environ, "PATH": f"{environment / 'bin'}:{os.environ['PATH']}"}
+    if not every:
+        env.setdefault("KERNEL_TEST_DATABASES", "main")
     done = subprocess.run([*argv, *(() if every else SELECTION)], cwd=ROOT, env=env, check=False)
     return 0 if done.returncode == 0 else 1
 

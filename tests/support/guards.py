@@ -23,6 +23,9 @@ MAIN_DATABASE = os.environ.get("KERNEL_TEST_DATABASE", "mariadb")
 #: Set by `./run nightly`: every room runs on each kind of database.
 ALL_DATABASES = os.environ.get("KERNEL_TEST_DATABASES") == "all"
 
+#: Set by `./run pins`: tests of rows run on the main database alone.
+ONE_DATABASE = os.environ.get("KERNEL_TEST_DATABASES") == "main"
+
 
 def by_night(many: int, few: int) -> int:
     """Return how many examples, or seconds, a test takes: ``many`` in `./run nightly`."""

@@ -4,14 +4,14 @@ A test that asks for one of `ASKING` (`database_url` as a rule) runs once per ki
 `rows`.
 The rooms of HTTP, pages, the command line and callers ask rows nothing that the rooms below have
 not asked on each kind: they run on the main database alone, and on each with
-KERNEL_TEST_DATABASES=all.
+KERNEL_TEST_DATABASES=all. With KERNEL_TEST_DATABASES=main every test runs on the main one alone.
 """
 
 from pathlib import Path
 
 import pytest
 
-from tests.support.guards import ALL_DATABASES, MAIN_DATABASE
+from tests.support.guards import ALL_DATABASES, MAIN_DATABASE, ONE_DATABASE
 
 KINDS = ("sqlite", "mariadb", "postgresql")
 # Fixtures that get a kind as their parameter, and for how long they keep what they make of it.
@@ -24,7 +24,7 @@ ABOVE_ROWS = frozenset({"callers", "cli", "views"})
 def run_on_kinds(metafunc: pytest.Metafunc, tests: Path) -> None:
     """Give a test that asks for a database its kinds; `tests` is the folder of all tests."""
     room = metafunc.definition.path.relative_to(tests).parts[0]
-    alone = room in ABOVE_ROWS and not ALL_DATABASES
+    alone = ONE_DATABASE or (room in ABOVE_ROWS and not ALL_DATABASES)
     marked = [pytest.param(kind, marks=pytest.mark.rows) for kind in KINDS]
     kinds = [MAIN_DATABASE] if alone else marked
     for name in ASKING.keys() & set(metafunc.fixturenames):
