@@ -159,7 +159,7 @@ def test_certificate_is_asked_for_when_the_broker_speaks_tls(
 ) -> None:
     celery = make_celery(make_kernel(sqlite_url, broker_url="rediss://127.0.0.1:1/1"))
     for connection in (celery.connection_for_read(), celery.connection_for_write()):
-        assert connection.ssl == {"ssl_cert_reqs": ssl.CERT_REQUIRED}
+        assert connection.ssl == {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True}
 
 
 @pytest.mark.parametrize("scheme", ["redis", "rediss", "sentinel", "sentinels"])
