@@ -62,11 +62,13 @@ MAY_BEGIN = and_(
 _COLUMNS = tuple(ORDERS.c[name] for name in DueOrder._fields)
 _LANE = (ORDERS.c.state, ORDERS.c.caller_id, ORDERS.c.priority)
 _INDEX = "ix_kernel_orders_state_caller_id_priority_run_after"
-_LANES = skip_scan(
-    _LANE,
-    func.min(ORDERS.c.run_after).label("first"),
-    database_time("now").label("now"),
-).where(ORDERS.c.state == OrderState.PENDING)
+_LANES = Prepared(
+    skip_scan(
+        _LANE,
+        func.min(ORDERS.c.run_after).label("first"),
+        database_time("now").label("now"),
+    ).where(ORDERS.c.state == OrderState.PENDING)
+)
 
 
 # What a look at hinted orders reads beside the snapshot of each.
@@ -101,30 +103,57 @@ class Lane(NamedTuple):
     first: datetime
     now: datetime
 
-    @property
-    def where(self) -> tuple[ColumnElement[bool], ...]:
-        """The conditions that the index answers."""
-        values = (OrderState.PENDING, self.caller_id, self.priority)
-        return tuple(column == value for column, value in zip(_LANE, values, strict=True))
-
 
 def lanes(kernel: Kernel, asked: Session | Connection) -> list[Lane]:
     """Return the lanes in which an order is pending, due or not."""
-    found = asked.execute(_LANES, {"now": kernel.clock.offset()})
-    return [Lane(row.caller_id, row.priority, row.first, row.now) for row in found]
+    connection = asked.connection() if isinstance(asked, Session) else asked
+    found = _LANES.rows(connection, {"now": kernel.clock.offset()})
+    return [Lane(*row[1:]) for row in found]
 
 
 def along(
     found: Iterable[Lane], rows: Select[Any], where: Sequence[ColumnElement[bool]], limit: int
 ) -> CompoundSelect[Any]:
-    """Select the first ``limit`` of ``rows`` in each lane; `LANES` of them at the most.
+    """Select the first ``limit`` of ``rows`` in each lane; `LANES` of them at the most."""
+    return _along([lane[:2] for lane in found], rows, where, limit)
+
+
+def _along(
+    found: Sequence[tuple[Any, Any]],
+    rows: Select[Any],
+    where: Sequence[ColumnElement[bool]],
+    limit: Any,
+) -> CompoundSelect[Any]:
+    """Do it for callers and priorities, and a limit, that are given or bound.
 
     By the index of the lanes. Left to choose, MariaDB intersects two others, and reads all orders
     of a caller, in any state, to find ten.
     """
     by_lane = by_index(rows, ORDERS, _INDEX).where(*where).order_by(ORDERS.c.run_after)
-    each = (by_lane.where(*lane.where).limit(limit) for lane in found)
+    each = [
+        by_lane.where(
+            *(
+                column == value
+                for column, value in zip(_LANE, (OrderState.PENDING, *lane), strict=True)
+            )
+        ).limit(limit)
+        for lane in found
+    ]
     return union_all(*(select(one.subquery()) for one in each))
+
+
+@cache
+def _first_due(tags: tuple[str, ...], count: int) -> Prepared:
+    """Make the statement for what is due in ``count`` lanes, ``caller_0``, ``priority_0`` and on.
+
+    ``limit``: of each lane; ``due``: until when it was to become due.
+    """
+    bound: list[tuple[Any, Any]] = [
+        (bindparam(f"caller_{n}"), bindparam(f"priority_{n}")) for n in range(count)
+    ]
+    known = ORDERS.c.select_tag.in_([literal_column(f"'{tag}'") for tag in tags])
+    where = (ORDERS.c.run_after <= database_time("due"), known, MAY_BEGIN)
+    return Prepared(_along(bound, select(*_COLUMNS), where, bindparam("limit")))
 
 
 def due_orders(kernel: Kernel, limit: int, waiting: float = 0.0) -> list[str]:
@@ -133,9 +162,9 @@ def due_orders(kernel: Kernel, limit: int, waiting: float = 0.0) -> list[str]:
     They have been due for ``waiting`` seconds: one that became due just now has been hinted. None
     of a caller of whom as many run as may.
     """
-    with kernel.read_session() as session:
-        waited, full = timedelta(seconds=waiting), at_work(session).full
-        return [one.id for one in deal(_due(kernel, session, limit, full, waited), limit)]
+    with kernel.read() as connection:
+        waited, full = timedelta(seconds=waiting), at_work(connection).full
+        return [one.id for one in deal(_due(kernel, connection, limit, full, waited), limit)]
 
 
 def next_orders(kernel: Kernel, limit: int, last: int) -> list[DueOrder]:
@@ -144,16 +173,16 @@ def next_orders(kernel: Kernel, limit: int, last: int) -> list[DueOrder]:
     ``last``: the caller of the order that it ran last. Every other process that runs an order now
     asks as well, and is to get others: see ``spread`` of `deal`.
     """
-    with kernel.read_session() as session:
-        busy = at_work(session)
+    with kernel.read() as connection:
+        busy = at_work(connection)
         spread = 1 + min(RIVALS, busy.processes)
-        due = _due(kernel, session, limit * spread, busy.full, last=last)
+        due = _due(kernel, connection, limit * spread, busy.full, last=last)
     return deal(due, limit, last, spread)
 
 
 def _due(
     kernel: Kernel,
-    session: Session,
+    connection: Connection,
     limit: int,
     full: Set[int],
     waited: timedelta = AT_ONCE,
@@ -165,17 +194,18 @@ def _due(
     """
     found = [
         one
-        for one in lanes(kernel, session)
+        for one in lanes(kernel, connection)
         if one.first <= one.now - waited and one.caller_id not in full
     ]
     if not found:
         return []
     fitting = _in_turn(found, last)
-    known = ORDERS.c.select_tag.in_(list(kernel.handlers))
-    where = (ORDERS.c.run_after <= kernel.clock.sql(-waited), known, MAY_BEGIN)
     share = limit if len(fitting) < 4 else max(10, 2 * limit // len(fitting))
-    due = along(fitting, select(*_COLUMNS), where, share)
-    rows = session.execute(due, {"now": kernel.clock.offset()})
+    clock = kernel.clock
+    values = {"limit": share, "due": clock.offset(-waited), "now": clock.offset()}
+    for n, one in enumerate(fitting):
+        values |= {f"caller_{n}": one.caller_id, f"priority_{n}": one.priority}
+    rows = _first_due(tuple(kernel.handlers), len(fitting)).rows(connection, values)
     return [DueOrder(*row) for row in rows]
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Dialect, Insert, Select, Update
+from sqlalchemy import CompoundSelect, Connection, Dialect, Insert, Select, Update
 
 from kernel.db.statements.many_rows import ManyRows
 
@@ -22,7 +22,7 @@ for _name in ("_handle_dbapi_exception", "dispatch"):
     if not hasattr(Connection, _name):
         raise ImportError(f"sqlalchemy.Connection.{_name} is gone: errors would not be noticed")
 
-Statement = Insert | Update | Select[Any]
+Statement = Insert | Update | Select[Any] | CompoundSelect[Any]
 Values = Mapping[str, Any]
 _VALUES = " VALUES "
 # A value that has a name in the text, as drivers of servers write it.
@@ -118,7 +118,7 @@ def _compile(statement: Statement, columns: Sequence[str] | None, dialect: Diale
     given = dict(compiled.params)
     for column in compiled.insert_prefetch:
         given[column.key] = column.default.arg
-    selected = statement.selected_columns if isinstance(statement, Select) else ()
+    selected = () if isinstance(statement, Insert | Update) else statement.selected_columns
     writers = [
         (name, bound.type.dialect_impl(dialect).bind_processor(dialect))
         for bound, name in compiled.bind_names.items()

@@ -3,7 +3,6 @@
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, ScalarSelect, bindparam, distinct, func, select
-from sqlalchemy.orm import Session
 
 from kernel.db.statements.prepared import Prepared
 from kernel.db.states import OrderState
@@ -21,6 +20,20 @@ _RUNNING = Prepared(
         ORDERS.c.caller_id == bindparam("caller_id"),
         ORDERS.c.state == bindparam("state", OrderState.RUNNING),
     )
+)
+_COUNTED = (
+    select(ORDERS.c.caller_id, func.count().label("running"))
+    .where(ORDERS.c.state == OrderState.RUNNING)
+    .group_by(ORDERS.c.state, ORDERS.c.caller_id)
+    .subquery()
+)
+_PROCESSES = select(func.count(distinct(ORDERS.c.runner))).where(
+    ORDERS.c.state == OrderState.RUNNING
+)
+_AT_WORK = Prepared(
+    select(
+        _COUNTED, SHARES.c.max_running, _PROCESSES.scalar_subquery().label("processes")
+    ).outerjoin(SHARES, SHARES.c.caller_id == _COUNTED.c.caller_id)
 )
 
 
@@ -49,19 +62,8 @@ class AtWork(NamedTuple):
     full: frozenset[int]
 
 
-def at_work(session: Session) -> AtWork:
+def at_work(connection: Connection) -> AtWork:
     """Count what runs, by an index: an order in each process, or ten that share a commit."""
-    counted = (
-        select(ORDERS.c.caller_id, func.count().label("running"))
-        .where(ORDERS.c.state == OrderState.RUNNING)
-        .group_by(ORDERS.c.state, ORDERS.c.caller_id)
-        .subquery()
-    )
-    mine = select(func.count(distinct(ORDERS.c.runner))).where(ORDERS.c.state == OrderState.RUNNING)
-    rows = session.execute(
-        select(counted, SHARES.c.max_running, mine.scalar_subquery().label("processes")).outerjoin(
-            SHARES, SHARES.c.caller_id == counted.c.caller_id
-        )
-    ).all()
-    full = (one for one in rows if one.max_running is not None and one.running >= one.max_running)
-    return AtWork(rows[0].processes if rows else 0, frozenset(one.caller_id for one in full))
+    rows = _AT_WORK.rows(connection, {})
+    full = (caller for caller, running, most, _ in rows if most is not None and running >= most)
+    return AtWork(rows[0][-1] if rows else 0, frozenset(full))
