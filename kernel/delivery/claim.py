@@ -31,6 +31,7 @@ from sqlalchemy import (
 from kernel.callers.profile import CallbackProfile, profiles_of
 from kernel.callers.terms import MAX_TIMEOUT
 from kernel.db.clock import database_time
+from kernel.db.statements.prepared import Prepared
 from kernel.db.statements.skip_scan import skip_scan
 from kernel.db.states import DeliveryState
 from kernel.db.tables.deliveries import DELIVERIES, STATE_AND_LANE, OutboxRow
@@ -96,23 +97,25 @@ def due_lanes(kernel: Kernel) -> list[Lane]:
     """
     with kernel.read() as connection:
         sent = monotonic()
-        found = connection.execute(_LANES, {"now": kernel.clock.offset()}).all()
+        found = _LANES.rows(connection, {"now": kernel.clock.offset()})
         if found:
-            kernel.clock.heard(found[0].now, sent)
+            kernel.clock.heard(found[0][-1], sent)
         due = [
-            Lane(row.is_retry, row.caller_id, row.origin)
-            for row in found
-            if not row.is_retry or row.first <= row.now
+            Lane(is_retry, caller_id, origin)
+            for _, is_retry, caller_id, origin, first, now in found
+            if not is_retry or first <= now
         ]
         pauses = paused(connection) if due else Pauses()
     return [one for one in due if not pauses.hold(one.caller_id, one.origin)]
 
 
-_LANES = skip_scan(
-    STATE_AND_LANE,
-    func.min(DELIVERIES.c.next_attempt_at).label("first"),
-    database_time("now").label("now"),
-).where(DELIVERIES.c.state == DeliveryState.PENDING)
+_LANES = Prepared(
+    skip_scan(
+        STATE_AND_LANE,
+        func.min(DELIVERIES.c.next_attempt_at).label("first"),
+        database_time("now").label("now"),
+    ).where(DELIVERIES.c.state == DeliveryState.PENDING)
+)
 
 
 def claim_due(
