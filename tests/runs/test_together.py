@@ -234,8 +234,8 @@ def test_leases_of_all_are_renewed_and_none_is_late_for_another(
     def look(run: Run) -> dict[str, Any]:
         runs = message.kernel.running.values()
         seen.append((len(runs), [one.order_id for one in runs if not one.beside]))
-        with message.kernel.read_session() as session:
-            assert at_work(session).processes == 1, "it takes ten, not a hundred"
+        with message.kernel.read() as connection:
+            assert at_work(connection).processes == 1, "it takes ten, not a hundred"
         renew_leases(message.kernel, list(runs))
         return {}
 
