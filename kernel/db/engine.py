@@ -8,6 +8,7 @@ import math
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple, Self
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
@@ -28,9 +29,13 @@ PING_AFTER_SECONDS = 1.0
 # has forgotten it drops packets without a word. A caller waits two seconds, and still needs time
 # for another connection.
 PONG_SECONDS = 1.0
+# For so long after a connection was lost, or a server found that takes no writes, those that are
+# kept are asked whether theirs does. Until then the address may still lead to the old one.
+DOUBT_SECONDS = 60.0
 OPEN = "kernel_open"
 READ_ONLY = "kernel_read_only"
 IDLE_SINCE = "kernel_idle_since"
+FIT_AT = "kernel_fit_at"
 
 
 class Engines(NamedTuple):
@@ -74,29 +79,40 @@ class Idle:
 
     The engines of a process share one: when a ping of one connection is met with silence, every
     connection that has been idle for at least as long is thrown away unasked. Ten of them would
-    cost ten seconds otherwise. ``ping_after``: a connection that was idle for more seconds is
-    pinged.
+    cost ten seconds otherwise. And when one has found the server demoted, those of all others may
+    lead there as well: one that only reads would never notice. ``ping_after``: a connection that
+    was idle for more seconds is pinged.
     """
 
     def __init__(self, ping_after: float = PING_AFTER_SECONDS) -> None:
         self._ping_after = ping_after
         # Connections that have been idle since then (monotonic), or longer, are lost.
         self._lost = -math.inf
+        # Connections that have led to a server that takes writes later than this still do.
+        self._doubtful_until = -math.inf
 
-    def look(self, ping: Callable[[], object], since: float | None) -> None:
-        """Ask by ``ping`` for a connection that is idle ``since`` then (monotonic); None: new.
+    def doubt(self) -> None:
+        """Say that a connection was lost, or that its server takes no writes any more."""
+        self._doubtful_until = time.monotonic() + DOUBT_SECONDS
 
-        Raises DisconnectionError for one that is lost: the pool opens another at once.
+    def look(self, ask: Callable[[bool], object], info: dict[str, Any]) -> None:
+        """Look at a connection before its next use; ``info`` notes since when it is idle.
+
+        ``ask`` pings, and with True asks for a server that takes writes as well. Raises
+        DisconnectionError for one that is lost or demoted: the pool opens another at once.
         """
-        if since is None:
+        since = info.get(IDLE_SINCE)
+        if since is None:  # new
             return
         if since <= self._lost:
             raise DisconnectionError("one that was idle for less is lost")
-        asked = time.monotonic()
-        if asked - since < self._ping_after:
+        asked, fit_at = time.monotonic(), info[FIT_AT]
+        in_doubt = fit_at <= self._doubtful_until and asked - fit_at >= self._ping_after
+        if asked - since < self._ping_after and not in_doubt:
             return
         try:
-            ping()
+            ask(in_doubt)
+            info[FIT_AT] = asked if in_doubt else fit_at
         except Exception as error:
             # A refusal comes quickly, and costs nothing: only silence condemns the others.
             if time.monotonic() - asked >= PONG_SECONDS:
@@ -121,16 +137,19 @@ def make_engine(
 
     Call it after the fork. Raises ConfigurationError for a URL that cannot be used.
     """
-    dialect = dialect_of(url)
+    dialect, known = dialect_of(url), idle or Idle()
     pooling = _server_pool(autocommit=autocommit) if dialect.is_remote else {}
 
-    def opened(connection: Any, _record: Any) -> None:
+    def opened(connection: Any, record: Any) -> None:
+        record.info[FIT_AT] = time.monotonic()
         dialect.prepare(connection, brief=brief)
         dialect.answer_within(connection, read_timeout)
 
-    def ping(connection: Any) -> None:
+    def ask(connection: Any, in_doubt: bool) -> None:
         dialect.answer_within(connection, PONG_SECONDS)
         engine.dialect.do_ping(connection)
+        if in_doubt and dialect.is_unfit(connection):
+            raise DisconnectionError("its server takes no writes")
         dialect.answer_within(connection, read_timeout)
 
     try:
@@ -147,30 +166,34 @@ def make_engine(
     event.listen(engine, "connect", opened)
     event.listen(engine, "begin", lambda connection: _begin(dialect, connection))
     # First: what the guard hears of an error depends on whether the server was found unfit.
-    event.listen(engine, "handle_error", lambda context: _condemn(dialect, context))
+    event.listen(engine, "handle_error", lambda context: _condemn(dialect, context, known))
     guard.listen(engine, dialect)
     if dialect.is_remote:
-        _spare_round_trips(engine, ping, idle or Idle())
+        _spare_round_trips(engine, ask, known)
     return engine
 
 
-def _condemn(dialect: Dialect, context: ExceptionContext) -> None:
+def _condemn(dialect: Dialect, context: ExceptionContext, idle: Idle) -> None:
     """Take an error of an unfit server for a lost connection, so that the whole pool is renewed.
+
+    The other pools of the process are told, too: theirs may only read, and not get such an error.
 
     A demoted primary is alive and refuses writes, a node outside its cluster every statement, a
     rotated password every new connection: what the address leads to now may be another server.
     The server itself is asked, for one error number means several things.
     """
     connection, error = context.connection, context.original_exception
-    if context.is_disconnect or not isinstance(error, dialect.driver_errors):
-        return
-    if connection is None:  # it refused the connection
-        context.is_disconnect = True
-    elif not connection.invalidated and dialect.may_be_unfit(error):
-        try:
-            context.is_disconnect = dialect.is_unfit(connection, error)
-        except dialect.driver_errors:  # a server that cannot answer is unfit as well
+    if not context.is_disconnect and isinstance(error, dialect.driver_errors):
+        if connection is None:  # it refused the connection
             context.is_disconnect = True
+        elif not connection.invalidated and dialect.may_be_unfit(error):
+            driver: Any = connection.connection.dbapi_connection
+            try:
+                context.is_disconnect = dialect.is_unfit(driver, error)
+            except dialect.driver_errors:  # a server that cannot answer is unfit as well
+                context.is_disconnect = True
+    if context.is_disconnect:
+        idle.doubt()
 
 
 def _server_pool(*, autocommit: bool) -> dict[str, Any]:
@@ -195,12 +218,12 @@ def _begin(dialect: Dialect, connection: Connection) -> None:
 # ---- Round trips that are spared -------------------------------------------------------------
 
 
-def _spare_round_trips(engine: Engine, ping: Callable[[Any], None], idle: Idle) -> None:
+def _spare_round_trips(engine: Engine, ask: Callable[[Any, bool], None], idle: Idle) -> None:
     """Note of each connection since when it is idle and whether a transaction may be open."""
 
     def look(connection: Any, record: Any, _proxy: Any) -> None:
         # A ping per checkout costs a round trip per order; one after an idle second costs nothing.
-        idle.look(lambda: ping(connection), record.info.get(IDLE_SINCE))
+        idle.look(partial(ask, connection), record.info)
 
     event.listen(engine, "checkin", _note_idle)
     event.listen(engine, "checkout", look)

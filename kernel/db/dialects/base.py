@@ -121,8 +121,8 @@ class Dialect(ABC):
         """Tell whether it is worth asking, after ``error``, if the server can serve at all."""
         return False
 
-    def is_unfit(self, connection: Connection, error: BaseException) -> bool:
-        """Ask on ``connection`` whether the server takes no writes. Raises the driver's errors.
+    def is_unfit(self, connection: Any, error: BaseException | None = None) -> bool:
+        """Ask the driver's ``connection`` whether its server takes no writes. Raises its errors.
 
         True also when ``error`` says that the connection itself is of no use any more.
         """

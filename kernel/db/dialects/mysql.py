@@ -129,7 +129,7 @@ class MySQL(Dialect):
         plain = isinstance(error, pymysql.err.OperationalError | pymysql.err.InternalError)
         return plain and not self.is_contention(error)
 
-    def is_unfit(self, connection: Connection, error: BaseException) -> bool:
+    def is_unfit(self, connection: Any, error: BaseException | None = None) -> bool:
         """Ask whether the server is read-only; who may write nevertheless is not asked.
 
         FROM a table, be it a derived one: a Galera node outside its cluster answers a SELECT
@@ -162,19 +162,19 @@ class MySQL(Dialect):
     def before_first_write(self, connection: Connection) -> None:
         """On MySQL, set the savepoint by which `holds_transaction` tells."""
         if not _is_mariadb(connection):
-            _say(connection, f"SAVEPOINT {FIRST}")
+            _say(connection.connection, f"SAVEPOINT {FIRST}")
 
     def holds_transaction(self, connection: Connection) -> bool:
         """Ask MariaDB. MySQL has no such variable: there the first savepoint is gone, or is not."""
         if _is_mariadb(connection):
-            return bool(_say(connection, IN_TRANSACTION)[0])
+            return bool(_say(connection.connection, IN_TRANSACTION)[0])
         try:
-            _say(connection, f"RELEASE SAVEPOINT {FIRST}")
+            _say(connection.connection, f"RELEASE SAVEPOINT {FIRST}")
         except pymysql.err.MySQLError as error:
             if _number(error) == NO_SUCH_SAVEPOINT:
                 return False
             raise
-        _say(connection, f"SAVEPOINT {FIRST}")
+        _say(connection.connection, f"SAVEPOINT {FIRST}")
         return True
 
     def connect(self, arguments: Mapping[str, Any]) -> Any:
@@ -201,7 +201,7 @@ class MySQL(Dialect):
         """Refuse a node of a Galera cluster, which replicates no XA transaction."""
         with engine.connect() as connection:
             try:
-                (is_galera,) = _say(connection, IS_GALERA)
+                (is_galera,) = _say(connection.connection, IS_GALERA)
             except pymysql.err.MySQLError as error:
                 if _number(error) != NO_SUCH_VARIABLE:
                     raise
@@ -246,7 +246,7 @@ class MySQL(Dialect):
         with engine.begin() as connection:
             if _is_mariadb(connection):
                 with _needing(connection.connection.dbapi_connection):
-                    _say(connection, IN_TRANSACTION)
+                    _say(connection.connection, IN_TRANSACTION)
             yield from check_session(connection, needs)
             yield from check_link(*_link(connection))
             yield from check_tables(connection, needs)
@@ -284,9 +284,9 @@ def _link(connection: Connection) -> tuple[str, bool, bool]:
     return address, bool(driver._secure), bool(verified)
 
 
-def _say(connection: Connection, statement: str) -> Any:
-    """Run a statement on the driver's own cursor; return its first row."""
-    cursor = connection.connection.cursor()
+def _say(connection: Any, statement: str) -> Any:
+    """Run a statement on the driver's ``connection``; return its first row."""
+    cursor = connection.cursor()
     try:
         cursor.execute(statement)
         return cursor.fetchone()

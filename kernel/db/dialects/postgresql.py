@@ -176,15 +176,15 @@ class PostgreSQL(Dialect):
         """Ask after any error of the server: the answer is here already."""
         return not self.is_contention(error)
 
-    def is_unfit(self, connection: Connection, error: BaseException) -> bool:
+    def is_unfit(self, connection: Any, error: BaseException | None = None) -> bool:
         """Look at what the server has reported: whether it is a standby, or takes no writes.
 
         It reports each change before its next answer, also while a transaction is spoiled. A
         connection with statements that were prepared for other columns is of no use, either.
         """
-        if _is_outdated(error):
+        if error is not None and _is_outdated(error):
             return True
-        info = _driver(connection).info
+        info = connection.info
         return any(info.parameter_status(name) == "on" for name in REPORTED)
 
     def is_missing_table(self, error: BaseException) -> bool:

@@ -19,7 +19,6 @@ from kernel.db.tables.deliveries import DELIVERIES
 from kernel.db.tables.orders import ORDERS
 from kernel.db.tables.schedules import SCHEDULES
 from kernel.db.tables.service import Worker
-from kernel.errors import Unavailable
 from kernel.insight.backlog import Backlog, backlog, lately_dead, unasked
 from kernel.insight.conditions.expiring import slow_facts
 from kernel.insight.conditions.facts import Database, Dead, Facts, FailedSchedule, Oldest
@@ -80,8 +79,7 @@ def look_at_database(kernel: Kernel) -> Database:
     try:
         with kernel.read() as connection:
             schema = found_schema(connection)
-            # No error has been seen: it is asked for the server's state alone.
-            read_only = kernel.dialect.is_unfit(connection, Unavailable())
+            read_only = kernel.dialect.is_unfit(connection.connection.dbapi_connection)
     except DATABASE_ERRORS as error:
         return _silent(kernel, error)
     if file is not None and not os.access(file, os.W_OK):

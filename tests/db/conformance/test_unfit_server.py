@@ -5,6 +5,7 @@ from contextlib import closing
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from kernel.db.errors import is_passing
 from kernel.errors import Unavailable
@@ -14,6 +15,7 @@ from tests.support.abilities import Kind
 from tests.support.demotion import DemotedMariaDB, DemotedPostgreSQL
 from tests.support.factories import ANYBODY, request
 from tests.support.servers import MariaDB
+from tests.support.waiting import wait_until
 
 MakeKernel = Callable[..., Kernel]
 DEMOTED = {"mysql": ("mariadb", DemotedMariaDB), "postgresql": ("postgresql", DemotedPostgreSQL)}
@@ -57,6 +59,28 @@ def test_submit_is_served_again_at_once_when_the_server_takes_writes_again(
     demoted.read_only(False)
     submit(plain, ANYBODY, request())
     assert number(plain, kind) != before, "its pool was kept"
+
+
+def test_connections_that_only_read_leave_a_server_that_takes_no_writes(
+    make_kernel: MakeKernel,
+    kernel: Kernel,
+    kind: Kind,
+    demoted: DemotedMariaDB | DemotedPostgreSQL | None,
+) -> None:
+    """The address may lead to another server by then; one in constant use is never idle."""
+    assert kernel.dialect.is_remote == (demoted is not None)
+    if demoted is None:
+        return
+    plain = make_kernel(demoted.url)
+    submit(plain, ANYBODY, request())
+    before = number(plain, kind)
+    demoted.read_only(True)
+    with pytest.raises(DBAPIError), plain.write() as connection:  # another pool's
+        connection.execute(text("DELETE FROM kernel_orders"))
+    wait_until(lambda: number(plain, kind) != before, 5, "another connection")
+    demoted.read_only(False)
+    after = number(plain, kind)
+    assert {number(plain, kind) for _ in range(20)} == {after}
 
 
 def test_pool_is_kept_when_a_fit_server_refuses_a_statement(kernel: Kernel, kind: Kind) -> None:
