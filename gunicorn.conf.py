@@ -64,9 +64,17 @@ class FreeThreads(ThreadWorker):  # type: ignore[misc]
     def _answer(self, conn: TConn) -> None:
         """Answer a request in one of the threads, and see to what becomes of its connection."""
         answered: Future[Any] = Future()
-        answered.set_result(self.handle(conn))
+        is_kept = False
+        try:
+            answered.set_result(self.handle(conn))
+            is_kept = answered.result() is True and self._keep(conn)
+        except BaseException as error:
+            # Whatever it is, the thread is free again.
+            self.log.exception("a connection is closed: %s", error)
+            answered = Future()
+            answered.set_result(False)
         self._answering.discard(conn)
-        if answered.result() is not True or not self._keep(conn):
+        if not is_kept:
             self.method_queue.defer(self.finish_request, conn, answered)
         elif not self._accepting:  # the main thread may accept again
             self.method_queue.defer(lambda: None)

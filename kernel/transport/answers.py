@@ -116,7 +116,8 @@ def _read_fields(stream: IO[bytes]) -> tuple[HTTPMessage, bool]:
     """Read fields up to the empty line; tell whether every line was one.
 
     A line that is none is left out. One that goes on with a space belongs to the field before it
-    (RFC 9112 §5.2). Raises HTTPException for more lines, or longer ones, than anybody needs.
+    (RFC 9112 §5.2). Raises HTTPException for more than `MAX_FIELDS` lines, or longer ones than
+    `MAX_LINE`.
     """
     found: list[list[str]] = []
     is_readable, lines = True, 0

@@ -30,6 +30,8 @@ def app(environ, start):
         (FOLDER / f"{held}-begun").touch()
         while not (FOLDER / held).exists():
             time.sleep(0.01)  # no thread may be told by another process
+    if environ["PATH_INFO"] == "/break":
+        raise BaseException("what no server expects of an application")
     body = str(os.getpid()).encode()
     start("200 OK", [("Content-Length", str(len(body)))])
     return [body]
@@ -93,6 +95,14 @@ def test_process_whose_threads_are_busy_takes_no_connection(server: Served, tmp_
     assert set(found).isdisjoint(others)
     # It takes connections again.
     wait_until(lambda: ask(port) in found, 10)
+
+
+def test_thread_is_free_again_when_an_application_breaks_it(server: Served) -> None:
+    port = server.start(1, 1)
+    for _ in range(3):
+        with pytest.raises((http.client.HTTPException, ConnectionError)):
+            ask(port, "/break")
+    assert ask(port).isdigit()
 
 
 def test_connection_is_used_for_many_requests_and_for_several_at_once(server: Served) -> None:

@@ -245,7 +245,7 @@ def follow(kernel: Kernel, job_id: str, *, quiet: bool) -> None:
             bar.update(row.done + row.left_out - bar.pos)
             if stepped is None and row.state == JobState.RUNNING:
                 # Another process has it, or its rate lets it rest: nothing tells when it goes on.
-                time.sleep(LOOK_SECONDS)
+                time.sleep(LOOK_SECONDS)  # a worker does it, and its row tells how far it is
 
 
 def _tell(kernel: Kernel, stepped: Stepped) -> None:

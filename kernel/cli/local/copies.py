@@ -85,7 +85,7 @@ class Copy:
         while (code := self.poll()) is None:
             if deadline is not None and time.monotonic() >= deadline:
                 raise subprocess.TimeoutExpired(f"process {self.pid}", timeout or 0.0)
-            time.sleep(LOOK_SECONDS)
+            time.sleep(LOOK_SECONDS)  # waitpid has no time limit
         return code
 
     def send_signal(self, number: int) -> None:

@@ -93,7 +93,7 @@ class Supervisor:
             while not self._is_ready(child):
                 if time.monotonic() > deadline:
                     raise child.failure(f"was not ready after {timeout:g} s")
-                time.sleep(POLL_SECONDS)
+                time.sleep(POLL_SECONDS)  # a program that is ready tells nobody
 
     def run_forever(self, look: Callable[[], None] = lambda: None) -> None:
         """Restart programs that end, until SIGINT or SIGTERM; call ``look`` four times a second.
@@ -105,7 +105,7 @@ class Supervisor:
                 for child in self._children:
                     self._keep_running(child)
                 look()
-                time.sleep(WATCH_SECONDS)
+                time.sleep(WATCH_SECONDS)  # until the next look at the programs
 
     def stop(self) -> None:
         """End all programs, the last started first. A signal during this kills those left."""
