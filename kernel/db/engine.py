@@ -140,8 +140,7 @@ def make_engine(
     dialect, known = dialect_of(url), idle or Idle()
     pooling = _server_pool(autocommit=autocommit) if dialect.is_remote else {}
 
-    def opened(connection: Any, record: Any) -> None:
-        record.info[FIT_AT] = time.monotonic()
+    def opened(connection: Any, _record: Any) -> None:
         dialect.prepare(connection, brief=brief)
         dialect.answer_within(connection, read_timeout)
 
@@ -225,6 +224,7 @@ def _spare_round_trips(engine: Engine, ask: Callable[[Any, bool], None], idle: I
         # A ping per checkout costs a round trip per order; one after an idle second costs nothing.
         idle.look(partial(ask, connection), record.info)
 
+    event.listen(engine, "connect", _note_new)
     event.listen(engine, "checkin", _note_idle)
     event.listen(engine, "checkout", look)
     event.listen(engine, "reset", _roll_back_what_is_open)
@@ -232,6 +232,10 @@ def _spare_round_trips(engine: Engine, ask: Callable[[Any, bool], None], idle: I
     event.listen(engine, "commit", _note_ended)
     event.listen(engine, "rollback", _note_ended)
     event.listen(engine, "handle_error", _note_doubt)
+
+
+def _note_new(_connection: Any, record: Any) -> None:
+    record.info[FIT_AT] = time.monotonic()
 
 
 def _note_idle(_connection: Any, record: Any) -> None:

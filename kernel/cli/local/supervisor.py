@@ -93,7 +93,7 @@ class Supervisor:
             while not self._is_ready(child):
                 if time.monotonic() > deadline:
                     raise child.failure(f"was not ready after {timeout:g} s")
-                time.sleep(POLL_SECONDS)  # a program that is ready tells nobody
+                time.sleep(POLL_SECONDS)  # a program does not tell when it is ready
 
     def run_forever(self, look: Callable[[], None] = lambda: None) -> None:
         """Restart programs that end, until SIGINT or SIGTERM; call ``look`` four times a second.
