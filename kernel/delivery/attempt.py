@@ -8,10 +8,11 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from kernel.callers.receivers import Terms
 from kernel.config.logging import binding
+from kernel.db.clock import AT_ONCE
 from kernel.delivery.breakers import OUR_FAILURES
 from kernel.delivery.claim import DueDelivery
 from kernel.delivery.outgoing.exchange import exchange
@@ -39,6 +40,8 @@ log = logging.getLogger(__name__)
 
 # The reason of an attempt that a bug of ours ended. It counts like any other failure.
 INTERNAL = "internal"
+# The reason of an attempt whose process ended, in an orderly way, before the receiver's answer.
+INTERRUPTED = "interrupted"
 # Reasons of an attempt with which nothing was sent to the receiver.
 UNSENT = frozenset({"token", "template"})
 
@@ -90,6 +93,16 @@ def attempt(kernel: Kernel, due: DueDelivery) -> FinishedAttempt:
 def put_off(kernel: Kernel, due: DueDelivery) -> FinishedAttempt:
     """Return the end of an attempt that was not begun: this process had no thread for it."""
     return finish(kernel, due, kernel.clock.now(), 0, Heard(reason=NO_ROOM))
+
+
+def interrupted(kernel: Kernel, due: DueDelivery, seconds: float) -> FinishedAttempt:
+    """Return the end of an attempt, begun ``seconds`` ago, that this process will not see.
+
+    The request may have arrived. The callback is due again at once, even after its last attempt.
+    """
+    started_at = kernel.clock.now() - timedelta(seconds=seconds)
+    end = (due, started_at, round(seconds * 1000), None, INTERRUPTED, None)
+    return FinishedAttempt(*end, phases={}, verdict=RetryIn(AT_ONCE))
 
 
 def _attempt(kernel: Kernel, due: DueDelivery, traceparent: str | None) -> FinishedAttempt:

@@ -24,9 +24,9 @@ LONGEST_PAUSE_SECONDS = 300.0
 # Reasons of an attempt that tell that the host does not work. A 4xx, a redirect or an address that
 # is refused tells nothing of the kind.
 HOST_FAILURES = frozenset({"dns", "connect", "tls", "timeout", "protocol", "http_5xx", "too_large"})
-# Reasons that tell nothing of the host at all: a bug of ours, a lack of ours, and a turn
-# that has not come.
-OUR_FAILURES = NOT_SENT | {"internal"}
+# Reasons that tell nothing of the host at all: a bug of ours, a lack of ours, the end of a process
+# of ours, and a turn that has not come.
+OUR_FAILURES = NOT_SENT | {"internal", "interrupted"}
 
 
 class BreakerState(StrEnum):

@@ -38,6 +38,8 @@ from kernel.worker.services.service import Periodic, Service
 
 log = logging.getLogger(__name__)
 
+# A process that is to end at once waits so long for answers: its orders wait as well.
+SETTLE_SECONDS = 0.5
 # From one look for idle connections to the next.
 SWEEP_KEPT_SECONDS = 5.0
 
@@ -144,14 +146,24 @@ class Dispatcher:
         self.sending.close()
         self.recorder.hurry()
 
-    def forget(self) -> None:
-        """Delete the row of this process, which ends at once. From the dispatcher's thread.
+    def settle(self) -> None:
+        """Let callbacks in flight finish for a moment. From the dispatcher's thread.
 
-        Its callbacks in flight are due again: it will not record how they end. Orders that it has
-        handed back are hinted.
+        Before this process ends at once: those of receivers that answer are not sent again.
+        """
+        self.close()
+        self.loop.wait_until(lambda: self.sending.is_idle, SETTLE_SECONDS)
+
+    def forget(self) -> None:
+        """Record attempts, and delete the row of this process. From the dispatcher's thread.
+
+        It ends at once: callbacks in flight are due again. Orders that it has handed back are
+        hinted.
         """
         self.timers.run()
+        self.sending.interrupt()
         try:
+            self.recorder.run()
             release_claims(self._kernel, self._kernel.runner)
             self.heartbeat.leave()
         except DBAPIError as error:

@@ -274,6 +274,7 @@ class WorkerProcess:
         the pool it is one process less, and no error.
         """
         kill_descendants()
+        self.dispatcher.settle()
         for run in list(self.kernel.running.values()):
             log.warning("handed back in mid-run", extra={"order_id": run.order_id})
             exit_ = Exit(Why.NOT_BEGUN if run.beside else why)

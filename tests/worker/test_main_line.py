@@ -6,18 +6,21 @@ Both are real processes: the main is the test's child, and the pool process is t
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from kernel.db.tables.deliveries import DELIVERIES
+from kernel.db.tables.deliveries import ATTEMPTS, DELIVERIES
 from kernel.db.tables.service import Worker
 from kernel.handlers import Handlers, Run
 from kernel.runtime.kernel import Kernel
+from kernel.testing import FakeTransport, Sent
+from kernel.transport.client import Response
 from kernel.worker.pool.main_watch import Patience
 from kernel.worker.pool.vitals import Life, Vitals
 from kernel.worker.process import WorkerProcess
-from tests.support.factories import make_delivery, make_order, order, rows
+from tests.support.factories import delivery, make_delivery, make_order, order, rows
 from tests.support.handlers.misbehaving import Named
 from tests.support.hints import FakeHints
 from tests.support.waiting import is_running, wait_until
@@ -37,10 +40,12 @@ def hold(run: Run, args: Named) -> dict[str, object]:
 class Pool:
     """A main process whose vitals the test shares, and its only pool process.
 
-    That one runs an order, if there is one; its dispatcher looks for what is due ever so rarely.
+    That one runs an order, if there is one, and ``sends`` callbacks or does not; its dispatcher
+    looks for what is due ever so rarely.
     """
 
-    def __init__(self, make: Callable[[], Kernel], order_id: str | None = None) -> None:
+    def __init__(self, make: Callable[[], Kernel], order_id: str | None, *, sends: bool) -> None:
+        self._sends = sends
         self.vitals = Vitals()
         reading, writing = os.pipe()
         self.main = os.fork()
@@ -58,7 +63,8 @@ class Pool:
         main = os.getppid()
         args = (kernel, FakeHints(), self.vitals, main, NEVER)
         process = WorkerProcess(*args, parent_pid=lambda: main)
-        process.dispatcher.sending.close()
+        if not self._sends:
+            process.dispatcher.sending.close()
         process.start()
         if order_id:
             process.execute([order_id])
@@ -79,8 +85,11 @@ def make_pool(
     """Start a pool on a database that other processes share."""
     pools: list[Pool] = []
 
-    def make(order_id: str | None = None) -> Pool:
-        pools.append(Pool(lambda: make_kernel(main_rows_url, handlers), order_id))
+    def make(order_id: str | None = None, transport: FakeTransport | None = None) -> Pool:
+        def made() -> Kernel:
+            return make_kernel(main_rows_url, handlers, transport=transport)
+
+        pools.append(Pool(made, order_id, sends=transport is not None))
         return pools[-1]
 
     yield make
@@ -122,3 +131,29 @@ def test_process_hands_back_all_that_it_does_when_its_main_process_is_killed(
     (delivery,) = [one for one in rows(kernel, DELIVERIES) if one.id == sent]
     assert (delivery.claim_token, delivery.next_attempt_at < until) == (None, True)
     assert rows(kernel, Worker.__table__) == []
+
+
+def answer_when_the_main_is_gone(sent: Sent) -> Response:
+    """Answer once this process has another parent; one receiver never does."""
+    parent = os.getppid()
+    while os.getppid() == parent or sent.url.endswith("/hangs"):
+        time.sleep(0.01)
+    return Response(status=200, headers={}, body=b"", phases={})
+
+
+def test_attempts_are_recorded_when_the_main_process_is_killed_beneath_them(
+    make_pool: Callable[..., Pool], make_kernel: Callable[..., Kernel], main_rows_url: str
+) -> None:
+    kernel = make_kernel(main_rows_url, handlers)
+    paths = "answers", "hangs"
+    sent = [make_delivery(kernel, url=f"https://receiver.example/{path}") for path in paths]
+    pool = make_pool(transport=FakeTransport([answer_when_the_main_is_gone]))
+    wait_until(lambda: all(delivery(kernel, one).claim_token for one in sent), 30, "claims")
+    pool.vitals.line.follow(lambda: None, lambda: None)  # the end that is the main's alone
+    os.kill(pool.main, signal.SIGKILL)
+    wait_until(lambda: not is_running(pool.pool_process), 30, "end")
+    answered, hung = (delivery(kernel, one) for one in sent)
+    reasons = {one.delivery_id: one.reason for one in rows(kernel, ATTEMPTS)}
+    assert reasons == {answered.id: None, hung.id: "interrupted"}
+    assert (answered.state, hung.state, hung.claim_token) == ("delivered", "pending", None)
+    assert hung.next_attempt_at <= kernel.clock.now(), "it is due at once"

@@ -18,6 +18,7 @@ from kernel.runtime.kernel import Kernel
 from kernel.worker.dispatcher import Dispatcher
 from kernel.worker.pool.subreaper import look_at
 from kernel.worker.pool.vitals import Vitals
+from kernel.worker.services.service import Periodic
 from kernel.worker.services.takeover import Takeover
 
 log = logging.getLogger(__name__)
@@ -109,12 +110,22 @@ class Keeper:
 def begin(kernel: Kernel, vitals: Vitals, sender: Dispatcher) -> None:
     """Start a sender in a kept process: it takes over first, and ends when its parent does."""
     takeover = Takeover(kernel, vitals, sender.tell, sender.wake, seconds=LOOK_SECONDS)
-    sender.loop.services = [takeover, *sender.loop.services]
-    sender.start()
+    gone = threading.Event()
+
+    def look() -> None:
+        if gone.is_set():
+            log.error("the parent of the dispatcher is gone; ending this one")
+            sender.settle()
+            sender.forget()
+            os._exit(1)
+
+    watch = Periodic("watch", look, LOOK_SECONDS, lasts=True)
 
     def ended() -> None:
-        log.error("the parent of the dispatcher is gone; ending this one")
-        sender.forget()
-        os._exit(1)
+        gone.set()
+        watch.hurry()
+        sender.loop.wake()
 
+    sender.loop.services = [watch, takeover, *sender.loop.services]
+    sender.start()
     vitals.line.follow(lambda: None, ended)

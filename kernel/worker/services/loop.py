@@ -45,6 +45,17 @@ class Loop:
         self._stop.set()
         self._wake.set()
 
+    def wait_until(self, is_done: Callable[[], bool], seconds: float) -> bool:
+        """Give no turns until a wake-up finds ``is_done()``, or for ``seconds``; True if it is.
+
+        In the loop's thread, by a service that is to be the last to have a turn.
+        """
+        deadline = time.monotonic() + seconds
+        while not is_done() and (left := deadline - time.monotonic()) > 0:
+            self._wake.wait(left)
+            self._wake.clear()
+        return is_done()
+
     def run(self, is_done: Callable[[], bool]) -> None:
         """Give turns until told to stop and ``is_done()``; then let each service leave."""
         while True:

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from kernel.config.logging import binding
-from kernel.delivery.attempt import attempt, put_off
+from kernel.delivery.attempt import attempt, interrupted, put_off
 from kernel.delivery.claim import (
     LEASE_MARGIN_SECONDS,
     DueDelivery,
@@ -36,8 +36,11 @@ WAIT_SECONDS = LEASE_MARGIN_SECONDS / 2
 RETRY_SECONDS = 0.2
 
 
-class _Waiting(NamedTuple):
-    """A claimed delivery that holds a slot and waits for a thread since a monotonic time."""
+class _Claimed(NamedTuple):
+    """A claimed delivery that holds a slot and waits for a thread since a monotonic time.
+
+    Or one that a thread sends since then.
+    """
 
     due: DueDelivery
     since: float
@@ -73,7 +76,9 @@ class Sending(Service):
         self.desk = Desk(kernel, slots, self._put)
         # Taken by any sender thread. What is told to the pool is only that something may be here:
         # when no thread can be started, those that there are take it, or a later one does.
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: deque[_Claimed] = deque()
+        # Attempts that a thread makes, and when each began. Who removes one has it recorded.
+        self._under_way: dict[tuple[str, int], _Claimed] = {}
         self._lacks_threads = False
         self._unclaimed = threading.Event()  # something may be due that no process has claimed
         self._closed = threading.Event()
@@ -124,6 +129,14 @@ class Sending(Service):
         if self._lacks_threads:
             self._call_a_thread()
 
+    def interrupt(self) -> None:
+        """Have what was claimed recorded as it stands: this process ends at once."""
+        self._give_up(0.0)
+        for key in list(self._under_way):
+            if (one := self._under_way.pop(key, None)) is not None:
+                seconds = time.monotonic() - one.since
+                self._recorder.put(interrupted(self._kernel, one.due, seconds))
+
     def run(self) -> None:
         """T4: claim what there is room for and have it sent. Raises database errors."""
         self._unclaimed.clear()
@@ -141,7 +154,7 @@ class Sending(Service):
 
     def _put(self, due: DueDelivery) -> None:
         """Have a claimed delivery sent by the next free thread. For any thread."""
-        self._waiting.append(_Waiting(due, time.monotonic()))
+        self._waiting.append(_Claimed(due, time.monotonic()))
         self._call_a_thread()
 
     def _call_threads(self) -> bool:
@@ -175,7 +188,7 @@ class Sending(Service):
             finally:
                 self.desk.release(one.due.target)
 
-    def _take(self) -> _Waiting | None:
+    def _take(self) -> _Claimed | None:
         try:
             return self._waiting.popleft()
         except IndexError:  # another thread has taken the last
@@ -187,14 +200,17 @@ class Sending(Service):
             self._send(one.due)
 
     def _send(self, due: DueDelivery) -> None:
-        ended = None
+        ended, key = None, (due.id, due.attempt)
+        self._under_way[key] = _Claimed(due, time.monotonic())
         try:
             with binding(reference=due.reference):
                 ended = attempt(self._kernel, due)
-            self._recorder.put(ended)
+            if self._under_way.pop(key, None) is not None:
+                self._recorder.put(ended)
         except Exception:  # a bug of ours: the claim runs out and the delivery is due again
             log.exception("sending failed", extra={"delivery_id": due.id})
         finally:
+            self._under_way.pop(key, None)
             if ended is None:  # nothing is held against the receiver
                 others_wait = self.desk.release(due.target)
             else:

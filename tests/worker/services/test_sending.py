@@ -10,6 +10,7 @@ import pytest
 
 from kernel.config.logging import bound
 from kernel.db.tables.callers import Caller
+from kernel.db.tables.deliveries import ATTEMPTS
 from kernel.delivery.attempt import FinishedAttempt
 from kernel.delivery.breakers import Target
 from kernel.runtime.kernel import Kernel
@@ -19,7 +20,7 @@ from kernel.worker.services import sending as sending_module
 from kernel.worker.services.recorder import Recorder
 from kernel.worker.services.sending import Sending
 from kernel.worker.services.service import AT_ONCE
-from tests.support.factories import delivery, make_delivery, make_order
+from tests.support.factories import delivery, make_delivery, make_order, rows
 from tests.support.waiting import wait_until
 
 
@@ -204,3 +205,26 @@ def test_log_lines_of_an_attempt_carry_the_reference_of_its_order(
     make_delivery(kernel, make_order(kernel, reference="INC1", **ended))
     sending.run()
     wait_until(lambda: seen == ["INC1"])
+
+
+def test_interrupted_attempt_is_recorded_once_and_due_at_once_after_its_last_try_too(
+    kernel: Kernel, recorder: Recorder, sending: Sending
+) -> None:
+    answered = threading.Event()
+
+    def answer(_: Sent) -> Response:
+        assert answered.wait(30)
+        return Response(status=200, headers={}, body=b"", phases={})
+
+    kernel.transport.answers = [answer]  # type: ignore[attr-defined]
+    sent = make_delivery(kernel, attempt=98, tries=98)
+    sending.run()
+    sending.interrupt()
+    recorder.run()
+    answered.set()
+    wait_until(lambda: sending.is_idle)
+    assert recorder.is_empty, "the answer comes too late"
+    assert [(one.number, one.reason) for one in rows(kernel, ATTEMPTS)] == [(99, "interrupted")]
+    found = delivery(kernel, sent)
+    assert (found.state, found.claim_token) == ("pending", None)
+    assert found.next_attempt_at <= kernel.clock.now()

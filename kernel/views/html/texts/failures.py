@@ -45,6 +45,7 @@ TEXTS: dict[str, dict[Language, str]] = {
     "reason_answer": {"en": "answer not accepted", "zh": "应答不符合规则"},
     "reason_lookup": {"en": "ticket not found", "zh": "未找到唯一工单"},
     "reason_template": {"en": "shape cannot be filled", "zh": "模板无法填充"},
+    "reason_interrupted": {"en": "sender ended", "zh": "发送进程已结束"},
     "reason_internal": {"en": "internal error", "zh": "内部错误"},
     "errors": {"en": "Errors", "zh": "错误"},
     "errors_hint": {
