@@ -135,6 +135,19 @@ def test_hints_arrive_later_when_the_broker_was_down(kernel: Kernel, redis: Redi
     wait_until(lambda: queued(redis) == [["later"]])
 
 
+def test_worker_finds_a_broker_that_is_back_within_two_seconds(
+    kernel: Kernel, redis: Redis
+) -> None:
+    pauses: list[float] = []
+    redis.kill()
+    try:
+        with make_celery(kernel).connection_for_read() as connection, pytest.raises(Exception):
+            connection.ensure_connection(lambda _, pause: pauses.append(pause), max_retries=5)
+    finally:
+        redis.start()
+    assert pauses == [0.5, 1.0, 1.5, 2.0, 2.0]
+
+
 def test_hint_and_result_are_soon_there_when_a_firewall_forgot_the_connections(
     make_kernel: MakeKernel, sqlite_url: str, redis: Redis
 ) -> None:
