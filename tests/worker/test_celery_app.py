@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 from celery import Celery
 from celery.result import AsyncResult
+from kombu.exceptions import OperationalError
 from kombu.messaging import Producer
 
 from kernel.db.states import OrderState, Outcome
@@ -141,7 +142,10 @@ def test_worker_finds_a_broker_that_is_back_within_two_seconds(
     pauses: list[float] = []
     redis.kill()
     try:
-        with make_celery(kernel).connection_for_read() as connection, pytest.raises(Exception):
+        with (
+            make_celery(kernel).connection_for_read() as connection,
+            pytest.raises(OperationalError),
+        ):
             connection.ensure_connection(lambda _, pause: pauses.append(pause), max_retries=5)
     finally:
         redis.start()
