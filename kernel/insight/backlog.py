@@ -5,12 +5,24 @@ For `/metrics`. A count stops at `LIMIT`, so that a look at a backlog never adds
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, case, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    ScalarSelect,
+    Select,
+    bindparam,
+    case,
+    func,
+    literal_column,
+    or_,
+    select,
+)
 from sqlalchemy.orm import Session
 
 from kernel.db.columns import by_index
+from kernel.db.statements.prepared import Prepared
 from kernel.db.statements.skip_scan import skip_scan
 from kernel.db.states import DeliveryState, OrderState
 from kernel.db.tables.deliveries import DELIVERIES, STATE_AND_LANE
@@ -41,31 +53,41 @@ class Backlog:
     first_callback_at: datetime | None = None
 
 
+class _Counts(NamedTuple):
+    pending: int
+    due: int
+    held: int
+    dead: int
+    running: int
+    waiting: int
+
+
 def backlog(kernel: Kernel, limit: int = LIMIT) -> Backlog:
-    """Count what waits, by eight or nine short queries, each number up to ``limit``."""
+    """Count what waits, by three to five short queries, each number up to ``limit``."""
     now = kernel.clock.now()
     with kernel.read_session() as session:
+        connection = session.connection()
         due, oldest_due = _due_orders(kernel, session, now, limit)
-        pending, callbacks, oldest_callback = _pending_deliveries(session, now, limit)
+        values = {"now": now, "since": now - RECENT, "limit": limit}
+        counts = _Counts(*_COUNTS.rows(connection, values)[0])
+        oldest_callback = min((row[-1] for row in _LANES.rows(connection, {})), default=None)
         return Backlog(
             orders_due=due,
             orders_due_oldest=_age(oldest_due, now),
-            orders_running=_count(session, _state(ORDERS, OrderState.RUNNING), limit),
-            orders_waiting=_count(session, _state(ORDERS, OrderState.WAITING), limit),
-            deliveries_due=callbacks,
+            orders_running=counts.running,
+            orders_waiting=counts.waiting,
+            deliveries_due=counts.due,
             deliveries_due_oldest=_age(oldest_callback, now),
-            deliveries_pending=pending,
-            deliveries_held=_count(session, _state(DELIVERIES, DeliveryState.HELD), limit),
-            deliveries_dead=_given_up(session, now, limit),
+            deliveries_pending=counts.pending,
+            deliveries_held=counts.held,
+            deliveries_dead=_given_up(session, now, limit) if counts.dead else 0,
             first_callback_at=oldest_callback,
         )
 
 
 def lately_dead(now: datetime, *columns: Any) -> Select[Any]:
     """Return the callbacks that died within `RECENT`, those that a person dropped among them."""
-    found = by_index(select(*columns), DELIVERIES, "ix_kernel_deliveries_state_finished_at")
-    lately = (DELIVERIES.c.state == DeliveryState.DEAD, DELIVERIES.c.finished_at >= now - RECENT)
-    return found.where(*lately)
+    return _dead_since(now - RECENT, *columns)
 
 
 def unasked(died_of: ColumnElement[Any]) -> ColumnElement[bool]:
@@ -74,19 +96,9 @@ def unasked(died_of: ColumnElement[Any]) -> ColumnElement[bool]:
 
 
 def _given_up(session: Session, now: datetime, limit: int) -> int:
-    """Count what died by no person's wish. Only where something died rows are read."""
-    if not _count(session, lately_dead(now, DELIVERIES.c.state), limit):
-        return 0
+    """Count what died by no person's wish. Reads rows, so only where something died."""
     some = lately_dead(now, DELIVERIES.c.died_of).limit(limit).subquery()
     return session.scalar(select(func.count()).where(unasked(some.c.died_of))) or 0
-
-
-def _state(table: Any, state: str) -> Select[Any]:
-    return select(table.c.state).where(table.c.state == state)
-
-
-def _count(session: Session, rows: Select[Any], limit: int) -> int:
-    return session.scalar(select(func.count()).select_from(rows.limit(limit).subquery())) or 0
 
 
 def _due_orders(
@@ -106,21 +118,46 @@ def _due_orders(
     return count, min((one.first for one in found), default=None)
 
 
-def _pending_deliveries(
-    session: Session, now: datetime, limit: int
-) -> tuple[int, int, datetime | None]:
-    """Return how many are pending, how many of them due, and since when the first of them."""
-    moment = DELIVERIES.c.next_attempt_at
-    pending = _state(DELIVERIES, DeliveryState.PENDING)
-    some = pending.with_only_columns(moment).limit(limit).subquery()
-    is_due = case((some.c.next_attempt_at <= now, 1))
-    count, due = session.execute(select(func.count(), func.count(is_due)).select_from(some)).one()
-    # From the lanes: the first of all may be beyond the limit.
-    lanes = skip_scan(STATE_AND_LANE, func.min(moment)).where(
-        DELIVERIES.c.state == DeliveryState.PENDING
-    )
-    return count, due, min((row[-1] for row in session.execute(lanes)), default=None)
-
-
 def _age(moment: datetime | None, now: datetime) -> float:
     return 0.0 if moment is None else max(0.0, (now - moment).total_seconds())
+
+
+def _counted(rows: Select[Any]) -> ScalarSelect[int]:
+    some = rows.limit(bindparam("limit", type_=Integer)).subquery()
+    return select(func.count()).select_from(some).scalar_subquery()
+
+
+def _dead_since(since: Any, *columns: Any) -> Select[Any]:
+    found = by_index(select(*columns), DELIVERIES, "ix_kernel_deliveries_state_finished_at")
+    is_dead = DELIVERIES.c.state == literal_column(f"'{DeliveryState.DEAD}'")
+    return found.where(is_dead, DELIVERIES.c.finished_at >= since)
+
+
+def _state(table: Any, state: str) -> Select[Any]:
+    return select(table.c.state).where(table.c.state == literal_column(f"'{state}'"))
+
+
+def _counts() -> Prepared:
+    """Make the statement that counts all but due orders, in the order of `_Counts`."""
+    moment = DELIVERIES.c.next_attempt_at
+    now, since = (bindparam(name, type_=moment.type) for name in ("now", "since"))
+    pending = _state(DELIVERIES, DeliveryState.PENDING).with_only_columns(moment)
+    some = pending.limit(bindparam("limit", type_=Integer)).subquery()
+    counted: list[Any] = [
+        func.count(),
+        func.count(case((some.c.next_attempt_at <= now, 1))),
+        _counted(_state(DELIVERIES, DeliveryState.HELD)),
+        _counted(_dead_since(since, DELIVERIES.c.state)),
+        _counted(_state(ORDERS, OrderState.RUNNING)),
+        _counted(_state(ORDERS, OrderState.WAITING)),
+    ]
+    return Prepared(select(*counted).select_from(some))
+
+
+_COUNTS = _counts()
+# From the lanes: the first of all may be beyond the limit of what is counted.
+_LANES = Prepared(
+    skip_scan(STATE_AND_LANE, func.min(DELIVERIES.c.next_attempt_at)).where(
+        DELIVERIES.c.state == DeliveryState.PENDING
+    )
+)

@@ -204,4 +204,5 @@ def test_every_question_is_answered_from_an_index_when_there_are_many_rows(
             connection.exec_driver_sql("FLUSH STATUS")
             connection.exec_driver_sql(statement, parameters).all()
             status = connection.exec_driver_sql("SHOW SESSION STATUS LIKE 'Handler\\_read%%'")
-            assert sum(int(value) for _, value in status) < ROWS_READ, (statement, plan)
+            counts = max(1, statement.count("count("))
+            assert sum(int(value) for _, value in status) < ROWS_READ * counts, (statement, plan)
