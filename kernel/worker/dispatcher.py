@@ -9,8 +9,10 @@ import threading
 from collections.abc import Callable
 from functools import partial
 
+from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
+from kernel.db.tables.operating.bulk import JOBS
 from kernel.db.tables.service import Asked
 from kernel.delivery.release import release_claims
 from kernel.insight import process_metrics
@@ -207,7 +209,8 @@ def _housekeeping(
         leases=SeenLeases(lease),
     )
     bulk = BulkActs(kernel, partial(tell, hints, wake))
-    jobs += [Job("start of bulk acts", bulk.begin), Job("start of pruning", pruning.begin)]
+    jobs.append(Job("start of bulk acts", bulk.begin, (select(JOBS.c.id),)))
+    jobs.append(Job("start of pruning", pruning.begin))
     return [Housekeeping(kernel, jobs, hints, wake, health, timers.put), bulk, pruning]
 
 

@@ -102,6 +102,7 @@ class WorkerProcess:
         self.dispatcher = Dispatcher(kernel, broker, beat=self.beat)
         self.dispatcher.on_asked = self._obey
         self.dispatcher.heartbeat.pool = vitals.pool
+        self.dispatcher.sending.nothing_due = vitals.nothing_due
         self._forked = main_pid != os.getpid()
         # First: what a dead process has left waits for nothing else that a replacement begins with.
         self._takeover = self._make_takeover()

@@ -1,9 +1,14 @@
 """What a housekeeping job is, and what it says for hints and the result mirror."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple
 
+from sqlalchemy import Select, exists, select
+
+from kernel.db.errors import DATABASE_ERRORS
+from kernel.db.statements.prepared import Prepared
 from kernel.db.states import Outcome
 from kernel.orders.transitions import RunEnd
 from kernel.runtime.kernel import Kernel
@@ -34,7 +39,35 @@ class Swept:
 
 
 class Job(NamedTuple):
-    """A housekeeping job. ``run`` may raise; what it has added to `Swept` before that holds."""
+    """A housekeeping job. ``run`` may raise; what it has added to `Swept` before that holds.
+
+    ``needs``: while none of these selects finds a row there is nothing to do, and no turn is given:
+    who uses no limits does not pay for a look at them. Without any, each sweep gives one.
+    """
 
     name: str
     run: Callable[[Kernel, Swept], None]
+    needs: tuple[Select[Any], ...] = ()
+
+
+def idle_jobs(kernel: Kernel, jobs: Sequence[Job]) -> set[str]:
+    """Return the names of the jobs that have nothing to do, by one statement for all of them.
+
+    None while the database does not answer: then each job finds out by itself.
+    """
+    asked = tuple(dict.fromkeys(select for job in jobs for select in job.needs))
+    if not asked:
+        return set()
+    try:
+        with kernel.read() as connection:
+            (row,) = _asking(asked).rows(connection, {})
+    except DATABASE_ERRORS:
+        return set()
+    there = {one for one, found in zip(asked, row, strict=True) if found}
+    return {job.name for job in jobs if job.needs and there.isdisjoint(job.needs)}
+
+
+@cache
+def _asking(asked: tuple[Select[Any], ...]) -> Prepared:
+    found: list[Any] = [exists(one).label(f"found_{n}") for n, one in enumerate(asked)]
+    return Prepared(select(*found))

@@ -6,6 +6,15 @@ Jobs return ids; the caller sends the hints.
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
+from sqlalchemy import select
+
+from kernel.db.states import DeliveryState
+from kernel.db.tables.audit import REFUSED_KEYS
+from kernel.db.tables.deliveries import DELIVERIES
+from kernel.db.tables.gates import GATES, KEYS
+from kernel.db.tables.limits import LINES
+from kernel.db.tables.operating.pauses import PAUSES
+from kernel.db.tables.schedules import SCHEDULES
 from kernel.insight.readiness import MISSED
 from kernel.runtime.hints import Hints
 from kernel.runtime.kernel import Kernel
@@ -22,7 +31,7 @@ from kernel.worker.maintenance.bring_forward import BringForward
 from kernel.worker.maintenance.due_hints import DueHints
 from kernel.worker.maintenance.gates.limits import SettleLimits
 from kernel.worker.maintenance.gates.windows import Parents, ReleaseKeys, expire_orders, wake_orders
-from kernel.worker.maintenance.job import Job, Swept
+from kernel.worker.maintenance.job import Job, Swept, idle_jobs
 from kernel.worker.maintenance.known_tags import fail_unknown
 from kernel.worker.maintenance.paused import hold_deliveries, hold_due_orders, keep_pauses
 from kernel.worker.maintenance.prune import ForgetSecrets
@@ -64,12 +73,12 @@ def sweep_jobs(
 
     return [
         Job("orders of a clock that was set back", BringForward().run),
-        Job("recurring orders", partial(fire_schedules, aside=not_fired())),
-        Job("ends of windows", partial(expire_orders, aside=not_expired)),
-        Job("ends of waits", partial(wake_orders, aside=not_woken)),
-        Job("stuck ordering keys", ReleaseKeys().run),
-        Job("parents of ended orders", Parents().run),
-        Job("limits", SettleLimits().run),
+        Job("recurring orders", partial(fire_schedules, aside=not_fired()), (_SCHEDULE,)),
+        Job("ends of windows", partial(expire_orders, aside=not_expired), (_GATE,)),
+        Job("ends of waits", partial(wake_orders, aside=not_woken), (_GATE,)),
+        Job("stuck ordering keys", ReleaseKeys().run, (_KEY,)),
+        Job("parents of ended orders", Parents().run, (_GATE,)),
+        Job("limits", SettleLimits().run, (_LINE, _GATE)),
         *_PAUSES,
         Job("hints of due orders", DueHints(hints).run),
         Job("rescue", rescue),
@@ -82,11 +91,16 @@ def sweep_jobs(
     ]
 
 
+# What jobs need. A paused order waits at a gate, and so does one that waits for a slot.
+_SCHEDULE, _GATE, _KEY = select(SCHEDULES.c.id), select(GATES.c.order_id), select(KEYS.c.caller_id)
+_LINE, _PAUSE = select(LINES.c.tag), select(PAUSES.c.id)
+_HELD = select(DELIVERIES.c.id).where(DELIVERIES.c.state == DeliveryState.HELD)
+_REFUSED = select(REFUSED_KEYS.c.minute)
 # What people have paused. Before the hints: a paused order is not due.
 _PAUSES = (
-    Job("ends of pauses", keep_pauses),
-    Job("orders on hold", hold_due_orders),
-    Job("deliveries on hold", hold_deliveries),
+    Job("ends of pauses", keep_pauses, (_PAUSE,)),
+    Job("orders on hold", hold_due_orders, (_PAUSE, _GATE)),
+    Job("deliveries on hold", hold_deliveries, (_PAUSE, _HELD)),
 )
 # Jobs that touch no order and hold nothing.
 _BOOKKEEPING = (
@@ -94,19 +108,22 @@ _BOOKKEEPING = (
     Job("counts of minutes", count_minutes),
     Job("marks of breakers", mark_breakers),
     Job("seals of acts", seal_acts),
-    Job("old counts of refused keys", forget_refusals),
+    Job("old counts of refused keys", forget_refusals, (_REFUSED,)),
 )
 
 
 def run_jobs(kernel: Kernel, jobs: Sequence[Job]) -> Iterator[tuple[Job, Swept, Exception | None]]:
     """Run ``jobs`` in turn; yield each with what it did, and with its error if it failed.
 
-    What a job did before it failed is committed, so it has to be told all the same.
+    What a job did before it failed is committed, so it has to be told all the same. One that has
+    nothing to do is yielded without a turn.
     """
+    idle = idle_jobs(kernel, jobs)
     for job in jobs:
         swept, failed = Swept(), None
         try:
-            job.run(kernel, swept)
+            if job.name not in idle:
+                job.run(kernel, swept)
         except Exception as error:  # noqa: BLE001 - the next job has its turn
             failed = error
         yield job, swept, failed

@@ -52,6 +52,8 @@ class MainWatch:
         # When this process had something to do last.
         self.busy_at = time.monotonic()
         self._watched_at = 0.0
+        # By the seconds that an order must have waited: no order can have, before this moment.
+        self._none_before: dict[float, float] = {}
         self._stuck_since: float | None = None
 
     def look(self) -> None:
@@ -99,4 +101,9 @@ class MainWatch:
             os.kill(self._main_pid, signal.SIGKILL)
 
     def _work_waits(self, seconds: float) -> bool:
-        return waiting_longest(self._kernel) > seconds and bool(self._backlog())
+        now = time.monotonic()
+        if now < self._none_before.get(seconds, 0.0):
+            return False
+        longest = waiting_longest(self._kernel)
+        self._none_before[seconds] = now + seconds - longest
+        return longest > seconds and bool(self._backlog())

@@ -55,6 +55,22 @@ class Seat(NamedTuple):
     turn: int
 
 
+class Moment:
+    """A monotonic time that processes share: make it before the fork. 0 is never."""
+
+    def __init__(self) -> None:
+        self._memory = mmap.mmap(-1, 8)
+
+    @property
+    def at(self) -> float:
+        """When it was noted last."""
+        return float(struct.unpack_from("d", self._memory, 0)[0])
+
+    def note(self) -> None:
+        """Note that it is now."""
+        struct.pack_into("d", self._memory, 0, time.monotonic())
+
+
 class Vitals:
     """The shared memory of a worker's processes: make it before the fork.
 
@@ -67,6 +83,8 @@ class Vitals:
     def __init__(self, consumer: ConsumerWatch | None = None, places: int = PLACES) -> None:
         self.consumer = consumer or ConsumerWatch()
         self.line = MainLine()
+        # When a process of the pool found no callback due.
+        self.nothing_due = Moment()
         # The pool's name, as Celery calls it; set before the fork.
         self.pool = ""
         self._places = places

@@ -23,6 +23,7 @@ from kernel.delivery.first_attempt import Desk
 from kernel.delivery.outgoing.memory import memory_of
 from kernel.delivery.slots import SenderSlots
 from kernel.runtime.kernel import Kernel
+from kernel.worker.pool.vitals import Moment
 from kernel.worker.services.recorder import Recorder
 from kernel.worker.services.service import AT_ONCE, Service
 
@@ -32,6 +33,8 @@ log = logging.getLogger(__name__)
 # A claimed delivery waits this long for a thread at the most. Half of what a claim has beyond the
 # attempt's own time: the attempt still ends, and is recorded, before the claim runs out.
 WAIT_SECONDS = LEASE_MARGIN_SECONDS / 2
+# A process looks so long after another of its worker could have looked and has not.
+BEHIND_SECONDS = 0.05
 # While the machine gives no thread, the next try comes after this.
 RETRY_SECONDS = 0.2
 
@@ -50,8 +53,10 @@ class Sending(Service):
     """Claims what ``threads`` senders have room for, and hands finished attempts to ``recorder``.
 
     It looks for due deliveries when this process has committed an outcome, when a sender that
-    others wait for is free, and every ``seconds``: another process may have died. ``batch``: how
-    many deliveries one transaction claims. Use it as a context: leaving it waits for the senders.
+    others wait for is free, and every ``seconds``: another process may have died, and the API makes
+    callbacks due. Of a worker's processes that is one, while it finds nothing; see ``nothing_due``.
+    ``batch``: how many deliveries one transaction claims. Use it as a context: leaving it waits for
+    the senders.
     """
 
     name = "claim of callbacks"
@@ -73,6 +78,8 @@ class Sending(Service):
         self._batch = batch
         self._senders = ThreadPoolExecutor(threads, thread_name_prefix="sender")
         slots = SenderSlots(threads, limits=memory_of(kernel).admission)
+        # Before `run` it may be set to one that the processes of a worker share.
+        self.nothing_due = Moment()
         self.desk = Desk(kernel, slots, self._put)
         # Taken by any sender thread. What is told to the pool is only that something may be here:
         # when no thread can be started, those that there are take it, or a later one does.
@@ -139,18 +146,33 @@ class Sending(Service):
 
     def run(self) -> None:
         """T4: claim what there is room for and have it sent. Raises database errors."""
+        if self._has_no_need():
+            return
         self._unclaimed.clear()
         self._more = False
         self._look_at = time.monotonic() + self._seconds
         if (self._lacks_threads and not self._call_threads()) or self._rests:
             return
         lanes = due_lanes(self._kernel)
+        if not lanes:
+            self.nothing_due.note()
+            return
         shares = self.desk.share(lanes, self._batch)
         patience = claim_length(self._kernel).total_seconds()
         found = claim_due(self._kernel, shares, self.desk.ahead(), patience)
         if self.desk.claimed(lanes, shares, found):
             self._more = True  # a lane may hold more than was claimed
             self._unclaimed.set()
+
+    def _has_no_need(self) -> bool:
+        """Tell whether another process has just found nothing due, and nothing is known here."""
+        noted_at = self.nothing_due.at
+        looks_at = noted_at + self._seconds
+        known = self._unclaimed.is_set() or self._more or self._lacks_threads
+        if known or not noted_at or time.monotonic() >= looks_at:
+            return False
+        self._look_at = looks_at + BEHIND_SECONDS
+        return True
 
     def _put(self, due: DueDelivery) -> None:
         """Have a claimed delivery sent by the next free thread. For any thread."""

@@ -45,6 +45,8 @@ FEW = 300
 # How the lines of SQLite's plans begin that are about a table.
 READS = ("SCAN", "SEARCH")
 EXPLAINED = ("SELECT", "INSERT", "UPDATE", "DELETE")
+# A table of which only is asked whether it has a row: that ends at the first.
+WHETHER = re.compile(r"EXISTS \(SELECT [\w.]+\s+FROM (\w+)\)")
 # The end of a statement that locks what it reads.
 LOCKS = re.compile(r"\s(FOR (UPDATE|SHARE)|LOCK IN SHARE MODE)[^()]*$")
 
@@ -86,6 +88,12 @@ def listening(kernel: Kernel) -> Iterator[list[Said]]:
 
 def _explain(asking: Connection, statement: str, given: Any) -> Sequence[Mapping[str, Any]]:
     """Return a row for each table that a statement reads, as MariaDB has them."""
+    whether = set(WHETHER.findall(statement))
+    plan = _plan(asking, statement, given)
+    return [one for one in plan if one["table"] not in whether]
+
+
+def _plan(asking: Connection, statement: str, given: Any) -> Sequence[Mapping[str, Any]]:
     if asking.dialect.name == "mysql":
         # EXPLAIN would lock rows as the statement does, and wait for those that we have locked.
         asked = f"EXPLAIN {LOCKS.sub('', statement)}"

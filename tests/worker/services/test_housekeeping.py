@@ -2,11 +2,18 @@
 
 from functools import partial
 
+from sqlalchemy import select
+
 from kernel.db.states import OrderState, Outcome
+from kernel.db.tables.deliveries import DELIVERIES
+from kernel.db.tables.operating.pauses import PAUSES
 from kernel.runtime.kernel import Kernel
+from kernel.worker.dispatcher import Dispatcher
 from kernel.worker.maintenance.job import Job, Swept
 from kernel.worker.services.health import Health
 from kernel.worker.services.housekeeping import Housekeeping
+from tests.performance.test_costs import counting
+from tests.support.factories import make_delivery
 from tests.support.hints import FakeHints
 from tests.support.waiting import wait_until
 
@@ -54,3 +61,26 @@ def test_sweep_is_done_by_one_process_when_two_ask(kernel: Kernel) -> None:
     assert hints.hinted == ["due"]
     kernel.clock.shift(kernel.settings.sweep_seconds + 1)
     wait_until(lambda: two[1].run() or len(hints.hinted) == 2)
+
+
+def test_job_has_no_turn_while_nothing_that_it_needs_is_there(kernel: Kernel) -> None:
+    hints = FakeHints()
+    needs = select(PAUSES.c.id), select(DELIVERIES.c.id).where(DELIVERIES.c.state == "held")
+    jobs = [Job("find", find, needs)]
+    housekeeping = Housekeeping(kernel, jobs, hints, lambda: None, Health(), lambda *_: None)
+    make_delivery(kernel)
+    housekeeping.sweep()
+    assert hints.hinted == []
+    make_delivery(kernel, state="held")
+    housekeeping.sweep()
+    assert hints.hinted == ["due"]
+
+
+def test_sweep_of_an_idle_installation_asks_few_questions(kernel: Kernel) -> None:
+    dispatcher = Dispatcher(kernel, FakeHints())
+    (housekeeping,) = (one for one in dispatcher.loop.services if one.name == "sweep")
+    assert isinstance(housekeeping, Housekeeping)
+    housekeeping.sweep()
+    with counting(kernel) as counts:
+        housekeeping.sweep()
+    assert counts["statements"] <= 31

@@ -228,3 +228,19 @@ def test_interrupted_attempt_is_recorded_once_and_due_at_once_after_its_last_try
     found = delivery(kernel, sent)
     assert (found.state, found.claim_token) == ("pending", None)
     assert found.next_attempt_at <= kernel.clock.now()
+
+
+def test_one_process_of_a_worker_looks_while_it_finds_nothing_due(
+    kernel: Kernel, recorder: Recorder, sending: Sending
+) -> None:
+    sending.run()
+    options = {"threads": 4, "seconds": 3600.0, "batch": 2}
+    with Sending(kernel, recorder, lambda: None, **options) as other:  # type: ignore[arg-type]
+        other.nothing_due = sending.nothing_due
+        sent = make_delivery(kernel)
+        other.run()
+        assert delivery(kernel, sent).claim_token is None
+        assert sending.due_at < other.due_at < time.monotonic() + 3601
+        other.wake()
+        other.run()
+        assert delivery(kernel, sent).claim_token is not None, "it knows of one"
