@@ -17,6 +17,9 @@ from kernel.db.dialects.mends import explain
 DRIVER_ERRORS: Any = tuple(kind for dialect in DIALECTS for kind in dialect.driver_errors)
 # All that a question to the database may raise, a bug in its statement included.
 DATABASE_ERRORS: tuple[type[Exception], ...] = (DBAPIError, PoolTimeout, *DRIVER_ERRORS)
+# The classes of every driver (PEP 249) that say that a statement or a value is wrong. The others
+# are "not necessarily under the control of the programmer".
+BLAMING = {"DataError", "IntegrityError", "NotSupportedError", "ProgrammingError"}
 
 
 def is_passing(error: BaseException | None) -> bool:
@@ -31,6 +34,19 @@ def is_passing(error: BaseException | None) -> bool:
     return isinstance(error, PoolTimeout) or (
         error is not None and dialect is not None and dialect.is_passing(error)
     )
+
+
+def blames_statement(error: BaseException) -> bool:
+    """Tell whether an error says that a statement, or one of its values, is wrong.
+
+    By the class that its driver gives it (PEP 249), not by a list of numbers: of every other error
+    the same work may succeed later, also of one that no list has.
+    """
+    cause = driver_error(error) or error
+    if BLAMING & {kind.__name__ for kind in type(cause).__mro__}:
+        return True
+    dialect = dialect_of_error(cause)
+    return dialect is not None and dialect.blames_statement(cause)
 
 
 def is_contention(error: BaseException | None) -> bool:

@@ -30,6 +30,12 @@ def begin_run(batch: Batch, claimed: Claimed) -> Run:
     time_limit = claimed.handler.time_limit or kernel.settings.time_limit_seconds
     kernel.dialect.limit_silence(connection, int(time_limit) + WAIT_MARGIN_SECONDS)
     batch.first_attempts.prepare(order.caller_id)
+    guard = Guard(
+        mark=(order.id, order.run),
+        # Nothing that a handler runs can guess it.
+        name=f"kernel-{token_hex(16)}" if claimed.handler.guarded else None,
+        together=claimed.handler.together,
+    )
     run = Run(
         order_id=order.id,
         number=order.run,
@@ -42,7 +48,7 @@ def begin_run(batch: Batch, claimed: Claimed) -> Run:
         _save=partial(save_checkpoint, kernel),
         _look=partial(look, kernel),
         steps=StepRecorder(kernel, claimed),
-        children=RunChildren(kernel, claimed),
+        children=RunChildren(kernel, claimed, guard),
         limit=SoftLimit(claimed.handler.soft_limit, DATABASE_CODE),
         connection_number=kernel.dialect.connection_number(connection),
         request_id=claimed.trace.request_id,
@@ -55,12 +61,7 @@ def begin_run(batch: Batch, claimed: Claimed) -> Run:
         waits=claimed.waits,
         _link=partial(make_link, kernel),
         _settings=kernel.own_settings.get(claimed.handler.declared.name),
-        guard=Guard(
-            mark=(order.id, order.run),
-            # Nothing that a handler runs can guess it.
-            name=f"kernel-{token_hex(16)}" if claimed.handler.guarded else None,
-            together=claimed.handler.together,
-        ),
+        guard=guard,
     )
     connection.info[GUARD] = run.guard
     kernel.running[run.order_id, run.number] = run

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import select, update
 
 from kernel.callers.identity import Identity, identity_of
+from kernel.db.guard import Guard
 from kernel.db.ids import new_id
 from kernel.db.tables.callers import Caller
 from kernel.db.tables.gates import GATES, Has
@@ -21,6 +22,7 @@ from kernel.orders.accept import callback_problems, checked_order
 from kernel.orders.batches.store import store_orders
 from kernel.orders.submit import new_row
 from kernel.runs.claim import Claimed
+from kernel.runs.fence import statements_of_ours
 from kernel.runtime.kernel import Kernel
 from kernel.runtime.metrics import ACCEPTED
 
@@ -35,8 +37,8 @@ _SHOWN = (ORDERS.c.id, *(ORDERS.c[name] for name in _NAMES))
 class RunChildren:
     """The children of one run's order."""
 
-    def __init__(self, kernel: Kernel, claimed: Claimed) -> None:
-        self._kernel, self._order = kernel, claimed.order
+    def __init__(self, kernel: Kernel, claimed: Claimed, guard: Guard) -> None:
+        self._kernel, self._order, self._guard = kernel, claimed.order, guard
         self._has = bool((claimed.order.gates or 0) & Has.CHILDREN)
         # Submitted, and in no commit yet.
         self._rows: list[dict[str, Any]] = []
@@ -56,7 +58,7 @@ class RunChildren:
         if not self._has:
             return 0
         asked = select(GATES.c.order_id).where(GATES.c.parent_id == self._order.id)
-        with self._kernel.read() as connection:
+        with statements_of_ours(self._guard), self._kernel.read() as connection:
             return len(connection.scalars(asked.limit(MAX_CHILDREN)).all())
 
     def submit(self, run: Run, members: Mapping[str, Any]) -> str:
@@ -106,7 +108,7 @@ class RunChildren:
             .order_by(GATES.c.order_id)
             .limit(PAGE)
         )
-        with self._kernel.read() as connection:
+        with statements_of_ours(self._guard), self._kernel.read() as connection:
             rows = connection.execute(asked).all()
         return [
             Child(
@@ -126,7 +128,7 @@ class RunChildren:
 
     def _refuse_depth(self) -> None:
         parent = self._order.id if self._order.is_child else None
-        with self._kernel.read() as connection:
+        with statements_of_ours(self._guard), self._kernel.read() as connection:
             for _ in range(MAX_DEPTH):
                 if parent is None:
                     return
@@ -138,7 +140,7 @@ class RunChildren:
         """Judge a child's callback address. Without one the caller is not asked for."""
         if url is None:
             return []
-        with self._kernel.read_session() as session:
+        with statements_of_ours(self._guard), self._kernel.read_session() as session:
             name = session.get_one(Caller, self._order.caller_id).name
             caller = identity_of(session, name)
         return callback_problems(self._kernel, caller, url)

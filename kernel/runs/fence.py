@@ -15,8 +15,8 @@ from sqlalchemy import ColumnElement, Connection, and_, bindparam, select, updat
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from kernel.db.errors import DATABASE_ERRORS, is_passing
-from kernel.db.guard import GUARD, unsealed
+from kernel.db.errors import DATABASE_ERRORS, blames_statement, driver_error, is_passing
+from kernel.db.guard import GUARD, Guard, unsealed
 from kernel.db.statements.prepared import Prepared, say
 from kernel.db.states import OrderState
 from kernel.db.tables.orders import ORDERS
@@ -83,7 +83,8 @@ def committing(
     ``in_spite_of_cancel``, which notes the cancel on the run), RunBroken.
     """
     with broken_by_passing_errors(run):
-        run.session.flush()
+        run.session.flush()  # of the handler's own
+    with statements_of_ours(run.guard):
         run.children.store(run)
         if not _moved_on(kernel, run, values, ORDERS.c.cancel_requested_at.is_(None)):
             _note_standing(run.session.connection(), run)
@@ -245,8 +246,27 @@ def broken_by_passing_errors(run: Run) -> Iterator[None]:
     except DBAPIError as error:
         if run.guard.broken is None and not is_passing(error.orig):
             raise
-        run.guard.broken = run.guard.broken or error.orig
-        raise RunBroken(str(run.guard.broken)) from error
+        raise _broken(run.guard, error) from error
+
+
+@contextmanager
+def statements_of_ours(guard: Guard) -> Iterator[None]:
+    """Raise RunBroken for every error of the database that does not blame a statement.
+
+    For statements that are kernel's own: no handler is to blame for what becomes of them, and the
+    order's next run may succeed. One that breaks every time ends the order, too.
+    """
+    try:
+        yield
+    except DATABASE_ERRORS as error:
+        if guard.broken is None and blames_statement(error) and not is_passing(error):
+            raise
+        raise _broken(guard, error) from error
+
+
+def _broken(guard: Guard, error: Exception) -> RunBroken:
+    guard.broken = guard.broken or driver_error(error)
+    return RunBroken(str(guard.broken))
 
 
 def _refuse(run: Run) -> None:

@@ -17,7 +17,7 @@ from kernel.orders.gates.knots import refuse_knot
 from kernel.orders.gates.limits.lining_up import let_wait_end
 from kernel.orders.transitions import RunEnd, end_order
 from kernel.runs.claim import Batch, Claimed
-from kernel.runs.fence import broken_by_passing_errors, commit
+from kernel.runs.fence import commit, statements_of_ours
 
 
 def finish(batch: Batch, claimed: Claimed, run: Run, outcome: Outcome) -> RunEnd:
@@ -28,7 +28,7 @@ def finish(batch: Batch, claimed: Claimed, run: Run, outcome: Outcome) -> RunEnd
     lost, the row tells the next claim.
     """
     order = claimed.order._replace(state=OrderState.RUNNING, checkpoint=run.checkpoints)
-    with broken_by_passing_errors(run):
+    with statements_of_ours(run.guard):
         run.children.store(run)  # first: keys are locked before limits
         line = batch.leave_slot(claimed)
         first = batch.first_attempts.claim_first_attempt(order)
@@ -56,7 +56,7 @@ def suspend(batch: Batch, run: Run, wait: Wait) -> RunEnd:
     """
     longest = timedelta(days=batch.kernel.settings.longest_wait_days)
     until = run.now + longest if wait.until is None else wait.until
-    with broken_by_passing_errors(run):
+    with statements_of_ours(run.guard):
         run.children.store(run)
         if wait.what == CHILDREN:
             refuse_knot(run.session, run.order_id, run.gates)

@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import SecretStr
 from sqlalchemy import insert, select, update
 
+from kernel.db.guard import Guard
 from kernel.db.states import OrderState, Outcome
 from kernel.db.tables.gates import Has
 from kernel.db.tables.orders import with_bit
@@ -33,7 +34,14 @@ from kernel.handlers import Run, StepCall
 from kernel.handlers.values import refused, revealed, to_json
 from kernel.orders.secrets.arguments import SecretsGone, prepare_secrets
 from kernel.runs.claim import Claimed
-from kernel.runs.fence import PROGRESS, committing, interruption, stop_if_told, undo
+from kernel.runs.fence import (
+    PROGRESS,
+    committing,
+    interruption,
+    statements_of_ours,
+    stop_if_told,
+    undo,
+)
 from kernel.runs.secret_arguments import open_secret, without_secrets
 from kernel.runtime.kernel import Kernel
 
@@ -72,7 +80,7 @@ class StepRecorder:
 
     def key(self, run: Run, name: str) -> str:
         """Return the idempotency key of a step; no name can make it that of another step."""
-        found = self._look().get(name)
+        found = self._look(run.guard).get(name)
         again = f"+{found.again}" if found is not None and found.again else ""
         return f"{run.order_id}{again}/{name}"
 
@@ -81,7 +89,7 @@ class StepRecorder:
         self._refuse(run, step.name)
         with run.limit.held():
             self._refuse_interrupted(run)
-            found = self._look().get(step.name)
+            found = self._look(run.guard).get(step.name)
             if found is not None and found.done:
                 return self._given_back(found)
             begun = self._begin(run, step, found)
@@ -108,13 +116,13 @@ class StepRecorder:
         if ended := interruption(run):
             raise ended
 
-    def _look(self) -> dict[str, Known]:
+    def _look(self, guard: Guard) -> dict[str, Known]:
         """Return the steps that earlier runs have begun; its row says whether there are any."""
         if self._known is None:
             self._known = {}
             if (self._claimed.order.gates or 0) & Has.STEPS:
                 mine = _LOOK.where(STEPS.c.order_id == self._claimed.order.id)
-                with self._kernel.read() as connection:
+                with statements_of_ours(guard), self._kernel.read() as connection:
                     found = connection.execute(mine).all()
                 self._known = {row.name: _known(row) for row in found}
                 self._has_secrets = any(one.sealed for one in self._known.values())
@@ -129,7 +137,7 @@ class StepRecorder:
 
     def _begin(self, run: Run, step: StepCall, found: Known | None) -> Known:
         """Commit the run's writes, and that an attempt begins."""
-        steps = self._look()
+        steps = self._look(run.guard)
         if found is None and len(steps) >= MAX_STEPS:
             raise ValueError(f"an order has at most {MAX_STEPS} steps; use run.checkpoint()")
         if step.secret and not self._has_secrets:

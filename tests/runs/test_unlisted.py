@@ -4,12 +4,14 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import pymysql
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import event, func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from kernel.builtin import projects
 from kernel.db.dialects import mysql
+from kernel.errors import RunBroken
 from kernel.handlers import Handlers, Run
 from kernel.runs.execute import execute
 from kernel.runtime.kernel import Kernel
@@ -101,6 +103,77 @@ def test_submit_stores_nothing_when_its_error_stands_in_no_list(
     say(kernel, "DROP TRIGGER refuses")
     accepted = http.post("/v1/orders", json=ORDER, headers={"Idempotency-Key": "k"})
     assert accepted.status_code == 202, accepted.text
+
+
+def checkpoint(run: Run) -> None:
+    run.checkpoint(1, 2)
+
+
+def child(run: Run) -> None:
+    run.submit("do")
+
+
+def step(run: Run) -> None:
+    run.step("one", lambda: 1)
+
+
+OURS = {
+    "checkpoint": (
+        checkpoint,
+        "BEFORE UPDATE ON kernel_orders",
+        "NEW.checkpoint <> OLD.checkpoint",
+    ),
+    "child": (child, "BEFORE INSERT ON kernel_orders", "NEW.gates IS NOT NULL"),
+    "step": (step, "BEFORE INSERT ON kernel_steps", "TRUE"),
+    "outcome": (lambda run: None, "BEFORE UPDATE ON kernel_orders", "NEW.state = 'success'"),
+    "callback": (lambda run: None, "BEFORE INSERT ON kernel_deliveries", "TRUE"),
+}
+
+
+@pytest.mark.parametrize("number", UNLISTED)
+@pytest.mark.parametrize("which", OURS)
+def test_order_runs_again_when_a_statement_of_kernels_own_is_refused_by_no_listed_error(
+    make_kernel: MakeKernel, url: str, which: str, number: int
+) -> None:
+    work, when, only = OURS[which]
+    refuse = f"SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = {number}, MESSAGE_TEXT = 'odd'"
+    told = f"CREATE TRIGGER refuses {when} FOR EACH ROW IF {only} THEN {refuse}; END IF"
+    say(make_kernel(url), told)
+
+    def do(run: Run) -> None:
+        write(run, "before")
+        if run.select_tag == "do" and not run.gates:
+            work(run)
+
+    kernel, left = run_one(make_kernel, url, do)
+    assert (left.state, left.broken > 0, count(kernel)) == ("pending", True, 0)
+    say(kernel, "DROP TRIGGER refuses", "UPDATE kernel_orders SET run_after = created_at")
+    execute(kernel, left.id)
+    assert (order(kernel, left.id).state, count(kernel)) == ("success", 1)
+
+
+@pytest.mark.parametrize("error", [(20_001, "odd"), (2013, "lost"), (1040, "too many")])
+@pytest.mark.parametrize("read", [len, list])
+def test_order_runs_again_when_its_children_cannot_be_read(
+    make_kernel: MakeKernel, url: str, error: tuple[int, str], read: Callable[..., object]
+) -> None:
+    def refuse(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if "kernel_gates.parent_id" in statement:
+            raise pymysql.err.OperationalError(*error)
+
+    def work(run: Run) -> None:
+        child(run)
+        run.checkpoint(1, 2)
+        event.listen(kernel.engines.single, "before_cursor_execute", refuse)
+        with pytest.raises(RunBroken):
+            read(run.children)
+
+    registry = Handlers()
+    registry.register("do", Named)(lambda run, args: work(run) or {})
+    kernel = make_kernel(url, registry)
+    order_id = make_order(kernel, select_tag="do", args="{}")
+    execute(kernel, order_id)
+    assert order(kernel, order_id).state == "pending"
 
 
 MARKS = "(SELECT COUNT(*) FROM kernel_run_marks)"

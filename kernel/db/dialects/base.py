@@ -40,8 +40,7 @@ class Dialect(ABC):
     ``insert``: its class of an INSERT that knows ON CONFLICT.
     ``keeping``: what ends an INSERT that leaves rows alone which are there, by any ``{column}``.
     ``lock_wait_seconds``: how long a statement waits for another transaction's lock.
-    ``idle_transaction_seconds``: a server ends a short transaction that is silent for longer; a
-    frozen process would keep its row locks otherwise.
+    ``idle_transaction_seconds``: a server ends a short transaction, with its locks, after silence.
     """
 
     names: ClassVar[tuple[str, ...]]
@@ -64,8 +63,7 @@ class Dialect(ABC):
         """Return ``url`` such that connections are encrypted, and the server is verified.
 
         ``ca_file``: the authorities, in PEM form, that sign its certificate, in which the host's
-        name has to stand. What ``url`` says itself of TLS stays. A database that is a file has no
-        connections.
+        name has to stand. What ``url`` says itself of TLS stays.
         """
         return url
 
@@ -85,15 +83,13 @@ class Dialect(ABC):
     def prepare(self, connection: Any, *, brief: bool) -> None:
         """Set up a driver's new connection: strict, UTF-8, READ COMMITTED or better.
 
-        ``brief``: the server ends a transaction in which nothing is said for
-        `idle_transaction_seconds`. Raises the driver's errors.
+        ``brief``: as `idle_transaction_seconds` says. Raises the driver's errors.
         """
 
     def answer_within(self, connection: Any, seconds: float | None) -> None:  # noqa: B027 - optional
         """Have the driver's ``connection`` fail when the server is silent for ``seconds``.
 
-        From its next statement on; None: it waits for ever. A server's dialect also keeps its
-        connections alive (`kernel.config.keep_alive`).
+        From its next statement on; None: for ever. See `kernel.config.keep_alive` as well.
         """
 
     @abstractmethod
@@ -115,6 +111,10 @@ class Dialect(ABC):
 
     def is_interruption(self, error: BaseException) -> bool:
         """Tell whether ``error`` is passing and the database ended this one statement."""
+        return False
+
+    def blames_statement(self, error: BaseException) -> bool:
+        """Tell whether ``error`` does so by its code, although its class (PEP 249) does not."""
         return False
 
     def may_be_unfit(self, error: BaseException) -> bool:

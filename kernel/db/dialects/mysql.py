@@ -43,8 +43,7 @@ IN_TRANSACTION = "SELECT @@in_transaction"
 IDLE_TIMEOUT = "idle_transaction_timeout"
 # Set before the first write of a run, on servers that cannot say whether a transaction is open.
 FIRST = "kernel_first"
-# An address that swallows packets is given up after this time: a SYN that is lost is sent again
-# after one second.
+# An address that swallows packets is given up after this time: a lost SYN is sent again after 1 s.
 CONNECT_SECONDS = 2
 # What a server takes at the most for each answer while it is logged in to.
 GREETING_SECONDS = 5
@@ -80,11 +79,8 @@ class MySQL(Dialect):
     def connect_args(self, read_timeout: int | None) -> dict[str, Any]:
         """Give reading and writing one timeout: PyMySQL would change the socket's between them."""
         greeting = min(GREETING_SECONDS, read_timeout or GREETING_SECONDS)
-        return {
-            "connect_timeout": CONNECT_SECONDS,
-            "read_timeout": greeting,
-            "write_timeout": greeting,
-        }
+        both = dict.fromkeys(("read_timeout", "write_timeout"), greeting)
+        return {"connect_timeout": CONNECT_SECONDS, **both}
 
     def answer_within(self, connection: Any, seconds: float | None) -> None:
         """Set both of PyMySQL's timeouts; it has no public way to change them later."""
@@ -123,6 +119,10 @@ class MySQL(Dialect):
     def is_interruption(self, error: BaseException) -> bool:
         """Look the number up among those of statements that were killed or took too long."""
         return _number(error) in INTERRUPTED
+
+    def blames_statement(self, error: BaseException) -> bool:
+        """Look for what a handler has done to its transaction below SQLAlchemy."""
+        return _number(error) in (WRONG_XA_STATE, NO_SUCH_SAVEPOINT)
 
     def may_be_unfit(self, error: BaseException) -> bool:
         """Ask after errors that say neither what is wrong with a statement nor that a rival won."""

@@ -41,6 +41,7 @@ CONTENTION = frozenset({"40001", "40P01", "55P03"})
 # And the one that says that the server, which is there, ended this one statement.
 INTERRUPTED = frozenset({"57014"})
 UNDEFINED_TABLE = "42P01"
+SPOILED = "25P02"  # of a transaction: one of its statements has failed
 # It has no code of its own for a prepared statement whose columns have changed.
 UNSUPPORTED = "0A000"
 # How a URL asks for a server whose certificate and name are checked.
@@ -171,6 +172,10 @@ class PostgreSQL(Dialect):
     def is_interruption(self, error: BaseException) -> bool:
         """Look SQLSTATE up: canceled by a time limit or a person."""
         return _state(error) in INTERRUPTED
+
+    def blames_statement(self, error: BaseException) -> bool:
+        """Look for a transaction that an earlier statement has spoiled."""
+        return _state(error) == SPOILED
 
     def may_be_unfit(self, error: BaseException) -> bool:
         """Ask after any error of the server: the answer is here already."""

@@ -73,6 +73,10 @@ class SQLite(Dialect):
         """Take it for that, always: while the file is locked, no process could have written."""
         return self.is_passing(error)
 
+    def blames_statement(self, error: BaseException) -> bool:
+        """Look for the result code of an error in a statement: its class is that of a full disk."""
+        return getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_ERROR
+
     def is_missing_table(self, error: BaseException) -> bool:
         """Read the message: the result code is the same for every error in a statement."""
         return "no such table" in str(error)
