@@ -48,7 +48,7 @@ class XaConnection(_Connection):
         self.xid, self.may_commit = xid, False
 
     def allow_commit(self) -> None:
-        """Let the next `commit` end the XA transaction. Raises ProgrammingError when there is none."""
+        """Let the next `commit` end the XA transaction. Raises ProgrammingError without one."""
         if self.xid is None:
             raise pymysql.err.ProgrammingError("the run's transaction was ended by its driver")
         self.may_commit = True
