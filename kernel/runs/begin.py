@@ -2,6 +2,7 @@
 
 from functools import partial
 from secrets import token_hex
+from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
@@ -12,8 +13,9 @@ from kernel.handlers import Run, SoftLimit
 from kernel.orders.gates.links import make_link
 from kernel.runs.children import RunChildren
 from kernel.runs.claim import Batch, Claimed
-from kernel.runs.fence import look, save_checkpoint
+from kernel.runs.fence import look, save_checkpoint, statements_of_ours
 from kernel.runs.steps import StepRecorder
+from kernel.runtime.kernel import Kernel
 
 # A worker's connection that is silent for longer than its handler may run is dropped by the
 # server: the row locks of a frozen worker do not outlive it by the usual eight hours.
@@ -59,10 +61,16 @@ def begin_run(batch: Batch, claimed: Claimed) -> Run:
         events=claimed.events,
         has_waited=bool((order.gates or 0) & Has.WAITED),
         waits=claimed.waits,
-        _link=partial(make_link, kernel),
+        _link=partial(_link, kernel),
         _settings=kernel.own_settings.get(claimed.handler.declared.name),
         guard=guard,
     )
     connection.info[GUARD] = run.guard
     kernel.running[run.order_id, run.number] = run
     return run
+
+
+def _link(kernel: Kernel, run: Run, *given: Any, **options: Any) -> str:
+    """Make a link, whose key is a row: see `kernel.orders.gates.links.make_link`."""
+    with statements_of_ours(run.guard):
+        return make_link(kernel, run, *given, **options)

@@ -67,12 +67,13 @@ class RunChildren:
         Raises InvalidOrder, TypeError and ValueError for members that no order can have, and
         ValueError for one child or one generation too many.
         """
-        self._refuse_too_many()
-        owner = Identity(self._order.caller_id, "")
         plain = json.loads(to_json(dict(members), "members", revealed))
-        request = checked_order(self._kernel, owner, plain, judge=self._problems)
-        order_id = new_id(self._kernel.clock.now())
-        row = new_row(self._kernel, self._order.caller_id, request, order_id, None)
+        with statements_of_ours(self._guard):
+            self._refuse_too_many()
+            owner = Identity(self._order.caller_id, "")
+            request = checked_order(self._kernel, owner, plain, judge=self._problems)
+            order_id = new_id(self._kernel.clock.now())
+            row = new_row(self._kernel, self._order.caller_id, request, order_id, None)
         row["gates"] = row.get("gates", 0) | int(Has.PARENT)
         traced = {"request_id": run.request_id, "traceparent": run.traceparent}
         self._rows.append(row | traced)
@@ -128,7 +129,7 @@ class RunChildren:
 
     def _refuse_depth(self) -> None:
         parent = self._order.id if self._order.is_child else None
-        with statements_of_ours(self._guard), self._kernel.read() as connection:
+        with self._kernel.read() as connection:
             for _ in range(MAX_DEPTH):
                 if parent is None:
                     return
@@ -140,7 +141,7 @@ class RunChildren:
         """Judge a child's callback address. Without one the caller is not asked for."""
         if url is None:
             return []
-        with statements_of_ours(self._guard), self._kernel.read_session() as session:
+        with self._kernel.read_session() as session:
             name = session.get_one(Caller, self._order.caller_id).name
             caller = identity_of(session, name)
         return callback_problems(self._kernel, caller, url)

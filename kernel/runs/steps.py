@@ -141,7 +141,8 @@ class StepRecorder:
         if found is None and len(steps) >= MAX_STEPS:
             raise ValueError(f"an order has at most {MAX_STEPS} steps; use run.checkpoint()")
         if step.secret and not self._has_secrets:
-            prepare_secrets(self._kernel)
+            with statements_of_ours(run.guard):
+                prepare_secrets(self._kernel)
         begun = found or Known(
             number=1 + max((one.number for one in steps.values()), default=0), name=step.name
         )

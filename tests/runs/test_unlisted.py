@@ -152,25 +152,36 @@ def test_order_runs_again_when_a_statement_of_kernels_own_is_refused_by_no_liste
     assert (order(kernel, left.id).state, count(kernel)) == ("success", 1)
 
 
+ASKED: dict[str, tuple[Callable[[Run], object], str]] = {
+    "count": (lambda run: len(run.children), "kernel_gates.parent_id"),
+    "children": (lambda run: list(run.children), "kernel_gates.parent_id"),
+    "submit": (lambda run: run.submit("do", callback_url="receiver:desk"), "kernel_callers"),
+    "link": (lambda run: run.link("approved"), "kernel_service_keys"),
+}
+
+
 @pytest.mark.parametrize("error", [(20_001, "odd"), (2013, "lost"), (1040, "too many")])
-@pytest.mark.parametrize("read", [len, list])
-def test_order_runs_again_when_its_children_cannot_be_read(
-    make_kernel: MakeKernel, url: str, error: tuple[int, str], read: Callable[..., object]
+@pytest.mark.parametrize("which", ASKED)
+def test_order_runs_again_when_what_kernel_asks_for_it_is_refused(
+    make_kernel: MakeKernel, url: str, which: str, error: tuple[int, str]
 ) -> None:
+    ask, about = ASKED[which]
+
     def refuse(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if "kernel_gates.parent_id" in statement:
+        if about in statement:
             raise pymysql.err.OperationalError(*error)
 
     def work(run: Run) -> None:
         child(run)
         run.checkpoint(1, 2)
-        event.listen(kernel.engines.single, "before_cursor_execute", refuse)
+        for engine in {*kernel.engines[1:]} - {kernel.engines.running}:
+            event.listen(engine, "before_cursor_execute", refuse)
         with pytest.raises(RunBroken):
-            read(run.children)
+            ask(run)
 
     registry = Handlers()
     registry.register("do", Named)(lambda run, args: work(run) or {})
-    kernel = make_kernel(url, registry)
+    kernel = make_kernel(url, registry, public_url="https://kernel.example")
     order_id = make_order(kernel, select_tag="do", args="{}")
     execute(kernel, order_id)
     assert order(kernel, order_id).state == "pending"

@@ -151,9 +151,13 @@ class Server:
 class Redis(Server):
     """A Redis that keeps nothing over a restart, like a broker that lost its memory."""
 
+    # As many as the benchmark starts systems, two for each.
+    databases = 64
+
     def argv(self) -> list[str]:
         binary = require("redis-server", "valkey-server")
         options = f"--port {self.port} --bind 127.0.0.1 --appendonly no --dir {self.folder}"
+        options += f" --databases {self.databases}"
         return [binary, *options.split(), "--save", ""]
 
     def answers(self) -> bool:
