@@ -14,6 +14,7 @@ from kernel.db.tables.callers import ANONYMOUS, ApiKey
 from kernel.db.tables.orders import Order
 from kernel.errors import Conflict, NotFound, Unauthenticated
 from kernel.runtime.kernel import Kernel
+from tests.performance.test_costs import counting
 from tests.support.clients import ORDER, Client, client, is_refusal, new_key, serve
 from tests.support.factories import make_order
 
@@ -169,6 +170,19 @@ def test_nobody_needs_a_key_when_auth_is_off(open_kernel: Kernel) -> None:
     mine = make_order(open_kernel)
     listed = [one["order_id"] for one in nobody.get("/v1/orders").json["data"]["orders"]]
     assert listed == [mine]
+
+
+def test_who_orders_without_a_key_is_remembered_and_still_has_to_be_on_this_host(
+    open_kernel: Kernel,
+) -> None:
+    nobody = Client(serve(open_kernel), None)
+    assert nobody.post("/v1/orders", json=ORDER).status_code == 202
+    with counting(open_kernel) as counts:
+        assert nobody.post("/v1/orders", json=ORDER).status_code == 202
+    assert counts["statements"] == 1
+    elsewhere = {"REMOTE_ADDR": "10.1.2.3"}
+    answer = nobody.post("/v1/orders", json=ORDER, environ_overrides=elsewhere)
+    assert is_refusal(answer, 401, "unauthenticated")
 
 
 @pytest.mark.parametrize(

@@ -28,9 +28,7 @@ def identity(kernel: Kernel, needed: Scope | Role) -> Identity:
     credentials: the anonymous caller when KERNEL_AUTH=off and the request comes straight from
     this host.
     """
-    key = _credentials(request)
-    if key is None and not (kernel.settings.auth == "off" and is_local(request)):
-        raise Unauthenticated
+    key = _key(kernel)
     who = anonymous(kernel) if key is None else _known(kernel, key)
     stands_where_it_may(kernel, who.networks, key)
     if (found := gate()) is not None:
@@ -44,16 +42,25 @@ def orderer(kernel: Kernel) -> Identity:
 
     For `accept` alone, which asks for the key again before it stores an order.
     """
-    key = _credentials(request)
     found = gate()
-    if key is None or found is None:
+    if found is None:
         who = identity(kernel, Scope.WRITE)
     else:
-        who = found.remembered(key, partial(_known, kernel, key))
+        key = _key(kernel)
+        ask = partial(anonymous, kernel) if key is None else partial(_known, kernel, key)
+        who = found.remembered(key or "", ask)
         stands_where_it_may(kernel, who.networks, key)
         found.count(who)
     who.require_submitting()
     return who
+
+
+def _key(kernel: Kernel) -> str | None:
+    """Return the key of the request; None where none is needed. Raises Unauthenticated."""
+    key = _credentials(request)
+    if key is None and not (kernel.settings.auth == "off" and is_local(request)):
+        raise Unauthenticated
+    return key
 
 
 def stands_where_it_may(
