@@ -98,7 +98,8 @@ class Stages:
     def deliver(self) -> float:
         """Time T4: claim a batch of retries, a share from every lane."""
         lanes = [lane for lane in due_lanes(self.kernel) if lane.is_retry]
-        shares = share(lanes, SenderSlots(2 * BATCH), BATCH, time.monotonic())
+        slots = SenderSlots(2 * BATCH, window=BATCH)  # of receivers that are known to answer
+        shares = share(lanes, slots, BATCH, time.monotonic())
         took = timed(lambda: self.claimed.extend(claim_due(self.kernel, shares).deliveries))
         assert len(self.claimed) == BATCH, "not enough is due"
         return took
