@@ -30,9 +30,9 @@ KEEP = {
 }
 # What rows of a width are added up from.
 FINER = {QUARTER: MINUTE, HOUR: QUARTER}
-# The most minutes that one call of `write` counts, and the most rows that it adds up of each
-# width; the rest wait for the next sweep.
-BATCH = 30
+# The most minutes that one call of `write` counts, which takes some milliseconds each, and the most
+# rows that it adds up of each width; the rest wait for the next sweep.
+BATCH = 5
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 # The most rows of one width that a chart reads.
 MOST = 400
