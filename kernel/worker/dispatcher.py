@@ -44,6 +44,7 @@ log = logging.getLogger(__name__)
 SETTLE_SECONDS = 0.5
 # From one look for idle connections to the next.
 SWEEP_KEPT_SECONDS = 5.0
+_BULK_ACT = select(JOBS.c.id)
 
 
 class Dispatcher:
@@ -209,7 +210,7 @@ def _housekeeping(
         leases=SeenLeases(lease),
     )
     bulk = BulkActs(kernel, partial(tell, hints, wake))
-    jobs.append(Job("start of bulk acts", bulk.begin, (select(JOBS.c.id),)))
+    jobs.append(Job("start of bulk acts", bulk.begin, (_BULK_ACT,)))
     jobs.append(Job("start of pruning", pruning.begin))
     return [Housekeeping(kernel, jobs, hints, wake, health, timers.put), bulk, pruning]
 

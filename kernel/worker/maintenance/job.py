@@ -53,9 +53,9 @@ class Job(NamedTuple):
 def idle_jobs(kernel: Kernel, jobs: Sequence[Job]) -> set[str]:
     """Return the names of the jobs that have nothing to do, by one statement for all of them.
 
-    None while the database does not answer: then each job finds out by itself.
+    Where the database does not answer there are no such jobs: each finds out by itself.
     """
-    asked = tuple(dict.fromkeys(select for job in jobs for select in job.needs))
+    asked = tuple(dict.fromkeys(need for job in jobs for need in job.needs))
     if not asked:
         return set()
     try:
