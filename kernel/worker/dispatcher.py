@@ -40,7 +40,7 @@ from kernel.worker.services.service import Periodic, Service
 
 log = logging.getLogger(__name__)
 
-# A process that is to end at once waits so long for answers: its orders wait as well.
+# A process that is to end at once waits for answers this long: its orders wait as well.
 SETTLE_SECONDS = 0.5
 # From one look for idle connections to the next.
 SWEEP_KEPT_SECONDS = 5.0

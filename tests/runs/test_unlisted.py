@@ -13,7 +13,7 @@ from kernel.builtin import projects
 from kernel.db.dialects import mysql
 from kernel.errors import RunBroken
 from kernel.handlers import Handlers, Run
-from kernel.runs.execute import execute
+from kernel.runs.execute import execute, execute_each
 from kernel.runtime.kernel import Kernel
 from tests.support.clients import ORDER, client
 from tests.support.factories import make_order, order
@@ -150,6 +150,24 @@ def test_order_runs_again_when_a_statement_of_kernels_own_is_refused_by_no_liste
     say(kernel, "DROP TRIGGER refuses", "UPDATE kernel_orders SET run_after = created_at")
     execute(kernel, left.id)
     assert (order(kernel, left.id).state, count(kernel)) == ("success", 1)
+
+
+@pytest.mark.parametrize("number", UNLISTED)
+def test_short_orders_run_again_when_their_callbacks_are_refused_by_no_listed_error(
+    make_kernel: MakeKernel, url: str, number: int
+) -> None:
+    registry = Handlers()
+
+    @registry.register("do", Named, together=True)
+    def do(run: Run, args: Named) -> dict[str, Any]:
+        write(run, "before")
+        return {}
+
+    kernel = make_kernel(url, registry)
+    say(kernel, TRIGGER.format(table="kernel_deliveries", state="45000", number=number))
+    ids = [make_order(kernel, select_tag="do", args="{}") for _ in range(3)]
+    list(execute_each(kernel, ids))
+    assert ({order(kernel, one).state for one in ids}, count(kernel)) == ({"pending"}, 0)
 
 
 ASKED: dict[str, tuple[Callable[[Run], object], str]] = {

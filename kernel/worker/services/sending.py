@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 # A claimed delivery waits this long for a thread at the most. Half of what a claim has beyond the
 # attempt's own time: the attempt still ends, and is recorded, before the claim runs out.
 WAIT_SECONDS = LEASE_MARGIN_SECONDS / 2
-# A process looks so long after another of its worker could have looked and has not.
+# A process looks this much after another of its worker could have looked and has not.
 BEHIND_SECONDS = 0.05
 # While the machine gives no thread, the next try comes after this.
 RETRY_SECONDS = 0.2
