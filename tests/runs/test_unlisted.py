@@ -198,7 +198,12 @@ def test_order_runs_again_when_what_kernel_asks_for_it_is_refused(
             ask(run)
 
     registry = Handlers()
-    registry.register("do", Named)(lambda run, args: work(run) or {})
+
+    @registry.register("do", Named)
+    def do(run: Run, args: Named) -> dict[str, Any]:
+        work(run)
+        return {}
+
     kernel = make_kernel(url, registry, public_url="https://kernel.example")
     order_id = make_order(kernel, select_tag="do", args="{}")
     execute(kernel, order_id)
