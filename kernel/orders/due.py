@@ -24,7 +24,6 @@ from sqlalchemy import (
     or_,
     select,
     union_all,
-    update,
 )
 from sqlalchemy.orm import Session
 
@@ -266,25 +265,3 @@ def _first_of(
     if not oldest:
         return []
     return sorted(asked.execute(along(oldest, rows, where, limit)), key=lambda row: row.run_after)
-
-
-def bring_forward(kernel: Kernel) -> int:
-    """Make orders due that wait only because the database's clock was set back; return how many.
-
-    A put-off order keeps its time. Reads all orders that are due later, so it is for the rare case.
-    """
-    now, ids = kernel.clock.sql(), list[str]()
-    with kernel.read_session() as session:
-        found = lanes(kernel, session)
-        for n in range(0, len(found), LANES):
-            where = (ORDERS.c.run_after > now, NEVER_PUT_OFF)
-            early = along(found[n : n + LANES], select(ORDERS.c.id), where, HINTS).limit(HINTS)
-            ids += session.scalars(early)
-    if not ids:
-        return 0
-    with kernel.write_session() as session:
-        later = update(ORDERS).where(
-            ORDERS.c.id.in_(ids), ORDERS.c.state == OrderState.PENDING, NEVER_PUT_OFF
-        )
-        session.execute(later.values(run_after=now))
-    return len(ids)

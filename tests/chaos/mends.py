@@ -61,7 +61,7 @@ def no_takeover() -> None:
 
 
 def forgets_set_clocks() -> None:
-    bring_forward.bring_forward = lambda kernel: 0
+    bring_forward.bring_orders_forward = lambda kernel: 0
     due.NEVER_PUT_OFF = false()
 
 

@@ -77,20 +77,22 @@ def test_orders_are_found_that_ran_at_once_beyond_a_limit(
 
 
 @pytest.mark.parametrize(
-    ("told", "wanted", "kind"),
+    ("told", "wanted", "was_set", "kind"),
     [
-        (["o1"], True, ""),
-        ([], False, ""),
-        ([], True, WORK_LOST),
-        (["o1", "o1"], True, TWICE),
-        (["o1"], False, TWICE),
+        (["o1"], True, False, ""),
+        ([], False, False, ""),
+        ([], True, False, WORK_LOST),
+        ([], True, True, ""),  # the clock was set past the time until which it waited
+        (["o1", "o1"], True, True, TWICE),
+        (["o1"], False, False, TWICE),
     ],
 )
 def test_events_are_found_that_were_lost_or_told_twice(
-    told: list[str], wanted: bool, kind: str
+    told: list[str], wanted: bool, was_set: bool, kind: str
 ) -> None:
     row = replace(ledger().rows[0], result={"projname": "o1#0", "told": told})
-    record = ledger(orders={"o1": approved("o1", told=wanted)}, rows=[row])
+    orders = {"o1": approved("o1", told=wanted)}
+    record = ledger(orders=orders, rows=[row], clock_was_set=was_set)
     assert [one.kind for one in gates.check(record)] == ([kind] if kind else [])
 
 

@@ -34,7 +34,9 @@ def take_turn(kernel: Kernel, receiver_id: int, pace: Pace) -> Turn:
         row = found.one_or_none()
         if row is None:  # removed meanwhile
             return Turn(0.0, 0.0)
-        free = max(row.rate_free_at or row.now, row.now)
+        # No further away than a whole burst, but where the database's clock was set back since.
+        latest = row.now + timedelta(seconds=burst * spacing)
+        free = min(max(row.rate_free_at or row.now, row.now), latest)
         ahead = (free - row.now).total_seconds()
         wait = ahead - (burst - 1) * spacing
         if wait > 0:

@@ -1,6 +1,9 @@
-"""Make orders due that a clock which was set back has put off."""
+"""Make due what waits only because the database's clock was set back."""
 
-from kernel.orders.due import HINTS, bring_forward
+from kernel.bulk.progress import bring_acts_forward
+from kernel.db.statements.set_back import MOST
+from kernel.delivery.set_back import bring_callbacks_forward
+from kernel.orders.set_back import bring_orders_forward, bring_waits_forward
 from kernel.runtime.kernel import Kernel
 from kernel.worker.maintenance.job import Swept
 
@@ -12,7 +15,11 @@ class BringForward:
         self._looked_with: float | None = None
 
     def run(self, kernel: Kernel, _swept: Swept) -> None:
-        """Bring them forward; some may be left for the next sweep. Raises database errors."""
+        """Bring it forward; some may be left for the next sweep. Raises database errors."""
         steady_since = kernel.clock.steady_since
-        if steady_since != self._looked_with and bring_forward(kernel) < HINTS:
+        if steady_since == self._looked_with:
+            return
+        bring_acts_forward(kernel)
+        looks = (bring_orders_forward, bring_waits_forward, bring_callbacks_forward)
+        if max([look(kernel) for look in looks]) < MOST:
             self._looked_with = steady_since

@@ -92,11 +92,14 @@ def _window(record: Record, row: Row) -> Found:
 
 
 def _events(record: Record, row: Row) -> Found:
-    """An order that was told an event has been given it once; the others ended by the time."""
+    """An order that was told an event has been given it once; the others ended by the time.
+
+    So did those whose time a clock that was set forward has passed.
+    """
     told, wanted = row.result.get("told", []), [row.key] if record.orders[row.key].told else []
     if len(told) > len(wanted):
         yield Finding(TWICE, f"it was told {told}, not {wanted}", row.key)
-    elif told != wanted:
+    elif told != wanted and not record.clock_was_set:
         yield Finding(WORK_LOST, f"it was told {told}, not {wanted}", row.key)
 
 

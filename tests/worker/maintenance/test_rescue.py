@@ -67,7 +67,7 @@ def test_order_is_hinted_when_the_clock_was_set_back_since_it_was_accepted(
 ) -> None:
     order_id = make_order(kernel)
     put_off = kernel.clock.sql(timedelta(minutes=5))
-    make_order(kernel, run_after=put_off)
+    make_order(kernel, run=1, run_after=put_off)
     kernel.clock.shift(-back)
     jobs = sweep_jobs(None, may_rescue=lambda: False)
     assert [done.due for _, done, _ in run_jobs(kernel, jobs) if done.due] == [[order_id]]

@@ -186,8 +186,12 @@ def heal(kernel: Kernel, connection: Connection, line: Line) -> None:
 def fit(connection: Connection, line: Line, limit: Limit) -> bool:
     """Make as many slots as the limit says; of those that are too many, delete the free ones.
 
-    Returns whether it has made some: `count_in` tells who should hold them already.
+    A turn is no further away than the rate has turns apart: it was written under another rate, or
+    by a clock that was set back since. Returns whether slots were made: `count_in` tells who should
+    hold them already.
     """
+    if limit.rate is not None:
+        line.free_at = min(line.free_at, line.now + limit.rate.spacing)
     wanted = limit.concurrency or 0
     if is_new := wanted > len(line.slots):
         line.slots += _more_slots(connection, line, wanted - len(line.slots))
