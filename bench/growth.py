@@ -138,6 +138,8 @@ async def end_to_end(sides: list[Empty], receiver: Receiver, rounds: int, into: 
 
 def stages(lines: dict[str, Stages], rounds: int, into: Samples) -> None:
     """Measure each stage alone, the two sides in turn."""
+    for line in lines.values():
+        line.catch_up()
     for number in range(-1, rounds):  # the first round warms up
         say(f"stages, round {number + 1} of {rounds}")
         for figure, (calls, call) in STAGES.items():

@@ -22,6 +22,7 @@ from kernel.delivery.record import record
 from kernel.delivery.slots import SenderSlots
 from kernel.errors import TooManyPending
 from kernel.insight.backlog import backlog
+from kernel.insight.trends import rows as trends
 from kernel.orders.backpressure import Pressure
 from kernel.orders.due import HINTS, due_orders
 from kernel.orders.submit import submit
@@ -58,6 +59,11 @@ class Stages:
         }
         self.finished = self._some_finished()
         note_tags(kernel)
+
+    def catch_up(self) -> None:
+        """Count the minutes of the last day, as an installation that is older than a day has."""
+        while trends.write(self.kernel):
+            pass
 
     def submit(self) -> float:
         """Time T1, with an idempotency key."""

@@ -7,7 +7,7 @@ from flask import Blueprint, Flask, Response
 from werkzeug.exceptions import HTTPException
 
 from kernel import errors
-from kernel.db.errors import DATABASE_ERRORS, driver_error, is_passing
+from kernel.db.errors import DATABASE_ERRORS, blames_statement, driver_error, is_passing
 from kernel.formats.envelope import encode, envelope
 from kernel.formats.texts import Language, text
 from kernel.views.http.slashes import meant_address
@@ -72,11 +72,17 @@ def status_of(error: errors.KernelError) -> int:
 
 
 def is_unavailable(error: Exception) -> bool:
-    """Tell whether the database is away or busy, so that 503 is the answer; say so in the log."""
-    if not is_passing(error):
-        return False
-    log.warning("unavailable: %s", driver_error(error))
-    return True
+    """Tell whether the database is away or busy, so that 503 is the answer; say so in the log.
+
+    So it is after an error that no list has: the same request may succeed later.
+    """
+    if is_passing(error):
+        log.warning("unavailable: %s", driver_error(error))
+        return True
+    if isinstance(error, DATABASE_ERRORS) and not blames_statement(error):
+        log.error("unavailable, by an error that is not known", exc_info=error)
+        return True
+    return False
 
 
 def install(target: Flask | Blueprint, language: Language) -> None:
