@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from kernel.db.clock import read_clock
+from tests.support.factories import order
 from tests.support.receiver import Answer
 from tests.support.servers import Redis
 from tests.support.set_clock import SetClockMariaDB
@@ -22,6 +23,7 @@ PROMPT = 20.0
 SETTINGS: dict[str, Any] = {
     "handlers": "tests.support.handlers.misbehaving:handlers",
     "lease_seconds": 4,
+    "callback_schedule": "8",
 }
 
 
@@ -88,6 +90,22 @@ def test_orders_run_promptly_and_callbacks_go_once_when_the_clock_is_set(
         stack.callback(order_id, deadline - time.monotonic())
     time.sleep(6)  # nothing comes twice: there is no condition to wait for
     assert calls(stack) == dict.fromkeys(orders, 1)
+
+
+def test_what_was_put_off_while_the_clock_was_ahead_does_not_wait_for_the_hour(
+    stack: Stack, server: SetClockMariaDB
+) -> None:
+    clock_is_set(stack, server, HOUR)
+    stack.api()
+    stack.worker()
+    refused = stack.submit("write", name="refused")
+    stack.receiver.script(Answer(500))
+    wait_until(lambda: refused in calls(stack))
+    put_off = stack.submit("retry_soon", name="put off")
+    wait_until(lambda: order(stack.kernel, put_off).retries == 1, PROMPT)
+    clock_is_set(stack, server, 0)
+    assert stack.finished(put_off, PROMPT)["result"] == {"run": 2}
+    wait_until(lambda: calls(stack)[refused] == 2, PROMPT)
 
 
 def test_orders_run_when_the_clock_was_set_back_and_their_hints_were_lost(

@@ -53,6 +53,13 @@ def retry_once(run: Run, args: Named) -> dict[str, Any]:
     return {"run": run.number}
 
 
+@_register("retry_soon")
+def retry_soon(run: Run, args: Named) -> dict[str, Any]:
+    if run.number == 1:
+        raise Retry(after=10)
+    return {"run": run.number}
+
+
 @_register("partial")
 def partial(run: Run, args: Named) -> Partial:
     return Partial({"done": 1}, "one of two")
