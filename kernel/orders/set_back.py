@@ -3,18 +3,20 @@
 Moments that a caller gave stay.
 """
 
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import and_, bindparam, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select, update
 
 from kernel.db.columns import UTCDateTime, by_index
 from kernel.db.statements.set_back import MOST, from_now, move
 from kernel.db.states import OrderState
-from kernel.db.tables.gates import GATES
+from kernel.db.tables.gates import GATES, Has
 from kernel.db.tables.operating.runs import RUNS
 from kernel.db.tables.orders import ORDERS
 from kernel.orders.decide import Why
 from kernel.orders.due import LANES, NEVER_PUT_OFF, along, lanes
+from kernel.orders.gates.limits.known import limits
 from kernel.runtime.kernel import Kernel
 
 
@@ -30,6 +32,7 @@ def bring_orders_forward(kernel: Kernel) -> int:
         NEVER_PUT_OFF,
         and_(
             or_(ORDERS.c.run == 0, RUNS.c.how == Why.WAIT),
+            _has_no_turn(kernel),
             or_(ORDERS.c.not_before.is_(None), ORDERS.c.not_before <= now),
         ),
     )
@@ -51,6 +54,15 @@ def bring_orders_forward(kernel: Kernel) -> int:
     ]
     move(kernel.write, _MOVE, moved)
     return len(found) if moved else 0
+
+
+def _has_no_turn(kernel: Kernel) -> ColumnElement[bool]:
+    """Tell of orders that do not wait for the turn of a rate, or for longer than any is away."""
+    known = limits(kernel)
+    rates = [limit.rate for tag in known.tags if (limit := known.of(tag)) is not None]
+    longest = max((rate.spacing for rate in rates if rate is not None), default=timedelta())
+    has_limit = func.coalesce(ORDERS.c.gates, 0).op("&")(int(Has.LIMIT)) != 0
+    return or_(~has_limit, ORDERS.c.run_after > kernel.clock.sql(longest))
 
 
 _MOVE = (

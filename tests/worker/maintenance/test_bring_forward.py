@@ -146,6 +146,13 @@ def test_order_whose_turn_was_set_waits_for_a_turn_of_its_rate(kernel: Kernel) -
     assert line.free_at <= kernel.clock.now() + MINUTE
 
 
+def test_order_keeps_its_turn_when_the_clock_was_not_set(kernel: Kernel) -> None:
+    turn = [has_run(kernel, name, "paced") for name in "ab"][1]
+    before = order(kernel, turn).run_after
+    BringForward().run(kernel, Swept())
+    assert order(kernel, turn).run_after == before
+
+
 def test_order_with_a_window_waits_until_it_opens(kernel: Kernel) -> None:
     opens = kernel.clock.now() + HOUR
     order_id = make_order(kernel, select_tag="does", not_before=opens, run_after=opens)
