@@ -86,7 +86,7 @@ class Batch:
         self._found: deque[Claimed] = deque()
         self.until = 0.0
         # Claimed, and not taken by `claim` yet; and what was claimed together with it.
-        self._next: Claimed | None = None
+        self.next: Claimed | None = None
         self._beside: list[Claimed] = []
         # Whether the end of a run claims the next order, and whether orders are claimed together.
         self.claims_along = self._joins = True
@@ -110,13 +110,13 @@ class Batch:
         `hand_back` then.
         """
         self._heir = None
-        while self._next is None and self._goes_on():
+        while self.next is None and self._goes_on():
             with suppress(RunBroken), self.connection.begin() as transaction:
                 if self.unseen:
                     self._look()
                 if not self._take():
                     transaction.rollback()
-        claimed, self._next = self._next, None
+        claimed, self.next = self.next, None
         return claimed
 
     def take_beside(self) -> list[Claimed]:
@@ -169,7 +169,7 @@ class Batch:
         as the same run meanwhile. That one learns at its end that it lost the order, and the
         order is run again.
         """
-        claimed, self._next = self._next, None
+        claimed, self.next = self.next, None
         for one in (claimed, *self.take_beside()):
             if one is not None:
                 held, exit_ = (one.order.id, one.order.run), Exit(Why.NOT_BEGUN)
@@ -228,7 +228,7 @@ class Batch:
             claimed = self._claimed(found) if taken else None  # if it raises: found is left
             self._found.popleft()
             if claimed is not None:
-                self._next = claimed
+                self.next = claimed
                 return True
             if found is self._heir and found.hold is not None:
                 slots.drop(self.connection, found.hold, found.order)
@@ -246,7 +246,7 @@ class Batch:
         self._found = deque(one for one in self._found if one.order.id not in gone)
         claimed = [self._claimed(one) for one in company if one.order.id in taken]
         if claimed:
-            self._next, *self._beside = claimed
+            self.next, *self._beside = claimed
         return bool(claimed)
 
     def _make_running(self, found: Claimed) -> bool:

@@ -62,7 +62,9 @@ def execute_each(
         batch = Batch(kernel, connection, order_ids, first_attempts)
         try:
             while (claimed := _claim(batch)) is not None:
+                batch.next = claimed  # handed back if this generator is not asked again
                 yield from batch.take_hints()
+                batch.next = None
                 if beside := batch.take_beside():
                     yield from _execute_together(batch, [claimed, *beside])
                 else:
