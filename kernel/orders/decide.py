@@ -117,6 +117,8 @@ class Standing:
     # Checkpoints of all runs, and whether its not_after is past.
     checkpoint: int = 0
     is_late: bool = False
+    # Whether a run before this one has begun, as its row tells. Older releases wrote none.
+    has_begun: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +196,9 @@ def _counted(exit_: Exit, row: Standing) -> Again:
 
 
 def _has_left_a_trace(row: Standing) -> bool:
-    """Tell whether a run before this one has begun, as far as the row shows it."""
+    """Tell whether a run before this one has begun, as far as the rows show it."""
+    if row.has_begun:
+        return True
     return bool(row.checkpoint or row.crashes or row.broken or row.timeouts or row.retries)
 
 

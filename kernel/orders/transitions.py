@@ -46,7 +46,7 @@ from kernel.orders.due import MAY_BEGIN
 from kernel.orders.ends.outbox import Owing, ending, owe
 from kernel.orders.ends.outbox import RunEnd as RunEnd  # noqa: PLC0414 - found here by all
 from kernel.orders.ends.outbox import Waiting as Waiting  # noqa: PLC0414 - found here by all
-from kernel.orders.ends.run_ends import COUNTERS, note_exit, note_failed, standing
+from kernel.orders.ends.run_ends import COUNTERS, HAS_BEGUN, note_exit, note_failed, standing
 from kernel.orders.gates.keys import has_key, lock_turn, pass_on
 from kernel.orders.gates.limits import slots
 from kernel.orders.gates.limits.known import limits
@@ -149,7 +149,7 @@ def leave_running(
         owned.append(only)
     counters = (ORDERS.c[name] for name in COUNTERS)
     is_late = (ORDERS.c.not_after <= kernel.clock.sql()).label("is_late")
-    columns = (*SNAPSHOT, ORDERS.c.cancel_requested_at, _MARKED, is_late, *counters)
+    columns = (*SNAPSHOT, ORDERS.c.cancel_requested_at, _MARKED, HAS_BEGUN, is_late, *counters)
     row = session.execute(select(*columns).where(*owned).with_for_update()).one_or_none()
     if row is None:
         return None

@@ -83,8 +83,9 @@ def snapshot(system: System, order_id: str) -> Aged | None:
 # A child has no idempotency key, and its reference instead: its key and the run that made it.
 _ORDERS = """
     SELECT id, COALESCE(idempotency_key, reference), state, kernel_orders.created_at, finished_at,
-        error_code, result, lease_until IS NOT NULL OR connection_id IS NOT NULL, run, started_at,
-        parent_id
+        error_code, result, lease_until IS NOT NULL OR connection_id IS NOT NULL, run,
+        COALESCE((SELECT MIN(began_at) FROM kernel_runs ran WHERE ran.order_id = kernel_orders.id
+            AND how <> 'not_begun'), started_at), parent_id
     FROM kernel_orders LEFT JOIN kernel_gates ON order_id = id
 """
 _DELIVERIES = "SELECT order_id, id, state FROM kernel_deliveries"

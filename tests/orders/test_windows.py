@@ -22,7 +22,7 @@ from kernel.runs.claim import Batch
 from kernel.runs.execute import execute
 from kernel.runtime.kernel import Kernel
 from kernel.testing import drain, order
-from kernel.worker.maintenance.gates.windows import expire_orders
+from kernel.worker.maintenance.gates.windows import expire_orders, wake_orders
 from kernel.worker.maintenance.job import Swept
 from kernel.worker.maintenance.prune import prune
 from tests.support.factories import ANYBODY, rows
@@ -161,14 +161,35 @@ def test_order_expires_when_its_window_ended_between_claim_and_begin(kernel: Ker
     assert stored(kernel, order_id).error_code == "expired"
 
 
+NOT_BEGUN = Exit(Why.NOT_BEGUN)
+EXITS = [one for one in Why if one not in (Why.NOT_BEGUN, Why.BUG)]
+
+
+@pytest.mark.parametrize("why", EXITS)
+def test_order_whose_run_ended_goes_on_after_its_window_when_its_next_claim_is_handed_back(
+    kernel: Kernel, why: Why
+) -> None:
+    order_id = order(kernel, "work", not_after=at(kernel, 60))
+    claim(kernel, order_id)
+    until = kernel.clock.now() + timedelta(seconds=90)
+    hand_back(kernel, order_id, Exit(why, what="event:ready", until=until, put_off=True))
+    kernel.clock.shift(3601)
+    wake_orders(kernel, Swept())
+    claim(kernel, order_id)
+    hand_back(kernel, order_id, run=2)
+    assert expired(kernel).failed == {}
+    drain(kernel)
+    assert stored(kernel, order_id).state == "success"
+
+
 def claim(kernel: Kernel, order_id: str) -> None:
     with kernel.run_connection() as connection:
         assert Batch(kernel, connection, [order_id]).claim() is not None
 
 
-def hand_back(kernel: Kernel, order_id: str) -> None:
+def hand_back(kernel: Kernel, order_id: str, exit_: Exit = NOT_BEGUN, run: int = 1) -> None:
     with kernel.write_session() as session:
-        leave_running(kernel, session, (order_id, 1), Exit(Why.NOT_BEGUN))
+        leave_running(kernel, session, (order_id, run), exit_)
 
 
 def test_cancelled_order_waits_for_nothing(kernel: Kernel) -> None:

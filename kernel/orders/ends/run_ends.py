@@ -29,6 +29,10 @@ CODES = {
     Why.BROKEN: "keeps_breaking",
     Why.BUG: "internal_error",
 }
+# Of an order's row: whether a run of it was more than claimed.
+HAS_BEGUN = (
+    exists().where(RUNS.c.order_id == ORDERS.c.id, RUNS.c.how != Why.NOT_BEGUN).label("has_begun")
+)
 _WHERE = ("began_at", "runner", "host", "pid")
 # Where and since when a run goes on. Not by INSERT ... SELECT: MariaDB 10.11 dies of its EXPLAIN.
 _RAN = select(ORDERS.c.started_at, ORDERS.c.runner, Worker.host, Worker.pid).select_from(
@@ -68,6 +72,7 @@ def standing(kernel: Kernel, order: OrderSnapshot, row: Any) -> Standing:
         marked=row.marked,
         checkpoint=order.checkpoint,
         is_late=bool(row.is_late),
+        has_begun=bool(row.has_begun),
         max_runs=None if handler is None else handler.max_runs,
     )
 
