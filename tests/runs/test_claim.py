@@ -173,23 +173,6 @@ def test_claimed_order_is_handed_back_when_nobody_will_run_it(
     assert together.states == [DONE, ("pending", 1, 0), PENDING]
 
 
-def test_order_is_handed_back_when_no_run_follows_what_its_claim_found_early(
-    make_kernel: MakeKernel, database_url: str
-) -> None:
-    handlers = Handlers()
-    handlers.register("paced", Named, rate="1/h")(lambda run, args: {})
-    handlers.register("do", Named)(lambda run, args: {})
-    kernel = make_kernel(database_url, handlers)
-    tags = ("paced", "paced", "do")
-    ids = [make_order(kernel, select_tag=tag, args='{"name":"a"}') for tag in tags]
-    executing = execute_each(kernel, ids)
-    ended, early = next(executing), next(executing)
-    assert [ended.order_id, early.order_id] == ids[:2]
-    assert order(kernel, ids[2]).state == "running"
-    executing.close()  # type: ignore[attr-defined]
-    assert [order(kernel, one).state for one in ids] == ["success", "pending", "pending"]
-
-
 def test_next_order_is_handed_back_when_the_answer_to_its_commit_is_lost(
     make_kernel: MakeKernel, main_database: Server, main_rows_url: str
 ) -> None:
