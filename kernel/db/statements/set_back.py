@@ -24,7 +24,7 @@ def from_now(due: datetime, begun: datetime, now: datetime) -> datetime | None:
     has been moved before. So to ask again changes nothing.
     """
     lasts = due - begun
-    if -READ_AHEAD <= lasts < begun - now:
+    if -READ_AHEAD <= lasts < begun - now - READ_AHEAD:
         return now + max(lasts, timedelta())
     return None
 

@@ -9,7 +9,11 @@ from kernel.worker.maintenance.job import Swept
 
 
 class BringForward:
-    """Looks once with each steady clock: this process's first, and each that was set since."""
+    """Looks once with each steady clock: this process's first, and each that was set since.
+
+    With its first clock at orders alone: all else that waits may be much, and a process that was
+    not there has not seen the clock being set.
+    """
 
     def __init__(self) -> None:
         self._looked_with: float | None = None
@@ -19,7 +23,9 @@ class BringForward:
         steady_since = kernel.clock.steady_since
         if steady_since == self._looked_with:
             return
-        bring_acts_forward(kernel)
-        looks = (bring_orders_forward, bring_waits_forward, bring_callbacks_forward)
-        if max([look(kernel) for look in looks]) < MOST:
+        left = bring_orders_forward(kernel)
+        if self._looked_with is not None:
+            bring_acts_forward(kernel)
+            left = max(left, bring_waits_forward(kernel), bring_callbacks_forward(kernel))
+        if left < MOST:
             self._looked_with = steady_since
