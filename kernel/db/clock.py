@@ -85,6 +85,8 @@ class Clock:
         self._shift = timedelta()
         # Monotonic: since when the readings of this process lie on one steady clock.
         self.steady_since: float | None = None
+        # Whether this process has seen the database's clock being set.
+        self.was_set = False
 
     def now(self) -> datetime:
         """Return the current time; reads the database at first and when a minute has passed."""
@@ -121,7 +123,7 @@ class Clock:
         if self._mark is None:
             self.steady_since = reading.sent
         elif not reading.agrees(self._mark):
-            self.steady_since = reading.arrived
+            self.steady_since, self.was_set = reading.arrived, True
         elif reading.arrived - reading.sent > STALL_SECONDS:
             return self._mark
         self._mark = reading

@@ -11,8 +11,7 @@ from kernel.worker.maintenance.job import Swept
 class BringForward:
     """Looks once with each steady clock: this process's first, and each that was set since.
 
-    With its first clock at orders alone: all else that waits may be much, and a process that was
-    not there has not seen the clock being set.
+    At orders alone while it has not seen the clock being set: all else that waits may be much.
     """
 
     def __init__(self) -> None:
@@ -24,7 +23,7 @@ class BringForward:
         if steady_since == self._looked_with:
             return
         left = bring_orders_forward(kernel)
-        if self._looked_with is not None:
+        if kernel.clock.was_set:
             bring_acts_forward(kernel)
             left = max(left, bring_waits_forward(kernel), bring_callbacks_forward(kernel))
         if left < MOST:
