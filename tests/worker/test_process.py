@@ -13,6 +13,7 @@ import pytest
 from kernel.db.tables.service import Asked
 from kernel.handlers import Handlers, Run
 from kernel.runs import claim
+from kernel.runs.together import company
 from kernel.runtime.kernel import Kernel
 from kernel.worker.pool.consumer_watch import LINE, ConsumerWatch, SuccessorLine
 from kernel.worker.pool.main_watch import Patience
@@ -234,8 +235,10 @@ def test_rest_is_hinted_again_once_when_its_neighbour_takes_long(
 
 
 def test_only_the_order_that_hangs_counts_when_a_person_ends_a_process_of_short_orders(
-    make_kernel: Callable[..., Kernel], main_rows_url: str
+    make_kernel: Callable[..., Kernel], main_rows_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(company, "TOGETHER_SECONDS", 3600.0)  # one transaction on a slow machine
+    monkeypatch.setattr(claim, "BATCH_SECONDS", 3600.0)
     message = Message(make_kernel, main_rows_url)
 
     def end(run: Run) -> None:

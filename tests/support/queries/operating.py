@@ -7,11 +7,13 @@ from datetime import timedelta
 from sqlalchemy import delete, insert, select, update
 
 from kernel.bulk.choosing import latest_end, newest
+from kernel.bulk.progress import bring_acts_forward
 from kernel.db.ids import new_id
 from kernel.db.tables.callers import Caller
 from kernel.db.tables.operating.bulk import RERUNS
 from kernel.db.tables.operating.conditions import TOLD
 from kernel.db.tables.orders import ORDERS, Order
+from kernel.delivery.set_back import bring_callbacks_forward
 from kernel.errors import NotFound
 from kernel.insight.conditions import rules
 from kernel.insight.conditions.known import CALM, note
@@ -23,6 +25,7 @@ from kernel.insight.standing.described import described
 from kernel.insight.workers import Heartbeat, asking, host_name, processes
 from kernel.orders.cancel import cancel
 from kernel.orders.ends.run_ends import FIRST, LAST
+from kernel.orders.set_back import bring_orders_forward, bring_waits_forward
 from kernel.orders.submit import submit
 from kernel.pauses.changes import pause, resume
 from kernel.pauses.subjects import Subject
@@ -149,6 +152,14 @@ def hints_are_told_apart(kernel: Kernel) -> None:
     ForeignHints(kernel).look([make_order(kernel), "stranger"])
 
 
+def the_clock_is_set_back(kernel: Kernel) -> None:
+    """All that waits is looked at, as the sweep of a process that has seen it does."""
+    bring_orders_forward(kernel)
+    bring_waits_forward(kernel)
+    bring_callbacks_forward(kernel)
+    bring_acts_forward(kernel)
+
+
 OPERATED = (
     runs_fail,
     people_ask,
@@ -156,4 +167,5 @@ OPERATED = (
     people_are_told,
     orders_are_explained,
     hints_are_told_apart,
+    the_clock_is_set_back,
 )
