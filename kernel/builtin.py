@@ -50,7 +50,7 @@ class ImportProjects(BaseModel):
     )
 
 
-@handlers.register("create_project", CreateProject)
+@handlers.register("create_project", CreateProject, together=True)
 def create_project(run: Run, args: CreateProject) -> dict[str, Any]:
     """Insert one project; the outcome and the callback commit with it."""
     if not args.projname.strip():
