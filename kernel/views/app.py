@@ -76,7 +76,7 @@ def create_app(kernel: Kernel, hints: Hints | None = None) -> Flask:
     told = Broker(kernel) if hints is None else hints
     name_no_host(app)
     track(app, kernel)
-    app.register_blueprint(create_blueprint(kernel, hints=told))
+    app.register_blueprint(_blueprint(kernel, "kernel", told))
     app.register_blueprint(health_blueprint(kernel, told))
     app.register_blueprint(metrics_blueprint(kernel, told))
     if kernel.settings.dashboard != "off":
@@ -160,10 +160,15 @@ def create_blueprint(kernel: Kernel, name: str = "kernel", hints: Hints | None =
     It brings its own error answers, body limit and authentication, and touches nothing outside.
     Start a worker for each kernel. Raises ConfigurationError for settings that cannot work.
     """
-    kernel.callback_policy  # noqa: B018 - read now: a malformed rule stops the start, no order
-    told = Broker(kernel) if hints is None else hints
-    blueprint = Blueprint(name, __name__)
+    blueprint = _blueprint(kernel, name, Broker(kernel) if hints is None else hints)
     track(blueprint, kernel)
+    return blueprint
+
+
+def _blueprint(kernel: Kernel, name: str, told: Hints) -> Blueprint:
+    """Build the blueprint of `create_blueprint`, whose requests the application follows."""
+    kernel.callback_policy  # noqa: B018 - read now: a malformed rule stops the start, no order
+    blueprint = Blueprint(name, __name__)
     Gate(kernel).stand_before(blueprint)
     order_page = OrderPage(kernel)
     parts = [

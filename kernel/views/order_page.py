@@ -63,6 +63,8 @@ class OrderPage:
         self._retention = timedelta(days=kernel.settings.retention_days)
         self.is_on = kernel.settings.order_pages == "on"
         self._links = Links(ServiceKeys(kernel))
+        # What stands before the token in a link, and below which address and blueprint it does.
+        self._place: tuple[tuple[str, str | None], str] = (("", ""), "")
         self._html = Html(self.blueprint, kernel)
         for rule in ("/<token>", "/<path:token>"):
             self.blueprint.add_url_rule(
@@ -93,9 +95,15 @@ class OrderPage:
 
         Within a request whose host is known: see `kernel.views.http.hosts`.
         """
-        path = beside("order_page.show_page", token=self._links.token(order_id))
-        seen = f"{'https' if is_https() else 'http'}://{request.host}"
-        return (self._kernel.settings.public_url or seen).rstrip("/") + path
+        token = self._links.token(order_id)
+        around, place = self._place
+        if around != (request.script_root, request.blueprint):
+            around = (request.script_root, request.blueprint)
+            place = beside("order_page.show_page", token=token).removesuffix(token)
+            self._place = (around, place)
+        public_url = self._kernel.settings.public_url
+        seen = public_url or f"{'https' if is_https() else 'http'}://{request.host}"
+        return f"{seen.rstrip('/')}{place}{token}"
 
     def show_page(self, token: str) -> Response:
         """GET /o/{token}: how far the order is, or its outcome."""

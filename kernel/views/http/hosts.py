@@ -7,6 +7,7 @@ KERNEL_BIND, a name in KERNEL_HOSTS, or one that an application around us trusts
 
 import ipaddress
 import re
+from functools import lru_cache
 from urllib.parse import urlsplit, urlunsplit
 
 from flask import Blueprint, Flask, Response, request
@@ -41,6 +42,7 @@ class KnownHosts:
             raise Misdirected
 
 
+@lru_cache(256)
 def name_of(host: str) -> str:
     """Return the name in ``host:port`` in lower case, ``localhost`` as its address.
 
@@ -53,6 +55,7 @@ def name_of(host: str) -> str:
     return "127.0.0.1" if name == "localhost" else name
 
 
+@lru_cache(256)
 def is_loopback(address: str) -> bool:
     """Tell whether an address leads to this host alone."""
     try:
@@ -65,7 +68,8 @@ def name_no_host(app: Flask) -> None:
     """Have ``app`` redirect by path alone: routing writes the Host that a client sent into it."""
 
     def shorten(response: Response) -> Response:
-        redirected = request.routing_exception
+        is_redirect = response.status_code == RequestRedirect.code
+        redirected = request.routing_exception if is_redirect else None
         if isinstance(redirected, RequestRedirect):
             parts = urlsplit(redirected.new_url)
             response.headers["Location"] = urlunsplit(("", "", parts.path, parts.query, ""))

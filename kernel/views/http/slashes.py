@@ -25,7 +25,8 @@ def redirected_in_envelope(language: Language) -> Callable[[Response], Response]
     """Return what gives a redirect to an address with its slash an envelope for a body."""
 
     def after(response: Response) -> Response:
-        if isinstance(request.routing_exception, RequestRedirect):
+        is_redirect = response.status_code == RequestRedirect.code
+        if is_redirect and isinstance(request.routing_exception, RequestRedirect):
             data = {"code": "not_found", "detail": meant_address()}
             response.set_data(encode(envelope(-1, text("not_found", language), data)))
             response.mimetype = "application/json"

@@ -1,6 +1,9 @@
 """What is done around every request: an id for it, a count and a time, ids in its log lines."""
 
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from flask import Blueprint, Flask, Response, g, request
 
@@ -14,6 +17,16 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 REQUEST_ID = "X-Request-ID"
 
 
+@dataclass(slots=True)
+class _Followed:
+    """When a request began (monotonic), its trace, and what log lines carried before it."""
+
+    began: float
+    trace: Trace
+    before: Mapping[str, Any]
+    is_counted: bool = False
+
+
 def track(target: Flask | Blueprint, kernel: Kernel, write_seconds: float = WRITE_SECONDS) -> None:
     """Follow every request of ``target``; one that is followed already is left alone.
 
@@ -22,28 +35,29 @@ def track(target: Flask | Blueprint, kernel: Kernel, write_seconds: float = WRIT
     writer = LateWriter(kernel, write_seconds)
 
     def begin() -> None:
-        if "kernel_trace" in g:
+        if "kernel_followed" in g:
             return
-        g.kernel_began = time.perf_counter()
+        began, headers = time.perf_counter(), request.headers
         trace = Trace(
-            request_id_from(request.headers.get(REQUEST_ID)),
-            traceparent_from(request.headers.get("traceparent")),
+            request_id_from(headers.get(REQUEST_ID)),
+            traceparent_from(headers.get("traceparent")),
         )
-        g.kernel_trace, g.kernel_bound = trace, bound()
+        g.kernel_followed = _Followed(began, trace, bound())
         rebind({"request_id": trace.request_id})
 
     def end(response: Response) -> Response:
-        began = g.pop("kernel_began", None)
-        if began is not None:
-            response.headers[REQUEST_ID] = g.kernel_trace.request_id
-            _count(kernel, response.status_code, time.perf_counter() - began)
+        followed: _Followed | None = g.get("kernel_followed")
+        if followed is not None and not followed.is_counted:
+            followed.is_counted = True
+            response.headers[REQUEST_ID] = followed.trace.request_id
+            _count(kernel, response.status_code, time.perf_counter() - followed.began)
             writer.write_soon()
         return response
 
     def leave(_: BaseException | None) -> None:
-        before = g.pop("kernel_bound", None)
-        if before is not None:
-            rebind(before)
+        followed = g.pop("kernel_followed", None)
+        if followed is not None:
+            rebind(followed.before)
 
     target.before_request(begin)
     target.after_request(end)
@@ -52,13 +66,14 @@ def track(target: Flask | Blueprint, kernel: Kernel, write_seconds: float = WRIT
 
 def trace_of_request() -> Trace:
     """Return what the current request is followed by."""
-    found: Trace = g.get("kernel_trace", UNTRACED)
-    return found
+    followed: _Followed | None = g.get("kernel_followed")
+    return UNTRACED if followed is None else followed.trace
 
 
 def _count(kernel: Kernel, status: int, seconds: float) -> None:
     """Count by route template and known method: addresses and invented methods are endless."""
-    route = "other" if request.url_rule is None else request.url_rule.rule
-    method = request.method if request.method in METHODS else "other"
+    rule, method = request.url_rule, request.method
+    route = "other" if rule is None else rule.rule
+    method = method if method in METHODS else "other"
     kernel.metrics.count(REQUESTS, method, route, str(status))
     kernel.metrics.observe(REQUEST_SECONDS, seconds, method, route)
