@@ -19,6 +19,7 @@ from kernel.builtin import (
     create_project,
     import_projects,
 )
+from kernel.builtin import handlers as builtin
 from kernel.db.states import OrderState, Outcome
 from kernel.delivery import first_attempt as handover
 from kernel.delivery.attempt import attempt
@@ -118,7 +119,7 @@ class Line:
 
 @pytest.fixture
 def kernel(make_kernel: Callable[..., Kernel], database_url: str) -> Kernel:
-    """A kernel with the built-in handlers, with and without limits; no rate is ever reached."""
+    """A kernel with the built-in handlers, alone and with limits; no rate is ever reached."""
     handlers = Handlers()
 
     def later(run: Run, args: CreateProject) -> dict[str, Any]:
@@ -129,7 +130,9 @@ def kernel(make_kernel: Callable[..., Kernel], database_url: str) -> Kernel:
     handlers.register("import_projects", ImportProjects)(import_projects)
     for tag, limits in LIMITED.items():
         handlers.register(tag, CreateProject, **limits)(later)
-    handlers.register("together", CreateProject, together=True)(create_project)
+    # As the built-in one is registered.
+    is_short = builtin.get("create_project").together
+    handlers.register("together", CreateProject, together=is_short)(create_project)
     made = make_kernel(database_url, handlers)
     return made
 

@@ -116,10 +116,32 @@ def test_backlog_counts_the_queue_when_the_broker_answers(kernel: Kernel, redis:
     wait_until(lambda: broker.backlog() == 7)
 
 
-def test_backlog_is_unknown_and_soon_when_the_broker_is_frozen(
+def test_backlog_asks_on_one_connection(kernel: Kernel, redis: Redis) -> None:
+    broker = Broker(kernel)
+    with redis.client(1) as client:
+        broker.backlog()
+        before = client.info("stats")["total_connections_received"]
+        assert [broker.backlog() for _ in range(3)] == [0, 0, 0]
+        assert client.info("stats")["total_connections_received"] == before
+
+
+def test_backlog_is_known_at_once_when_its_connection_was_lost(
     kernel: Kernel, redis: Redis
 ) -> None:
     broker = Broker(kernel)
+    assert broker.backlog() == 0
+    with redis.client(1) as client:
+        client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    assert broker.backlog() == 0
+
+
+@pytest.mark.parametrize("asked_before", [False, True])
+def test_backlog_is_unknown_and_soon_when_the_broker_is_frozen(
+    kernel: Kernel, redis: Redis, asked_before: bool
+) -> None:
+    broker = Broker(kernel)
+    if asked_before:
+        broker.backlog()
     with stopped(redis.pid):
         started = time.monotonic()
         assert broker.backlog() is None
