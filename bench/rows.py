@@ -27,7 +27,7 @@ FINISHED, RETRIED, PENDING = 1, 2, 3
 _ORDERS = """INSERT INTO kernel_orders
     (id, caller_id, select_tag, args, callback_url, idempotency_key, fingerprint,
     created_at, state, run_after, run, checkpoint, crashes, started_at,
-    finished_at, message, result, error_code)"""
+    finished_at, message, result, error_code, not_before)"""
 _DELIVERIES = """INSERT INTO kernel_deliveries
     (id, order_id, caller_id, origin, url, body, created_at,
     state, next_attempt_at, is_retry, attempt, tries, client_errors, finished_at)"""
@@ -101,6 +101,9 @@ def make_due(connection: Connection, ahead: timedelta) -> None:
 def _statements(size: Size, now: datetime) -> Iterator[str]:
     """Yield the statements that insert all rows, `CHUNK` rows each."""
     due = f"{_moment(_millis(now + size.due))} - INTERVAL n % 3600 SECOND"
+    # Without a window, an order that has not run waits for a clock that was set back, and is
+    # brought forward.
+    opens = due if size.due > timedelta() else "NULL"
     for n, ms in _batches(size.finished, now, SPAN):
         yield _orders(n, ms, FINISHED)
         yield _deliveries(n, ms, FINISHED, "IF(n % 500 = 0, 'dead', 'delivered')", None)
@@ -114,7 +117,8 @@ def _statements(size: Size, now: datetime) -> Iterator[str]:
         yield (
             f"{_ORDERS} SELECT {_id(ms, PENDING)}, {_CALLER}, {_TAG}, {_ARGS},"
             f" CONCAT({_HOST}, '/callback'), {_KEY.format(kind=PENDING)}, SHA2(n, 256),"
-            f" {_moment(ms)}, 'pending', {due}, 0, 0, 0, NULL, NULL, NULL, NULL, NULL FROM {n}"
+            f" {_moment(ms)}, 'pending', {due}, 0, 0, 0, NULL, NULL, NULL, NULL, NULL,"
+            f" {opens} FROM {n}"
         )
 
 
@@ -153,7 +157,7 @@ def _orders(n: str, ms: str, kind: int) -> str:
         f"{_ORDERS} SELECT {_id(ms, kind)}, {_CALLER}, {_TAG}, {_ARGS},"
         f" CONCAT({_HOST}, '/callback'), {_KEY.format(kind=kind)}, SHA2(n, 256),"
         f" {_moment(ms)}, {state}, {_moment(ms)}, 1, 0, 0, {_moment(ms)}, {ended}, 'success',"
-        f" {result}, NULL FROM {n}"
+        f" {result}, NULL, NULL FROM {n}"
     )
 
 
