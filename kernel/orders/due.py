@@ -44,9 +44,10 @@ HINTS = 200
 LANES = 100
 # More processes than this are taken for this many when they share what waits.
 RIVALS = 20
-# An order that was accepted and never put off is due without a look at the clock, which may have
-# been set back since.
+# An order that was accepted and never put off is due without a look at the time of that, for the
+# clock may have been set back since; its window is one of the caller's clock, and holds.
 NEVER_PUT_OFF = ORDERS.c.run_after == ORDERS.c.created_at
+_IS_OPEN = or_(ORDERS.c.not_before.is_(None), ORDERS.c.not_before <= database_time("now"))
 
 # An order that has begun may go on whenever it is due; one that has not, no later than this. None
 # does while its tag or its caller's orders are paused.
@@ -86,7 +87,7 @@ def looking(tags: tuple[str, ...], count: int) -> Prepared:
         select(*SNAPSHOT, *beside, most, database_time("now")).where(
             ORDERS.c.id.in_([bindparam(f"id_{n}") for n in range(count)]),
             ORDERS.c.state == literal_column(f"'{OrderState.PENDING}'"),
-            or_(ORDERS.c.run_after <= database_time("now"), NEVER_PUT_OFF),
+            or_(ORDERS.c.run_after <= database_time("now"), and_(NEVER_PUT_OFF, _IS_OPEN)),
             MAY_BEGIN,
             ORDERS.c.select_tag.in_([literal_column(f"'{tag}'") for tag in tags]),
         )

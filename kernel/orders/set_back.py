@@ -3,7 +3,7 @@
 Moments that a caller gave stay.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select, update
@@ -23,23 +23,20 @@ from kernel.runtime.kernel import Kernel
 def bring_orders_forward(kernel: Kernel) -> int:
     """Make orders due that wait because the clock was set back; 0 when none was to be moved.
 
-    Due at once: what was never put off, and what was made due by the end of a wait. What a run has
-    put off waits from now for as long as it was put off for. Reads all orders that are due later,
-    so it is for the rare case.
+    Due at once, or when their windows open: what was never put off, and what was made due by the
+    end of a wait. What a run has put off waits from now for as long as it was put off for. Reads
+    all orders that are due later, so it is for the rare case.
     """
     now = kernel.clock.sql()
-    at_once = or_(
-        NEVER_PUT_OFF,
-        and_(
-            or_(ORDERS.c.run == 0, RUNS.c.how == Why.WAIT),
-            _has_no_turn(kernel),
-            or_(ORDERS.c.not_before.is_(None), ORDERS.c.not_before <= now),
-        ),
-    )
-    columns = (ORDERS.c.id, ORDERS.c.run_after, RUNS.c.ended_at, at_once.label("at_once"))
+    is_later = or_(ORDERS.c.not_before.is_(None), ORDERS.c.not_before < ORDERS.c.run_after)
+    was_free = and_(or_(ORDERS.c.run == 0, RUNS.c.how == Why.WAIT), _has_no_turn(kernel))
+    at_once = and_(is_later, or_(NEVER_PUT_OFF, was_free))
+    columns = (ORDERS.c.id, ORDERS.c.run_after, ORDERS.c.not_before, RUNS.c.ended_at)
     # The last run, if it has ended without an outcome.
     last = and_(RUNS.c.order_id == ORDERS.c.id, RUNS.c.run == ORDERS.c.run)
-    rows = select(*columns, now.label("now")).outerjoin_from(ORDERS, RUNS, last)
+    rows = select(*columns, at_once.label("at_once"), now.label("now")).outerjoin_from(
+        ORDERS, RUNS, last
+    )
     where = (ORDERS.c.run_after > now, or_(at_once, RUNS.c.ended_at > now))
     found = list[Any]()
     with kernel.read_session() as session:
@@ -48,12 +45,17 @@ def bring_orders_forward(kernel: Kernel) -> int:
             early = along(all_lanes[n : n + LANES], rows, where, MOST).limit(MOST)
             found += session.execute(early)
     moved = [
-        {"order": row.id, "was": row.run_after, "due": due}
-        for row in found
-        if (due := row.now if row.at_once else from_now(row.run_after, row.ended_at, row.now))
+        {"order": row.id, "was": row.run_after, "due": due} for row in found if (due := _due(row))
     ]
     move(kernel.write, _MOVE, moved)
     return len(found) if moved else 0
+
+
+def _due(row: Any) -> datetime | None:
+    """Return when an order is due now; None where that does not change."""
+    if row.at_once:
+        return max(row.now, row.not_before or row.now)
+    return from_now(row.run_after, row.ended_at, row.now)
 
 
 def _has_no_turn(kernel: Kernel) -> ColumnElement[bool]:

@@ -167,6 +167,26 @@ def test_order_with_a_window_waits_until_it_opens(kernel: Kernel) -> None:
     assert order(kernel, order_id).run_after == opens
 
 
+def test_order_whose_window_was_open_by_the_wrong_clock_waits_until_it_opens(
+    kernel: Kernel,
+) -> None:
+    """Its hint came after the clock was set right; a wait's end had made the other one due."""
+    at, opens = kernel.clock.now(), kernel.clock.now() - HOUR + MINUTE
+    window = {"select_tag": "does", "not_before": opens}
+    order_ids = [
+        make_order(kernel, **window, created_at=at, run_after=at),
+        make_order(kernel, **window, created_at=at, run_after=at + SECOND),
+    ]
+    kernel.clock.shift(-HOUR.total_seconds())
+    for order_id in order_ids:
+        assert execute(kernel, order_id) is None
+    kernel.clock.shift(HOUR.total_seconds())
+    set_right(kernel)
+    assert [order(kernel, one).run_after for one in order_ids] == [opens, opens]
+    kernel.clock.shift(MINUTE.total_seconds())
+    assert execute(kernel, order_ids[0]) is not None
+
+
 def test_order_of_an_older_release_keeps_its_time(kernel: Kernel) -> None:
     later = kernel.clock.now() + HOUR
     order_id = make_order(kernel, select_tag="does", run=1, run_after=later)
