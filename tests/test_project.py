@@ -23,8 +23,8 @@ TREES = {path: ast.parse(path.read_text()) for path in SOURCES}
 MAX_FILE, MAX_FUNCTION, MAX_PARAMETERS = 300, 50, 6
 
 # Where a transaction may end: a claim, a run's checkpoint and outcome; `Kernel.write_session`
-# commits by its own block. `mysql_xa` is a driver: it says what a commit means inside XA.
-COMMITTING = ("runs/fence", "runs/together/company", "db/dialects/mysql_xa")
+# commits by its own block. `mysql_driver` is a driver: it says what a commit means inside XA.
+COMMITTING = ("runs/fence", "runs/together/company", "db/dialects/mysql_driver")
 OUTBOUND = {"requests", "urllib3", "socket"}
 # The one way out, and what finds a free loopback port or asks whether one is taken.
 MAY_DIAL = {

@@ -75,14 +75,17 @@ def mariadb_kernel(make_kernel: Callable[..., Kernel], mariadb_rows_url: str) ->
     return make_kernel(mariadb_rows_url)
 
 
-def test_process_that_has_its_id_by_now_lives_when_a_connection_is_killed(
-    make_kernel: Callable[..., Kernel], postgresql_rows_url: str
+@pytest.mark.parametrize("url", ["postgresql_rows_url", "mariadb_rows_url"])
+def test_connection_that_has_its_number_by_now_lives_when_one_is_killed(
+    make_kernel: Callable[..., Kernel], request: pytest.FixtureRequest, url: str
 ) -> None:
-    kernel = make_kernel(postgresql_rows_url)
+    kernel = make_kernel(request.getfixturevalue(url))
+    bits = 32 if "mysql" in kernel.dialect.names else 22
     with kernel.run_connection() as connection:
         number = kernel.dialect.connection_number(connection)
         assert number is not None
-        earlier = number - (1 << 22)  # the same process id, one second before
+        # The same process, begun a second before; the same thread, in another life of the server.
+        earlier = number - (1 << bits)
         with pytest.raises(DBAPIError), kernel.write() as killer:
             kernel.dialect.kill_connection(killer, earlier)
         assert connection.scalar(text("SELECT 1")) == 1

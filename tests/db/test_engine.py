@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DataError, OperationalError
 
 from kernel.db.clock import Clock, read_clock
-from kernel.db.dialects.mysql_xa import XaConnection
+from kernel.db.dialects.mysql_driver import XaConnection
 from kernel.db.engine import Idle, make_engine
 from kernel.db.errors import is_passing
 from kernel.db.ids import new_id

@@ -11,7 +11,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from kernel.builtin import projects
-from kernel.db.dialects import mysql_xa
+from kernel.db.dialects import mysql_driver
 from kernel.db.tables.orders import RUN_MARKS
 from kernel.errors import Reject, Retry
 from kernel.handlers import Handlers, Run
@@ -254,7 +254,7 @@ def test_nothing_is_left_behind_when_its_process_is_killed(
 
 def die_before(said: str) -> None:
     """Kill this process when it is about to send a statement that begins so."""
-    query = mysql_xa.XaConnection.query
+    query = mysql_driver.XaConnection.query
 
     def dying(self: Any, sql: Any, unbuffered: bool = False) -> Any:
         text_ = sql.decode() if isinstance(sql, bytes) else sql
@@ -262,4 +262,4 @@ def die_before(said: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return query(self, sql, unbuffered)
 
-    mysql_xa.XaConnection.query = dying  # type: ignore[method-assign]
+    mysql_driver.XaConnection.query = dying  # type: ignore[method-assign]

@@ -12,6 +12,7 @@ from redis import ConnectionError as RedisConnectionError
 from redis import TimeoutError as RedisTimeoutError
 from sqlalchemy import create_engine, make_url, text
 
+from kernel.db.dialects.mysql_driver import XaConnection
 from tests.support import servers
 from tests.support.guards import OutsideConnection
 from tests.support.servers import MariaDB, Redis
@@ -38,6 +39,25 @@ def test_mariadb_keeps_committed_rows_when_it_is_killed(mariadb: MariaDB, mariad
     mariadb.kill()
     mariadb.start()
     assert mariadb.execute(f"SELECT a FROM {table}") == ((1,),)
+
+
+def test_thread_of_a_mariadb_that_was_started_again_has_another_number(
+    mariadb: MariaDB, mariadb_url: str
+) -> None:
+    """Rows that name a thread outlive the server, and ids begin anew: another has this one soon."""
+    url = make_url(mariadb_url)
+    login = {"host": url.host, "port": url.port, "user": url.username, "password": url.password}
+    with XaConnection(**login) as one, XaConnection(**login) as other:
+        numbers = [one.number(), other.number()]
+        assert [other.thread_of(number) for number in numbers] == [
+            one.thread_id(),
+            other.thread_id(),
+        ]
+    mariadb.kill()
+    mariadb.start()
+    with XaConnection(**login) as reborn:
+        assert [reborn.thread_of(number) for number in numbers] == [0, 0]
+        assert reborn.thread_of(one.thread_id()) == one.thread_id()  # written by an older release
 
 
 def test_mariadb_is_as_durable_as_its_defaults(mariadb: MariaDB) -> None:

@@ -14,7 +14,7 @@ from kernel.config.keep_alive import keep_alive
 from kernel.db.dialects.base import Change, Dialect
 from kernel.db.dialects.link import check_link
 from kernel.db.dialects.mysql_checks import check_session, check_tables
-from kernel.db.dialects.mysql_xa import XaConnection
+from kernel.db.dialects.mysql_driver import XaConnection
 from kernel.db.dialects.needs import Needs
 from kernel.errors import ConfigurationError
 
@@ -104,6 +104,8 @@ class MySQL(Dialect):
                 idle = f"{IDLE_TIMEOUT} = {int(self.idle_transaction_seconds)}"
                 with _needing(connection):
                     cursor.execute(f"SET SESSION {waits} /*M! , {idle} */")
+        if not brief:
+            connection.life()  # before a run is in a transaction
 
     def begin(self, connection: Connection, *, read_only: bool) -> None:
         """Leave it to the first statement: a BEGIN would be a round trip of its own."""
@@ -143,12 +145,12 @@ class MySQL(Dialect):
         return bool(_number(error) == NO_SUCH_TABLE)
 
     def connection_number(self, connection: Connection) -> int | None:
-        """Return the thread id that the server told when it was connected to."""
-        return int(connection.connection.dbapi_connection.thread_id())  # type: ignore[union-attr]
+        """Return the thread's id, with which life of the server that is one of."""
+        return _xa(connection).number()
 
     def kill_connection(self, connection: Connection, number: int) -> None:
         """Say KILL; a frozen worker's row locks go with its connection."""
-        connection.execute(text(f"KILL CONNECTION {int(number)}"))
+        connection.execute(text(f"KILL CONNECTION {_xa(connection).thread_of(number)}"))
 
     def limit_silence(self, connection: Connection, seconds: int) -> None:
         """Set wait_timeout, by the driver itself: the handler's guard hears nothing of it."""
@@ -161,12 +163,12 @@ class MySQL(Dialect):
 
     def before_first_write(self, connection: Connection) -> None:
         """On MySQL, set the savepoint by which `holds_transaction` tells."""
-        if not _is_mariadb(connection):
+        if not _xa(connection).is_mariadb:
             _say(connection.connection, f"SAVEPOINT {FIRST}")
 
     def holds_transaction(self, connection: Connection) -> bool:
         """Ask MariaDB. MySQL has no such variable: there the first savepoint is gone, or is not."""
-        if _is_mariadb(connection):
+        if _xa(connection).is_mariadb:
             return bool(_say(connection.connection, IN_TRANSACTION)[0])
         try:
             _say(connection.connection, f"RELEASE SAVEPOINT {FIRST}")
@@ -191,7 +193,7 @@ class MySQL(Dialect):
 
     def refuses_enders(self, connection: Connection) -> bool:
         """Trust MariaDB, where it was measured. On MySQL it was not: the savepoints stay."""
-        return _is_mariadb(connection)
+        return _xa(connection).is_mariadb
 
     def is_refused_ender(self, error: BaseException) -> bool:
         """Compare the number."""
@@ -244,7 +246,7 @@ class MySQL(Dialect):
     def check(self, engine: Engine, needs: Needs) -> Iterator[str]:
         """Refuse an old server, a lax session, missing rights, tables that cannot roll back."""
         with engine.begin() as connection:
-            if _is_mariadb(connection):
+            if _xa(connection).is_mariadb:
                 with _needing(connection.connection.dbapi_connection):
                     _say(connection.connection, IN_TRANSACTION)
             yield from check_session(connection, needs)
@@ -268,11 +270,6 @@ def _needing(server: Any) -> Iterator[None]:
 
 def _xa(connection: Connection) -> XaConnection:
     return cast(XaConnection, connection.connection.dbapi_connection)
-
-
-def _is_mariadb(connection: Connection) -> bool:
-    server: Any = connection.connection.dbapi_connection
-    return "MariaDB" in server.get_server_info()
 
 
 def _link(connection: Connection) -> tuple[str, bool, bool]:

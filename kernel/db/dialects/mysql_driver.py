@@ -1,11 +1,13 @@
-"""A run inside XA START ... XA END, XA COMMIT ... ONE PHASE, on MariaDB and MySQL.
+"""PyMySQL's connection, which can run inside XA, and knows its number in its server's life.
 
-Between START and END the server refuses every statement that would end the transaction, before it
-has committed anything; also what a procedure says, or a statement made at run time. ONE PHASE
-prepares nothing: a connection that is lost, at any moment, leaves no transaction behind.
+XA START ... XA END, XA COMMIT ... ONE PHASE, on MariaDB and MySQL: between START and END the server
+refuses every statement that would end the transaction, before it has committed anything; also what
+a procedure says, or a statement made at run time. ONE PHASE prepares nothing: a connection that is
+lost, at any moment, leaves no transaction behind.
 """
 
 import ssl
+import zlib
 from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -16,6 +18,16 @@ if TYPE_CHECKING:  # generic for type checkers only
     _Connection = pymysql.connections.Connection[pymysql.cursors.Cursor]
 else:
     _Connection = pymysql.connections.Connection
+
+# A connection's number: the thread's id, which a server counts anew each time that it is started,
+# and above it, which life of which server that is. An older release has written the id alone.
+THREAD_BITS = 32
+_LIFE_BITS = 31
+# When the server was started: its clock may have been set since, which changes both terms alike.
+_LIFE = (
+    "SELECT UNIX_TIMESTAMP() - CAST(variable_value AS SIGNED), @@server_id, @@hostname"
+    " FROM {schema}.global_status WHERE variable_name = 'uptime'"
+)
 
 
 @cache
@@ -31,12 +43,47 @@ def _unchecked() -> ssl.SSLContext:
     return context
 
 
+def _number_of(told: object) -> int:
+    return zlib.crc32(repr(told).encode()) % (2**_LIFE_BITS - 1) + 1
+
+
 class XaConnection(_Connection):
     """A connection whose `commit` and `rollback` know of the XA transaction that they end."""
 
     # The name of the open XA transaction, and whether `commit` may end it.
     xid: str | None = None
     may_commit = False
+    _life: int | None = None
+
+    def life(self) -> int:
+        """Tell one life of a server from others; 0 where it does not say. Asks once.
+
+        Raises the driver's errors.
+        """
+        if self._life is None:
+            schema = "information_schema" if self.is_mariadb else "performance_schema"
+            with self.cursor() as cursor:
+                cursor.execute(_LIFE.format(schema=schema))
+                told = cursor.fetchone()
+            self._life = 0 if told is None else _number_of(told)
+        return self._life
+
+    def number(self) -> int:
+        """Return what no other connection has, on this server or on one that takes its place."""
+        return self.life() << THREAD_BITS | self.thread_id()
+
+    def thread_of(self, number: int) -> int:
+        """Return the id of the thread with this number; 0, which none has, for another life's.
+
+        Another thread may have its id by now. Raises the driver's errors.
+        """
+        life, thread = divmod(number, 1 << THREAD_BITS)
+        return thread if life in (0, self.life()) else 0
+
+    @property
+    def is_mariadb(self) -> bool:
+        """Tell MariaDB from MySQL."""
+        return "MariaDB" in self.get_server_info()
 
     def _create_ssl_ctx(self, sslp: Any) -> ssl.SSLContext:
         """Return what TLS is spoken with: one context for all where no certificate is checked."""
