@@ -244,7 +244,7 @@ def broken_by_passing_errors(run: Run) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        if run.guard.broken is None and not is_passing(error.orig):
+        if run.guard.broken is None and not is_passing(error):
             raise
         raise _broken(run.guard, error) from error
 

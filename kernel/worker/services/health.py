@@ -3,9 +3,7 @@
 import logging
 import time
 
-from sqlalchemy.exc import DBAPIError
-
-from kernel.db.errors import is_outage, is_passing
+from kernel.db.errors import driver_error, is_outage, is_passing
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +32,8 @@ class Health:
         if self._failing.get(name) is type(error):
             return
         self._failing[name] = type(error)
-        if isinstance(error, DBAPIError) and is_passing(error.orig):
-            log.warning("%s: database: %s; trying again", name, error.orig)
+        if is_passing(error):
+            log.warning("%s: database: %s; trying again", name, driver_error(error))
         else:
             log.error("a turn failed: %s", name, exc_info=error)
 

@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy.exc import DBAPIError
-
 from kernel.db.errors import is_passing
 from kernel.delivery.attempt import FinishedAttempt
 from kernel.delivery.record import record
@@ -98,7 +96,7 @@ class Recorder(Service):
             try:
                 self._record(new)
             except Exception as error:
-                if _is_passing(error):
+                if is_passing(error):
                     raise
                 refused = error
         self._record_alone([one for one in batch if one not in new])
@@ -111,7 +109,7 @@ class Recorder(Service):
             try:
                 self._record([one])
             except Exception as error:
-                if _is_passing(error):
+                if is_passing(error):
                     raise
                 errors.append(error)
                 if one.refused > REFUSALS:
@@ -125,7 +123,7 @@ class Recorder(Service):
         try:
             record(self._kernel, [one.attempt], verdicts_only=True)
         except Exception as error:
-            if _is_passing(error):
+            if is_passing(error):
                 raise
             log.exception("verdict dropped", extra={"delivery_id": one.attempt.due.id})
         self._forget([one])
@@ -137,7 +135,7 @@ class Recorder(Service):
         except Exception as error:
             for one in batch:
                 one.tried = True
-                one.refused += not _is_passing(error)
+                one.refused += not is_passing(error)
             raise
         self._forget(batch)
 
@@ -145,7 +143,3 @@ class Recorder(Service):
         with self._lock:
             self._results = [one for one in self._results if one not in batch]
             self._waits_since = time.monotonic()
-
-
-def _is_passing(error: Exception) -> bool:
-    return isinstance(error, DBAPIError) and is_passing(error.orig)

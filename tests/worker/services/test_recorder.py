@@ -9,6 +9,7 @@ import pymysql
 import pytest
 from sqlalchemy import event, func, select
 from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from kernel.db.tables.deliveries import ATTEMPTS
 from kernel.delivery.attempt import FinishedAttempt, attempt
@@ -73,11 +74,20 @@ def test_batch_is_recorded_in_one_turn_when_the_database_takes_it(kernel: Kernel
     recording.run()  # there is nothing to do
 
 
-def test_batch_is_kept_when_the_database_is_away(
-    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    away = OperationalError("", {}, pymysql.err.OperationalError(2013, ""))
+def refused(number: int, *, unfit: bool = False) -> OperationalError:
+    """An error of the driver, from a server that was ``unfit`` when it was asked."""
+    error = pymysql.err.OperationalError(number, "")
+    return OperationalError("", {}, error, connection_invalidated=unfit)
 
+
+@pytest.mark.parametrize(
+    "away",
+    [refused(2013), refused(1047, unfit=True), refused(1045, unfit=True), PoolTimeout("")],
+    ids=["lost", "outside its cluster", "another password", "no connection is free"],
+)
+def test_batch_is_kept_for_as_long_as_the_database_is_away(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch, away: Exception
+) -> None:
     def fail(*_: object, **__: object) -> None:
         raise away
 
@@ -86,8 +96,8 @@ def test_batch_is_kept_when_the_database_is_away(
         recording.put(one)
     with monkeypatch.context() as patched:
         patched.setattr(recorder_module, "record", fail)
-        for _ in range(3):
-            with pytest.raises(OperationalError):
+        for _ in range(3 * recorder_module.REFUSALS):
+            with pytest.raises(type(away)):
                 recording.run()
     assert not recording.is_empty
     recording.run()
