@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -105,6 +106,7 @@ def test_which_orders_go_together(values: dict[str, Any], together: bool) -> Non
     found = OrderSnapshot(**FRESH | values)
     assert which.goes_together(found, short) is together
     assert not which.goes_together(found, Handler("long", Named, write))
+    assert not which.goes_together(found, replace(short, max_runs=1))
     assert not which.goes_together(found, short, is_limited=True)
     assert not which.goes_together(found, short, is_bare=False)
 

@@ -20,12 +20,14 @@ def goes_together(
     """Tell whether a due order may share its commit with others.
 
     Only in its first run: an order that has run before, or was given back, runs alone, so one that
-    kills its process costs the others one run at the most. What has a key, events, children, a
-    parent or anything else beside its own row runs alone, and so does what has a limit.
+    kills its process costs the others one run at the most, and one that has only one runs alone.
+    What has a key, events, children, a parent or anything else beside its own row runs alone, and
+    so does what has a limit.
     ``is_bare``: it has no secret arguments, and its caller no share of the workers.
     """
     is_new = order.run == 0 and order.checkpoint == 0 and not order.gates
-    return handler.together and is_new and is_bare and not is_limited
+    shares = handler.together and handler.max_runs > 1
+    return shares and is_new and is_bare and not is_limited
 
 
 def company_of(found: Sequence["Claimed"], limits: Limits) -> list["Claimed"]:
