@@ -54,7 +54,8 @@ def bring_orders_forward(kernel: Kernel) -> int:
 def _due(row: Any) -> datetime | None:
     """Return when an order is due now; None where that does not change."""
     if row.at_once:
-        return max(row.now, row.not_before or row.now)
+        due: datetime = max(row.now, row.not_before or row.now)
+        return due
     return from_now(row.run_after, row.ended_at, row.now)
 
 

@@ -22,7 +22,7 @@ else:
 # A connection's number: the thread's id, which a server counts anew each time that it is started,
 # and above it, which life of which server that is. An older release has written the id alone.
 THREAD_BITS = 32
-_LIFE_BITS = 31
+_LIVES = (1 << 31) - 1
 # When the server was started: its clock may have been set since, which changes both terms alike.
 _LIFE = (
     "SELECT UNIX_TIMESTAMP() - CAST(variable_value AS SIGNED), @@server_id, @@hostname"
@@ -44,7 +44,7 @@ def _unchecked() -> ssl.SSLContext:
 
 
 def _number_of(told: object) -> int:
-    return zlib.crc32(repr(told).encode()) % (2**_LIFE_BITS - 1) + 1
+    return zlib.crc32(repr(told).encode()) % _LIVES + 1
 
 
 class XaConnection(_Connection):
@@ -70,7 +70,8 @@ class XaConnection(_Connection):
 
     def number(self) -> int:
         """Return what no other connection has, on this server or on one that takes its place."""
-        return self.life() << THREAD_BITS | self.thread_id()
+        thread: int = self.thread_id()  # type: ignore[no-untyped-call]
+        return self.life() << THREAD_BITS | thread
 
     def thread_of(self, number: int) -> int:
         """Return the id of the thread with this number; 0, which none has, for another life's.
@@ -83,7 +84,8 @@ class XaConnection(_Connection):
     @property
     def is_mariadb(self) -> bool:
         """Tell MariaDB from MySQL."""
-        return "MariaDB" in self.get_server_info()
+        version: str = self.get_server_info()  # type: ignore[no-untyped-call]
+        return "MariaDB" in version
 
     def _create_ssl_ctx(self, sslp: Any) -> ssl.SSLContext:
         """Return what TLS is spoken with: one context for all where no certificate is checked."""
