@@ -182,9 +182,10 @@ class _Asking:
         with self._lock:
             kept, self._kept = self._kept, None
             asked = time.monotonic()
-            if kept is not None and kept[0] == os.getpid() and queue is not None:
+            if kept is not None and kept[0] == os.getpid():
                 try:
-                    length = _declared(kept[1].default_channel, queue)
+                    # A connection that nothing is asked on yet is as good as it was.
+                    length = 0 if queue is None else _declared(kept[1].default_channel, queue)
                 except Exception as error:  # noqa: BLE001 - each client has errors of its own
                     log.debug("the kept connection is lost: %s", error)
                     kept[1].collect(socket_timeout=0.1)  # type: ignore[no-untyped-call]

@@ -11,10 +11,12 @@ from celery import Celery
 from celery.result import AsyncResult
 from kombu.exceptions import OperationalError
 from kombu.messaging import Producer
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from kernel.db.states import OrderState, Outcome
 from kernel.handlers import Handlers
 from kernel.runtime.hints import MORE
+from kernel.runtime.installation import Name
 from kernel.runtime.kernel import Kernel
 from kernel.worker import broker as broker_module
 from kernel.worker import untrusted_messages
@@ -34,6 +36,11 @@ def kernel(make_kernel: MakeKernel, sqlite_url: str, redis: Redis) -> Kernel:
     redis.client(1).flushdb()
     redis.client(2).flushdb()
     return make_kernel(sqlite_url, broker_url=redis.url(1), result_backend=redis.url(2))
+
+
+def unnamed(_: object) -> str:
+    """What asking for the queue's name is while the database is away."""
+    raise PoolTimeout
 
 
 def queued(redis: Redis) -> list[list[str]]:
@@ -116,8 +123,13 @@ def test_backlog_counts_the_queue_when_the_broker_answers(kernel: Kernel, redis:
     wait_until(lambda: broker.backlog() == 7)
 
 
-def test_backlog_asks_on_one_connection(kernel: Kernel, redis: Redis) -> None:
+@pytest.mark.parametrize("is_named", [True, False])
+def test_backlog_asks_on_one_connection(
+    kernel: Kernel, redis: Redis, monkeypatch: pytest.MonkeyPatch, is_named: bool
+) -> None:
     broker = Broker(kernel)
+    if not is_named:  # the database has not told this process yet what its queue is called
+        monkeypatch.setattr(Name, "queue", unnamed)
     with redis.client(1) as client:
         broker.backlog()
         before = client.info("stats")["total_connections_received"]
