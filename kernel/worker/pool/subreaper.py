@@ -48,12 +48,12 @@ class Found(NamedTuple):
 def look_at(pid: int) -> Found | None:
     """Return what /proc tells of a process; None when there is none with this id."""
     try:
-        told = (PROC / str(pid) / "stat").read_text()
+        told = (PROC / str(pid) / "stat").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    # The name in front may have spaces and brackets in it.
-    state, parent, *rest = told.rpartition(")")[2].split()
-    return Found(Life(pid, int(rest[17])), int(parent), state, int(rest[15]))
+    # The name in front may have spaces and brackets in it, and ends in the midst of a character.
+    state, parent, *rest = told.rpartition(b")")[2].split()
+    return Found(Life(pid, int(rest[17])), int(parent), state.decode(), int(rest[15]))
 
 
 def is_gone(life: Life) -> bool:
@@ -63,21 +63,30 @@ def is_gone(life: Life) -> bool:
 
 
 def processes() -> Iterator[Found]:
-    """Yield every process of this machine, or of this container."""
+    """Yield every process of this machine, or of this container, that may be looked at."""
     for name in os.listdir(PROC):
-        if name.isdigit() and (found := look_at(int(name))) is not None:
+        found = None
+        with suppress(PermissionError):  # another user's, which is none of ours
+            found = look_at(int(name)) if name.isdigit() else None
+        if found is not None:
             yield found
 
 
 def kill_descendants() -> None:
-    """Kill what this process has started, and what that has started; Linux only."""
+    """Kill what this process has started, and what that has started; Linux only.
+
+    What calls it has to go on in any case, also where /proc cannot be read (too many open files).
+    """
     if sys.platform != "linux":
         return
-    for _ in range(PASSES):
-        living = [one for one in _below(os.getpid()) if not one.has_ended]
-        if not living:
-            return
-        kill_each(living)
+    try:
+        for _ in range(PASSES):
+            living = [one for one in _below(os.getpid()) if not one.has_ended]
+            if not living:
+                return
+            kill_each(living)
+    except OSError as error:
+        log.warning("what this process has started may live on: %s", error)
 
 
 def _below(pid: int) -> list[Found]:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from kernel.worker.pool.subreaper import is_gone, look_at
+from kernel.worker.pool import subreaper
+from kernel.worker.pool.subreaper import Found, is_gone, look_at
 from kernel.worker.pool.vitals import Life
 from tests.support.waiting import wait_until
 
@@ -53,15 +54,36 @@ def test_process_is_gone_when_it_has_ended_and_before_its_parent_asks() -> None:
         assert is_gone(one)
 
 
-@pytest.mark.parametrize("name", ["a) Z (b", "Z 1 1", "sleep"])
+@pytest.mark.parametrize("name", ["a) Z (b", "Z 1 1", "sleep", "a部署应用程序"])
 def test_process_is_read_well_whatever_its_name(name: str, tmp_path: Path) -> None:
+    """The kernel cuts a name after 15 bytes."""
     (tmp_path / name).symlink_to("/bin/sleep")
     with sleeping(str(tmp_path / name)) as process:
         comm = Path(f"/proc/{process.pid}/comm")
-        wait_until(lambda: comm.read_text().strip() == name)
+        wait_until(lambda: comm.read_bytes().strip() == name.encode()[:15])
         found = look_at(process.pid)
         assert found is not None
         assert (found.parent, found.has_ended) == (os.getpid(), False)
+
+
+def test_other_processes_are_found_when_one_may_not_be_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def looked_at(pid: int) -> Found | None:
+        if pid == os.getppid():
+            raise PermissionError
+        return look_at(pid)
+
+    monkeypatch.setattr(subreaper, "look_at", looked_at)
+    assert os.getpid() in [one.life.pid for one in subreaper.processes()]
+
+
+def test_process_can_be_ended_when_it_cannot_be_seen_what_it_has_started(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(subreaper, "PROC", tmp_path / "not there")
+    subreaper.kill_descendants()
+    assert "may live on" in caplog.text
 
 
 def run(script: str) -> str:
