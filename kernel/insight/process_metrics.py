@@ -86,7 +86,11 @@ class LateWriter:
         if self._timer is None:
             self._timer = timer = threading.Timer(self._seconds, self._write)
             timer.daemon = True
-            timer.start()
+            try:
+                timer.start()
+            except RuntimeError as error:  # this process gets no thread; the next request tries
+                self._timer = None
+                log.info("counts not written: %s", error)
 
     def close(self) -> None:
         """Cancel the pending write; the next `write_soon` starts again."""

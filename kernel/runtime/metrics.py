@@ -101,11 +101,15 @@ class Metrics:
             self._at((what.name, labels), 1)[0] += amount
 
     def observe(self, what: Histogram, seconds: float, *labels: str) -> None:
-        """Add a duration to a histogram."""
+        """Add a duration to a histogram.
+
+        One that is less than nothing, of a clock that was set back, is none: a sum never falls.
+        """
+        lasted = max(0.0, seconds)
         with self._lock:
             found = self._at((what.name, labels), len(BUCKETS) + 2)
-            found[0] += seconds
-            found[1 + bisect_left(BUCKETS, seconds)] += 1
+            found[0] += lasted
+            found[1 + bisect_left(BUCKETS, lasted)] += 1
 
     def snapshot(self) -> Series:
         """Return a copy of everything counted so far in this process."""

@@ -28,7 +28,7 @@ from kernel.worker.pool.consumer_steps import add_steps
 from kernel.worker.pool.consumer_watch import ConsumerWatch, SuccessorLine
 from kernel.worker.pool.main_line import Bell
 from kernel.worker.pool.subreaper import Subreaper, outlive_main
-from kernel.worker.pool.vitals import Vitals
+from kernel.worker.pool.vitals import IN_ORDER, Vitals
 from kernel.worker.priority import step_back
 from kernel.worker.process import WorkerProcess
 from kernel.worker.row_queue import TOGETHER
@@ -148,8 +148,8 @@ class _WorkerLife:
         if self._process is None or self._process[0] != os.getpid():
             broker = Broker(self.kernel)
             process = WorkerProcess(self.kernel, broker, self.vitals, self.main_pid)
-            self._process = (os.getpid(), process)
             process.start()
+            self._process = (os.getpid(), process)
         return self._process[1]
 
     def on_logging(self, loglevel: int | str | None = None, **_: Any) -> None:
@@ -195,10 +195,15 @@ class _WorkerLife:
         self.kernel.close()  # no connection of the parent survives into a child
 
     def on_process_init(self, **_: Any) -> None:
-        if self._subreaper is not None:
-            self._subreaper.take_place(self.kernel.runner)
-        self.process()
-        outlive_main()  # it listens now
+        try:
+            if self._subreaper is not None:
+                self._subreaper.take_place(self.kernel.runner)
+            self.process()
+            outlive_main()  # it listens now
+        except Exception:  # Celery swallows it
+            # Orders would run here whose leases are not renewed. The pool starts another process.
+            log.critical("a process of the pool cannot start", exc_info=True)
+            os._exit(IN_ORDER)
 
     def on_ready(self, sender: Any, **_: Any) -> None:
         if not _is_prefork(sender.pool.__class__):

@@ -49,9 +49,16 @@ class BackgroundPublisher(Generic[T]):
         self._dropped = 0
 
     def put(self, items: Iterable[T]) -> None:
-        """Queue ``items``; never waits. When the queue is full they are dropped, and counted."""
+        """Queue ``items``; never waits. When the queue is full they are dropped, and counted.
+
+        So they are while this process gets no thread: the next call tries again.
+        """
         if self._pid != os.getpid():
-            self._start()
+            try:
+                self._start()
+            except RuntimeError as error:
+                log.warning("%s: %s; dropped", self._name, error)
+                return
         for item in items:
             try:
                 self._items.put_nowait(item)
@@ -70,8 +77,8 @@ class BackgroundPublisher(Generic[T]):
             if self._pid == os.getpid():
                 return
             self._items = queue.Queue(self._capacity)
-            self._pid = os.getpid()
             threading.Thread(target=self._run, name=self._name, daemon=True).start()
+            self._pid = os.getpid()
 
     def _run(self) -> None:
         failing, sent_at = False, 0.0

@@ -1,6 +1,7 @@
 """The counts of many processes: added up once each, whatever becomes of the processes."""
 
 import os
+import threading
 import time
 from datetime import timedelta
 from typing import Any
@@ -146,3 +147,27 @@ def _lose(connection: Any) -> None:
     """Commit, and say that it failed."""
     connection.connection.commit()
     raise OperationalError("COMMIT", {}, OSError("gone"))
+
+
+def test_counts_are_written_when_no_thread_was_to_be_had_before(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_threads(_: threading.Thread) -> None:
+        raise RuntimeError("no thread")
+
+    writer = metering.LateWriter(kernel, 0.01)
+    kernel.metrics.count(RUNS, "tag", "success")
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", without_threads)
+        writer.write_soon()
+    writer.write_soon()
+    wait_until(lambda: len(rows(kernel)) == 1)
+    writer.close()
+
+
+def test_sum_of_a_histogram_never_falls_when_a_clock_is_set_back() -> None:
+    metrics = Metrics()
+    for seconds in (100.0, -3600.0):
+        metrics.observe(RUN_SECONDS, seconds, "tag")
+    (values,) = metrics.snapshot().values()
+    assert (values[0], sum(values[1:])) == (100.0, 2)

@@ -2,12 +2,14 @@
 
 import base64
 import json
+import os
 import ssl
+import threading
 import time
 from collections.abc import Callable
 
 import pytest
-from celery import Celery
+from celery import Celery, signals
 from celery.result import AsyncResult
 from kombu.exceptions import OperationalError
 from kombu.messaging import Producer
@@ -22,6 +24,7 @@ from kernel.worker import broker as broker_module
 from kernel.worker import untrusted_messages
 from kernel.worker.broker import ASK_EVERY, LONG_QUEUE, Broker, make_celery
 from kernel.worker.celery_app import make_worker
+from kernel.worker.pool.vitals import IN_ORDER
 from tests.support.lossy_proxy import LossyProxy
 from tests.support.servers import Redis
 from tests.support.stack import stopped
@@ -222,6 +225,22 @@ def test_messages_are_sifted_however_the_redis_is_reached(
         kind = connection.get_transport_cls()
     assert issubclass(kind, untrusted_messages.SiftingTransport)
     assert issubclass(kind.Channel, untrusted_messages.SurvivingChannel)
+
+
+def test_process_of_the_pool_ends_when_it_gets_no_thread(kernel: Kernel) -> None:
+    """It would run orders without renewing their leases. The pool takes its end for no error."""
+    make_worker(kernel)
+    child = os.fork()
+    if child == 0:
+        threading.Thread.start = without_threads  # type: ignore[method-assign]
+        signals.worker_process_init.send(sender=None)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == IN_ORDER
+
+
+def without_threads(_: threading.Thread) -> None:
+    """What starting one does where a limit of processes is reached."""
+    raise RuntimeError("no thread")
 
 
 def test_two_kernels_keep_their_tasks_apart_when_in_one_process(

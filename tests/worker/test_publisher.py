@@ -57,6 +57,24 @@ def test_items_are_dropped_and_counted_when_the_queue_is_full(
     wait_until(lambda: "dropped meanwhile" in caplog.text)
 
 
+def test_sending_goes_on_when_no_thread_was_to_be_had(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    got: list[int] = []
+    sender = BackgroundPublisher[int]("test", got.extend)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", without_threads)
+        sender.put([1])
+    assert "no thread" in caplog.text
+    sender.put([2])
+    wait_until(lambda: got == [2])
+
+
+def without_threads(_: threading.Thread) -> None:
+    """What starting one does where a limit of processes is reached."""
+    raise RuntimeError("no thread")
+
+
 def test_child_starts_a_thread_of_its_own_when_its_parent_had_one() -> None:
     reading, writing = os.pipe()
     sender = BackgroundPublisher[bytes](
