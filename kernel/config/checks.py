@@ -149,6 +149,7 @@ HostName = Annotated[str, Field(pattern=r"^([A-Za-z0-9._-]+|\[[0-9a-fA-F:.]+\])$
 HostNames = Annotated[tuple[HostName, ...], NoDecode, BeforeValidator(split)]
 # MariaDB accepts at most a year for its own timeouts; a century keeps dates within their range.
 Seconds = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
+Pauses = Annotated[tuple[Seconds, ...], NoDecode, BeforeValidator(split), Field(min_length=1)]
 Days = Annotated[float, Field(gt=0, le=36_500, allow_inf_nan=False)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database)]
 BrokerUrl = Annotated[SecretStr, AfterValidator(_brokers)]

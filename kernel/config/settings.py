@@ -11,12 +11,11 @@ import ipaddress
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BeforeValidator, Field, FilePath, SecretStr, ValidationError
+from pydantic import Field, FilePath, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
-    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
@@ -29,6 +28,7 @@ from kernel.config.checks import (
     Days,
     HostNames,
     Networks,
+    Pauses,
     PublicUrl,
     RateLimit,
     ResultUrl,
@@ -36,7 +36,6 @@ from kernel.config.checks import (
     SecretKeys,
     Words,
     is_redis,
-    split,
 )
 from kernel.config.near import did_you_mean, number_meant
 from kernel.config.oidc import GroupRoles, Issuer, refuse_incomplete
@@ -88,7 +87,7 @@ class Settings(BaseSettings):
     sentinel_master: str = Field("mymaster", min_length=1, max_length=255)
     sentinel_user: str = Field("", max_length=255)
     sentinel_password: SecretStr = SecretStr("")
-    result_expires_seconds: int = Field(86_400, gt=0)
+    result_expires_seconds: int = Field(86_400, gt=0, le=31_536_000)
     handlers: str = Field("kernel.builtin:handlers", pattern=HANDLERS)
     # Read by `kernel.db.schema.scripts`.
     handlers_migrations: Words = ()
@@ -144,7 +143,7 @@ class Settings(BaseSettings):
     # Read by `Kernel.callback_proxy`; empty for none.
     callback_proxy: SecretStr = SecretStr("")
     callback_timeout: Seconds = 15.0
-    callback_schedule: Annotated[tuple[Seconds, ...], NoDecode, BeforeValidator(split)] = SCHEDULE
+    callback_schedule: Pauses = SCHEDULE
     callback_client_errors: int = Field(3, ge=1)
     callback_give_up_days: Days = 4.0
     callback_threads: int = Field(128, ge=1, le=1000)
