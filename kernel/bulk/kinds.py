@@ -103,7 +103,8 @@ class Plan:
 
     def _given(self) -> tuple[Any, ...]:
         if isinstance(self.wanted, OrderFilter):
-            return self.wanted.states or tuple(OrderState)
+            states = self.wanted.states  # of demands that differ none: not all
+            return tuple(OrderState) if states is None else states
         return (self.wanted.state,) if self.wanted.state else tuple(DeliveryState)
 
     def _refusal(self) -> str:

@@ -1,5 +1,6 @@
 """Along which index the orders of a filter are found, in the order of their ids."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -121,10 +122,10 @@ def settle(asked: Asked, wanted: OrderFilter) -> OrderFilter:
     reference, an ordering key, or the beginning of a reference. Names of up to `SETTLED` orders
     become ids. What is left is looked for row by row.
     """
-    if wanted.ids is not None:
-        return wanted
     if wanted.text is not None:
         wanted = _named(asked, wanted, wanted.text)
+    if wanted.ids is not None:  # few: what else is wanted is looked for in their rows
+        return wanted
     if wanted.fingerprint is not None:
         failed = by_index(select(RUNS.c.order_id), RUNS, FINGERPRINT_INDEX)
         failed = failed.where(RUNS.c.fingerprint == wanted.fingerprint).distinct()
@@ -162,19 +163,34 @@ def _named(asked: Asked, wanted: OrderFilter, text: str) -> OrderFilter:
     """Return the filter for the orders that ``text`` is a name of; unchanged when it names none."""
     if ID.fullmatch(text):
         of_delivery = select(DELIVERIES.c.order_id).where(DELIVERIES.c.id == text)
-        return replace(wanted, text=None, ids=(text, *asked.scalars(of_delivery)))
+        return _these(wanted, (text, *asked.scalars(of_delivery)))
     if text.isascii():
         callers = select(Caller.id)
         own = (ORDERS.c.caller_id.in_(callers), ORDERS.c.idempotency_key == text)
         by_key = select(ORDERS.c.id).where(*own)
         if found := list(asked.scalars(by_key.limit(SETTLED))):
-            return replace(wanted, text=None, ids=tuple(found))
+            return _these(wanted, found)
     if not is_reference(text):
         return wanted
     for name in _NAMES:
-        is_free = getattr(wanted, name) is None
         is_long = name != "reference_prefix" or len(text) >= SHORTEST
-        if is_free and is_long and _having(asked, name, text):
-            named: Any = {name: text}
-            return replace(wanted, text=None, **named)
+        if is_long and _having(asked, name, text):
+            return _also_named(wanted, name, text)
     return wanted
+
+
+def _these(wanted: OrderFilter, ids: Sequence[str]) -> OrderFilter:
+    """Return the filter for these orders in place of its text; of ids that it has, for those."""
+    both = ids if wanted.ids is None else [one for one in wanted.ids if one in ids]
+    return replace(wanted, text=None, ids=tuple(both))
+
+
+def _also_named(wanted: OrderFilter, name: str, text: str) -> OrderFilter:
+    """Return the filter for this name in place of its text, beside a name that it asks for."""
+    given = getattr(wanted, name)
+    longer, shorter = (text, given or "") if len(text) > len(given or "") else (given, text)
+    is_both = longer.startswith(shorter) if name == "reference_prefix" else given in (None, text)
+    if not is_both:  # no order has two references, or two ordering keys
+        return _these(wanted, ())
+    named: Any = {name: longer}
+    return replace(wanted, text=None, **named)
