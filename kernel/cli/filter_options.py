@@ -12,7 +12,9 @@ from kernel.filters.callbacks import CallbackFilter
 from kernel.filters.fields import (
     CALLBACK_FIELDS,
     ORDER_FIELDS,
+    SAYS_NOTHING,
     Read,
+    blank,
     known,
     read_callbacks,
     read_orders,
@@ -63,7 +65,10 @@ def with_callback_filter(command: F) -> F:
 
 
 def order_filter(kernel: Kernel, given: Mapping[str, Any]) -> OrderFilter:
-    """Read the options of a filter of orders. Raises click.UsageError with all that is wrong."""
+    """Read the options of a filter of orders. Raises click.UsageError with all that is wrong.
+
+    An option that says nothing is wrong, too: a variable of a script may be unset.
+    """
     with kernel.read() as connection:
         return _read(read_orders(_fields(given, ORDER_FIELDS), known(connection, here())))
 
@@ -103,12 +108,17 @@ def _with(command: F, fields: Sequence[str]) -> F:
 
 def _fields(given: Mapping[str, Any], names: Sequence[str]) -> dict[str, str]:
     said = {name: given.get(f"by_{name}") for name in (*names, "zone")}
-    return {name: str(value) for name, value in said.items() if value is not None}
+    fields = {name: str(value) for name, value in said.items() if value is not None}
+    _refuse(dict.fromkeys(blank(fields), SAYS_NOTHING))
+    return fields
 
 
 def _read(found: Read[Filter]) -> Filter:
-    if found.wrong:
-        names = {name: _OPTIONS.get(name, name).replace("_", "-") for name in found.wrong}
-        said = "; ".join(f"--{names[name]}: {why}" for name, why in found.wrong.items())
-        raise click.UsageError(said)
+    _refuse(found.wrong)
     return found.wanted
+
+
+def _refuse(wrong: Mapping[str, str]) -> None:
+    if wrong:
+        names = {name: _OPTIONS.get(name, name).replace("_", "-") for name in wrong}
+        raise click.UsageError("; ".join(f"--{names[name]}: {why}" for name, why in wrong.items()))

@@ -29,6 +29,8 @@ MAX_IDS = 100
 _WORD = re.compile(r"[!-~]+")
 # Other names of fields: those that addresses of the API have had first.
 ALIASES = {"select_tag": "tag", "text": "q"}
+# What is said of a field that `blank` names.
+SAYS_NOTHING = "it says nothing: leave it out"
 BEGINNINGS = {"since": "until", "ended_since": "ended_until"}
 
 Filter = TypeVar("Filter", OrderFilter, CallbackFilter)
@@ -81,6 +83,15 @@ def read_callbacks(given: Mapping[str, str], by: Known) -> Read[CallbackFilter]:
     return _read(CallbackFilter(), _CALLBACKS, given, by)
 
 
+def blank(given: Mapping[str, str]) -> list[str]:
+    """Return the fields that are given and say nothing.
+
+    `read_orders` and `read_callbacks` take them for not given: forms send every field. In an act
+    the value may have got lost, and without the field it would be for everything.
+    """
+    return [name for name, text in given.items() if not text.strip()]
+
+
 def written(wanted: OrderFilter | CallbackFilter, callers: Mapping[int, str]) -> dict[str, str]:
     """Return the fields that a filter is read from again, its times absolute.
 
@@ -104,17 +115,22 @@ Reader = tuple[str, Callable[[str], Any] | None]
 def _read(
     empty: Filter, readers: Mapping[str, Reader], given: Mapping[str, str], by: Known
 ) -> Read[Filter]:
-    named = {ALIASES.get(name, name): text.strip() for name, text in given.items()}
-    fields = {name: named[name] for name in (*readers, "zone") if named.get(name)}
+    said = {name: text.strip() for name, text in given.items() if text.strip()}
+    named = said | {ALIASES[name]: text for name, text in said.items() if name in ALIASES}
+    fields = {name: named[name] for name in (*readers, "zone") if name in named}
     values: dict[str, Any] = {}
-    wrong: dict[str, str] = {}
+    wrong = {
+        first: f"it is given twice, as {first} and as {alias}"
+        for alias, first in ALIASES.items()
+        if first in readers and alias in said and said.get(first, said[alias]) != said[alias]
+    }
     here = by.here
     try:
         here = replace(here, zone=zone_named(fields["zone"])) if "zone" in fields else here
     except ValueError as error:
         wrong["zone"] = str(error)
     for name, (member, how) in readers.items():
-        if name not in fields:
+        if name not in fields or name in wrong:
             continue
         try:
             if how is not None:

@@ -99,3 +99,14 @@ def test_dropped_callbacks_are_dead(terminal: Terminal, tmp_path: Path) -> None:
     pending = make_delivery(terminal.kernel)
     assert terminal.json("bulk", "drop", "--host", "receiver.example", "--yes")["done"] == 1
     assert delivery(terminal.kernel, pending).died_of == "dropped"
+
+
+@pytest.mark.parametrize("option", ["--reference", "--tag", "--text", "--ended-since"])
+def test_act_is_refused_when_an_option_of_its_filter_says_nothing(
+    terminal: Terminal, option: str
+) -> None:
+    kept = make_order(terminal.kernel)
+    for blank in ("", " "):
+        done = terminal.run("bulk", "cancel", option, blank, "--yes", exit_code=2)
+        assert f"{option}: it says nothing" in done.stderr
+    assert order(terminal.kernel, kept).state == "pending"

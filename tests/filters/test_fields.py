@@ -78,6 +78,19 @@ def test_names_of_the_api_mean_the_same() -> None:
     )
 
 
+@pytest.mark.parametrize("alias", ["", " ", "a"])
+def test_field_holds_when_its_other_name_says_nothing_or_the_same(alias: str) -> None:
+    for fields in ({"tag": "a", "select_tag": alias}, {"select_tag": alias, "tag": "a"}):
+        found = read_orders(fields, KNOWN)
+        assert (found.wanted, found.wrong) == (OrderFilter(select_tag="a"), {})
+
+
+def test_field_is_refused_when_its_other_name_says_something_else() -> None:
+    found = read_orders({"select_tag": "a", "tag": "b"}, KNOWN)
+    assert (list(found.wrong), found.wanted) == (["tag"], OrderFilter())
+    assert read_callbacks({"q": "a", "text": "b"}, KNOWN).wrong == {}
+
+
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [

@@ -107,3 +107,35 @@ def kernel_caller(kernel: Kernel) -> int:
 
     with kernel.read_session() as session:
         return max(one.id for one in session.query(Caller))
+
+
+@pytest.mark.parametrize("name", ["reference", "tag", "select_tag", "since", "zone"])
+@pytest.mark.parametrize("blank", ["", "  "])
+def test_bulk_act_is_refused_when_a_field_of_its_filter_says_nothing(
+    kernel: Kernel, name: str, blank: str
+) -> None:
+    make_order(kernel)
+    body = {"kind": "cancel", "filter": {name: blank, "error": "cancelled"}}
+    answer = operator(kernel).post("/v1/bulk", json=body | {"dry_run": True})
+    assert answer.status_code == 422
+    found = [(one["pointer"], one["code"]) for one in answer.json["data"]["errors"]]
+    assert found == [(f"/filter/{name}", "blank_field")]
+
+
+def test_bulk_act_takes_the_fields_as_the_list_of_orders_calls_them(kernel: Kernel) -> None:
+    make_order(kernel, select_tag="import", reference="INC1")
+    make_order(kernel, reference="INC2")
+    boss = operator(kernel)
+
+    def count(**fields: str) -> int:
+        asked = {"kind": "cancel", "filter": fields, "dry_run": True}
+        total: int = boss.post("/v1/bulk", json=asked).json["data"]["total"]
+        return total
+
+    assert count() == 2
+    assert (count(select_tag="import"), count(text="INC2")) == (1, 1)
+    assert (count(tag="import"), count(q="INC2")) == (1, 1)
+    for fields in ({"select_tag": "two words"}, {"select_tag": "a", "tag": "b"}):
+        asked = {"kind": "cancel", "filter": fields, "dry_run": True}
+        (wrong,) = boss.post("/v1/bulk", json=asked).json["data"]["errors"]
+        assert wrong["code"] == "invalid_field"

@@ -32,8 +32,11 @@ from kernel.errors import Conflict, InvalidOrder
 from kernel.filters.callbacks import CallbackFilter
 from kernel.filters.counts import Counts
 from kernel.filters.fields import (
+    ALIASES,
     CALLBACK_FIELDS,
     ORDER_FIELDS,
+    SAYS_NOTHING,
+    blank,
     caller_names,
     known,
     read_callbacks,
@@ -182,7 +185,11 @@ class BulkViews:
         problems = [
             problem(f"/filter/{escape_pointer(name)}", "unknown_field", "there is no such field")
             for name in asked.filter
-            if name not in (*names, "zone")
+            if ALIASES.get(name, name) not in (*names, "zone")
+        ]
+        problems += [
+            problem(f"/filter/{escape_pointer(name)}", "blank_field", SAYS_NOTHING)
+            for name in blank(asked.filter)
         ]
         wanted: Filter
         with self.kernel.read() as connection:
@@ -193,8 +200,9 @@ class BulkViews:
         else:
             callbacks = read_callbacks(asked.filter, by)
             wanted, wrong = replace(callbacks.wanted, tags=who.tags), callbacks.wrong
+        said = {ALIASES.get(name, name): name for name in asked.filter}
         problems += [
-            problem(f"/filter/{escape_pointer(name)}", "invalid_field", why)
+            problem(f"/filter/{escape_pointer(said.get(name, name))}", "invalid_field", why)
             for name, why in wrong.items()
         ]
         if problems:
