@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from kernel.db.ids import new_id
 from kernel.db.statements.keyset import Budget
 from kernel.db.tables.operating.bulk import JOBS, RERUNS
 from kernel.filters.fields import CALLBACK_FIELDS, ORDER_FIELDS
@@ -122,3 +123,27 @@ def test_page_of_an_act_says_its_filter_in_words(kernel: Kernel) -> None:
     assert "Error code timed_out" in said_there
     assert "Caller anonymous" in said_there
     assert re.search(r"Ended from [0-9-]{10} [0-9:]{8} UTC", said_there)
+
+
+@pytest.mark.parametrize(("kind", "over"), [("rerun", "ended_"), ("redeliver", "")])
+def test_button_is_for_what_was_counted_when_time_has_passed(
+    kernel: Kernel, kind: str, over: str
+) -> None:
+    now = kernel.clock.now()
+    for minutes in (50, 90):
+        made = {"id": new_id(now - timedelta(minutes=minutes))}
+        at = {"finished_at": now - timedelta(minutes=minutes)}
+        if kind == "rerun":
+            make_order(kernel, **made, **at, state="failed", error_code="timed_out")
+        else:
+            make_delivery(kernel, **made, **at, state="dead")
+    visitor, told = operator(kernel), f"kind={kind}&{over}since=2h&{over}until=1h&caller=anonymous"
+    page = visitor.get(f"{PATH}/new?{told}").text
+    assert "1 match" in page
+    kernel.clock.shift(20 * 60)  # the other one is older than an hour by now
+    (action,) = re.findall(r'<form method="post" action="([^"]*kind=[^"]*)"', page)
+    visitor.post(unescape(action), reason="INC7")
+    (job,) = rows(kernel, JOBS)
+    assert job.counted == 1
+    stepped(kernel, job.id)
+    assert rows(kernel, JOBS)[0].done == 1

@@ -104,6 +104,8 @@ def _around(kernel: Kernel, session: Session, act: Act, counts: Counts | None) -
     return {
         "act": act,
         "asked": act.asked,
+        # For the button: "2h" is another time by the time that it is pressed.
+        "meant": written(act.plan.wanted, act.asked.callers),
         "total": counts,
         "groups": [] if counts is None else groups_of(counts, act.asked),
         "tags": sorted({*suggestions.tags(connection), *kernel.handlers}),
