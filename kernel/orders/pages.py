@@ -36,7 +36,7 @@ _TIMES = ("created_at", "started_at", "finished_at", "not_before", "not_after")
 _PROGRESS = ("progress_current", "progress_total", "progress_note")
 _NAMES = (
     *("id", "reference", "select_tag", "state", "priority", "callback_url"),
-    *("caller_id", "run_after", *_TIMES, *_PROGRESS, "error_code", "message", "gates"),
+    *("caller_id", "run_after", *_TIMES, *_PROGRESS, "error_code", "message", "gates", "runner"),
 )
 SUMMARY = tuple(ORDERS.c[name] for name in _NAMES)
 _SUMMARY = select(*SUMMARY)

@@ -28,7 +28,7 @@ LISTED = tuple(
     for name in (
         *("id", "reference", "caller_id", "select_tag", "state", "callback_url", "error_code"),
         *("created_at", "run_after", "started_at", "finished_at", "cancel_requested_at"),
-        *("progress_current", "progress_total", "message"),
+        *("progress_current", "progress_total", "message", "runner"),
     )
 )
 

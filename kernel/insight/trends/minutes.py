@@ -21,6 +21,7 @@ from kernel.db.states import DeliveryState, OrderState
 from kernel.db.tables.callers import Caller
 from kernel.db.tables.deliveries import ATTEMPTS, DELIVERIES
 from kernel.db.tables.orders import ORDERS
+from kernel.insight.search.spans import ended_by_run
 from kernel.insight.trends.tallies import EVERYTHING, Kind, Part, Tally, largest
 
 MINUTE = timedelta(minutes=1)
@@ -124,8 +125,9 @@ def _read(session: Session, minute: _Minute) -> tuple[_Counted, _Counted, _Count
     accepted = by_index(select(*of_orders), ORDERS, BY_STATE).where(
         ORDERS.c.state.in_(list(OrderState)), ORDERS.c.id >= first, ORDERS.c.id < last
     )
+    how = (ORDERS.c.state, ORDERS.c.runner)
     times = (ORDERS.c.started_at, ORDERS.c.run_after, ORDERS.c.finished_at)
-    ended = select(*of_orders, ORDERS.c.state, *times).where(_within(ORDERS.c.finished_at, minute))
+    ended = select(*of_orders, *how, *times).where(_within(ORDERS.c.finished_at, minute))
     of_callbacks = (DELIVERIES.c.caller_id, DELIVERIES.c.origin, DELIVERIES.c.url)
     owed = (DELIVERIES.c.created_at, ORDERS.c.select_tag)
     attempts = (
@@ -221,7 +223,7 @@ def _ended(one: Tally, row: Any) -> None:
     one.finished += 1
     one.states[row.state] = one.states.get(row.state, 0) + 1
     one.took.note((row.finished_at - time_of(row.id)).total_seconds())
-    if row.started_at is not None:
+    if ended_by_run(row):
         one.queued.note((row.started_at - row.run_after).total_seconds())
         one.ran.note((row.finished_at - row.started_at).total_seconds())
 

@@ -18,6 +18,7 @@ def failed(kernel: Kernel) -> str:
     order_id = make_order(
         *(kernel,),
         **{"state": "failed", "error_code": "internal_error", "run": 2, "reference": "INC7"},
+        **{"runner": "a process"},
         **{"created_at": now, "run_after": now, "started_at": now, "finished_at": now},
     )
     ran: dict[str, Any] = {"order_id": order_id, "began_at": now, "ended_at": now}

@@ -142,6 +142,7 @@ def test_row_says_how_work_and_callback_stand(kernel: Kernel, visitor: Visitor) 
     due, begun = now - timedelta(seconds=80), now - timedelta(seconds=60)
     times = {"created_at": due, "run_after": due, "started_at": begun, "finished_at": now}
     bad = {"state": "failed", "error_code": "ad_gone", "reference": "INC0012345", "run": 1}
+    bad["runner"] = "a process"
     failed = make_order(kernel, **bad, **times, progress_current=2, progress_total=600)
     make_delivery(kernel, failed, state="dead", died_of="gone", finished_at=now)
     plain = make_order(kernel)
