@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import case, func, select, update
 from sqlalchemy.orm import Session
 
 from kernel.bulk.progress import Left, Noting, Progress
@@ -57,10 +57,13 @@ def drop_many(kernel: Kernel, progress: Progress, ids: Sequence[str], place: Key
     with kernel.write_session() as session:
         fit = _fitting(session, progress, ids, undelivered)
         now = kernel.clock.sql()
-        over = {"state": DeliveryState.DEAD, "died_of": DROPPED, "next_attempt_at": now}
-        over |= {"finished_at": func.coalesce(DELIVERIES.c.finished_at, now)}
-        these = DELIVERIES.c.id.in_([row.id for row in fit])
-        done = rowcount(session.execute(update(DELIVERIES).where(these).values(over))) if fit else 0
+        its = DELIVERIES.c
+        # Of a dead one, when it was given up. First: MariaDB reads a state as it was set before.
+        at = case((its.state == DeliveryState.DEAD, its.next_attempt_at), else_=now)
+        over = [(its.next_attempt_at, at), (its.state, DeliveryState.DEAD), (its.died_of, DROPPED)]
+        over.append((its.finished_at, func.coalesce(its.finished_at, now)))
+        these = update(DELIVERIES).where(its.id.in_([row.id for row in fit]))
+        done = rowcount(session.execute(these.ordered_values(*over))) if fit else 0
         _note(session, progress, place, "deliveries.drop", fit)
     progress.written(place, done)
     for row in fit:

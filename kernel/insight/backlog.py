@@ -85,9 +85,12 @@ def backlog(kernel: Kernel, limit: int = LIMIT) -> Backlog:
         )
 
 
-def lately_dead(now: datetime, *columns: Any) -> Select[Any]:
-    """Return the callbacks that died within `RECENT`, those that a person dropped among them."""
-    return _dead_since(now - RECENT, *columns)
+def given_up(now: datetime, *columns: Any) -> Select[Any]:
+    """Return the callbacks that died within `RECENT`, without those that a person dropped.
+
+    A limit is one of what is left: dropped ones that lie before it are read and passed over.
+    """
+    return _dead_since(now - RECENT, *columns).where(unasked(DELIVERIES.c.died_of))
 
 
 def unasked(died_of: ColumnElement[Any]) -> ColumnElement[bool]:
@@ -97,8 +100,8 @@ def unasked(died_of: ColumnElement[Any]) -> ColumnElement[bool]:
 
 def _given_up(session: Session, now: datetime, limit: int) -> int:
     """Count what died by no person's wish. Reads rows, so only where something died."""
-    some = lately_dead(now, DELIVERIES.c.died_of).limit(limit).subquery()
-    return session.scalar(select(func.count()).where(unasked(some.c.died_of))) or 0
+    some = given_up(now, DELIVERIES.c.state).limit(limit).subquery()
+    return session.scalar(select(func.count()).select_from(some)) or 0
 
 
 def _due_orders(

@@ -13,7 +13,7 @@ from kernel.db.statements.skip_scan import skip_scan
 from kernel.db.states import DeliveryState
 from kernel.db.tables.deliveries import DELIVERIES, STATE_AND_LANE
 from kernel.formats.hosts import hosts_of
-from kernel.insight.backlog import RECENT
+from kernel.insight.backlog import RECENT, unasked
 from kernel.insight.workers import Process, target_of
 from kernel.pauses.listing import list_pauses
 from kernel.runtime.kernel import Kernel
@@ -50,7 +50,7 @@ class Host:
     oldest_due: datetime | None = None
     due: int = 0
     held: int = 0
-    # Callbacks given up in the last 24 hours.
+    # Callbacks given up in the last 24 hours, by no person's wish.
     dead: int = 0
     # Ids of the callers that have deliveries to it, by state.
     callers: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
@@ -59,6 +59,13 @@ class Host:
     def host(self) -> str:
         """The name with which an operator pauses it: name:port."""
         return self.origin.partition("://")[2] or self.origin
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it has nothing but callbacks that died long ago, or that a person dropped."""
+        waits = any(ids for state, ids in self.callers.items() if state != DeliveryState.DEAD)
+        is_quiet = not self.pauses and self.breaker is Breaker.CLOSED
+        return is_quiet and not waits and not self.dead
 
     @property
     def rank(self) -> tuple[bool, bool, datetime, str]:
@@ -81,7 +88,8 @@ def hosts(kernel: Kernel, processes: Iterable[Process]) -> tuple[list[Host], int
         ranked = sorted(found.values(), key=lambda one: one.rank)
         for host in ranked[:SHOWN]:
             _count(session, host, now)
-    return ranked[:SHOWN], max(0, len(ranked) - SHOWN)
+    shown = [host for host in ranked[:SHOWN] if not host.is_settled]
+    return shown, max(0, len(ranked) - SHOWN)
 
 
 def _owed(session: Session, now: datetime) -> dict[str, Host]:
@@ -136,7 +144,8 @@ def _counted(
     if not host.callers[state]:
         return 0
     values = {"state": state, "callers": sorted(host.callers[state]), "origin": host.origin}
-    return session.scalar(_COUNT, {**values, "since": since, "until": until}) or 0
+    asked = _COUNT_DEAD if state is DeliveryState.DEAD else _COUNT
+    return session.scalar(asked, {**values, "since": since, "until": until}) or 0
 
 
 _ROWS = (
@@ -152,3 +161,6 @@ _ROWS = (
     .limit(LIMIT)
 )
 _COUNT = select(func.count()).select_from(_ROWS.subquery())
+# A statement of its own: the others read no rows.
+_DEAD = _ROWS.where(unasked(DELIVERIES.c.died_of))
+_COUNT_DEAD = select(func.count()).select_from(_DEAD.subquery())

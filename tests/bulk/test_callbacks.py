@@ -4,11 +4,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from kernel.bulk.choosing import count
 from kernel.bulk.jobs import left_of
 from kernel.db.ids import new_id
 from kernel.db.states import DeliveryState
+from kernel.db.tables.deliveries import DELIVERIES
 from kernel.runtime.kernel import Kernel
 from kernel.testing import drain
 from tests.support.bulk import begun, job, plan, stepped
@@ -44,10 +46,6 @@ def test_callbacks_that_die_again_meanwhile_have_had_their_turn(kernel: Kernel) 
         stepped(kernel, job_id)
         kernel.clock.shift(1.1)
         with kernel.write() as connection:
-            from sqlalchemy import update
-
-            from kernel.db.tables.deliveries import DELIVERIES
-
             dies = {"state": "dead", "finished_at": kernel.clock.sql()}
             pending = update(DELIVERIES).where(DELIVERIES.c.state == "pending")
             connection.execute(pending.values(dies))
@@ -78,6 +76,19 @@ def test_dropped_callback_is_dead_and_never_sent(kernel: Kernel, state: str) -> 
     assert found.finished_at is not None
     assert delivery(kernel, kept).died_of is None
     assert job(kernel, job_id).done == 1
+
+
+def test_dropped_callback_died_when_it_was_given_up(kernel: Kernel) -> None:
+    then = kernel.clock.now() - 24 * 30 * HOUR
+    dead, pending = over(kernel, next_attempt_at=then), make_delivery(kernel, next_attempt_at=then)
+    with kernel.write_session() as session:
+        by_state = update(DELIVERIES).where(DELIVERIES.c.id == dead)
+        session.execute(by_state.values(finished_at=then, died_of="gone"))
+    for state in (DeliveryState.DEAD, None):
+        stepped(kernel, begun(kernel, "drop", state=state))
+    kept, dropped = delivery(kernel, dead), delivery(kernel, pending)
+    assert (kept.died_of, kept.finished_at, kept.next_attempt_at) == ("dropped", then, then)
+    assert (dropped.died_of, dropped.next_attempt_at) == ("dropped", dropped.finished_at)
 
 
 def test_dropped_callback_can_be_sent_again(kernel: Kernel) -> None:

@@ -83,6 +83,17 @@ def test_backlog_is_asked_for_once_in_five_seconds_when_it_is_scraped_often(kern
     assert value(text, "kernel_http_requests_total", route="/metrics") == 1
 
 
+def test_dead_callbacks_are_counted_when_more_than_the_limit_were_dropped(kernel: Kernel) -> None:
+    now = kernel.clock.now()
+    for minutes in range(5):
+        at = now - timedelta(minutes=minutes)
+        make_delivery(kernel, state="dead", finished_at=at, died_of="gone")
+        for _ in range(2):
+            make_delivery(kernel, state="dead", finished_at=at, died_of="dropped")
+    found = [backlog(kernel, limit=limit).deliveries_dead for limit in (1, 3, 5, 6)]
+    assert found == [1, 3, 5, 5]
+
+
 def test_backlog_stops_counting_when_there_is_too_much(kernel: Kernel) -> None:
     for _ in range(5):
         make_order(kernel)

@@ -63,6 +63,15 @@ def listed(kernel: Kernel) -> dict[str, Host]:
     return {one.origin: one for one in found}
 
 
+def test_host_shows_no_dead_callbacks_that_a_person_dropped(kernel: Kernel) -> None:
+    now = kernel.clock.now()
+    dead = {"state": "dead", "finished_at": now, "next_attempt_at": now}
+    make_delivery(kernel, **dead, died_of="dropped")
+    assert listed(kernel) == {}
+    make_delivery(kernel, **dead, died_of="gone")
+    assert listed(kernel)[A].dead == 1
+
+
 def test_host_is_shown_with_what_waits_when_something_does(kernel: Kernel) -> None:
     now = kernel.clock.now()
     make_delivery(kernel, next_attempt_at=now - HOUR)

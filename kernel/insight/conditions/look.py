@@ -7,7 +7,6 @@ import logging
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy import Connection, func, select
 
@@ -19,7 +18,7 @@ from kernel.db.tables.deliveries import DELIVERIES
 from kernel.db.tables.orders import ORDERS
 from kernel.db.tables.schedules import SCHEDULES
 from kernel.db.tables.service import Worker
-from kernel.insight.backlog import Backlog, backlog, lately_dead, unasked
+from kernel.insight.backlog import Backlog, backlog, given_up
 from kernel.insight.conditions.expiring import slow_facts
 from kernel.insight.conditions.facts import Database, Dead, Facts, FailedSchedule, Oldest
 from kernel.insight.conditions.failing import failing_origins
@@ -160,21 +159,16 @@ def _oldest(kernel: Kernel, connection: Connection) -> Oldest | None:
 
 
 def _dead(connection: Connection, now: datetime, number: int) -> Dead | None:
-    """Return what was given up, by no person's wish; None where `LIMIT` rows show nothing else."""
+    """Return what was given up, by no person's wish; None where nothing was."""
     if not number:
         return None
     at = DELIVERIES.c.finished_at
-    first = connection.execute(_given_up(now, at.asc())).first()
-    last = connection.execute(_given_up(now, at.desc())).first()
+    some = given_up(now, at, DELIVERIES.c.origin, DELIVERIES.c.died_of).limit(1)
+    first = connection.execute(some.order_by(at.asc())).first()
+    last = connection.execute(some.order_by(at.desc())).first()
     if first is None or last is None:
         return None
     return Dead(number, first.finished_at, last.origin, last.died_of)
-
-
-def _given_up(now: datetime, order: Any) -> Any:
-    columns = (DELIVERIES.c.finished_at, DELIVERIES.c.origin, DELIVERIES.c.died_of)
-    some = lately_dead(now, *columns).order_by(order).limit(LIMIT).subquery()
-    return select(some).where(unasked(some.c.died_of)).limit(1)
 
 
 def _failed_schedules(connection: Connection) -> list[FailedSchedule]:

@@ -1,7 +1,7 @@
 """The facts, read from rows: what is due, what fails, what is paused, what ends soon."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,14 +14,15 @@ from kernel.callers.credentials import ClientCertificate, Credentials
 from kernel.callers.identity import find
 from kernel.callers.keys import KeyTerms
 from kernel.db.dialects import file_url
+from kernel.db.ids import new_id
 from kernel.db.tables.callers import ApiKey
-from kernel.db.tables.deliveries import ATTEMPTS
+from kernel.db.tables.deliveries import ATTEMPTS, DELIVERIES
 from kernel.delivery.breakers import Target
 from kernel.errors import NotFound
 from kernel.insight.backlog import backlog
 from kernel.insight.conditions.expiring import forget_slow_facts
 from kernel.insight.conditions.judge import judge
-from kernel.insight.conditions.look import look
+from kernel.insight.conditions.look import LIMIT, look
 from kernel.insight.conditions.rules import Condition
 from kernel.insight.conditions.words import Words, sentence
 from kernel.insight.state_counts import counts
@@ -112,6 +113,28 @@ def test_dead_callbacks_are_told_since_the_first_with_the_cause_of_the_last(
     make_delivery(kernel, state="dead", finished_at=now, died_of="gone")
     found = wrong(kernel)["dead_callbacks"]
     assert (found.since, found.cause, found.values["number"]) == (first, "gone", 2)
+
+
+def test_dead_callbacks_are_told_when_a_thousand_others_were_dropped(kernel: Kernel) -> None:
+    works(kernel)
+    now = kernel.clock.now()
+    first, dead = now - timedelta(hours=5), {"state": "dead", "died_of": "gone"}
+    for at in (first, now - timedelta(hours=3)):
+        make_delivery(kernel, **dead, finished_at=at)
+    order_id = make_order(kernel, state="success", finished_at=first)
+    for at in (first - timedelta(hours=1), now):
+        drop(kernel, order_id, at, LIMIT)
+    found = wrong(kernel)["dead_callbacks"]
+    assert (found.since, found.cause, found.values["number"]) == (first, "gone", 2)
+
+
+def drop(kernel: Kernel, order_id: str, at: datetime, number: int) -> None:
+    """Have so many callbacks of an order be dropped at a moment."""
+    row = {"order_id": order_id, "caller_id": 1, "origin": A, "url": f"{A}/", "body": b"{}"}
+    row |= {"created_at": at, "next_attempt_at": at, "finished_at": at}
+    row |= {"state": "dead", "died_of": "dropped"}
+    with kernel.write_session() as session:
+        session.execute(insert(DELIVERIES), [row | {"id": new_id(at)} for _ in range(number)])
 
 
 def test_callbacks_that_a_person_dropped_are_no_trouble(kernel: Kernel) -> None:
