@@ -49,3 +49,7 @@ class Children(Protocol):
     def mark(self, run: "Run") -> None:
         """Note in the order's row that it has children, right before a commit."""
         ...
+
+    def forget(self) -> None:
+        """Forget what was submitted since the last commit: the run is rolled back to there."""
+        ...

@@ -101,6 +101,10 @@ class RunChildren:
         self._count = (self._count or 0) + len(self._rows)
         self._rows = []
 
+    def forget(self) -> None:
+        """Forget what was submitted since the last commit: the run is rolled back to there."""
+        self._rows = []
+
     def _page(self, after: str) -> Sequence[Child]:
         asked = (
             select(*_SHOWN)

@@ -152,8 +152,9 @@ def undo(run: Run) -> None:
     """Roll back what is not committed, in what state the handler has left its connection.
 
     A connection that is gone has rolled back already. One that cannot is thrown away: its server
-    rolls back then.
+    rolls back then. Children that were submitted are no rows yet, and are forgotten here.
     """
+    run.children.forget()
     with unsealed(run.guard):
         connection = None
         try:
