@@ -92,6 +92,8 @@ class Line:
     is_wanted: bool
     now: datetime
     slots: list[Slot]
+    # When the order with the turn is due, as `heal` has seen it.
+    turn_due: datetime | None = None
     # Who is to be woken: the orders that were dealt to.
     next: list[str] = field(default_factory=list)
 
@@ -167,19 +169,20 @@ def heal(kernel: Kernel, connection: Connection, line: Line) -> None:
     """Free the slots, and the turn, of orders that neither run with them nor are about to."""
     holders = {one.order_id for one in line.slots if one.run} | {line.turn or ""}
     late = (ORDERS.c.run_after <= kernel.clock.sql(-KEPT)).label("late")
-    columns = (ORDERS.c.id, ORDERS.c.state, ORDERS.c.run, late)
+    columns = (ORDERS.c.id, ORDERS.c.state, ORDERS.c.run, ORDERS.c.run_after, late)
     rows = connection.execute(select(*columns).where(ORDERS.c.id.in_(holders))).all()
-    runs, begins = set(), set()
+    runs, begins = set(), {}
     for row in rows:
         if row.state == OrderState.RUNNING:
             runs.add((row.id, row.run))
         elif row.state == OrderState.PENDING and not row.late:
             runs.add((row.id, row.run + 1))
-            begins.add(row.id)
+            begins[row.id] = row.run_after
     for slot in line.slots:
         if slot.run and (slot.order_id, slot.run) not in runs:
             slot.hold(slot.order_id, 0)
-    if line.turn not in begins:
+    line.turn_due = begins.get(line.turn)
+    if line.turn_due is None:
         line.turn = None
 
 

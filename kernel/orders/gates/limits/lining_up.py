@@ -90,9 +90,22 @@ def _fitted(kernel: Kernel, connection: Connection, place: Place, limit: Limit) 
 
 
 def let_wait_end(kernel: Kernel, session: Session, line: Line) -> list[RunEnd]:
-    """Give what is free in a locked line to the orders that wait; return them, to be hinted."""
+    """Give what is free in a locked line to the orders that wait; return them, to be hinted.
+
+    In a line that `heal` has seen, the order with the turn is due no later than the rate has it:
+    it was put off under another rate, perhaps, and without one there is no turn to wait for.
+    """
+    turn, due = line.turn, line.turn_due
+    limit = limits(kernel).of(line.place.tag)
+    if due is not None and (limit is None or limit.rate is None):
+        line.turn = None
     woken = let_go_on(kernel, session, line)
-    return [RunEnd(one, again_in=line.wait if one == line.turn else 0.0) for one in woken]
+    ends = [RunEnd(one, again_in=line.wait if one == line.turn else 0.0) for one in woken]
+    begins = line.free_at if line.turn == turn else line.now
+    if turn is not None and due is not None and due > begins:
+        put_off(session, turn, begins)
+        ends.insert(0, RunEnd(turn, again_in=(begins - line.now).total_seconds()))
+    return ends
 
 
 def settle(kernel: Kernel, place: Place) -> list[RunEnd]:
