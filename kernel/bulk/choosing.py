@@ -73,11 +73,14 @@ def next_page(
 ) -> Page:
     """Return up to ``limit`` items beyond ``after``, the oldest first.
 
-    The items of each state are walked along their own index, and merged by their keys.
+    The items of each state are walked along their own index, and merged by their keys. One that
+    goes back meanwhile (a run that is put off, a callback that is held) was in neither state when
+    that was looked at: so all but the last are looked at once more.
     """
     found: list[Key] = []
     edges: list[Key] = []
-    for part in plan.parts():
+    parts = plan.parts()
+    for part in (*parts, *parts[:-1]):
         walk, rest = _upwards(asked, part, span)
         windows = Windows(asked, walk, after, budget)
         part_of = take(windows, list(walk.columns), rest, limit)

@@ -5,15 +5,19 @@ from threading import Barrier, Thread
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection, update
 
+from kernel.bulk.choosing import Span, next_page
 from kernel.bulk.jobs import abort, left_of, made_by
+from kernel.db.ids import new_id
+from kernel.db.tables.deliveries import DELIVERIES
 from kernel.db.tables.gates import GATES
 from kernel.db.tables.operating.bulk import JOBS, RERUNS
 from kernel.db.tables.orders import ORDERS
 from kernel.runtime.kernel import Kernel
 from kernel.testing import drain
-from tests.support.bulk import begun, job, stepped, worker
-from tests.support.factories import make_order, order, rows
+from tests.support.bulk import begun, job, plan, stepped, worker
+from tests.support.factories import make_delivery, make_order, order, rows
 
 MakeKernel = Callable[..., Kernel]
 
@@ -182,3 +186,45 @@ def test_every_change_is_an_act_of_the_person_who_began_it(kernel: Kernel, kind:
     assert (does.verb, does.target) == (f"order.{kind}", f"order {order_id}")
     assert {(one.actor, one.via, one.reason) for one in (begins, does)} == {("ann", "page", "INC7")}
     assert job_id in does.after
+
+
+class Meanwhile:
+    """What is asked for rows, with something that happens before one of its statements."""
+
+    def __init__(self, connection: Connection, at: int, happens: Callable[[], object]) -> None:
+        self.connection, self.left, self.happens = connection, at, happens
+
+    def execute(self, statement: Any) -> Any:
+        if self.left == 0:
+            self.happens()
+        self.left -= 1
+        return self.connection.execute(statement)
+
+
+@pytest.mark.parametrize("at", range(4))
+@pytest.mark.parametrize(
+    ("kind", "moves"),
+    [
+        ("cancel", ("running", "pending")),
+        ("cancel", ("running", "waiting")),
+        ("cancel", ("pending", "running")),
+        ("drop", ("pending", "held")),
+        ("drop", ("held", "pending")),
+    ],
+)
+def test_item_that_changes_its_state_during_a_step_is_one_of_the_acts(
+    kernel: Kernel, kind: str, moves: tuple[str, str], at: int
+) -> None:
+    before, after = moves
+    is_order = kind == "cancel"
+    item = make_order(kernel, state=before) if is_order else make_delivery(kernel, state=before)
+    table = ORDERS if is_order else DELIVERIES
+
+    def move() -> None:
+        with kernel.write() as connection:
+            connection.execute(update(table).where(table.c.id == item).values(state=after))
+
+    with kernel.read() as connection:
+        asked: Any = Meanwhile(connection, at, move)
+        span = Span(new_id(kernel.clock.now()), kernel.clock.now())
+        assert next_page(asked, plan(kind), span, None, 10).ids == [item]

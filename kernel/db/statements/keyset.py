@@ -20,6 +20,8 @@ from kernel.db.ids import first_id
 
 # The values of a walk's key columns in one row.
 Key = tuple[Any, ...]
+# More rows than a window has. With a limit MariaDB reads a window for itself, and along its index.
+ALL = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,15 @@ def _beyond(columns: Sequence[ColumnElement[Any]], edge: Key, up: bool) -> Colum
     return and_(reached, or_(further, and_(column == value, _beyond(columns[1:], edge[1:], up))))
 
 
+def _until(columns: Sequence[ColumnElement[Any]], end: Key, up: bool) -> ColumnElement[bool]:
+    column, value = columns[0], end[0]
+    reached: ColumnElement[bool] = column <= value if up else column >= value
+    if len(columns) == 1:
+        return reached
+    before = column < value if up else column > value
+    return and_(reached, or_(before, and_(column == value, _until(columns[1:], end[1:], up))))
+
+
 @dataclass(frozen=True, slots=True)
 class Budget:
     """How much one look may read, at the most.
@@ -102,7 +113,9 @@ class Budget:
 class Windows:
     """The windows of a walk from ``edge`` on, as subqueries of its key columns.
 
-    ``edge`` moves to the end of each window that is gone through to its end.
+    ``edge`` moves to the end of each window that is gone through to its end. Rows come and go
+    between two statements. So the end is asked for first, and the window is what lies before it,
+    however much that is by then: nothing is passed over, and nothing is in two windows.
     """
 
     connection: Connection | Session
@@ -117,8 +130,10 @@ class Windows:
     def __iter__(self) -> Iterator[Subquery]:
         for size in self.budget.sizes():
             near = self.walk.along(select(*self.walk.columns), self.edge)
-            yield near.limit(size).subquery()
             last = self.connection.execute(near.offset(size - 1).limit(1)).one_or_none()
+            if last is not None:
+                near = near.where(_until(self.walk.columns, tuple(last), self.walk.up))
+            yield near.limit(ALL).subquery()
             if last is None:
                 self.ended = True
                 return

@@ -2,7 +2,9 @@
 
 import random
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import Column, Connection, Integer, MetaData, Table, create_engine, select
@@ -95,6 +97,45 @@ def test_windows_double_until_the_largest_when_nothing_stops_them(connection: Co
     assert (windows.ended, windows.edge, windows.looked_at) == (True, (16,), 44)
 
 
+@dataclass
+class Changing:
+    """A connection, before each of whose statements other people's rows come and go."""
+
+    connection: Connection
+    some: random.Random
+    newest: int = 60
+
+    def execute(self, statement: Any) -> Any:
+        going = select(ROWS.c.id).where(ROWS.c.kind != 0, ROWS.c.id >= 10)
+        ids = list(self.connection.scalars(going))
+        gone = self.some.sample(ids, min(3, len(ids)))
+        self.connection.execute(ROWS.delete().where(ROWS.c.id.in_(gone)))
+        new = [{"id": self.newest + n, "ended": self.some.randint(0, 9)} for n in range(2)]
+        self.newest += len(new)
+        self.connection.execute(ROWS.insert(), [one | {"kind": 1} for one in new])
+        return self.connection.execute(statement)
+
+
+@pytest.mark.parametrize("up", [False, True])
+@pytest.mark.parametrize("by", [BY_ID, BY_END], ids=["id", "end"])
+@pytest.mark.parametrize("seed", range(5))
+def test_windows_have_rows_that_stay_once_when_others_come_and_go(
+    connection: Connection, by: tuple[Column[int], ...], up: bool, seed: int
+) -> None:
+    stays, rest, way = in_order(connection, walk(by, up), 0), ROWS.c.kind == 0, walk(by, up)
+    with connection.begin_nested() as there:
+        changing: Any = Changing(connection, random.Random(seed))
+        found = [row.id for one in pages(changing, way, 0, ENOUGH) for row in one.rows]
+        windows, counted = Windows(changing, way, None, ENOUGH), list[int]()
+        for window in windows:
+            near = select(ROWS.c.id).join_from(window, ROWS, window.c.id == ROWS.c.id)
+            counted += [row.id for row in changing.execute(near.where(rest))]
+        there.rollback()
+    assert found == stays
+    assert sorted(counted) == sorted(stays)
+    assert in_order(connection, way, 0) == stays
+
+
 @pytest.mark.parametrize(
     ("budget", "sizes"),
     [
@@ -105,6 +146,13 @@ def test_windows_double_until_the_largest_when_nothing_stops_them(connection: Co
 )
 def test_budget_ends_when_rows_or_seconds_are_spent(budget: Budget, sizes: list[int]) -> None:
     assert list(budget.sizes()) == sizes
+
+
+def test_window_is_a_range_of_its_index(connection: Connection) -> None:
+    window = next(iter(Windows(connection, walk(up=True), None, ENOUGH)))
+    said = select(window).compile(connection, compile_kwargs={"literal_binds": True})
+    plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {said}").scalars("detail").all()
+    assert any("rowid>? AND rowid<?" in one for one in plan), plan
 
 
 def test_index_is_named_and_its_first_column_bounded_when_mariadb_is_asked() -> None:
