@@ -12,7 +12,9 @@ from typing import Any, Literal, NoReturn, Self, cast
 
 from pydantic import SecretStr
 
+from kernel.errors import AddressRefused
 from kernel.formats.callback_headers import is_callback_header
+from kernel.transport.addresses import origin_of
 from kernel.transport.headers import is_transport_header
 
 Grant = Literal["client_credentials", "password"]
@@ -99,6 +101,16 @@ class Credentials(Unprintable):
         except (ValueError, TypeError, KeyError, AttributeError):
             raise ValueError("these are no credentials") from None
 
+    def changed(self, given: Mapping[str, Any], merged: Any) -> Self:
+        """Return what becomes of these by what a person has given; ``merged``: both, as JSON.
+
+        Raises ValueError in words, also for secrets of OAuth that stay while the origin that they
+        are sent to changes.
+        """
+        after = self.from_json(json.dumps(merged))
+        _refuse_moved(self.oauth2, after.oauth2, given.get("oauth2"))
+        return after
+
     def to_json(self) -> str:
         """Return all of it, with the values: what the receiver's row holds."""
         return json.dumps(_plain(self), sort_keys=True)
@@ -174,6 +186,29 @@ def _check_oauth2(oauth2: OAuth2) -> None:
     _check_word("the client's secret", oauth2.client_secret)
     if (oauth2.grant == "password") != (oauth2.user is not None and oauth2.password is not None):
         raise ValueError("the password grant, and no other, needs a user and a password")
+
+
+def _refuse_moved(before: OAuth2 | None, after: OAuth2 | None, given: Any) -> None:
+    """Refuse to send secrets to an origin that they were not made for: they are never read, and
+    a change of the address alone would have them told there."""
+    if before is None or after is None or not isinstance(given, Mapping):
+        return
+    origin = _origin(before.token_url)
+    kept = [one for one in ("client_secret", "password") if getattr(after, one) is not None]
+    missing = [one for one in kept if one not in given]
+    if missing and _origin(after.token_url) != origin:
+        raise ValueError(
+            f"oauth2 is for {origin}, and so are its secrets: "
+            f"give {' and '.join(missing)} with the new token_url"
+        )
+
+
+def _origin(url: str) -> str:
+    """Return a URL's origin; for one that has none, which is refused with words of its own, it."""
+    try:
+        return origin_of(url)
+    except AddressRefused:
+        return url
 
 
 def _made(value: Any, make: Any) -> Any:

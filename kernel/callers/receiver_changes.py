@@ -20,7 +20,6 @@ from kernel.callers import identity
 from kernel.callers.audit.acts import BY_SYSTEM, By
 from kernel.callers.audit.receivers import changed, facts
 from kernel.callers.callback_rules import granted
-from kernel.callers.credentials import Credentials
 from kernel.callers.matching import Prefix
 from kernel.callers.receivers import Receiver, ShapeVersion, find, newest_shape
 from kernel.callers.terms import Terms
@@ -175,7 +174,7 @@ def _values(owner: Caller, before: Receiver, patch: ReceiverPatch) -> dict[str, 
     return {
         "url": url,
         "origin": Prefix.parse(url).origin if url else "",
-        "credentials": Credentials.from_json(json.dumps(credentials)),
+        "credentials": before.credentials.changed(patch.credentials, credentials),
         "ca_pem": before.ca_pem if patch.ca_pem is None else patch.ca_pem or None,
         "terms": terms,
     }

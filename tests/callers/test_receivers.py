@@ -141,6 +141,52 @@ def test_change_is_refused_when_it_moves_secrets_to_another_origin(kernel: Kerne
     assert change(kernel, url=f"{URL}/v2").url == f"{URL}/v2"
 
 
+def oauth(**members: Any) -> dict[str, Any]:
+    return {"oauth2": members}
+
+
+CLIENT = oauth(
+    **{"token_url": "https://login.example/t", "grant": "password", "client_id": "c"},
+    **{"client_secret": "hush", "user": "u", "password": "hush too"},
+)
+EVIL = "https://evil.example/t"
+
+
+@pytest.mark.parametrize(
+    "moved",
+    [
+        {"token_url": EVIL},
+        {"token_url": "https://login.example:8443/t"},
+        {"token_url": EVIL, "client_secret": "new"},
+        {"token_url": EVIL, "password": "new"},
+        {"token_url": EVIL, "grant": "client_credentials", "user": None, "password": None},
+    ],
+)
+def test_change_is_refused_when_it_moves_secrets_to_another_token_endpoint(
+    kernel: Kernel, moved: dict[str, Any]
+) -> None:
+    before = add(kernel, credentials=CLIENT)
+    with pytest.raises(ValueError, match="and so are its secrets") as said:
+        change(kernel, credentials=oauth(**moved))
+    assert "for https://login.example:443," in str(said.value)
+    assert "hush" not in str(said.value)
+    with kernel.read_session() as session:
+        assert find(session, "desk", "one") == before
+
+
+def test_token_endpoint_is_changed_when_its_secrets_come_along_or_its_origin_stays(
+    kernel: Kernel,
+) -> None:
+    add(kernel, credentials=CLIENT)
+    same = change(kernel, credentials=oauth(token_url="https://login.example/v2/t")).credentials
+    assert same.oauth2 is not None
+    assert same.oauth2.client_secret.get_secret_value() == "hush"
+    anew = oauth(token_url=EVIL, client_secret="new", password="new too")
+    moved = change(kernel, credentials=anew).credentials
+    assert moved.oauth2 is not None
+    assert moved.oauth2.token_url == EVIL
+
+
 def test_version_is_written_when_what_callbacks_look_like_has_changed(kernel: Kernel) -> None:
     desk = add(kernel).caller_id
     change(kernel, terms={"timeout": 3}, credentials=TOKEN)
