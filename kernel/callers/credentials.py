@@ -12,6 +12,7 @@ from typing import Any, Literal, NoReturn, Self, cast
 
 from pydantic import SecretStr
 
+from kernel.config.near import did_you_mean
 from kernel.errors import AddressRefused
 from kernel.formats.callback_headers import is_callback_header
 from kernel.transport.addresses import origin_of
@@ -72,6 +73,13 @@ class ClientCertificate(Unprintable):
     key: SecretStr
 
 
+# The kinds of credentials that are objects with members of their own.
+_WITH_MEMBERS: Mapping[str, Any] = {
+    **{"basic": Basic, "oauth2": OAuth2},
+    "client_certificate": ClientCertificate,
+}
+
+
 @dataclass(frozen=True, slots=True, repr=False, kw_only=True)
 class Credentials(Unprintable):
     """Everything secret that a receiver gets. ``secrets`` are values that its templates place."""
@@ -104,9 +112,10 @@ class Credentials(Unprintable):
     def changed(self, given: Mapping[str, Any], merged: Any) -> Self:
         """Return what becomes of these by what a person has given; ``merged``: both, as JSON.
 
-        Raises ValueError in words, also for secrets of OAuth that stay while the origin that they
-        are sent to changes.
+        Raises ValueError in words: for members that are not known, of which rows alone may have
+        some, and for secrets of OAuth that stay while the origin that they are sent to changes.
         """
+        _refuse_unknown(self, given)
         after = self.from_json(json.dumps(merged))
         _refuse_moved(self.oauth2, after.oauth2, given.get("oauth2"))
         return after
@@ -186,6 +195,24 @@ def _check_oauth2(oauth2: OAuth2) -> None:
     _check_word("the client's secret", oauth2.client_secret)
     if (oauth2.grant == "password") != (oauth2.user is not None and oauth2.password is not None):
         raise ValueError("the password grant, and no other, needs a user and a password")
+
+
+def _refuse_unknown(credentials: Credentials, given: Mapping[str, Any]) -> None:
+    """Refuse members that would be left out: a misspelt login is none, and nothing would say so."""
+    parts: dict[str, tuple[Any, Any]] = {"credentials": (credentials, given)}
+    parts |= {
+        f"credentials.{name}": (kind, given.get(name)) for name, kind in _WITH_MEMBERS.items()
+    }
+    for place, (kind, members) in parts.items():
+        if not isinstance(members, Mapping):
+            continue
+        known = kind.__dataclass_fields__
+        if unknown := sorted(name[:100] for name in members if name not in known):
+            meant = did_you_mean(unknown[0], known)
+            raise ValueError(f"in {place} there is no {', '.join(unknown[:10])}{meant}")
+    oauth2 = given.get("oauth2")
+    if isinstance(oauth2, Mapping) and not isinstance(oauth2.get("in_body"), bool | None):
+        raise ValueError("in_body is true or false")
 
 
 def _refuse_moved(before: OAuth2 | None, after: OAuth2 | None, given: Any) -> None:

@@ -4,6 +4,7 @@ import copy
 import json
 import pickle
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -96,6 +97,34 @@ def test_text_is_refused_without_being_shown_when_it_holds_no_credentials(text: 
         Credentials.from_json(text)
     assert refused.value.__cause__ is None
     assert refused.value.__suppress_context__
+
+
+UNKNOWN: dict[str, dict[str, Any]] = {
+    "in credentials there is no bearer_token; did you mean bearer": {"bearer_token": "hush"},
+    "no Bearer": {"Bearer": None},
+    "in credentials.basic there is no username": {
+        "basic": {"username": "hush", "password": "hush"}
+    },
+    "in credentials.oauth2 there is no client_sercet": {"oauth2": {"client_sercet": "hush"}},
+    "in credentials.client_certificate there is no pem": {"client_certificate": {"pem": "hush"}},
+    "in_body is true or false": {"oauth2": {"in_body": "no"}},
+    "these are no credentials": {"basic": "hush"},
+}
+
+
+@pytest.mark.parametrize(("why", "given"), UNKNOWN.items(), ids=UNKNOWN)
+def test_change_is_refused_without_its_values_when_a_member_is_unknown(
+    why: str, given: dict[str, Any]
+) -> None:
+    plain = replace(ALL, bearer=None, headers={})
+    with pytest.raises(ValueError, match=why) as refused:
+        plain.changed(given, json.loads(plain.to_json()) | given)
+    assert "hush" not in str(refused.value)
+
+
+def test_row_is_read_when_it_holds_members_that_are_no_longer_known() -> None:
+    kept = {"bearer": "t", "digest": "d", "basic": {"user": "u", "password": "p", "realm": "r"}}
+    assert Credentials.from_json(json.dumps(kept)) == Credentials(basic=BASIC, bearer=TOKEN)
 
 
 BASIC, TOKEN = Basic("u", SecretStr("p")), SecretStr("t")

@@ -98,6 +98,16 @@ def test_receiver_is_refused_without_its_secrets_when_it_is_wrong(
     assert "hush" not in answer.text
 
 
+def test_receiver_is_refused_when_a_kind_of_its_credentials_is_misspelt(operator: Client) -> None:
+    answer = operator.post("/v1/receivers", json=NEW | {"credentials": {"bearer_token": "hush"}})
+    assert codes(answer) == [("", "invalid_receiver")]
+    assert "bearer_token" in answer.text
+    assert "hush" not in answer.text
+    added(operator, credentials={"bearer": "hush"})
+    answer = operator.open("PATCH", "/v1/receivers/desk/one", json={"credentials": {"berer": None}})
+    assert codes(answer) == [("", "invalid_receiver")]
+
+
 def test_shape_is_refused_at_its_member_when_it_is_wrong(operator: Client) -> None:
     answer = operator.post("/v1/receivers", json=NEW | {"shape": {"methods": "PUT"}})
     assert codes(answer) == [("/shape", "invalid_receiver")]
