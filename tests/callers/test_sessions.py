@@ -31,7 +31,7 @@ def test_session_of_a_person_without_a_key_is_known_until_it_is_idle(kernel: Ker
         known = sessions.known_session(session, told, now, LASTS)
         assert (known.name, known.role, known.key_prefix) == ("Ada", Role.OPERATOR, None)
         later = now + timedelta(minutes=59)
-        sessions.touch(session, known, later)
+        sessions.touch(session, known, later, LASTS)
         again = sessions.known_session(session, told, later + timedelta(minutes=59), LASTS)
         assert again.id == known.id
         over = later + timedelta(minutes=61)

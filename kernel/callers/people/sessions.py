@@ -23,7 +23,7 @@ from kernel.db.tables.people import PEOPLE, SESSIONS
 from kernel.db.transactions import rowcount
 from kernel.errors import NotFound, Unauthenticated
 
-# A session's last use is written at most so often.
+# A session's last use is written at most so often; four times in the longest idle time at least.
 TOUCH = timedelta(minutes=1)
 ADDRESS, AGENT = 64, 255
 
@@ -38,6 +38,13 @@ class Lifetimes:
     def since(self, now: datetime) -> dict[str, datetime]:
         """Return after which moments a session has to have begun, and was seen."""
         return {"born": now - self.most, "seen": now - self.idle}
+
+    def stale(self, now: datetime) -> datetime:
+        """Return until which moment a use has to have been noted for another to be worth it.
+
+        A use that is not noted does not count, so that is well before the session would be over.
+        """
+        return now - min(TOUCH, self.idle / 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,15 +114,15 @@ def known_session(asking: Any, cookie: str, now: datetime, lasts: Lifetimes) -> 
     return KnownSession(row.id, *who, row.seen_at, networks_of(row.networks))
 
 
-def touch(asking: Any, known: KnownSession, now: datetime) -> None:
+def touch(asking: Any, known: KnownSession, now: datetime, lasts: Lifetimes) -> None:
     """Note that a session was used; `is_stale` says when that is worth a write."""
-    given = {"session": known.id, "now": now, "before": now - TOUCH}
+    given = {"session": known.id, "now": now, "before": lasts.stale(now)}
     asking.execute(_TOUCH, given)
 
 
-def is_stale(known: KnownSession, now: datetime) -> bool:
-    """Tell whether the session was noted as used a minute ago or longer."""
-    return known.seen_at <= now - TOUCH
+def is_stale(known: KnownSession, now: datetime, lasts: Lifetimes) -> bool:
+    """Tell whether the session was noted as used a minute ago or longer; see `Lifetimes.stale`."""
+    return known.seen_at <= lasts.stale(now)
 
 
 def end_session(session: Session, session_id: int, by: By = BY_SYSTEM) -> None:

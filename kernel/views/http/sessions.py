@@ -177,10 +177,10 @@ class Sessions:
         stands_where_it_may(self._kernel, known.networks)
         self._kernel.key_uses.note(known.key_id, now)
         # What an open page loads by itself is no use by a person.
-        if is_stale(known, now) and "HX-Request" not in request.headers:
+        if is_stale(known, now, self.lasts) and "HX-Request" not in request.headers:
             # A database that takes no writes for the moment still shows its pages.
             with suppress(*DATABASE_ERRORS), self._kernel.write_one() as connection:
-                touch(connection, known, now)
+                touch(connection, known, now, self.lasts)
         return Visitor(known.name, self._token(cookie), known.role, self._read_only, known)
 
     def _token(self, session: str) -> str:

@@ -66,7 +66,7 @@ def people_sign_in(kernel: Kernel) -> None:
         sessions.open_session(session, person_id=bob.id, key_id=None, **opened)
         identity.identify(session, key, now)
         known = sessions.known_session(session, cookie.get_secret_value(), now, lasts)
-        sessions.touch(session, known, now + timedelta(minutes=2))
+        sessions.touch(session, known, now + timedelta(minutes=2), lasts)
         assert len(sessions.list_sessions(session, now, lasts)) == 2
         sessions.end_session(session, known.id)
         sessions.end_cookie(session, cookie.get_secret_value())

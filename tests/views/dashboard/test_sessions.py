@@ -96,6 +96,19 @@ def test_use_is_written_once_a_minute_when_there_are_many_requests(kernel: Kerne
     assert len(seen) == 3
 
 
+@pytest.mark.parametrize("minutes", [0.1, 1, 1.5])
+def test_session_lasts_while_its_person_works_when_it_may_be_idle_for_a_moment(
+    make_kernel: MakeKernel, sqlite_url: str, minutes: float
+) -> None:
+    kernel = make_kernel(sqlite_url, session_idle_minutes=minutes)
+    visitor = operator(kernel)
+    for _ in range(8):
+        kernel.clock.shift(minutes * 60 * 0.55)
+        assert status(visitor) == 200
+    kernel.clock.shift(minutes * 61)
+    assert status(visitor) == 401
+
+
 def test_settings_say_how_long_sessions_last(make_kernel: MakeKernel, sqlite_url: str) -> None:
     kernel = make_kernel(sqlite_url, session_hours=1, session_idle_minutes=10)
     visitor = operator(kernel)
