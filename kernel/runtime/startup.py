@@ -13,10 +13,12 @@ from kernel.config.checks import is_redis
 from kernel.config.settings import PREFIX, Settings, is_loopback
 from kernel.db.columns import Base
 from kernel.db.dialects import url_of
+from kernel.db.dialects.mends import explain
 from kernel.db.dialects.needs import Needs
+from kernel.db.errors import DATABASE_ERRORS, driver_error
 from kernel.db.schema.scripts import scripts_of
 from kernel.db.tables.audit import ADDED_TO
-from kernel.errors import ConfigurationError
+from kernel.errors import ConfigurationError, Unavailable
 from kernel.handlers import Handler
 from kernel.handlers.commands.program import Program
 from kernel.handlers.registering.refusals import refuse_late_soft_limit
@@ -36,14 +38,19 @@ def check(kernel: Kernel) -> list[str]:
     """Check what callbacks, handlers, database, secrets and broker need; return warnings.
 
     Also raises the soft limit of descriptors. Raises ConfigurationError for what would lose data or
-    stop callbacks, Unavailable when the database does not answer.
+    stop callbacks, Unavailable when the database does not answer, or errs in the middle of it.
     """
     raise_limit()
     check_callbacks(kernel)
     check_handlers(kernel)
     found = [*missing_programs(kernel.handlers)]
-    found += [*check_database(kernel), *check_secrets(kernel)]
-    return [*found, *check_broker(kernel.settings, kernel.one(Name).queue())]
+    try:
+        found += [*check_database(kernel), *check_secrets(kernel)]
+        queue = kernel.one(Name).queue()
+    except DATABASE_ERRORS as error:  # it has answered before, and goes away or is unfit meanwhile
+        said = explain(driver_error(error) or error, kernel.engine.url)
+        raise Unavailable(said) from error
+    return [*found, *check_broker(kernel.settings, queue)]
 
 
 def check_callbacks(kernel: Kernel) -> None:

@@ -162,9 +162,13 @@ class _WorkerLife:
         try:
             for warning in self._checked():
                 log.warning(warning)
-        except ConfigurationError as error:  # Celery swallows an Exception here
+            instance.app.conf.task_default_queue = self.kernel.one(Name).queue()
+        # Celery swallows an Exception here: the worker would read a queue that is not ours.
+        except ConfigurationError as error:
             raise SystemExit(f"kernel: {error}") from None
-        instance.app.conf.task_default_queue = self.kernel.one(Name).queue()
+        except Exception as error:
+            log.exception("the worker cannot start")
+            raise SystemExit(f"kernel: {type(error).__name__}: {error}") from None
 
     def _checked(self) -> list[str]:
         """Return warnings; wait for the database, which names the queue and has all the work.

@@ -6,7 +6,7 @@ from sqlalchemy.exc import DBAPIError
 from kernel.db.dialects import dialect_of
 from kernel.db.dialects.mends import explain
 from kernel.db.engine import READ_ONLY
-from kernel.db.errors import is_missing_table
+from kernel.db.errors import DATABASE_ERRORS, driver_error, is_missing_table
 from kernel.errors import ConfigurationError, Unavailable
 
 # The newest migration this code needs. An older schema is refused, a newer one accepted.
@@ -51,5 +51,5 @@ def _version(engine: Engine) -> str | None:
     try:
         with engine.connect().execution_options(**{READ_ONLY: True}) as connection:
             return found_schema(connection)
-    except DBAPIError as error:
-        raise Unavailable(explain(error.orig or error, engine.url)) from error
+    except DATABASE_ERRORS as error:
+        raise Unavailable(explain(driver_error(error) or error, engine.url)) from error
