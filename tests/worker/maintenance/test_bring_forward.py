@@ -7,13 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from sqlalchemy import insert, select, update
 
 from kernel import Handlers, Run, Wait
 from kernel.bulk.progress import LEASE, claim
-from kernel.db.statements.set_back import from_now
 from kernel.db.tables.deliveries import DELIVERIES
 from kernel.db.tables.gates import GATES
 from kernel.db.tables.limits import LINES
@@ -263,24 +260,6 @@ def test_bulk_act_goes_on_that_was_held_or_rested_meanwhile(kernel: Kernel, is_h
         assert claim(kernel, "mine", job_id) is None
         kernel.clock.shift(LEASE.total_seconds() + 1)
     assert claim(kernel, "mine", job_id) is not None
-
-
-# ---- the rule
-
-
-moments = st.timedeltas(timedelta(days=-2), timedelta(days=2)).map(lambda away: NOON + away)
-
-
-@given(due=moments, begun=moments)
-def test_a_wait_is_never_longer_than_it_was_to_be_and_is_moved_once(
-    due: datetime, begun: datetime
-) -> None:
-    moved = from_now(due, begun, NOON)
-    if moved is None:
-        return
-    assert NOON <= moved < due
-    assert moved - NOON == max(due - begun, timedelta())
-    assert begun - NOON < 3 * SECOND or from_now(moved, begun, NOON) is None
 
 
 def test_all_is_looked_at_once_with_each_clock(
