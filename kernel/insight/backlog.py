@@ -32,6 +32,8 @@ from kernel.runtime.kernel import Kernel
 from kernel.transport.backoff import DROPPED
 
 LIMIT = 50_000
+# Of what died lately so many rows are read at either end of the time.
+READ = 10_000
 # Only deliveries that died within this time are counted; older ones are history.
 RECENT = timedelta(hours=24)
 
@@ -85,12 +87,15 @@ def backlog(kernel: Kernel, limit: int = LIMIT) -> Backlog:
         )
 
 
-def given_up(now: datetime, *columns: Any) -> Select[Any]:
+def given_up(now: datetime, order: Any, *columns: Any, read: int = READ) -> Select[Any]:
     """Return the callbacks that died within `RECENT`, without those that a person dropped.
 
-    A limit is one of what is left: dropped ones that lie before it are read and passed over.
+    ``order`` is that of ``finished_at``. No index knows the dropped ones, which are read and passed
+    over: ``read`` rows in all. What lies behind as many of them is found from the other end.
     """
-    return _dead_since(now - RECENT, *columns).where(unasked(DELIVERIES.c.died_of))
+    its = (DELIVERIES.c.finished_at, DELIVERIES.c.died_of, *columns)
+    some = _dead_since(now - RECENT, *its).order_by(order).limit(read).subquery()
+    return select(some).where(unasked(some.c.died_of))
 
 
 def unasked(died_of: ColumnElement[Any]) -> ColumnElement[bool]:
@@ -100,8 +105,11 @@ def unasked(died_of: ColumnElement[Any]) -> ColumnElement[bool]:
 
 def _given_up(session: Session, now: datetime, limit: int) -> int:
     """Count what died by no person's wish. Reads rows, so only where something died."""
-    some = given_up(now, DELIVERIES.c.state).limit(limit).subquery()
-    return session.scalar(select(func.count()).select_from(some)) or 0
+    for order in (DELIVERIES.c.finished_at.desc(), DELIVERIES.c.finished_at.asc()):
+        some = given_up(now, order, read=max(limit, READ)).limit(limit).subquery()
+        if count := session.scalar(select(func.count()).select_from(some)):
+            return count
+    return 0
 
 
 def _due_orders(

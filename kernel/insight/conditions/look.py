@@ -163,12 +163,12 @@ def _dead(connection: Connection, now: datetime, number: int) -> Dead | None:
     if not number:
         return None
     at = DELIVERIES.c.finished_at
-    some = given_up(now, at, DELIVERIES.c.origin, DELIVERIES.c.died_of).limit(1)
-    first = connection.execute(some.order_by(at.asc())).first()
-    last = connection.execute(some.order_by(at.desc())).first()
-    if first is None or last is None:
+    ends = [given_up(now, order, DELIVERIES.c.origin) for order in (at.asc(), at.desc())]
+    seen = [connection.execute(end.limit(1)).first() for end in ends]
+    found = [one for one in seen if one is not None]  # dropped ones may hide those of one end
+    if not found:
         return None
-    return Dead(number, first.finished_at, last.origin, last.died_of)
+    return Dead(number, found[0].finished_at, found[-1].origin, found[-1].died_of)
 
 
 def _failed_schedules(connection: Connection) -> list[FailedSchedule]:
