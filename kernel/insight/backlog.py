@@ -106,9 +106,9 @@ def unasked(died_of: ColumnElement[Any]) -> ColumnElement[bool]:
 def _given_up(session: Session, now: datetime, limit: int) -> int:
     """Count what died by no person's wish. Reads rows, so only where something died."""
     for order in (DELIVERIES.c.finished_at.desc(), DELIVERIES.c.finished_at.asc()):
-        some = given_up(now, order, read=max(limit, READ)).limit(limit).subquery()
-        if count := session.scalar(select(func.count()).select_from(some)):
-            return count
+        some = given_up(now, order, read=max(limit, READ))
+        if count := session.scalar(some.with_only_columns(func.count())):
+            return min(count, limit)
     return 0
 
 
