@@ -88,6 +88,12 @@ def _results(value: SecretStr) -> SecretStr:
     return value
 
 
+def _proxy(value: SecretStr) -> SecretStr:
+    if value.get_secret_value():
+        refuse_bare_at(value.get_secret_value())
+    return value
+
+
 def is_redis(urls: str) -> bool:
     """Tell whether a URL, or the first of several, is of a Redis or of its Sentinels."""
     return urlsplit(urls).scheme in REDIS
@@ -154,6 +160,7 @@ Days = Annotated[float, Field(gt=0, le=36_500, allow_inf_nan=False)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database)]
 BrokerUrl = Annotated[SecretStr, AfterValidator(_brokers)]
 SecretKeys = Annotated[SecretStr, AfterValidator(check_keys)]
+ProxyUrl = Annotated[SecretStr, AfterValidator(_proxy)]
 ResultUrl = Annotated[SecretStr, AfterValidator(_results)]
 # Requests per key; empty is off.
 RateLimit = Annotated[str, Field(pattern=r"^([1-9][0-9]{0,8}/(second|minute|hour|day))?$")]

@@ -29,6 +29,7 @@ from kernel.config.checks import (
     HostNames,
     Networks,
     Pauses,
+    ProxyUrl,
     PublicUrl,
     RateLimit,
     ResultUrl,
@@ -141,7 +142,7 @@ class Settings(BaseSettings):
     callback_allow_hosts: Words = ()
     callback_ca_file: FilePath | None = None
     # Read by `Kernel.callback_proxy`; empty for none.
-    callback_proxy: SecretStr = SecretStr("")
+    callback_proxy: ProxyUrl = SecretStr("")
     callback_timeout: Seconds = 15.0
     callback_schedule: Pauses = SCHEDULE
     callback_client_errors: int = Field(3, ge=1)

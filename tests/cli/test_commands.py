@@ -123,8 +123,28 @@ def test_config_show_hides_passwords(terminal: Terminal) -> None:
     assert shown["database_url"] == "mysql+pymysql://user:***@db/name"
 
 
-def test_config_show_hides_a_clients_secret_when_it_looks_like_a_url(terminal: Terminal) -> None:
-    terminal.settings["oidc_client_secret"] = "hidden://hidden/hidden"
+@pytest.mark.parametrize(
+    ("setting", "url", "shown"),
+    [
+        ("callback_proxy", "http://s3cret@proxy:3128", "http://:***@proxy:3128"),
+        ("broker_url", "redis://s3cret@host/1", "redis://:***@host/1"),
+        ("broker_url", "sentinel://s3cret@host/1", "sentinel://:***@host/1"),
+    ],
+)
+def test_config_show_hides_a_password_that_lacks_its_colon(
+    terminal: Terminal, setting: str, url: str, shown: str
+) -> None:
+    terminal.settings[setting] = url
+    assert terminal.json("config", "show")[setting] == shown
+
+
+@pytest.mark.parametrize("secret", ["hidden://hidden/hidden", "https://desk.example/hidden"])
+def test_config_show_hides_other_secrets_when_they_look_like_urls(
+    terminal: Terminal, secret: str
+) -> None:
+    terminal.settings |= {"oidc_client_secret": secret, "sentinel_password": secret}
+    shown = terminal.json("config", "show")
+    assert {shown["oidc_client_secret"], shown["sentinel_password"]} == {"**********"}
     assert "hidden" not in terminal.run("config", "show").stdout
 
 

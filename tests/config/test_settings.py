@@ -88,6 +88,8 @@ def test_name_is_refused_with_the_nearest_when_the_file_has_it_wrong(folder: Pat
         ("database_url", f"postgresql+psycopg://u:{SECRET}#{SECRET}@h/db", "# as %23"),
         ("database_url", f"postgresql+psycopg://u:{SECRET}?{SECRET}@h/db", "? as %3F"),
         ("database_url", f"mysql+pymysql://u:{SECRET}@h/db?password={SECRET}@{SECRET}", "%40"),
+        ("callback_proxy", f"http://u:{SECRET}@{SECRET}@proxy:3128", "write @ as %40"),
+        ("callback_proxy", f"http://u:{SECRET}/{SECRET}@proxy:3128", "write @ as %40"),
         ("broker_url", f"redis://:{SECRET}@{SECRET}@h/1", "write @ as %40"),
         ("broker_url", f"redis://h/1;redis://:{SECRET}@{SECRET}@h/1", "write @ as %40"),
         ("broker_url", f"amqp://u:{SECRET}/{SECRET}@h//", "/ as %2F"),

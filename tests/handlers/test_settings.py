@@ -223,6 +223,9 @@ def test_settings_of_the_page_are_shown_without_secrets_and_checked(
     assert found["handlers.gitlab.url"] == "https://gitlab.example.net"
     assert set(found["handlers.gitlab.token"]) == {"*"}
     assert "sesame" not in shown
+    (tracker / "token").write_text("https://hooks.slack.com/services/T0/B0/sesame")
+    assert terminal.json("config", "show")["handlers.gitlab.token"] == "**********"
+    assert "hooks.slack.com" not in terminal.run("config", "show").stdout
     said = terminal.run("config", "check", exit_code=1).stdout  # no broker
     assert "tracker:handlers: open_issue; settings of gitlab" in said
     (tracker / "kernel.toml").write_text('[handlers]\nregistry = "tracker:handlers"')

@@ -25,12 +25,17 @@ from kernel.runtime.rotation import check_secrets
 from kernel.worker.broker import make_celery
 
 Check = tuple[str, bool, str]
-# Of the settings that are URLs; what else has :// in it is a secret from its first letter on.
+# The secrets of which a part may be shown: where they lead. Another setting may hold a URL that is
+# secret from its first letter on, as a chat's webhook is.
+URLS = frozenset({"database_url", "broker_url", "result_backend", "callback_proxy"})
+# Of these; what else has :// in it is no URL that kernel can read.
 SCHEMES = {
     *("sqlite", "mysql", "mariadb", "postgresql", "redis", "rediss", "amqp", "amqps"),
     *("sentinel", "sentinels"),
     *("http", "https"),
 }
+# Here a user without a password is common; elsewhere it may be one.
+DATABASE = ("sqlite", "mysql", "mariadb", "postgresql")
 
 
 @click.group()
@@ -43,10 +48,11 @@ def config() -> None:
 def show(machine: bool) -> None:
     """Show every setting; passwords are hidden."""
     settings = load()
-    shown = {name: visible(getattr(settings, name)) for name in Settings.model_fields}
+    shown = {name: _shown(name, getattr(settings, name)) for name in Settings.model_fields}
     given = set(settings.model_fields_set)
     for prefix, one in _own_settings(settings):
-        shown |= {f"{prefix}.{name}": _dumped(one, name) for name in type(one).model_fields}
+        fields = type(one).model_fields
+        shown |= {f"{prefix}.{name}": to_jsonable_python(getattr(one, name)) for name in fields}
         given |= {f"{prefix}.{name}" for name in one.model_fields_set}
     if machine:
         print_json(shown)
@@ -68,16 +74,15 @@ def _own_settings(settings: Settings) -> list[tuple[str, BaseModel]]:
     return [(f"handlers.{name}", one) for name, one in own.items()]
 
 
-def _dumped(one: BaseModel, name: str) -> Any:
-    """Return a setting as JSON has it; secrets in it are masked by their types."""
-    value = getattr(one, name)
-    return visible(value) if isinstance(value, SecretStr) else to_jsonable_python(value)
-
-
-def visible(value: Any) -> Any:
+def _shown(name: str, value: Any) -> Any:
     """Return a setting's value without its secrets, fit for any screen."""
     if not isinstance(value, SecretStr):
         return value
+    return visible(value) if name in URLS else str(value)
+
+
+def visible(value: SecretStr) -> str:
+    """Return the URL of one of the settings in `URLS` without its secrets."""
     try:
         url = make_url(value.get_secret_value())
     except ArgumentError:
@@ -87,8 +92,9 @@ def visible(value: Any) -> Any:
     if ";" in value.get_secret_value():  # several servers' URLs, which make_url cannot split
         return f"{url.drivername}://***"
     options = "?***" if url.query else ""  # an option may hold a password
-    if url.username and url.password is None and url.drivername.startswith("redis"):
-        url = url.set(username="***")  # a password that lacks the colon before it
+    # A user without a password may be a password that lacks its colon.
+    if url.username and url.password is None and not url.drivername.startswith(DATABASE):
+        url = url.set(username="", password="***")  # noqa: S106 - as one is hidden
     return url.set(query={}).render_as_string(hide_password=True) + options
 
 
