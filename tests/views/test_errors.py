@@ -2,10 +2,12 @@
 
 import pytest
 
+from kernel.callers.people import people
+from kernel.callers.people.roles import Role
 from kernel.insight.failures.counting import count_failures
 from kernel.runtime.kernel import Kernel
-from tests.support.clients import client
-from tests.support.failures import BOOKED, REFUSED, make_error, make_failure, make_refusal
+from tests.support.clients import Client, client, serve
+from tests.support.failures import BOOKED, PLACE, REFUSED, make_error, make_failure, make_refusal
 from tests.views.test_bulk import operator
 
 
@@ -26,6 +28,27 @@ def test_errors_are_listed_shown_resolved_and_reopened(kernel: Kernel) -> None:
     assert not boss.post(f"/v1/errors/{BOOKED}/resolve").json["data"]["changed"]
     assert boss.get("/v1/errors").json["data"]["errors"] == []
     assert boss.post(f"/v1/errors/{BOOKED}/reopen").json["data"]["state"] == "open"
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.OPERATOR])
+def test_text_of_an_exception_is_told_from_the_role_of_operator_on(
+    kernel: Kernel, role: Role
+) -> None:
+    make_error(kernel)
+    make_refusal(kernel)
+    count_failures(kernel)
+    with kernel.write_session() as session:
+        key = people.add_person(session, "Eve", role, kernel.clock.now()).get_secret_value()
+    eve, tells = Client(serve(kernel), key), role is not Role.VIEWER
+    listed = eve.get("/v1/errors").json["data"]["errors"]
+    said = {one["fingerprint"]: (one["error_type"], one["message"]) for one in listed}
+    assert said[BOOKED] == ("ValueError", "no such customer" if tells else None)
+    assert said[REFUSED] == (None, "there is no room")  # what its caller reads
+    one = eve.get(f"/v1/errors/{BOOKED}")
+    (failure,) = one.json["data"]["failures"]
+    assert failure["place"] == PLACE
+    assert (failure["message"] is not None, failure["traceback"] is not None) == (tells, tells)
+    assert ("no such customer" in one.text, "in book" in one.text) == (tells, tells)
 
 
 def test_pages_follow_by_cursor(kernel: Kernel) -> None:

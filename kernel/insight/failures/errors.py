@@ -56,12 +56,19 @@ class Place(NamedTuple):
 class SeenError:
     """An error: its row, and its last hours.
 
-    ``said``: what the latest failure says, while its order is there.
+    ``message`` is the latest failure's exception in its own words, which viewers do not read, and
+    ``reason`` what its handler has said of it; both while its order is there.
     """
 
     row: Row[Any]
-    said: str
+    message: str
+    reason: str
     hours: Sequence[Point]
+
+    @property
+    def said(self) -> str:
+        """What the latest failure says; a viewer reads the reason alone."""
+        return self.message or self.reason
 
     @property
     def what(self) -> str:
@@ -151,13 +158,13 @@ def find(asked: Asked, fingerprint: str, *, lock: bool = False) -> Row[Any]:
     return row
 
 
-def _samples(session: Session, rows: Sequence[Row[Any]]) -> dict[str, str]:
-    """Return what the latest failures of these errors say, of those that are still there."""
+def _samples(session: Session, rows: Sequence[Row[Any]]) -> dict[str, tuple[str, str]]:
+    """Return message and reason of the latest failures of these errors that are still there."""
     keys = {(row.order_id, row.run): row.fingerprint for row in rows}
     these = [and_(RUNS.c.order_id == order_id, RUNS.c.run == run) for order_id, run in sorted(keys)]
     columns = (RUNS.c.order_id, RUNS.c.run, RUNS.c.message, RUNS.c.reason)
     found = session.execute(select(*columns).where(or_(*these))) if keys else ()
-    return {keys[one.order_id, one.run]: one.message or one.reason or "" for one in found}
+    return {keys[one.order_id, one.run]: (one.message or "", one.reason or "") for one in found}
 
 
 def _hours(
@@ -172,14 +179,14 @@ def _hours(
 
 def _seen(
     row: Row[Any],
-    samples: Mapping[str, str],
+    samples: Mapping[str, tuple[str, str]],
     hours: Mapping[str, Mapping[datetime, int]],
     since: datetime,
 ) -> SeenError:
     own = hours.get(row.fingerprint, {})
     times = [since + n * HOUR for n in range(HOURS_SHOWN)]
     course = [Point(at, own.get(at, 0)) for at in times]
-    return SeenError(row, samples.get(row.fingerprint, ""), course)
+    return SeenError(row, *samples.get(row.fingerprint, ("", "")), course)
 
 
 def resolve(kernel: Kernel, fingerprint: str, by: By = BY_SYSTEM) -> bool:
@@ -218,8 +225,8 @@ def _named(row: Row[Any]) -> dict[str, Any]:
     return {name: getattr(row, name) for name in names}
 
 
-def error_data(one: SeenError) -> dict[str, Any]:
-    """Describe an error to an operator."""
+def error_data(one: SeenError, *, tells_errors: bool = True) -> dict[str, Any]:
+    """Describe an error to an operator; without ``tells_errors`` to a viewer."""
     row = one.row
     return {
         "fingerprint": row.fingerprint,
@@ -239,7 +246,7 @@ def error_data(one: SeenError) -> dict[str, Any]:
         "resolved_by": row.resolved_by,
         "resolved_because": row.resolved_because,
         "order_id": row.order_id,
-        "message": one.said or None,
+        "message": (one.said if tells_errors else one.reason) or None,
     }
 
 

@@ -17,6 +17,8 @@ from kernel.orders.ends.run_ends import FIRST, LAST
 
 # What a row tells of an error.
 _TOLD = ("error_code", "error_type", "place", "message", "traceback")
+# Of these, what may quote all that a handler works with: for operators alone.
+_TEXT = ("message", "traceback")
 # Ends that are no failure of the run.
 _QUIET = frozenset({"retry", "wait", "stopping", "not_begun"})
 
@@ -73,9 +75,16 @@ def run_data(run: SeenRun) -> Mapping[str, Any]:
     return _run_data(run) | told
 
 
-def failed_run_data(row: EndedRun, references: Mapping[str, str]) -> Mapping[str, Any]:
-    """Describe a run that failed to an operator, with its order and that one's reference."""
+def failed_run_data(
+    row: EndedRun, references: Mapping[str, str], *, tells_errors: bool = True
+) -> Mapping[str, Any]:
+    """Describe a run that failed to an operator, with its order and that one's reference.
+
+    Without ``tells_errors`` to a viewer, who reads what kind of error it was, and not its text.
+    """
     told = {name: getattr(row, name) for name in _TOLD}
+    if not tells_errors:
+        told |= dict.fromkeys(_TEXT)
     order = {"order_id": row.order_id, "reference": references.get(row.order_id)}
     return order | _run_data(_seen(row)) | told
 

@@ -43,7 +43,7 @@ def described(
 ) -> dict[str, Any]:
     """Describe an order with all that belongs to it. Raises NotFound.
 
-    ``tells_errors``: also the exceptions of its runs, which viewers do not read.
+    ``tells_errors``: also the exceptions of its runs and steps, which viewers do not read.
     """
     order, t = get_order(session, None, order_id), Words("en")
     gate = gate_shown(session, order)
@@ -51,7 +51,9 @@ def described(
     of = {
         "rerun_of": rerun_of(session, order),
         "runs": [_run(one, tells_errors) for one in map(run_data, runs_of(session, order))],
-        "steps": [step_details(one) for one in list_steps(session, order)],
+        "steps": [
+            _step(one, tells_errors) for one in map(step_details, list_steps(session, order))
+        ],
         "events": [event_data(one) for one in events_of(session, order_id)] if order.gates else [],
         "acts": [_act(one) for one in acts],
     }
@@ -120,6 +122,10 @@ def _sent(request: Request) -> dict[str, Any]:
 def _run(run: Any, tells_errors: bool) -> dict[str, Any]:
     hidden = {} if tells_errors else dict.fromkeys(_OF_OPERATORS)
     return {**run, **hidden}
+
+
+def _step(step: dict[str, Any], tells_errors: bool) -> dict[str, Any]:
+    return step if tells_errors else step | {"error": None}
 
 
 def _act(act: dict[str, Any]) -> dict[str, Any]:

@@ -86,6 +86,9 @@ def test_viewer_sees_errors_and_changes_none(kernel: Kernel) -> None:
     for path in (PATH, f"{PATH}/{BOOKED}"):
         page = visitor.get(path).text
         assert "ValueError" in page
+        assert PLACE in page
+        assert "no such customer" not in page
+        assert "in book" not in page
         assert "Run all again" not in page
         assert "/resolve" not in page
     assert visitor.post(f"{PATH}/{BOOKED}/resolve").status_code == 403

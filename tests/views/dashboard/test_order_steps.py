@@ -5,11 +5,13 @@ from collections.abc import Callable
 
 import pytest
 
+from kernel.callers.people import people
+from kernel.callers.people.roles import Role
 from kernel.db.tables.steps import STEPS
 from kernel.runtime.kernel import Kernel
 from tests.support.clients import FakeHints
 from tests.support.factories import make_order, make_step, order, rows
-from tests.support.people.dashboard import HOSTILE, Visitor, operator, said, words
+from tests.support.people.dashboard import HOSTILE, Visitor, operator, said, stranger, words
 
 SEEN = HOSTILE.replace("\u202e", "\\u202e")
 MakeKernel = Callable[..., Kernel]
@@ -44,6 +46,19 @@ def test_page_shows_steps_escaped(kernel: Kernel, visitor: Visitor) -> None:
     assert f"OSError: {SEEN}" in said
     assert "<b>dns</b>" not in page.text
     assert HOSTILE not in page.text
+
+
+def test_viewer_reads_how_steps_ended_and_no_error(kernel: Kernel) -> None:
+    visitor, order_id = stranger(kernel), stepped(kernel)
+    with kernel.write_session() as session:
+        key = people.add_person(session, "vera", Role.VIEWER, kernel.clock.now())
+    visitor.sign_in(key.get_secret_value())
+    page = words(visitor.get(f"/dashboard/orders/{order_id}"))
+    assert "<b>dns</b> failed 4" in page
+    assert "OSError" not in page
+    kept = visitor.get(f"/dashboard/orders/{order_id}/json").text
+    assert [one["error"] for one in json.loads(kept)["steps"]] == [None, None, None]
+    assert "OSError" not in kept
 
 
 def test_long_result_is_cut(kernel: Kernel, visitor: Visitor) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 from flask import Response, request
 
+from kernel.callers.people.roles import Role
 from kernel.insight.failures import errors as known
 from kernel.insight.failures.errors import Which
 from kernel.views.dashboard.frame import Frame
@@ -30,6 +31,7 @@ def error_pages(frame: Frame) -> None:
             which=which,
             tag=tag,
             states=list(Which),
+            tells_errors=visitor.role.includes(Role.OPERATOR),
         )
 
     @frame.page("/errors/<fingerprint>")
@@ -41,7 +43,7 @@ def error_pages(frame: Frame) -> None:
             failures = known.latest_of(session, fingerprint)
             named = known.references_of(session, failures)
         told: dict[str, Any] = {"one": one, "days": days, "failures": failures}
-        told["references"] = named
+        told |= {"references": named, "tells_errors": visitor.role.includes(Role.OPERATOR)}
         return frame.render("dashboard/errors/one.html", **told)
 
     @frame.change("/errors/<fingerprint>/resolve")

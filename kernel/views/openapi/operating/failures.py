@@ -10,6 +10,10 @@ from kernel.views.openapi.lists import parameters
 from kernel.views.openapi.parts import BODY, DONE, answer, content, operation, path_id, ref
 from kernel.views.operating.errors import ErrorsQuery
 
+ExceptionText = Annotated[
+    str | None, Field(description="what may quote a handler's data: null for viewers")
+]
+
 
 @CLOSED
 class FailureCount(TypedDict):
@@ -34,8 +38,8 @@ class FailedRun(TypedDict):
     error_code: str | None
     error_type: str | None
     place: str | None
-    message: str | None
-    traceback: str | None
+    message: ExceptionText
+    traceback: ExceptionText
 
 
 @CLOSED
@@ -59,7 +63,10 @@ class ErrorSummary(TypedDict):
     resolved_by: str | None
     resolved_because: str | None
     order_id: Annotated[Id, Field(description="of the latest failure; it may be pruned")]
-    message: str | None
+    message: Annotated[
+        str | None,
+        Field(description="of the latest failure; for viewers without the text of an exception"),
+    ]
 
 
 @CLOSED
