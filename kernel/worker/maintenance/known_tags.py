@@ -3,18 +3,22 @@
 from collections.abc import Iterable
 from datetime import timedelta
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import and_, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from kernel.db.clock import DatabaseTime
 from kernel.db.statements.skip_scan import skip_scan
 from kernel.db.states import OrderState
+from kernel.db.tables.gates import GATES
 from kernel.db.tables.orders import ORDERS, SNAPSHOT, OrderSnapshot
 from kernel.db.tables.service import SelectTag
 from kernel.db.transactions import rowcount
+from kernel.handlers.registering.refusals import BATCH_TAG
 from kernel.orders.ends.outbox import ending
 from kernel.orders.gates.children import with_parent
+from kernel.orders.gates.keys import ORDERING_KEY
+from kernel.orders.gates.limits.known import PREFIX
 from kernel.orders.transitions import end_order
 from kernel.runtime.kernel import Kernel
 from kernel.worker.maintenance.job import Swept
@@ -24,6 +28,11 @@ from kernel.worker.maintenance.turn import unbroken_for
 UNKNOWN_AFTER = timedelta(hours=1)
 # How many orders of unknown tags one sweep ends.
 FAILURES = 100
+# What is waited for in a line in which a handler's orders stand.
+_IN_LINE = or_(
+    GATES.c.waiting_for == ORDERING_KEY,
+    and_(GATES.c.waiting_for >= PREFIX, GATES.c.waiting_for < f"{PREFIX[:-1]};"),
+)
 
 
 def note_tags(kernel: Kernel) -> None:
@@ -52,26 +61,37 @@ def fail_unknown(kernel: Kernel, swept: Swept, aside: SetAside | None = None) ->
     Sweeps without a gap: when all workers were down, some of them start before the others.
     An order whose row cannot be written is set ``aside``, and the others are ended.
     """
+    _fail_unknown(kernel, swept, aside, OrderState.PENDING)
+
+
+def fail_unknown_in_line(kernel: Kernel, swept: Swept, aside: SetAside | None = None) -> None:
+    """As `fail_unknown`, for orders that wait at a limit or behind an ordering key.
+
+    The limit is known to the processes that know the tag, so none gives it away any more; and those
+    behind a key would fail one after the other, each an hour after the one before. What waits for
+    an event or for children goes on when that comes, and fails as a pending order then.
+    """
+    _fail_unknown(kernel, swept, aside, OrderState.WAITING)
+
+
+def _fail_unknown(kernel: Kernel, swept: Swept, aside: SetAside | None, state: OrderState) -> None:
     aside = SetAside("order not failed") if aside is None else aside
     limit = kernel.clock.sql(-UNKNOWN_AFTER)
     with kernel.read_session() as session:
         if unbroken_for(kernel, session.connection()) < UNKNOWN_AFTER:
             return
-        unknown = _unknown_tags(session, kernel.handlers, limit)
-        rows = (
-            session.execute(
-                select(*SNAPSHOT)
-                .where(
-                    ORDERS.c.state == OrderState.PENDING,
-                    ORDERS.c.select_tag.in_(unknown),
-                    ORDERS.c.created_at < limit,
-                    ORDERS.c.run_after < limit,
-                )
-                .limit(FAILURES + len(aside))
-            ).all()
-            if unknown
-            else []
+        unknown = _unknown_tags(session, kernel.handlers, state, limit)
+        asked = select(*SNAPSHOT).where(
+            ORDERS.c.state == state,
+            ORDERS.c.select_tag.in_(unknown),
+            ORDERS.c.created_at < limit,
         )
+        if state == OrderState.PENDING:
+            asked = asked.where(ORDERS.c.run_after < limit)
+        else:
+            gate = GATES.c.order_id == ORDERS.c.id
+            asked = asked.join_from(ORDERS, GATES, gate).where(_IN_LINE)
+        rows = session.execute(asked.limit(FAILURES + len(aside))).all() if unknown else []
 
     def fail(held: OrderSnapshot) -> None:
         outcome = ending(kernel, "unknown_select_tag")
@@ -83,13 +103,15 @@ def fail_unknown(kernel: Kernel, swept: Swept, aside: SetAside | None = None) ->
     aside.do_each([OrderSnapshot(*row) for row in rows], fail, key=lambda held: held.id)
 
 
-def _unknown_tags(session: Session, known: Iterable[str], since: DatabaseTime) -> list[str]:
-    """Return the tags of pending orders that no worker has known ``since`` that time.
+def _unknown_tags(
+    session: Session, known: Iterable[str], state: OrderState, since: DatabaseTime
+) -> list[str]:
+    """Return the tags of orders in ``state`` that no worker has known ``since`` that time.
 
-    The statement jumps through the index from tag to tag, however many orders are pending.
+    The statement jumps through the index from tag to tag, however many orders there are. A batch is
+    an order without a handler.
     """
-    scan = skip_scan((ORDERS.c.state, ORDERS.c.select_tag))
-    pending = session.execute(scan.where(ORDERS.c.state == OrderState.PENDING))
-    waiting = [row.select_tag for row in pending]
+    scan = skip_scan((ORDERS.c.state, ORDERS.c.select_tag)).where(ORDERS.c.state == state)
+    there = {row.select_tag for row in session.execute(scan)}
     seen = session.scalars(select(SelectTag.tag).where(SelectTag.seen_at >= since))
-    return sorted(set(waiting) - set(known) - set(seen))
+    return sorted(there - set(known) - set(seen) - {BATCH_TAG})

@@ -32,7 +32,7 @@ from kernel.worker.maintenance.due_hints import DueHints
 from kernel.worker.maintenance.gates.limits import SettleLimits
 from kernel.worker.maintenance.gates.windows import Parents, ReleaseKeys, expire_orders, wake_orders
 from kernel.worker.maintenance.job import Job, Swept, idle_jobs
-from kernel.worker.maintenance.known_tags import fail_unknown
+from kernel.worker.maintenance.known_tags import fail_unknown, fail_unknown_in_line
 from kernel.worker.maintenance.paused import hold_deliveries, hold_due_orders, keep_pauses
 from kernel.worker.maintenance.prune import ForgetSecrets
 from kernel.worker.maintenance.rescue import SeenLeases, rescue_orders, running_orders
@@ -54,6 +54,7 @@ def sweep_jobs(
     where the database's clock is believed, at the word of an operator.
     """
     not_rescued, not_failed = SetAside("order not rescued"), SetAside("order not failed")
+    not_failed_in_line = SetAside("order not failed")
     not_expired, not_woken = SetAside("order not expired"), SetAside("order not woken")
     not_folded = SetAside("metrics not folded", what_id="process_id")
 
@@ -82,6 +83,12 @@ def sweep_jobs(
         *_PAUSES,
         Job("hints of due orders", DueHints(hints).run),
         Job("rescue", rescue),
+        # Before the others: the end of the first of a line makes the next one pending.
+        Job(
+            "waiting orders of unknown tags",
+            partial(fail_unknown_in_line, aside=not_failed_in_line),
+            (_GATE,),
+        ),
         Job("orders of unknown tags", partial(fail_unknown, aside=not_failed)),
         Job("silent processes", forget),
         Job("metrics of ended processes", fold),

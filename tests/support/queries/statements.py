@@ -220,6 +220,7 @@ def workers_come_and_go(kernel: Kernel) -> None:
     with kernel.write() as connection:
         connection.execute(insert(RUN_MARKS).values(order_id=partly_done, run=1))
     unknown = make_order(kernel, select_tag="unheard_of", created_at=ago, run_after=ago)
+    make_order(kernel, select_tag="unheard_of", created_at=ago, state="waiting")  # in no line
     set_back = now + timedelta(hours=1)
     make_order(kernel, created_at=set_back, run_after=set_back)
     note_tags(kernel)
