@@ -23,7 +23,9 @@ def jump(scan: SkipScan, compiler: Any, **given: Any) -> str:
     known = [keys.c[column.key] for column in index]
     same = [column == value for column, value in zip(index, known, strict=True)]
     found = [_once(end, same, keys) for end in ends]
-    return str(compiler.process(select(*known, *found), **given))
+    # The keys come in the index's order, and no more are looked for than the limit takes.
+    asked = select(*known, *found).limit(scan.most)
+    return str(compiler.process(asked, **given))
 
 
 def _once(end: Any, same: list[Any], keys: Any) -> Any:

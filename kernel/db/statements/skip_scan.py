@@ -21,6 +21,11 @@ class SkipScan(Select[Any]):
         """``min`` and ``max`` of the index's next column, and what depends on no row."""
         return tuple(self._raw_columns[len(self._group_by_clauses) :])
 
+    @property
+    def most(self) -> Any:
+        """How many combinations are selected, the first of the index; None for all of them."""
+        return self._limit_clause
+
 
 def skip_scan(index: Sequence[Any], *ends: Any) -> Select[Any]:
     """Select each combination of an index's first columns once, by jumps through the index.
@@ -28,6 +33,7 @@ def skip_scan(index: Sequence[Any], *ends: Any) -> Select[Any]:
     ``index``: these columns, in the index's order, those included that a condition makes constant:
     grouped without them MariaDB reads the whole index instead of jumping. ``ends``: ``min`` and
     ``max`` of the index's next column, or the time, selected after the others. Add conditions on
-    ``index`` alone. The cost grows with the number of combinations, not with the number of rows.
+    ``index`` alone, and order by all of it with a ``limit``. The cost grows with the number of
+    combinations, not with the number of rows.
     """
     return SkipScan(*index, *ends).group_by(*index)

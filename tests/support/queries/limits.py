@@ -48,7 +48,7 @@ def limits_hold(kernel: Kernel) -> None:
     for order_id in ids:
         execute(kernel, order_id)
     cancel(kernel, None, ids[1])  # the turn was kept for it
-    waited_for(kernel)
+    waited_for(kernel, None, 10)
     unsettled(kernel, None, 10)
     standings(kernel)
     for _ in range(2):

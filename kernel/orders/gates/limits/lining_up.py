@@ -136,13 +136,18 @@ def unsettled(kernel: Kernel, after: Place | None, most: int) -> list[Place]:
     return [Place(*row) for row in found]
 
 
-def waited_for(kernel: Kernel) -> list[Place]:
-    """Return the places where orders wait, by jumps from one to the next."""
+def waited_for(kernel: Kernel, after: Place | None, most: int) -> list[Place]:
+    """Return places where orders wait, the first ``most`` behind ``after``, in the index's order.
+
+    By jumps from one to the next, however many orders wait.
+    """
+    first = PREFIX if after is None else after.waiting_for
     scan = skip_scan((GATES.c.waiting_for,)).where(
-        GATES.c.waiting_for >= PREFIX, GATES.c.waiting_for < f"{PREFIX[:-1]};"
+        GATES.c.waiting_for > first, GATES.c.waiting_for < f"{PREFIX[:-1]};"
     )
     with kernel.read_session() as session:
-        return [place_of(row.waiting_for) for row in session.execute(scan)]
+        found = session.execute(scan.order_by(GATES.c.waiting_for).limit(most)).all()
+    return [place_of(row.waiting_for) for row in found]
 
 
 def forget_idle(kernel: Kernel, after: Place | None, most: int) -> Place | None:

@@ -6,7 +6,8 @@ from kernel.runtime.kernel import Kernel
 from kernel.worker.maintenance.job import Swept
 from kernel.worker.maintenance.set_aside import SetAside
 
-# Places that one sweep puts in order, and those that it looks at whether they are idle.
+# Places of each kind that one sweep puts in order, and those that it looks at whether they are
+# idle: its process renews leases and sends callbacks beside it.
 PLACES, LOOKED_AT = 200, 100
 
 
@@ -15,14 +16,18 @@ class SettleLimits:
 
     def __init__(self) -> None:
         self._aside = SetAside("limit not settled", what_id="place")
+        # The last places that were put in order: of those to be looked at, where orders wait.
         self._after: Place | None = None
+        self._waited: Place | None = None
         self._seen: Place | None = None
 
     def run(self, kernel: Kernel, swept: Swept) -> None:
         """Settle places where orders wait, or that a person's change is to be seen at."""
         wanted = unsettled(kernel, self._after, PLACES)
         self._after = wanted[-1] if len(wanted) == PLACES else None
-        places = sorted({*wanted, *waited_for(kernel)})
+        waited = waited_for(kernel, self._waited, PLACES)
+        self._waited = waited[-1] if len(waited) == PLACES else None
+        places = sorted({*wanted, *waited})
 
         def put_in_order(place: Place) -> None:
             for end in settle(kernel, place):
