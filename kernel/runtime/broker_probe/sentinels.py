@@ -11,7 +11,7 @@ from kernel.config.brokers.clients import budget, once, sentinel_client
 from kernel.config.brokers.urls import Address, RedisUrl, shown
 from kernel.errors import ConfigurationError
 from kernel.runtime.broker_probe.first_bytes import ANSWER_SECONDS, Refusal, expect_redis
-from kernel.runtime.broker_probe.servers import Asked, ask_server, context_of
+from kernel.runtime.broker_probe.servers import Asked, ask_server, context_of, stays
 
 GONE = (OSError, redis.ConnectionError, redis.TimeoutError)
 
@@ -31,6 +31,9 @@ def ask_sentinels(url: RedisUrl, asked: Asked) -> Iterator[str]:
         except GONE as error:
             yield f"the Sentinel at {shown(address)} does not answer ({type(error).__name__})"
             continue
+        except redis.ResponseError as error:
+            yield f"the Sentinel at {shown(address)} takes nothing now ({error})"
+            continue
         answered = True
         found = _named(known, address, asked)
         if not found["is_sdown"] and not found["is_odown"]:
@@ -47,7 +50,7 @@ def ask_sentinels(url: RedisUrl, asked: Asked) -> Iterator[str]:
 
 
 def _known(address: Address, url: RedisUrl, asked: Asked) -> dict[str, Any]:
-    """Return what one Sentinel knows, by name. Raises Refusal, or one of `GONE`."""
+    """Return what one Sentinel knows, by name. Raises Refusal, one of `GONE`, or ResponseError."""
     expect_redis(address, context_of(url, asked))
     patience: dict[str, Any] = {**budget(ANSWER_SECONDS), "retry": once()}
     with sentinel_client(address, url, asked.settings, **patience) as client:
@@ -60,6 +63,8 @@ def _known(address: Address, url: RedisUrl, asked: Asked) -> dict[str, Any]:
                 f"refuses us ({error}): its user needs +auth +hello +ping +client +sentinel|masters"
             ) from None
         except redis.ResponseError as error:
+            if not stays(error):
+                raise
             if "unknown command" not in str(error).lower():
                 raise Refusal(f"refuses us: {error}") from None
             tls = "s" if url.is_tls else ""

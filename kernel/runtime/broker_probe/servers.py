@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import redis
-from redis.exceptions import NoPermissionError
+from redis.exceptions import MovedError, NoPermissionError
 
 from kernel.config.brokers.clients import budget, once, redis_client, tls_context, tls_options
 from kernel.config.brokers.urls import RedisUrl
@@ -18,6 +18,14 @@ NO_CLUSTER = (
     "nothing to share out): use a Redis with `cluster-enabled no`, such as "
     "KERNEL_BROKER_URL=redis://kernel:PASSWORD@HOST:6379/1; for failover Sentinels: "
     "KERNEL_BROKER_URL=sentinel://kernel:PASSWORD@HOST1:26379,HOST2:26379/1"
+)
+# In the words of every release of Redis, and of Valkey.
+STAYING = (
+    "db index",  # no such database
+    "unknown command",
+    "not allowed in cluster mode",
+    "wrong kind of value",  # a key of another program has the queue's name
+    "protected mode",  # it takes no connection from another machine
 )
 
 
@@ -37,14 +45,21 @@ def ask_server(url: RedisUrl, asked: Asked) -> str | None:
     """
     try:
         expect_redis(url.addresses[0], context_of(url, asked))
-        if (said := _modes(url, asked)) is not None:
-            return said
-        _use(url, asked)
+        return _modes(url, asked) or _use(url, asked)
     except Refusal as refusal:
         raise ConfigurationError(f"{asked.setting}: {url.place} {refusal}") from None
     except (OSError, redis.ConnectionError, redis.TimeoutError) as error:
         return f"the broker at {url.place} does not answer ({type(error).__name__})"
-    return None
+
+
+def stays(error: redis.ResponseError) -> bool:
+    """Tell whether waiting does not mend what a server answers.
+
+    Every other error is of the moment: a full disk (MISCONF, to a PING, too), a long script (BUSY),
+    memory, a proxy without its server. Orders are accepted meanwhile.
+    """
+    said = str(error).lower()
+    return isinstance(error, MovedError) or any(one in said for one in STAYING)
 
 
 def context_of(url: RedisUrl, asked: Asked) -> ssl.SSLContext | None:
@@ -111,15 +126,18 @@ def _text(value: Any) -> str:
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
-def _use(url: RedisUrl, asked: Asked) -> None:
-    """Use the database and the queue. Raises Refusal or ConfigurationError when that is refused."""
+def _use(url: RedisUrl, asked: Asked) -> str | None:
+    """Use the database and the queue; return a warning when that is not possible now.
+
+    Raises Refusal or ConfigurationError when it is refused for good.
+    """
     with _client(url, asked) as client:
         try:
             client.ping()
             if asked.queue is not None:
                 client.llen(asked.queue)
         except redis.BusyLoadingError:
-            return
+            return None
         except redis.AuthenticationError:
             raise Refusal(_refused_login(url, asked)) from None
         except NoPermissionError as error:
@@ -129,8 +147,11 @@ def _use(url: RedisUrl, asked: Asked) -> None:
                 f"{asked.setting}: {url.place} refuses its user the queue {asked.queue} ({error}); "
                 "give it the rights that deploy/redis.conf does, with the keys ~orders.*"
             ) from None
-        except redis.ResponseError as error:  # no such database, or no permission to use it
-            raise Refusal(f"refuses us: {error}; correct the URL") from None
+        except redis.ResponseError as error:
+            if stays(error):
+                raise Refusal(f"refuses us: {error}; correct the URL") from None
+            return f"the Redis at {url.place} takes nothing now ({error})"
+    return None
 
 
 def _client(url: RedisUrl, asked: Asked) -> redis.Redis:
