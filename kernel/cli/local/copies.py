@@ -67,7 +67,11 @@ class Copy:
         sys.stderr.flush()
         # What comes before the copy has laid down our handlers would be lost there.
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        self.pid = os.fork()
+        try:
+            self.pid = os.fork()
+        except BaseException:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+            raise
         if self.pid == 0:
             _become(command, parent, blocked)
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)

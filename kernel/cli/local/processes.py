@@ -110,6 +110,10 @@ class Process:
             environment = {**os.environ, **program.env, **named}
             kept = () if line is None else (line,)
             self._popen = _begun(program, environment, output, kept)
+        except BaseException:
+            if self._asked is not None:
+                self._asked.close()
+            raise
         finally:
             if line is not None:
                 os.close(line)
@@ -232,7 +236,8 @@ class Child:
 
         A process that asks for a successor counts as ended, and is left to end by itself: the
         successor runs beside it. With `MOST_WINDING_DOWN` of them it waits for the end of one.
-        Never waits itself.
+        Where the system has no process, memory or descriptor left the pause begins anew. Never
+        waits itself.
         """
         self._bury_the_ended()
         if self._restart_at is None:
@@ -245,7 +250,7 @@ class Child:
         elif self.returncode is not None and not self._process.bury(self.program.last_seconds):
             return  # what the dead process left would compete with its successor
         elif time.monotonic() >= self._restart_at and len(self._winding_down) <= MOST_WINDING_DOWN:
-            self._process = self._spawn()
+            self._spawn_again()
 
     def stop(self) -> None:
         """Send ``stop_signal``, wait up to ``stop_timeout``, then kill the process groups."""
@@ -280,13 +285,21 @@ class Child:
             log.info("%s, which wound down, %s", self.program.name, process.ending())
 
     def _plan_restart(self, why: str, longest: float) -> None:
-        now = time.monotonic()
-        if now - self._process.started_at >= HEALTHY_SECONDS:
+        if time.monotonic() - self._process.started_at >= HEALTHY_SECONDS:
             self._failures = 0
+        self._pause(why, longest)
+
+    def _pause(self, why: str, longest: float) -> None:
         delay = min(longest, restart_delay(self._failures))
         self._failures += 1
-        self._restart_at = now + delay
+        self._restart_at = time.monotonic() + delay
         log.warning("%s %s; again in %.1f s", self.program.name, why, delay)
+
+    def _spawn_again(self) -> None:
+        try:
+            self._process = self._spawn()
+        except OSError as error:  # the other programs run on
+            self._pause(f"cannot be started ({error})", RESTART_SECONDS[1])
 
     def _spawn(self) -> Process:
         self._restart_at = None

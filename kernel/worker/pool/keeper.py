@@ -17,7 +17,7 @@ from typing import NoReturn
 from kernel.runtime.kernel import Kernel
 from kernel.worker.dispatcher import Dispatcher
 from kernel.worker.pool.subreaper import look_at
-from kernel.worker.pool.vitals import Vitals
+from kernel.worker.pool.vitals import Seat, Vitals
 from kernel.worker.services.service import Periodic
 from kernel.worker.services.takeover import Takeover
 
@@ -54,36 +54,50 @@ class Keeper:
         pause, longest = PAUSE_SECONDS
         while True:
             began = time.monotonic()
-            code = self._run_one()
-            if code >= 0 or self._told:
-                return max(code, 0)
+            try:
+                self._fork()
+            except OSError as error:
+                why = f"cannot be started ({error})"
+            else:
+                code = self._ended()
+                if code >= 0 or self._told:
+                    return max(code, 0)
+                why = f"was ended by {signal.Signals(-code).name}"
             if time.monotonic() - began > HEALTHY_SECONDS:
                 pause = PAUSE_SECONDS[0]
-            name = signal.Signals(-code).name
-            log.warning("dispatcher was ended by %s; again in %.1f s", name, pause)
+            log.warning("dispatcher %s; again in %.1f s", why, pause)
             if self._is_told_within(pause):
                 return 0
             pause = min(2 * pause, longest)
 
-    def _run_one(self) -> int:
-        """Fork, and return how the process ended: its exit code, negative for a signal."""
+    def _fork(self) -> None:
+        """Start a process. Raises OSError when the system has none, or no memory for it."""
         seat = self._vitals.reserve()
         signal.pthread_sigmask(signal.SIG_BLOCK, TOLD)
-        self._pid = pid = os.fork()
-        if pid == 0:
-            if seat is not None and (found := look_at(os.getpid())) is not None:
-                self._vitals.occupy(seat, found.life, self._kernel.runner)
-            self._do_work()
+        try:
+            self._pid = os.fork()
+        except OSError:
+            if seat is not None:
+                self._vitals.free(seat)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, TOLD)
+            raise
+        if self._pid == 0:
+            self._do_work(seat)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, TOLD)
-        status = os.waitpid(pid, 0)[1]
+
+    def _ended(self) -> int:
+        """Wait for the process, and return how it ended: its exit code, negative for a signal."""
+        status = os.waitpid(self._pid, 0)[1]
         self._pid = 0
         for place in self._vitals.occupied():
             self._vitals.clear(place)
         return os.waitstatus_to_exitcode(status)
 
-    def _do_work(self) -> NoReturn:
+    def _do_work(self, seat: Seat | None) -> NoReturn:
         code, told = 1, threading.Event()
         try:
+            if seat is not None and (found := look_at(os.getpid())) is not None:
+                self._vitals.occupy(seat, found.life, self._kernel.runner)
             for number in TOLD:
                 signal.signal(number, lambda *_: told.set())
             signal.pthread_sigmask(signal.SIG_UNBLOCK, TOLD)

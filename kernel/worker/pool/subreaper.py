@@ -245,8 +245,10 @@ class Subreaper:
             one.life for one in new if one.life not in self._before and self._mark(one) is None
         }
         self._own |= started
-        if self._seat is not None:
+        if self._seat is not None and started:
             self._reserved |= dict.fromkeys(started, self._seat)
+        elif self._seat is not None:  # Python comes here after a fork that failed, too
+            self._vitals.free(self._seat)
         self._before = self._seat = None
         if self._again:
             self.look()

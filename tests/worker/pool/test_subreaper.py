@@ -150,6 +150,34 @@ earlier.kill()
     assert said == "[0, 1] []\n"
 
 
+def test_place_is_free_again_when_the_system_had_no_process() -> None:
+    """Root may always fork, so it is another user that tries."""
+    said = run(
+        BEGUN
+        + """
+import resource
+real, most = os.getuid(), resource.getrlimit(resource.RLIMIT_NPROC)
+if real == 0:
+    os.setresuid(65534, 65534, 0)
+resource.setrlimit(resource.RLIMIT_NPROC, (0, most[1]))
+for _ in range(3):
+    try:
+        fork(lambda: None)
+    except BlockingIOError:
+        print("none")
+if real == 0:
+    os.setresuid(0, 0, 0)
+resource.setrlimit(resource.RLIMIT_NPROC, most)
+fork(lambda: (main.take_place("one"), time.sleep(600)))
+until(vitals.occupied)
+print([place.runner for place in vitals.occupied()])
+os.kill(vitals.occupied()[0].life.pid, signal.SIGKILL)
+earlier.kill()
+"""
+    )
+    assert said == "none\nnone\nnone\n['one']\n"
+
+
 def test_children_of_the_main_process_itself_are_left_alone_when_a_pool_process_dies() -> None:
     said = run(
         BEGUN
