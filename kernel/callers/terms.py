@@ -85,6 +85,8 @@ def _check_number(name: str, value: object, most: float, *, whole: bool = False)
 def _check_schedule(schedule: object) -> None:
     if not isinstance(schedule, tuple) or not 0 < len(schedule) <= 100:
         raise ValueError("a schedule has 1 to 100 pauses")
+    if None in schedule:
+        raise ValueError("each pause of a schedule is a number")
     for pause in schedule:
         _check_number("each pause of a schedule", pause, 366 * 86400)
 

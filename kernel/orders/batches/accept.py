@@ -25,7 +25,7 @@ from kernel.formats.envelope import encode
 from kernel.formats.order_request import OrderRequest, fingerprint
 from kernel.formats.tracecontext import UNTRACED, Trace
 from kernel.handlers.registering.refusals import BATCH_TAG
-from kernel.orders.accept import callback_problems
+from kernel.orders.accept import Judge, callback_problems
 from kernel.orders.backpressure import Pressure
 from kernel.orders.batches.check import Checked, Refused, check_orders, key_reused, placed
 from kernel.orders.batches.read import BatchTerms, batch_request
@@ -103,7 +103,7 @@ def accept_batch(kernel: Kernel, sent: BatchSubmission) -> AcceptedBatch:
     wanted = batch_request(sent.members)
     if first := _first_try(kernel, sent):
         return first
-    judge = cache(lambda url: callback_problems(kernel, sent.caller, url))
+    judge = _judge(kernel, sent.caller)
     checked, refused = check_orders(kernel, sent.caller, wanted.orders, judge)
     if wanted.batch is not None and (wrong := judge(wanted.batch.callback_url)):
         raise InvalidOrder(errors=[one | {"pointer": f"/batch{one['pointer']}"} for one in wrong])
@@ -119,6 +119,15 @@ def accept_batch(kernel: Kernel, sent: BatchSubmission) -> AcceptedBatch:
         if first := _first_try(kernel, sent):
             return first
         raise IdempotencyKeyReused from None  # it was pruned meanwhile
+
+
+def _judge(kernel: Kernel, caller: Identity) -> Judge:
+    """Return what judges callback addresses, the same one once.
+
+    What is no text is for the members' own check, and may be nothing that can be remembered.
+    """
+    remembered = cache(lambda url: callback_problems(kernel, caller, url))
+    return lambda url: remembered(url) if isinstance(url, str) else []
 
 
 def _refuse_too_many(kernel: Kernel, sent: BatchSubmission, checked: Sequence[Checked]) -> None:
