@@ -7,6 +7,7 @@ once or more often. The query is no part of the comparison.
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self, TypeVar
 from urllib.parse import unquote_to_bytes
@@ -70,6 +71,19 @@ def best(url: str, prefixes: Mapping[Key, Prefix]) -> Key | None:
         return None
     found = [key for key, prefix in prefixes.items() if prefix.begins(place)]
     return max(found, key=lambda key: len(prefixes[key].segments), default=None)
+
+
+def nearest(url: str, places: Mapping[Key, str]) -> Key | None:
+    """Return the key of the longest of ``places``, URLs, that ``url`` is below.
+
+    What is no URL that a receiver may have has nothing below it: a row may be older than a rule,
+    and one row must not keep the others from being found.
+    """
+    prefixes: dict[Key, Prefix] = {}
+    for key, place in places.items():
+        with suppress(ValueError):
+            prefixes[key] = Prefix.parse(place)
+    return best(url, prefixes)
 
 
 def _root(path: str) -> tuple[bytes, ...]:

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from sqlalchemy import Connection, or_, select
 
 from kernel.callers.callback_rules import CLOSED, granted
-from kernel.callers.matching import NAMED, Prefix, best, is_named
+from kernel.callers.matching import NAMED, is_named, nearest
 from kernel.callers.receivers import Receiver, ShapeVersion, receivers_of, versions_of
 from kernel.db.tables.callers import Caller, SigningSecret
 from kernel.db.tables.sealed import Sealed, sealed
@@ -57,13 +57,13 @@ class CallbackProfile:
     def receiver_for(self, url: str) -> Receiver | None:
         """Return the receiver that ``url`` names or is below, the one with the longest prefix.
 
-        Drafts take no part.
+        Drafts take no part, nor does what has no URL.
         """
-        known = [one for one in self.receivers if not one.is_draft]
+        known = [one for one in self.receivers if not one.is_draft and one.url]
         if is_named(url):
             name = url.removeprefix(NAMED)
             return next((one for one in known if one.name == name), None)
-        place = best(url, {at: Prefix.parse(one.url) for at, one in enumerate(known)})
+        place = nearest(url, {at: one.url for at, one in enumerate(known)})
         return None if place is None else known[place]
 
     def is_paused(self, url: str) -> bool:

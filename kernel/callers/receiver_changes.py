@@ -81,12 +81,10 @@ def add(
     owner = identity.find(session, caller)
     if not NAME.fullmatch(name):
         raise ValueError(f"{name!r}: use letters, digits and _ . - (at most 100)")
-    taken = select(RECEIVERS.c.id).where(
-        RECEIVERS.c.caller_id == owner.id, RECEIVERS.c.name == name
-    )
-    if session.scalar(taken) is not None:
+    mine = (RECEIVERS.c.caller_id == owner.id, RECEIVERS.c.name == name)
+    if session.scalar(select(RECEIVERS.c.id).where(*mine)) is not None:
         raise Conflict(f"{caller} has a receiver named {name} already")
-    if patch.url is None:
+    if not (patch.url or "").strip():
         raise ValueError("a receiver needs a URL")
     values = _values(owner, Receiver(id=0, caller_id=owner.id, name=name, url="", origin=""), patch)
     _check(owner, values, ground)
@@ -112,6 +110,8 @@ def change(
     Raises NotFound, and ValueError that says what is wrong.
     """
     owner, before = identity.find(session, caller), find(session, caller, name)
+    if patch.url is not None and not patch.url.strip():
+        raise ValueError("a receiver needs a URL")
     values = _values(owner, before, patch)
     if before.origin and values["origin"] != before.origin:
         raise ValueError(

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from kernel.callers import identity
 from kernel.callers.credentials import Credentials
-from kernel.callers.matching import NAMED, Prefix, best, is_named
+from kernel.callers.matching import NAMED, is_named, nearest
 from kernel.callers.terms import Terms
 from kernel.config.near import did_you_mean
 from kernel.db.tables.callers import Caller
@@ -157,11 +157,11 @@ def shape_at(versions: Sequence[ShapeVersion], url: str, until: int | None) -> S
     None: the default shape, as for every callback before the first version (``until`` None).
     """
     latest = {one.receiver_id: one for one in versions if until is not None and one.id <= until}
-    known = {key: one for key, one in latest.items() if one.shape is not None}
+    known = {key: one for key, one in latest.items() if one.shape is not None and one.url}
     if is_named(url):
         name = url.removeprefix(NAMED)
         return next((one for one in known.values() if one.name == name), None)
-    key = best(url, {key: Prefix.parse(known[key].url) for key in sorted(known)})
+    key = nearest(url, {key: known[key].url for key in sorted(known)})
     return None if key is None else known[key]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from kernel.callers import keys, receiver_changes
 from kernel.callers.callback_rules import CallerRules
@@ -21,7 +21,7 @@ from kernel.callers.receivers import (
     versions_of,
 )
 from kernel.db.tables.callers import Caller
-from kernel.db.tables.receivers import RECEIVERS
+from kernel.db.tables.receivers import RECEIVERS, SHAPES
 from kernel.errors import Conflict, NotFound
 from kernel.runtime.kernel import Kernel
 
@@ -109,6 +109,39 @@ def test_receiver_is_refused_when_it_could_not_work(
         add(kernel, **values)
     with kernel.read_session() as session:
         assert session.scalar(select(func.count()).select_from(RECEIVERS)) == 0
+
+
+@pytest.mark.parametrize("url", ["", " ", "\n"])
+def test_receiver_is_refused_when_its_url_is_empty(kernel: Kernel, url: str) -> None:
+    with pytest.raises(ValueError, match="needs a URL"):
+        add(kernel, url=url)
+    draft = add(kernel)
+    with kernel.write_session() as session:
+        session.execute(update(RECEIVERS).values(is_draft=True, url="", origin=""))
+    with pytest.raises(ValueError, match="needs a URL"):
+        change(kernel, url=url)
+    assert change(kernel, url=URL).url == draft.url
+
+
+@pytest.mark.parametrize("url", ["", "https://desk.example/%2e"])
+def test_row_without_a_url_that_a_receiver_may_have_leaves_the_others_alone(
+    kernel: Kernel, url: str
+) -> None:
+    """An older release let it pass; the row and the versions of its shape have been there since."""
+    desk = add(kernel).caller_id
+    broken = add(kernel, "two", url="https://desk.example/other")
+    with kernel.write_session() as session:
+        values = {"url": url, "origin": ""}
+        session.execute(update(RECEIVERS).where(RECEIVERS.c.id == broken.id).values(values))
+        session.execute(update(SHAPES).where(SHAPES.c.receiver_id == broken.id).values(url=url))
+    with kernel.read_session() as session:
+        profile = profiles_of(session.connection(), [desk], kernel.clock.now())[desk]
+    found = profile.receiver_for(f"{URL}/1")
+    version = shape_at(profile.versions, f"{URL}/1", profile.shapes_until)
+    assert found is not None
+    assert version is not None
+    assert (found.name, version.name) == ("one", "one")
+    assert profile.receiver_for("https://desk.example/other") is None
 
 
 @pytest.mark.parametrize("host", ["10.1.2.3", "tickets.internal"])

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 
 from kernel.callers.audit import search
 from kernel.callers.audit.actor import Actor
@@ -68,6 +68,18 @@ def test_callbacks_that_come_later_are_held_at_their_claim(
     assert [(one.state, one.attempt, one.tries, one.claim_token) for one in found] == [
         ("held", 0, 0, None)
     ] * 3
+
+
+def test_callbacks_are_claimed_beside_a_paused_receiver_without_a_url(
+    kernel: Kernel, two: dict[str, Subject]
+) -> None:
+    """One claim is for the callbacks of all callers. An older release has let such a row pass."""
+    pause(kernel, two["a"])
+    with kernel.write_session() as session:
+        session.execute(update(RECEIVERS).where(RECEIVERS.c.name == "a").values(url="", origin=""))
+    mine = owed(kernel, "https://hooks.example/b")
+    shares = dict.fromkeys(due_lanes(kernel), 50)
+    assert [one.id for one in claim_due(kernel, shares).deliveries] == [mine]
 
 
 def test_retry_of_a_paused_receiver_is_held(kernel: Kernel, two: dict[str, Subject]) -> None:
