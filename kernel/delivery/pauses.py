@@ -115,11 +115,12 @@ def release_unpaused(kernel: Kernel) -> int:
             return True
         return lambda url: not profiles[caller_id].is_paused(url)
 
-    done = 0
+    done, held = 0, DELIVERIES.c.state == DeliveryState.HELD
     for lane, chooses in _lanes(kernel, DeliveryState.HELD, let_go):
         for ids in _batches(kernel, lane, chooses):
             with kernel.write_session() as session:
-                done += make_due(kernel, session, ids)
+                # Another resume may have let them go meanwhile: they may be delivered by now.
+                done += make_due(kernel, session, ids, where=held)
     return done
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from kernel.callers.audit.acts import BY_SYSTEM, By
@@ -96,16 +96,24 @@ def redeliver(
 
 
 def make_due(
-    kernel: Kernel, session: Session, ids: list[str], moved: Mapping[str, Any] = NOTHING
+    kernel: Kernel,
+    session: Session,
+    ids: list[str],
+    moved: Mapping[str, Any] = NOTHING,
+    where: ColumnElement[bool] | None = None,
 ) -> int:
     """Make deliveries due now with a fresh schedule; return how many.
 
     Those with an attempt in flight are left alone. ``moved``: columns that change with it.
+    ``where``: what has to be true of their rows still, where another transaction has read them.
     """
     now = kernel.clock.sql()
+    fit = [DELIVERIES.c.id.in_(ids), DELIVERIES.c.claim_token.is_(None)]
+    if where is not None:
+        fit.append(where)
     changed = session.execute(
         update(DELIVERIES)
-        .where(DELIVERIES.c.id.in_(ids), DELIVERIES.c.claim_token.is_(None))
+        .where(*fit)
         .values(
             state=DeliveryState.PENDING,
             next_attempt_at=now,

@@ -1,18 +1,22 @@
 """A receiver's callbacks are held by its URL; those of its neighbours at the same origin go on."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import delete, update
+from sqlalchemy.orm import Session
 
 from kernel.callers.audit import search
 from kernel.callers.audit.actor import Actor
 from kernel.callers.audit.acts import By
 from kernel.callers.audit.search import ActFilter
+from kernel.db.tables.deliveries import DELIVERIES
 from kernel.db.tables.operating.pauses import PAUSES
 from kernel.db.tables.receivers import RECEIVERS
 from kernel.delivery.claim import claim_due, due_lanes
 from kernel.delivery.pauses import release_unpaused
+from kernel.delivery.redeliver import make_due
 from kernel.errors import NotFound
 from kernel.pauses.changes import end_pauses, pause, resume
 from kernel.pauses.listing import holding_callback, list_pauses
@@ -116,6 +120,24 @@ def test_more_callbacks_than_one_batch_are_looked_through(
     assert pause(kernel, two["a"]) == 4
     assert states(kernel, *ids) == ["held", "pending"] * 3 + ["held"]
     assert resume(kernel, two["a"]).number == 4
+
+
+@pytest.mark.parametrize("state", ["delivered", "dead"])
+def test_callback_that_is_over_meanwhile_is_not_let_go(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    """A sweep has read it as held; then a person resumes, and it is delivered, or is dropped."""
+    mine, other = (owed(kernel, "https://hooks.example/a", state="held") for _ in range(2))
+
+    def at_last(kernel: Kernel, session: Session, ids: list[str], **more: Any) -> int:
+        over = {"state": state, "finished_at": kernel.clock.now(), "tries": 1}
+        session.execute(update(DELIVERIES).where(DELIVERIES.c.id == mine).values(over))
+        return make_due(kernel, session, ids, **more)
+
+    monkeypatch.setattr("kernel.delivery.pauses.make_due", at_last)
+    assert release_unpaused(kernel) == 1
+    assert states(kernel, mine, other) == [state, "pending"]
+    assert (delivery(kernel, mine).tries, delivery(kernel, mine).finished_at is None) == (1, False)
 
 
 def test_pause_of_a_receiver_that_is_removed_ends(kernel: Kernel, two: dict[str, Subject]) -> None:
