@@ -12,12 +12,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
-from sqlalchemy.exc import DBAPIError
-
 from kernel.callers.receivers import Receiver
+from kernel.db.errors import DATABASE_ERRORS
 from kernel.delivery.breakers import Target
-from kernel.delivery.outgoing.gates import Gate, pace
-from kernel.delivery.outgoing.rate import take_turn
+from kernel.delivery.outgoing.gates import Gate, Pace, pace
+from kernel.delivery.outgoing.rate import Turn, take_turn
 from kernel.runtime.kernel import Kernel
 
 log = logging.getLogger(__name__)
@@ -109,20 +108,28 @@ class Admission:
         now, at = self._now(), gate.pace
         if at is None:
             return None
-        ahead = max(0.0, gate.whole_at - now)
-        wait = ahead - (at.burst - 1) * at.spacing
-        if wait <= 0:  # else: the moment only ever moves on, so there is no need to look again
-            try:
-                wait, ahead = take_turn(self._kernel, receiver_id, at)
-            except DBAPIError as error:
-                log.warning("rate of a receiver not asked: %s", type(error).__name__)
-                wait = UNASKED_SECONDS
+        begins = False
+        try:
+            wait, ahead = self._turn(receiver_id, at, max(0.0, gate.whole_at - now))
+            begins = wait <= 0
+        finally:
+            if not begins:
+                with self._lock:
+                    gate.in_use -= 1
         with self._lock:
             gate.whole_at = max(gate.whole_at, now + ahead)
-            if wait <= 0:
-                return None
-            gate.in_use -= 1
-            return gate.turn(now, at.spacing, now + wait)
+            return None if begins else gate.turn(now, at.spacing, now + wait)
+
+    def _turn(self, receiver_id: int, at: Pace, ahead: float) -> Turn:
+        """Ask the row, unless it is known that a burst is ``ahead`` by more than it may be."""
+        wait = ahead - (at.burst - 1) * at.spacing
+        if wait > 0:  # the moment only ever moves on, so there is no need to look again
+            return Turn(wait, ahead)
+        try:
+            return take_turn(self._kernel, receiver_id, at)
+        except DATABASE_ERRORS as error:
+            log.warning("rate of a receiver not asked: %s", type(error).__name__)
+            return Turn(UNASKED_SECONDS, ahead)
 
     def _gate(self, receiver: Receiver) -> Gate:
         gate = self._gates.setdefault(receiver.id, Gate())

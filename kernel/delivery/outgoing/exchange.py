@@ -8,8 +8,7 @@ import time
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy.exc import DBAPIError
-
+from kernel.db.errors import DATABASE_ERRORS
 from kernel.delivery.claim import DueDelivery, extend_claim
 from kernel.delivery.outgoing.conversation import Conversation
 from kernel.delivery.outgoing.headers import shaped_headers
@@ -126,7 +125,7 @@ def _is_claimed_for(kernel: Kernel, due: DueDelivery, seconds: float) -> bool:
         return True
     try:
         return extend_claim(kernel, due, seconds)
-    except DBAPIError as error:
+    except DATABASE_ERRORS as error:
         log.warning("claim not made longer: %s", type(error).__name__)
         return False
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from kernel.delivery.attempt import attempt
 from kernel.delivery.breakers import BREAK_AFTER, Target
@@ -143,3 +144,43 @@ def test_receiver_that_asks_for_a_pause_gets_it_for_all_its_deliveries(
     finished = send_due(sender)
     assert [one.reason for one in finished] == ["http_4xx", "not_admitted", "not_admitted"]
     assert len(tickets.requests) == 1
+
+
+@pytest.mark.parametrize("error", [PoolTimeout(), OSError()], ids=["no connection", "a bug"])
+def test_receiver_is_sent_to_again_after_its_rate_could_not_be_asked(
+    sender: Kernel, tickets: Receiver, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """What was not asked is not under way: it leaves the one place that the receiver has."""
+    make_receiver(sender, "itsm", tickets.url, rate=600, concurrency=1)
+    owe(sender, tickets.url)
+    with monkeypatch.context() as broken:
+        broken.setattr("kernel.delivery.outgoing.admission.take_turn", raising(error))
+        [finished] = send_due(sender)
+    assert (finished.reason, tickets.requests) == (
+        NOT_ADMITTED if isinstance(error, PoolTimeout) else "internal",
+        [],
+    )
+    sender.clock.shift(60)
+    assert [one.reason for one in send_due(sender)] == [None]
+
+
+def test_delivery_is_put_off_when_no_connection_is_free_to_make_its_claim_longer(
+    sender: Kernel, tickets: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_receiver(sender, "itsm", tickets.url, timeout=100, concurrency=1)
+    owe(sender, tickets.url)
+    with monkeypatch.context() as broken:
+        broken.setattr("kernel.delivery.outgoing.exchange.extend_claim", raising(PoolTimeout()))
+        [finished] = send_due(sender)
+    assert (finished.reason, tickets.requests) == (NOT_ADMITTED, [])
+    sender.clock.shift(60)
+    assert [one.reason for one in send_due(sender)] == [None]
+
+
+def raising(error: Exception) -> Callable[..., None]:
+    """Return what raises this error, of all that it may be asked."""
+
+    def fail(*_: object) -> None:
+        raise error
+
+    return fail
