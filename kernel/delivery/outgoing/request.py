@@ -12,11 +12,15 @@ from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from kernel.callers.matching import NAMED, Prefix, matches
+from kernel.callers.matching import NAMED, Prefix
 from kernel.callers.profile import CallbackProfile
 from kernel.callers.receivers import Receiver, shape_at
 from kernel.formats.shapes.reading import InvalidShape
 from kernel.formats.shapes.shape import DEFAULT, Shape, parse_shape
+from kernel.formats.shapes.template import TemplateFailed
+
+# A value of the order's or of the receiver's that would make the URL ambiguous.
+NO_SEGMENT = "the reference, or another value in the URL, cannot be one segment of a URL"
 
 
 class Refused(Exception):
@@ -47,10 +51,27 @@ class Way:
         return self.below or self.url
 
     def check(self, url: str) -> str:
-        """Return a URL that may be sent to. Raises Refused for one that is somewhere else."""
-        if self.below is not None and not matches(Prefix.parse(self.below), url):
+        """Return a URL that may be sent to.
+
+        Raises Refused for one that is somewhere else, and TemplateFailed for one that two programs
+        could read as two paths: a value in it makes it so, and will at every attempt.
+        """
+        if self.below is None:
+            return url
+        # A secret is the receiver's as it is at each attempt, and can be mended.
+        unfit = Refused if self.shape.secret_url else TemplateFailed
+        own = _place(self.below, Refused, "the receiver's own URL cannot be read")
+        if not own.begins(_place(url, unfit, NO_SEGMENT)):
             raise Refused("the URL that was made of the order is not below the receiver's")
         return url
+
+
+def _place(url: str, wrong: type[Exception], why: str) -> Prefix:
+    """Return where a URL leads. Raises ``wrong``, which says ``why``, for one that is ambiguous."""
+    try:
+        return Prefix.parse(url)
+    except ValueError as error:
+        raise wrong(f"{why}: {error}") from None
 
 
 def way_of(profile: CallbackProfile, url: str, origin: str, shapes_until: int | None) -> Way:

@@ -74,11 +74,14 @@ class Replica:
             until = self._shapes_until(attempt, notes)
         try:
             way, rendered, more = self._render(until)
+            url = _url(way, rendered)
+            if attempt is None and not way.shape.secret_url:
+                way.check(url)
         except (Refused, Unusable, TemplateFailed) as error:
             return Request(refused=str(error))
         return Request(
             rendered.method,
-            _url(way, rendered),
+            url,
             self._headers(way.receiver, rendered, None if attempt is None else attempt.started_at),
             rendered.body,
             [*notes, *more],

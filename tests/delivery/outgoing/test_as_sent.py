@@ -137,3 +137,12 @@ def test_receiver_that_is_gone_leaves_the_shape_of_the_outcome(
     assert shown(sender, owed)[-1].body == b'{"a":"success"}'
     with sender.read_session() as session:
         assert find(session, "anonymous", "itsm").id == receiver_id
+
+
+def test_next_attempt_is_told_to_fail_when_the_reference_is_no_segment_of_its_url(
+    sender: Kernel, tickets: Receiver
+) -> None:
+    make_receiver(sender, "itsm", tickets.url, shape={"url": "issue/{{ reference }}"})
+    owed = owe(sender, tickets.url, told={"data": {"reference": "OPS/12"}})
+    [following] = shown(sender, owed)
+    assert "cannot be one segment of a URL" in (following.refused or "")
