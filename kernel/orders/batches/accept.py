@@ -27,7 +27,13 @@ from kernel.formats.tracecontext import UNTRACED, Trace
 from kernel.handlers.registering.refusals import BATCH_TAG
 from kernel.orders.accept import Judge, callback_problems
 from kernel.orders.backpressure import Pressure
-from kernel.orders.batches.check import Checked, Refused, check_orders, key_reused, placed
+from kernel.orders.batches.check import (
+    Checked,
+    accepted_before,
+    check_orders,
+    key_reused,
+    placed,
+)
 from kernel.orders.batches.read import BatchTerms, batch_request
 from kernel.orders.batches.store import (
     Known,
@@ -107,14 +113,17 @@ def accept_batch(kernel: Kernel, sent: BatchSubmission) -> AcceptedBatch:
     checked, refused = check_orders(kernel, sent.caller, wanted.orders, judge)
     if wanted.batch is not None and (wrong := judge(wanted.batch.callback_url)):
         raise InvalidOrder(errors=[one | {"pointer": f"/batch{one['pointer']}"} for one in wrong])
-    if not checked:
+    firsts = accepted_before(kernel, sent.caller.caller_id, refused)
+    if not checked and not firsts:
         raise InvalidOrder(errors=[one for each in refused for one in each.errors])
+    answered = {one.place: Item(errors=one.errors) for one in refused}
+    answered |= {place: Item(first, replayed=True) for place, first in firsts.items()}
     _refuse_too_many(kernel, sent, checked)
     batch = None
     if wanted.batch is not None or sent.idempotency_key is not None:
         batch = _batch_row(kernel, sent, wanted.batch or BatchTerms(), checked)
     try:
-        return _store(kernel, sent, batch, (checked, refused))
+        return _store(kernel, sent, batch, (checked, answered))
     except _Repeated:
         if first := _first_try(kernel, sent):
             return first
@@ -132,7 +141,7 @@ def _judge(kernel: Kernel, caller: Identity) -> Judge:
 
 def _refuse_too_many(kernel: Kernel, sent: BatchSubmission, checked: Sequence[Checked]) -> None:
     """Raise TooManyPending or TooManyWaiting when the new orders would be too many together."""
-    if sent.pressure is None:
+    if sent.pressure is None or not checked:
         return
     caller_id = sent.caller.caller_id
     try:
@@ -152,10 +161,13 @@ def _store(
     kernel: Kernel,
     sent: BatchSubmission,
     batch: dict[str, Any] | None,
-    found: tuple[Sequence[Checked], Sequence[Refused]],
+    found: tuple[Sequence[Checked], Mapping[int, Item]],
 ) -> AcceptedBatch:
-    """Store the good orders with what they are children of, ``batch``, in one commit."""
-    checked, refused = found
+    """Store the good orders with what they are children of, ``batch``, in one commit.
+
+    ``found``: those, and by their places what became of the others.
+    """
+    checked, answered = found
     caller_id, now = sent.caller.caller_id, retrying(kernel.clock.now)
     by_id = {new_id(now + n * APART): one for n, one in enumerate(checked, 1)}
     with kernel.tracer.span("kernel.submit", "server", sent.trace.traceparent) as span:
@@ -175,7 +187,7 @@ def _store(
                 if sent.caller.key_id is not None:
                     hold_key(kernel, connection, sent.caller.key_id)
                 known, waiting = store_orders(kernel, connection, rows, batch_id)
-                items = _items(kernel, by_id, known, refused)
+                items = _items(kernel, by_id, known, answered)
                 if batch is not None:
                     batch["run_state"] = _stored(items)
                     if store_batch(kernel, connection, batch) is not None:
@@ -228,10 +240,10 @@ def _items(
     kernel: Kernel,
     by_id: Mapping[str, Checked],
     known: Mapping[str, Known],
-    refused: Sequence[Refused],
+    answered: Mapping[int, Item],
 ) -> list[Item]:
     """Return what became of each order, in the order of the body."""
-    items = {one.place: Item(errors=one.errors) for one in refused}
+    items = dict(answered)
     for order_id, one in by_id.items():
         first = known.get(order_id)
         if first is not None and not is_same(kernel, first.fingerprint, one.request.fingerprint):

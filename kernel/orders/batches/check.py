@@ -6,8 +6,10 @@ from typing import Any
 
 from kernel.callers.identity import Identity
 from kernel.errors import Forbidden, IdempotencyKeyReused, InvalidOrder
-from kernel.formats.order_request import OrderRequest, problem
+from kernel.formats.order_request import OrderRequest, fingerprint, problem
 from kernel.orders.accept import Judge, checked_order, refuse_tag
+from kernel.orders.batches.store import known_keys
+from kernel.orders.secrets.arguments import is_same
 from kernel.orders.submit import check_key
 from kernel.runtime.kernel import Kernel
 
@@ -31,10 +33,15 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """An order that is refused, where it stands in the batch, and why."""
+    """An order that is refused, where it stands in the batch, and why.
+
+    ``key`` and ``fingerprint`` find what an earlier try has stored.
+    """
 
     place: int
     errors: Sequence[dict[str, Any]]
+    key: str | None = None
+    fingerprint: str = ""
 
 
 def check_orders(
@@ -45,9 +52,11 @@ def check_orders(
     refused: list[Refused] = []
     by_key: dict[str, Checked] = {}
     shown = 0
-    for place, members in enumerate(orders):
+    for place, given in enumerate(orders):
+        key, members = None, given
         try:
-            one = _checked(kernel, caller, place, members, judge)
+            key, members = _keyed(kernel, caller, given)
+            one = Checked(place, key, checked_order(kernel, caller, members, judge=judge))
             first = one if one.key is None else by_key.setdefault(one.key, one)
             if first is one:
                 checked.append(one)
@@ -58,8 +67,26 @@ def check_orders(
         except InvalidOrder as invalid:
             errors = invalid.data["errors"][: max(1, SHOWN_PROBLEMS - shown)]
             shown += len(errors)
-            refused.append(Refused(place, placed(place, errors)))
+            same = "" if key is None else fingerprint(members)
+            refused.append(Refused(place, placed(place, errors), key, same))
     return checked, refused
+
+
+def accepted_before(kernel: Kernel, caller_id: int, refused: Iterable[Refused]) -> dict[int, str]:
+    """Return, by place, the ids of orders that an earlier try has stored under the same keys.
+
+    They run, though handlers or rules that have changed since would refuse them today.
+    """
+    keyed = [(one, one.key) for one in refused if one.key is not None]
+    if not keyed:
+        return {}
+    with kernel.read() as connection:
+        known = known_keys(connection, caller_id, [key for _, key in keyed])
+    return {
+        one.place: known[key].order_id
+        for one, key in keyed
+        if key in known and is_same(kernel, known[key].fingerprint, one.fingerprint)
+    }
 
 
 def placed(place: int, errors: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -72,7 +99,8 @@ def key_reused() -> dict[str, Any]:
     return problem(f"/{KEY}", IdempotencyKeyReused.code, str(IdempotencyKeyReused()))
 
 
-def _checked(kernel: Kernel, caller: Identity, place: int, members: Any, judge: Judge) -> Checked:
+def _keyed(kernel: Kernel, caller: Identity, members: Any) -> tuple[str | None, Mapping[str, Any]]:
+    """Return an order's key, and its members without that. Raises InvalidOrder."""
     if not isinstance(members, Mapping):
         raise InvalidOrder(errors=[problem("", "object_type", "an order is an object")])
     tag = members.get("select_tag")
@@ -86,7 +114,7 @@ def _checked(kernel: Kernel, caller: Identity, place: int, members: Any, judge: 
     if KEY in members and not (handler is not None and handler.takes(KEY)):
         key = _key(members[KEY])
         members = {name: value for name, value in members.items() if name != KEY}
-    return Checked(place, key, checked_order(kernel, caller, members, judge=judge))
+    return key, members
 
 
 def _key(given: Any) -> str | None:
