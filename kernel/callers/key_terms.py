@@ -1,6 +1,6 @@
 """What a key may do, from where, and until when; and which keys of an installation lack an end."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,6 +16,8 @@ from kernel.handlers.registering.refusals import TAG
 
 # A key that ends within this time is about to.
 SOON = timedelta(days=14)
+# A key that was used within this time is still needed.
+USED = timedelta(days=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +61,22 @@ def limits(given: Iterable[str]) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(given)) or None
 
 
-def terms_of(key: ApiKey, now: datetime, days: float) -> KeyTerms:
+def terms_of(session: Session, key: ApiKey, now: datetime, days: float) -> KeyTerms:
     """Return the terms of a key for the one that replaces it ``now``.
 
-    It lasts as long as the old one was made for, and ``days`` days where that had no end.
+    It lasts as long as the old one was made for, and ``days`` days where that had no end. Of a key
+    that was rotated with an overlap, the row has the end of that: the key that took its place, a
+    newer one that may do the same, says what it was made for.
     """
-    lasts = timedelta(days=days) if key.expires_at is None else key.expires_at - key.created_at
+    newer = session.scalars(
+        select(ApiKey).where(
+            *(ApiKey.caller_id == key.caller_id, ApiKey.person_id.is_(None)),
+            *(ApiKey.id > key.id, ApiKey.scopes == key.scopes),
+        )
+    )
+    alike = [one for one in newer if (one.tags, one.networks) == (key.tags, key.networks)]
+    # The longest: one that was made beside it for a few days has not taken its place.
+    lasts = max(_lasts(one, days) for one in (key, *alike))
     return KeyTerms(
         frozenset(key.scopes.split()),
         now + lasts,
@@ -73,15 +85,31 @@ def terms_of(key: ApiKey, now: datetime, days: float) -> KeyTerms:
     )
 
 
+def _lasts(key: ApiKey, days: float) -> timedelta:
+    return timedelta(days=days) if key.expires_at is None else key.expires_at - key.created_at
+
+
+def is_needed(key: Any, lasting: Collection[int], now: datetime) -> bool:
+    """Tell whether the end of a caller's key is to be told of; ``lasting``: who has one for longer.
+
+    A key that was replaced ends soon too, by design: it is told of only while a caller uses it, or
+    when the caller has none that lasts longer.
+    """
+    is_used = key.used_at is not None and key.used_at > now - USED
+    return key.caller_id not in lasting or (is_used and key.expires_at > now)
+
+
 def warnings(asking: Session | Connection, now: datetime) -> list[str]:
     """Return a sentence for keys that never end, and one for those that end within `SOON`.
 
-    Those of people have sentences of their own, for another command replaces them.
+    Of those that end, one that was replaced and is used no more is not named (`is_needed`). Those
+    of people have sentences of their own, for another command replaces them.
     """
     keys: Any = ApiKey.__table__
     found = asking.execute(
         select(
             *(keys.c.prefix, keys.c.expires_at, keys.c.person_id),
+            *(keys.c.caller_id, keys.c.used_at),
             func.coalesce(PEOPLE.c.name, Caller.name).label("name"),
         )
         .join(Caller, Caller.id == keys.c.caller_id)
@@ -93,7 +121,10 @@ def warnings(asking: Session | Connection, now: datetime) -> list[str]:
     for whose, of_people, command in _WHOSE:
         theirs = [one for one in found if (one.person_id is not None) is of_people]
         endless = [one for one in theirs if one.expires_at is None]
-        ending = [one for one in theirs if one.expires_at and one.expires_at <= now + SOON]
+        soon = [one for one in theirs if one.expires_at and one.expires_at <= now + SOON]
+        later = [one for one in theirs if one.expires_at and one.expires_at > now + SOON]
+        lasting = {one.caller_id for one in (*endless, *later)}
+        ending = [one for one in soon if is_needed(one, lasting, now)]
         for words, some in (
             ("without an end", endless),
             (f"that end within {SOON.days} days", ending),

@@ -147,7 +147,7 @@ def common_terms(session: Session, name: str, now: datetime, days: float) -> Key
     newest = found[-1] if found else session.scalars(past).first()
     if newest is None:
         return KeyTerms(expires_at=now + timedelta(days=days))
-    return terms_of(newest, now, days)
+    return terms_of(session, newest, now, days)
 
 
 def replace_key(

@@ -5,12 +5,12 @@ Credentials have to be opened to be read, so a process asks once a minute.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, or_, select
 
-from kernel.callers.key_terms import SOON
+from kernel.callers.key_terms import SOON, USED, is_needed
 from kernel.db.tables.callers import ApiKey, Caller
 from kernel.errors import ConfigurationError
 from kernel.insight.conditions.facts import Expiring
@@ -20,8 +20,6 @@ from kernel.runtime.kernel import Kernel
 from kernel.runtime.single_flight import SingleFlightCache
 
 KEEP_SECONDS = 60.0
-# A key that was used within this time is still needed. One that has ended is told of for as long.
-USED = timedelta(days=2)
 # The most keys that are looked at.
 LIMIT = 200
 
@@ -69,11 +67,7 @@ def _ask(kernel: Kernel) -> SlowFacts:
 
 
 def _keys(connection: Connection, now: datetime) -> Iterator[Expiring]:
-    """Yield callers' keys that end soon and are still needed.
-
-    A key that was replaced ends soon too, by design: it is told of only while a caller uses it, or
-    when the caller has none that lasts longer.
-    """
+    """Yield callers' keys that end soon, or ended within `USED`, and are still needed."""
     keys: Any = ApiKey.__table__
     named = (keys.c.prefix, keys.c.caller_id, keys.c.expires_at, keys.c.used_at, Caller.name)
     of_callers = (keys.c.revoked_at.is_(None), keys.c.person_id.is_(None))
@@ -87,6 +81,5 @@ def _keys(connection: Connection, now: datetime) -> Iterator[Expiring]:
         .limit(LIMIT)
     )
     for row in connection.execute(asked):
-        is_used = row.used_at is not None and row.used_at > now - USED
-        if row.caller_id not in lasting or (is_used and row.expires_at > now):
+        if is_needed(row, lasting, now):
             yield Expiring(row.prefix, row.name, row.expires_at)

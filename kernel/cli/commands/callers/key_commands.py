@@ -100,7 +100,7 @@ def rotate_key(
             made = keys.rotate_key(session, name, now, terms, overlap, by_command())
         else:
             old = keys.find_key(session, prefix, now, name)
-            terms = ending(terms_of(old, now, days), given, now)
+            terms = ending(terms_of(session, old, now, days), given, now)
             made = keys.replace_key(session, old, now, terms, overlap, by_command())
     print_once(made, machine)
 

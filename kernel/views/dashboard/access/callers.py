@@ -217,7 +217,7 @@ def _rotate_key(
     if hours not in map(str, OVERLAPS):
         raise BadRequest
     old = keys.working_key(session, row_id(key_id), now)
-    terms = terms_of(old, now, settings.key_days)
+    terms = terms_of(session, old, now, settings.key_days)
     return keys.replace_key(session, old, now, terms, timedelta(hours=int(hours)), by)
 
 
