@@ -194,13 +194,18 @@ def _is_a(annotation: Any, wanted: tuple[type, ...]) -> bool:
 
 @cache
 def takes_member(model: type[BaseModel], member: str) -> bool:
-    """Tell whether ``model`` reads a member of this name, or lets any pass.
+    """Tell whether ``model`` reads a member of this name, or keeps any.
 
-    Asked for each order, for names that are ours: a caller's would be remembered for ever.
+    One that ignores what it does not know reads no more than its fields. Asked for each order, for
+    names that are ours: a caller's would be remembered for ever.
     """
+    return model.model_config.get("extra") == "allow" or names_member(model, member)
+
+
+@cache
+def names_member(model: type[BaseModel], member: str) -> bool:
+    """Tell whether a field of ``model`` is read from a member of this name; as `takes_member`."""
     config = model.model_config
-    if config.get("extra", "forbid") != "forbid":
-        return True
     by_name = config.get("populate_by_name", False) or config.get("validate_by_name", False)
     return any(member in _names(name, field, by_name) for name, field in model.model_fields.items())
 

@@ -7,6 +7,7 @@ from typing import Any
 from kernel.callers.identity import Identity
 from kernel.errors import Forbidden, IdempotencyKeyReused, InvalidOrder
 from kernel.formats.order_request import OrderRequest, fingerprint, problem
+from kernel.handlers.registering.refusals import names_member
 from kernel.orders.accept import Judge, checked_order, refuse_tag
 from kernel.orders.batches.store import known_keys
 from kernel.orders.secrets.arguments import is_same
@@ -111,7 +112,7 @@ def _keyed(kernel: Kernel, caller: Identity, members: Any) -> tuple[str | None, 
         raise InvalidOrder(errors=problems) from None
     handler = kernel.handlers.get(tag) if isinstance(tag, str) else None
     key = None
-    if KEY in members and not (handler is not None and handler.takes(KEY)):
+    if KEY in members and not (handler is not None and names_member(handler.model, KEY)):
         key = _key(members[KEY])
         members = {name: value for name, value in members.items() if name != KEY}
     return key, members
