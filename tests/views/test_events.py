@@ -1,5 +1,6 @@
 """Events of an order by API, and what callers are told of an order that waits."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -127,6 +128,24 @@ def test_repeat_of_an_event_is_answered_with_the_first_one(
     assert "Idempotency-Replayed" not in first.headers
     assert is_refusal(tell("rejected"), 422, "idempotency_key_reused")
     assert len(zammad.get(f"/v1/orders/{order_id}/events").json["data"]["events"]) == 1
+
+
+def test_event_is_repeated_when_its_members_come_in_another_order(
+    kernel: Kernel, zammad: Client
+) -> None:
+    order_id = waiting(kernel, zammad)
+
+    def tell(data: dict[str, Any]) -> Any:
+        # As text: the test client sorts what it writes as JSON.
+        body = json.dumps({"name": "approved", "data": data, "event_id": "e-1"})
+        path = f"/v1/orders/{order_id}/events"
+        return zammad.post(path, data=body, content_type="application/json")
+
+    first = tell({"by": {"name": "桥", "id": 1}, "sure": True})
+    again = tell({"sure": True, "by": {"id": 1, "name": "桥"}})
+    assert (again.status_code, again.json) == (202, first.json)
+    for other in ({"by": {"id": 1.0, "name": "桥"}, "sure": True}, {"sure": 1}, {}):
+        assert is_refusal(tell(other), 422, "idempotency_key_reused")
 
 
 def test_order_that_has_ended_takes_no_event(kernel: Kernel, zammad: Client) -> None:

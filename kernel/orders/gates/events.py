@@ -105,9 +105,19 @@ def _repeated(session: Session, order_id: str, told: Told) -> Row[Any] | None:
     """Return the event that was told with this key. Raises IdempotencyKeyReused for another."""
     found = select(*_COLUMNS).where(EVENTS.c.order_id == order_id, EVENTS.c.told_key == told.key)
     known = session.execute(found).one_or_none()
-    if known is not None and (known.name, known.data) != (told.name, told.data):
+    if known is not None and not _is_same(known, told):
         raise IdempotencyKeyReused("this key told another event of this order")
     return known
+
+
+def _is_same(known: Row[Any], told: Told) -> bool:
+    """Tell whether an event is told again: its members may come in another order, as an order's."""
+    return known.name == told.name and _sorted(known.data) == _sorted(told.data)
+
+
+def _sorted(data: str) -> str:
+    """Return JSON as text to compare by: of values, 1 and 1.0 and true would be equal."""
+    return json.dumps(json.loads(data), sort_keys=True)
 
 
 def _refuse(session: Session, order_id: str, state: OrderState) -> None:
