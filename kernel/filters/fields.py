@@ -219,7 +219,7 @@ _ORDERS: dict[str, Reader] = {
     "state": ("state", _one_of(OrderState)),
     **_BOTH,
     "callback": ("callback", _one_of(DeliveryState, NONE)),
-    "waiting": ("waiting", _word(255)),
+    "waiting": ("waiting", _reference),  # behind a limit it holds a value of any characters
     "fingerprint": ("fingerprint", _word(16)),
     "q": ("text", _words),
     "ids": ("ids", _ids),

@@ -19,6 +19,9 @@ from kernel.filters.fields import (
 )
 from kernel.filters.moments import Here
 from kernel.filters.orders import OrderFilter
+from kernel.handlers.limits import bounded
+from kernel.orders.gates.limits.known import Place
+from kernel.views.orders.queries import ListQuery
 
 NOW = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
 CALLERS = {"jira": 2, "service now": 3}
@@ -61,6 +64,15 @@ def test_every_field_is_read_and_written_again() -> None:
         assert not {v for v in written(found.wanted, NAMES).values() if v in ("14:00", "2h")}
         again: Any = read(written(found.wanted, NAMES), KNOWN)
         assert (again.wanted, again.wrong) == (found.wanted, {})
+
+
+@pytest.mark.parametrize("value", ["acme", "New York", "Müller AG", "a" * 300, "a\nb", " a", "桥"])
+def test_what_an_order_waits_for_behind_a_limit_is_a_filter(value: str) -> None:
+    what = Place("each", bounded(value)).waiting_for
+    found = read_orders({"waiting": what}, KNOWN)
+    assert (found.wrong, found.wanted.waiting) == ({}, what)
+    asked = ListQuery.model_validate_strings({"waiting": what})
+    assert asked.waiting == what
 
 
 def test_window_in_the_readers_zone_ends_after_it_begins() -> None:

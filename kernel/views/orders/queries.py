@@ -60,7 +60,7 @@ class OrderQuery(FilterQuery):
     state: WireState | None = None
     callback: Literal["pending", "delivered", "dead", "held", "none"] | None = None
     fingerprint: str | None = _word(16, "of a kind of failure, in one of their runs")
-    waiting: str | None = _word(255, "`any`, or what orders wait for")
+    waiting: Reference | None = Field(None, description="`any`, or what orders wait for")
     text: str | None = Field(
         None, max_length=MAX_TEXT, description="a name of an order, or words of its arguments"
     )
