@@ -85,6 +85,29 @@ def test_submit_says_that_the_key_ended_when_it_was_good_a_moment_ago(kernel: Ke
     assert is_refusal(zammad.submit(), 401, "key_expired")
 
 
+def test_every_refusal_of_a_submit_says_that_the_key_ended_first(
+    make_kernel: MakeKernel, sqlite_url: str
+) -> None:
+    kernel = make_kernel(sqlite_url, max_pending=2)
+    zammad = Client(serve(kernel), made(kernel))
+    one = {"orders": [ORDER]}
+
+    def batch(key: str, body: dict[str, Any]) -> Any:
+        return zammad.post("/v1/orders/batch", json=body, headers={"Idempotency-Key": key})
+
+    assert zammad.submit("a").status_code == batch("b", one).status_code == 202
+
+    def refused() -> list[Any]:
+        other = {"orders": [ORDER | {"projname": "another"}]}
+        asked = [zammad.submit("a", projname="another"), batch("b", other)]
+        return [*asked, zammad.submit(), batch("c", one), zammad.submit("\x01"), batch("\x01", one)]
+
+    assert [answer.status_code for answer in refused()] == [422, 422, 503, 503, 422, 422]
+    with kernel.write_session() as session:
+        keys.revoke(session, "zammad", kernel.clock.now())
+    assert all(is_refusal(answer, 401, "key_expired") for answer in refused())
+
+
 def test_sign_in_tells_an_expired_key_from_a_wrong_one(kernel: Kernel) -> None:
     past = made(kernel, scopes=frozenset({Scope.OPERATOR}), expires_at=kernel.clock.now())
     visitor = stranger(kernel)

@@ -2,8 +2,8 @@
 
 import logging
 import re
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
@@ -14,7 +14,16 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, Validation
 from werkzeug.wsgi import get_input_stream
 
 from kernel.callers.identity import Identity
-from kernel.errors import BodyTooLarge, Forbidden, InvalidJson, InvalidOrder, InvalidQuery, NotJson
+from kernel.errors import (
+    BodyTooLarge,
+    InvalidJson,
+    InvalidOrder,
+    InvalidQuery,
+    NotJson,
+    RequestRefused,
+    TooManyPending,
+    Unauthenticated,
+)
 from kernel.formats.envelope import encode
 from kernel.formats.hosts import read_host
 from kernel.formats.order_request import listed, problem
@@ -114,7 +123,7 @@ def accept(
     Raises what `kernel.orders.accept` raises. ``who`` may be a second old (`orderer`): storing an
     order asks for the key again, and so does any other answer.
     """
-    try:
+    with _refusing(kernel, who):
         given = (idempotency_key(), reference_header())
         submission = _submission(who, members, *given)
         if is_original:
@@ -122,9 +131,6 @@ def accept(
         accepted = orders.accept(kernel, submission)
         if accepted.replayed:
             recheck(kernel, who)
-    except (InvalidOrder, Forbidden):
-        recheck(kernel, who)
-        raise
     log.info(
         "order repeated" if accepted.replayed else "order accepted",
         extra=_ids(accepted, who),
@@ -132,21 +138,30 @@ def accept(
     return accepted
 
 
+@contextmanager
+def _refusing(kernel: Kernel, who: Identity) -> Iterator[None]:
+    """Ask for the key again before any refusal is told: Unauthenticated takes its place."""
+    try:
+        yield
+    except Unauthenticated:
+        raise
+    except (RequestRefused, TooManyPending):
+        recheck(kernel, who)
+        raise
+
+
 def accept_many(kernel: Kernel, who: Identity, members: Mapping[str, Any]) -> AcceptedBatch:
     """Have a batch accepted, as `accept` has one order.
 
     Raises what `kernel.orders.batches.accept` raises.
     """
-    try:
+    with _refusing(kernel, who):
         found, key = gate(), idempotency_key()
         pressure = None if found is None else found.pressure
         sent = BatchSubmission(who, members, key, trace_of_request(), pressure)
         accepted = accept_batch(kernel, sent)
         if accepted.replayed:
             recheck(kernel, who)
-    except InvalidOrder:
-        recheck(kernel, who)
-        raise
     what = "batch repeated" if accepted.replayed else "batch accepted"
     counts = {"orders": len(accepted.items), "batch_id": accepted.batch_id, "caller": who.name}
     log.info(what, extra={name: one for name, one in counts.items() if one is not None})
