@@ -112,13 +112,17 @@ class Token(TypeDecorator[str]):
 
 
 class _Compared(Token):
-    """What a token is compared with. MariaDB refuses to compare one with other scripts (1267)."""
+    """What a token is compared with.
+
+    MariaDB refuses to compare one with other scripts (1267), and PostgreSQL takes no NUL.
+    """
 
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: SQLAlchemyDialect) -> str | None:
         """Replace what no token is by what no token is either, and sorts behind every one, too."""
-        return value if value is None or value.isascii() else _BEYOND
+        is_word = value is None or (value.isascii() and "\0" not in value)
+        return value if is_word else _BEYOND
 
 
 # DEL is in no token, and is the last character of ASCII.

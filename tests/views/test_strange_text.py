@@ -53,6 +53,7 @@ FIELDS = {
     "/dashboard/bulk/new": "kind state tag caller host receiver error reference since until count",
     "/dashboard/callers": "done _scheme _external endpoint",
     "/dashboard/schedules": "done",
+    "/dashboard/errors": "state tag before",
     "/dashboard/": "done _anchor",
     "/dashboard/sign-in": "next done",
     "/dashboard/trends": "span tag caller receiver host",
@@ -66,12 +67,15 @@ FIELDS = {
     "/v1/trends": "span tag caller receiver host",
     "/v1/trends/tags": "span",
     "/v1/bulk": "cursor",
+    "/v1/errors": "state tag cursor limit",
     "/test/callback/": "x",
 }
 FORMS = {
     "/dashboard/bulk": "rate reason again current_shape",
     "/dashboard/pauses": "what of for",
     "/dashboard/pauses/resume": "what of",
+    "/dashboard/workers/drain": "host reason",
+    "/dashboard/workers/resume": "host reason",
     "/dashboard/callers": "name scope days",
     "/dashboard/preferences": "language theme next",
     "/dashboard/sign-in": "key next",

@@ -78,7 +78,7 @@ class Attempt(Base):
     # The first bytes of the answer, for people. Hostile text.
     excerpt: Mapped[str | None] = mapped_column(short_text(1000))
     # What the receiver's rules saw in the answer, in words; null without rules. Hostile text.
-    judged: Mapped[str | None] = mapped_column(String(255))
+    judged: Mapped[str | None] = mapped_column(short_text(255))
 
     # For the counts of a minute, from the index alone.
     __table_args__ = table(Index(None, "started_at", "reason"))

@@ -5,7 +5,6 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
-    String,
     Text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
@@ -33,7 +32,7 @@ class Worker(Base):
     __tablename__ = "kernel_workers"
 
     id: Mapped[str] = mapped_column(token(36), primary_key=True)
-    host: Mapped[str] = mapped_column(String(255))
+    host: Mapped[str] = mapped_column(short_text(255))
     pid: Mapped[int]
     # worker: runs handlers and sends callbacks; dispatcher: sends callbacks.
     kind: Mapped[str] = mapped_column(token(16))
