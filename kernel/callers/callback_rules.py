@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from kernel.callers.terms import check_fits, check_schedule
 from kernel.config.near import check_network
 from kernel.db.tables.callers import Caller, Share
 from kernel.transport.addresses import CallbackPolicy
@@ -26,6 +27,12 @@ class CallerRules:
     schedule: Sequence[float] | None = None
     listed: bool | None = None
     max_running: int | None = None
+
+    def check(self, base: RetryPolicy) -> None:
+        """Refuse rules that cannot hold beside the settings' ``base``. Raises ValueError."""
+        if self.schedule:
+            check_schedule(tuple(self.schedule))
+            check_fits(self.schedule, base.give_up_after)
 
     def apply(self, caller: Caller) -> None:
         """Write the rules into ``caller``. Raises ValueError that says what is wrong."""
@@ -62,5 +69,5 @@ def granted(nets: str, hosts: str) -> CallbackPolicy:
 def _checked_schedule(schedule: Sequence[float]) -> str | None:
     if not schedule:
         return None
-    RetryPolicy(schedule=tuple(schedule))
+    check_schedule(tuple(schedule))
     return json.dumps(list(schedule))

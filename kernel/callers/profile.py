@@ -1,6 +1,7 @@
 """What a caller's callbacks are sent with: secrets, callback rules, schedule, receivers."""
 
 import json
+import logging
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,6 +17,8 @@ from kernel.db.tables.callers import Caller, SigningSecret
 from kernel.db.tables.sealed import Sealed, sealed
 from kernel.transport.addresses import CallbackPolicy
 from kernel.transport.backoff import RetryPolicy
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +117,17 @@ _RULES = (
 
 
 def _profile(signing: list[Sealed], row: Any) -> CallbackProfile:
-    schedule = None if row.schedule is None else tuple(json.loads(row.schedule))
+    schedule = None if row.schedule is None else _schedule(row.schedule)
     grants = granted(row.allow_nets, row.allow_hosts)
     return CallbackProfile(tuple(signing), grants, schedule, is_listed=row.is_listed)
+
+
+def _schedule(stored: str) -> tuple[float, ...] | None:
+    """Return a caller's schedule; None, the setting's, for one that older releases let in."""
+    try:
+        found = tuple(json.loads(stored))
+        RetryPolicy(schedule=found)
+    except (TypeError, ValueError):
+        log.warning("a caller's schedule makes no sense, the setting's holds: %s", stored[:100])
+        return None
+    return found

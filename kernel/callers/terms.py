@@ -1,9 +1,8 @@
 """When and how often a receiver is sent to: its own schedule and limits, and its variables."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from itertools import accumulate
 from typing import Any, Self
 
 from kernel.callers.credentials import SECRET_NAME
@@ -61,16 +60,10 @@ class Terms:
         _check_number("rate", self.rate, MAX_RATE, whole=True)
         if not isinstance(self.clear_text, bool):
             raise ValueError("clear_text is true or false")
+        # The settings' own schedule ends with their deadline: only what was chosen is judged.
         if self.schedule is not None:
-            _check_schedule(self.schedule)
-        if self.schedule is not None or self.give_up is not None:
-            plan = RetryPolicy(
-                schedule=base.schedule if self.schedule is None else self.schedule,
-                give_up_after=base.give_up_after if self.give_up is None else self.give_up,
-            )
-            # The settings' own schedule ends with their deadline: only what was chosen is judged.
-            if self.schedule is not None and max(accumulate(plan.schedule)) > plan.give_up_after:
-                raise ValueError("the schedule outlasts give_up: its last attempts never come")
+            check_schedule(self.schedule)
+            check_fits(self.schedule, base.give_up_after if self.give_up is None else self.give_up)
         _check_variables(self.variables)
 
 
@@ -82,13 +75,20 @@ def _check_number(name: str, value: object, most: float, *, whole: bool = False)
         raise ValueError(f"{name} is a{' whole' if whole else ''} number from above 0 to {most:g}")
 
 
-def _check_schedule(schedule: object) -> None:
+def check_schedule(schedule: object) -> None:
+    """Refuse what is no schedule of a receiver or a caller. Raises ValueError."""
     if not isinstance(schedule, tuple) or not 0 < len(schedule) <= 100:
         raise ValueError("a schedule has 1 to 100 pauses")
     if None in schedule:
         raise ValueError("each pause of a schedule is a number")
     for pause in schedule:
         _check_number("each pause of a schedule", pause, 366 * 86400)
+
+
+def check_fits(schedule: Sequence[float], give_up: float) -> None:
+    """Refuse a schedule whose last attempts come after ``give_up`` seconds. Raises ValueError."""
+    if sum(schedule) > give_up:
+        raise ValueError("the schedule outlasts give_up: its last attempts never come")
 
 
 def _check_variables(variables: object) -> None:

@@ -149,16 +149,30 @@ def finish(
         fatal=result.fatal,
         turn=result.turn,
     )
-    policy = due.profile.retry_policy(kernel.retry_policy)
-    if result.receiver is not None:
-        policy = _by_terms(policy, result.receiver.terms)
     return FinishedAttempt(
         *(due, started_at, duration_ms, result.status, result.reason, result.excerpt),
         phases=result.phases,
-        verdict=verdict(policy, answer),
+        verdict=_judged(kernel, due, result, answer),
         judged=result.judged,
         has_receiver=result.receiver is not None,
     )
+
+
+def _judged(
+    kernel: Kernel, due: DueDelivery, result: Heard, answer: Answer
+) -> Delivered | RetryIn | PutOff | Dead:
+    """Say how the delivery goes on, in any case: what was sent has to be recorded.
+
+    An attempt without an end would be made again, and again, each time its claim has run out.
+    """
+    try:
+        policy = due.profile.retry_policy(kernel.retry_policy)
+        if result.receiver is not None:
+            policy = _by_terms(policy, result.receiver.terms)
+        return verdict(policy, answer)
+    except Exception:
+        log.exception("callback attempt judged by the defaults: a bug of ours", extra=_ids(due))
+        return verdict(RetryPolicy(), replace(answer, retry_after=None))
 
 
 def _by_terms(policy: RetryPolicy, terms: Terms) -> RetryPolicy:

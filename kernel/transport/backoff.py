@@ -60,7 +60,8 @@ class RetryPolicy:
     jitter: float = 0.1
 
     def __post_init__(self) -> None:
-        if not self.schedule or min(self.schedule) <= 0:
+        # NaN is not below 0 either, and no pause at all.
+        if not self.schedule or not all(0 < one < math.inf for one in self.schedule):
             raise ValueError("a schedule holds at least one pause, each longer than 0 s")
         if self.max_client_errors < 0 or self.give_up_after <= 0 or self.jitter < 0:
             raise ValueError("counts, times and jitter are not negative")
@@ -140,10 +141,11 @@ def verdict(
         return PutOff(_put_off(policy, answer, rand()))
     if (end := _end(policy, answer)) is not None:
         return end
-    pause = timedelta(seconds=_pause(policy, answer) * (1 + policy.jitter * rand()))
-    if answer.now + pause > answer.created_at + timedelta(seconds=policy.give_up_after):
+    pause = _pause(policy, answer) * (1 + policy.jitter * rand())
+    # In seconds: of a pause of ages there is no timedelta, and no time after it.
+    if (answer.now - answer.created_at).total_seconds() + pause > policy.give_up_after:
         return Dead("deadline")
-    return RetryIn(pause)
+    return RetryIn(timedelta(seconds=pause))
 
 
 def _put_off(policy: RetryPolicy, answer: Answer, rand: float) -> timedelta:

@@ -95,6 +95,16 @@ def test_key_is_rotated_with_an_overlap_on_its_own_terms(terminal: Terminal) -> 
         name_of(terminal, old)
 
 
+@pytest.mark.parametrize("schedule", ["nan", "inf", "5,nan", "1e12", "0", "-5", "400000", "x"])
+def test_schedule_of_a_caller_is_refused_when_it_cannot_be_kept(
+    terminal: Terminal, schedule: str
+) -> None:
+    terminal.run("callers", "add", "jira")
+    done = terminal.run("callers", "set", "jira", "--schedule", schedule, exit_code=2)
+    assert "Traceback" not in done.stderr
+    assert not any(listed["schedule"] for listed in terminal.json("callers", "list"))
+
+
 def test_config_check_warns_about_keys_without_an_end(terminal: Terminal, redis: Redis) -> None:
     terminal.settings["broker_url"] = redis.url(1)
     terminal.run("callers", "add", "jira", "--never-expires")

@@ -225,6 +225,19 @@ def test_retry_follows_the_callers_schedule_when_it_has_one(kernel: Kernel) -> N
     assert 990 < pause < 1101
 
 
+@pytest.mark.parametrize("schedule", ["[NaN]", "[Infinity]", "[1e+300]", "[]", '["5"]', "5"])
+def test_attempt_is_recorded_when_its_callers_schedule_makes_no_sense(
+    kernel: Kernel, schedule: str
+) -> None:
+    delivery_id = make_delivery(kernel)
+    with kernel.write_session() as session:
+        session.get_one(Caller, 1).schedule = schedule
+    answer(kernel, 500)
+    assert deliver_due(kernel) == 1
+    assert attempts(kernel) == [(1, 500, "http_5xx")]
+    assert delivery(kernel, delivery_id).claim_token is None
+
+
 def test_redeliver_changes_nothing_when_an_attempt_is_in_flight(kernel: Kernel) -> None:
     delivery_id = make_delivery(kernel)
     in_flight = claim(kernel)

@@ -67,6 +67,16 @@ def test_pause_follows_the_schedule(attempt: int, seconds: float) -> None:
     assert pause(answer(500, attempt=attempt)) == seconds
 
 
+@pytest.mark.parametrize("schedule", [(), (0.0,), (5.0, -1.0), (float("nan"),), (float("inf"),)])
+def test_schedule_is_refused_when_a_pause_is_no_time(schedule: tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match="schedule"):
+        RetryPolicy(schedule=schedule)
+
+
+def test_delivery_is_dead_when_no_calendar_has_its_next_attempt() -> None:
+    assert verdict(RetryPolicy(schedule=(1e300,)), answer(500)) == Dead("deadline")
+
+
 def test_schedule_is_the_documented_one() -> None:
     hours = [seconds / 3600 for seconds in SCHEDULE[4:]]
     assert SCHEDULE[:4] == (5, 60, 300, 1800)

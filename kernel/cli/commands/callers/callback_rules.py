@@ -60,6 +60,7 @@ def set_rules(
             max_running=given["max_running"],
         )
         with opened() as kernel, kernel.write_session() as session:
+            rules.check(kernel.retry_policy)
             keys.change(session, name, rules, by_command())
     except ValueError as error:
         raise click.UsageError(str(error)) from None
