@@ -105,6 +105,31 @@ def test_schedule_of_a_caller_is_refused_when_it_cannot_be_kept(
     assert not any(listed["schedule"] for listed in terminal.json("callers", "list"))
 
 
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf", "1e8", "1e308", "-1"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "add --expires-days",
+        "add-key --expires-days",
+        "rotate-key --expires-days",
+        "rotate-key --overlap-hours",
+        "rotate-secret --overlap-hours",
+    ],
+)
+def test_hours_and_days_are_refused_in_words_when_they_are_no_time(
+    terminal: Terminal, command: str, number: str
+) -> None:
+    name, option = command.split()
+    said = terminal.run("callers", name, "jira", option, number, exit_code=2).stderr
+    assert f"Invalid value for '{option}'" in said
+
+
+@pytest.mark.parametrize("command", ["audit list --before", "people sessions --end"])
+def test_id_is_refused_in_words_when_no_row_has_it(terminal: Terminal, command: str) -> None:
+    said = terminal.run(*command.split(), str(2**63), exit_code=2).stderr
+    assert "is not in the range" in said
+
+
 def test_config_check_warns_about_keys_without_an_end(terminal: Terminal, redis: Redis) -> None:
     terminal.settings["broker_url"] = redis.url(1)
     terminal.run("callers", "add", "jira", "--never-expires")

@@ -66,3 +66,22 @@ def test_commands_load_without_alembic_and_the_list_without_any_of_them() -> Non
         assert "alembic" not in sys.modules
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True)
+
+
+def takes(option: click.Parameter, text: str) -> bool:
+    """Tell whether an option takes this as its number."""
+    try:
+        option.type.convert(text, option, None)
+    except click.BadParameter:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e308", "-1e308", str(2**63), "-1"])
+def test_no_option_takes_a_number_that_no_row_or_calendar_holds(text: str) -> None:
+    number = click.types.IntParamType | click.types.FloatParamType
+    every = [one for each in commands().values() for one in below(each)]
+    asked = [(one, option) for one in every for option in one.params]
+    numbers = [(one, option) for one, option in asked if isinstance(option.type, number)]
+    assert len(numbers) > 20
+    assert [(one.name, option.name) for one, option in numbers if takes(option, text)] == []

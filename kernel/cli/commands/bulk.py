@@ -8,7 +8,7 @@ import click
 
 from kernel.bulk.choosing import count
 from kernel.bulk.jobs import abort, begin, find, job_data, left_of, list_jobs, reasons_of
-from kernel.bulk.kinds import JobState, Kind, Plan
+from kernel.bulk.kinds import MOST_RATE, JobState, Kind, Plan
 from kernel.bulk.progress import new_token
 from kernel.bulk.steps import Stepped, Worker, step
 from kernel.cli.acting import by_command, with_reason
@@ -43,7 +43,9 @@ VERBS = {
 def with_act(command: Any) -> Any:
     """Give a command the options of every bulk act."""
     for option in (
-        click.option("--rate", type=click.IntRange(1), metavar="N", help="At most N a minute."),
+        click.option(
+            "--rate", type=click.IntRange(1, MOST_RATE), metavar="N", help="At most N a minute."
+        ),
         click.option("--dry-run", is_flag=True, help="Count, and change nothing."),
         click.option("--yes", is_flag=True, help="Begin without a question."),
         click.option("--detach", is_flag=True, help="Leave it to the workers; do not wait."),

@@ -15,6 +15,7 @@ from kernel.cli.local.listener import Heard, Listener, Manner, Signature
 from kernel.cli.local.preview import Preview
 from kernel.cli.local.receiver import HOST, Postbox
 from kernel.cli.local.showing import WORDS, printed
+from kernel.cli.numbers import Finite
 from kernel.cli.terminal.output import as_json
 from kernel.errors import AddressRefused
 from kernel.formats.signing import decode_secret
@@ -87,19 +88,19 @@ def _manner(command: Any) -> Any:
         click.option("--redirect", metavar="URL", callback=_location, help="Redirect there."),
         click.option(
             "--fail-first",
-            type=click.IntRange(min=1),
+            type=click.IntRange(1, 1_000_000),
             metavar="N",
             help="Do so for the first N callbacks only (500 by default), then answer 200.",
         ),
         click.option(
             "--retry-after",
-            type=click.IntRange(min=0),
+            type=click.IntRange(0, 366 * 86_400),
             metavar="S",
             help="Send Retry-After: S with that answer.",
         ),
         click.option(
             "--delay",
-            type=click.FloatRange(0, 3600),
+            type=Finite(0, 3600),
             default=0.0,
             metavar="S",
             help="Wait S seconds before each answer.",

@@ -8,6 +8,7 @@ import click
 
 from kernel.callers.audit import seals, search
 from kernel.callers.audit.search import ActFilter
+from kernel.cli.numbers import ROW_ID
 from kernel.cli.opening import opened
 from kernel.cli.pausing import Moment
 from kernel.cli.terminal.output import as_json, print_fields, print_json, print_table
@@ -38,7 +39,7 @@ def audit() -> None:
 @audit.command("list")
 @_with_filters
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
-@click.option("--before", type=int, metavar="ID", help="Only acts below this id: the next page.")
+@click.option("--before", type=ROW_ID, metavar="ID", help="Only acts below this id: the next page.")
 @click.option("--refused", is_flag=True, help="Count refused keys instead, by network and minute.")
 @as_json
 def list_(limit: int, before: int | None, refused: bool, machine: bool, **given: Any) -> None:

@@ -12,6 +12,7 @@ from kernel.cli.acting import by_command, with_reason
 from kernel.cli.commands.callers.callback_rules import callers
 from kernel.cli.commands.callers.key_options import ending, key_ends, key_terms, terms_given
 from kernel.cli.commands.callers.keys import print_once
+from kernel.cli.numbers import OVERLAP_HOURS
 from kernel.cli.opening import opened
 from kernel.cli.terminal.output import as_json, print_json, print_table
 from kernel.db.tables.callers import ApiKey, Caller
@@ -76,7 +77,7 @@ def add_key(name: str, machine: bool, **given: Any) -> None:
 )
 @click.option(
     "--overlap-hours",
-    type=click.FloatRange(min=0, max=8760),
+    type=OVERLAP_HOURS,
     default=0.0,
     show_default=True,
     help="How long the old key works as well.",

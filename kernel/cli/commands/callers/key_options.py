@@ -9,6 +9,7 @@ import click
 
 from kernel.callers import identity
 from kernel.callers.key_terms import KeyTerms, limits
+from kernel.cli.numbers import Finite
 from kernel.config.settings import Settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -18,7 +19,7 @@ ENDS = (
     ),
     click.option(
         "--expires-days",
-        type=click.FloatRange(min=0, min_open=True, max=36_500),
+        type=Finite(min=0, min_open=True, max=36_500),
         metavar="DAYS",
         help="How long the key works.  [default: KERNEL_KEY_DAYS]",
     ),

@@ -13,6 +13,7 @@ from kernel.callers.callback_rules import CallerRules
 from kernel.callers.identity import key_in_force
 from kernel.cli.acting import by_command, with_reason
 from kernel.cli.commands.callers.key_options import key_terms, terms_given
+from kernel.cli.numbers import OVERLAP_HOURS
 from kernel.cli.opening import opened
 from kernel.cli.terminal.output import as_json, print_fields, print_json, print_table
 from kernel.db.tables.callers import ApiKey, Caller
@@ -104,7 +105,7 @@ def _describe(caller: Caller, keys: int) -> dict[str, Any]:
 @click.argument("name")
 @click.option(
     "--overlap-hours",
-    type=click.FloatRange(min=0),
+    type=OVERLAP_HOURS,
     default=keys.OVERLAP.total_seconds() / 3600,
     show_default=True,
     help="How long the old secret signs as well.",

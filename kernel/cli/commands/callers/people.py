@@ -10,6 +10,7 @@ from kernel.callers.people import people as known
 from kernel.callers.people.roles import Role
 from kernel.callers.people.sessions import ListedSession, end_session, list_sessions
 from kernel.cli.acting import by_command, with_reason
+from kernel.cli.numbers import ROW_ID
 from kernel.cli.opening import opened
 from kernel.cli.terminal.output import as_json, print_fields, print_json, print_table
 from kernel.db.tables.people import Person
@@ -99,7 +100,7 @@ def remove(name: str, machine: bool) -> None:
 
 
 @people.command()
-@click.option("--end", "ended", type=click.IntRange(min=1), metavar="ID", help="End this session.")
+@click.option("--end", "ended", type=ROW_ID, metavar="ID", help="End this session.")
 @with_reason
 @as_json
 def sessions(ended: int | None, machine: bool) -> None:

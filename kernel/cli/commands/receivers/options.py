@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from kernel.callers.receiver_changes import ReceiverPatch
+from kernel.callers.terms import MAX_CONCURRENCY, MAX_RATE
 from kernel.delivery.profiles import made_shape, profile
 from kernel.formats.durations import schedule, seconds
 
@@ -43,8 +44,18 @@ _OPTIONS = (
     click.option("--schedule", metavar="5s,1m,5m", help="Pauses between attempts."),
     click.option("--give-up", metavar="2d", help="How long a callback is tried."),
     click.option("--timeout", metavar="20s", help="The longest that an attempt may take."),
-    click.option("--concurrency", type=int, metavar="N", help="Attempts at once."),
-    click.option("--rate", type=int, metavar="PER_MINUTE", help="Attempts begun per minute."),
+    click.option(
+        "--concurrency",
+        type=click.IntRange(1, MAX_CONCURRENCY),
+        metavar="N",
+        help="Attempts at once.",
+    ),
+    click.option(
+        "--rate",
+        type=click.IntRange(1, MAX_RATE),
+        metavar="PER_MINUTE",
+        help="Attempts begun per minute.",
+    ),
     click.option("--clear-text/--no-clear-text", default=None, help="Secrets over plain http."),
 )
 
