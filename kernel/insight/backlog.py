@@ -107,7 +107,8 @@ def _given_up(session: Session, now: datetime, limit: int) -> int:
     """Count what died by no person's wish. Reads rows, so only where something died."""
     for order in (DELIVERIES.c.finished_at.desc(), DELIVERIES.c.finished_at.asc()):
         some = given_up(now, order, read=max(limit, READ))
-        if count := session.scalar(some.with_only_columns(func.count())):
+        count: int = session.scalar(some.with_only_columns(func.count())) or 0
+        if count:
             return min(count, limit)
     return 0
 
