@@ -97,9 +97,12 @@ class Conversation:
         if self._observer is not None:
             self._observer(step(*told))
 
-    def hide(self, text: str) -> str:
-        """Return a text of the receiver's without the secrets that were sent to it."""
-        return hide(text, self._secrets())
+    def hide(self, text: str, *, is_cut: bool = False) -> str:
+        """Return a whole text of the receiver's without the secrets that were sent to it.
+
+        ``is_cut``: its end is missing.
+        """
+        return hide(text, self._secrets(), is_cut=is_cut)
 
     def _send(self, request: Request, purpose: Purpose) -> Response:
         token = self._login()
@@ -122,7 +125,7 @@ class Conversation:
         try:
             response = self._kernel.transport.send(request, self._policy, self._caller_id)
         except TransportError as error:
-            self.tell(Unanswered, purpose, error.reason, self.hide(error.detail))
+            self.tell(Unanswered, purpose, error.reason, self.hide(error.detail, is_cut=True))
             raise
         self.tell(Answered, purpose, response)
         return response

@@ -5,8 +5,10 @@ Everything that can go wrong here has a reason of its own, and says in words wha
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 from kernel.db.errors import DATABASE_ERRORS
 from kernel.delivery.claim import DueDelivery, extend_claim
@@ -167,12 +169,13 @@ def _look_up(conversation: Conversation, way: Way, lookup: Lookup, known: Facts)
     headers = {"Accept": "application/json"}
     request = Request(url, headers, method="GET", read_bytes=ANSWER_BYTES)
     response = conversation.send(request, "lookup")
-    answer = found(lookup, asked.wanted, response.status, response.body)
+    hide = _hiding(conversation, response)
+    answer = found(lookup, asked.wanted, response.status, response.body, hide)
     conversation.tell(LookedUp, asked.wanted, answer)
     if isinstance(answer, Found):
         return answer
     ended = replace(heard(response), judged=f"lookup: {answer.saw}")
-    ended = replace(ended, excerpt=conversation.hide(shown(response.body)))
+    ended = replace(ended, excerpt=shown(response.body, hide))
     if answer.permanent:
         return replace(ended, reason="lookup", fatal="lookup")
     if ended.reason is None:  # a 2xx, in which there was nothing yet
@@ -181,18 +184,24 @@ def _look_up(conversation: Conversation, way: Way, lookup: Lookup, known: Facts)
 
 
 def _judged(conversation: Conversation, way: Way, response: Response, now: datetime) -> Heard:
-    ended = heard(response)
+    ended, hide = heard(response), _hiding(conversation, response)
     ended = replace(
         ended,
-        excerpt=conversation.hide(shown(response.body)),
+        excerpt=shown(response.body, hide),
         retry_after=ended.retry_after or wait_hint(way.shape, response.headers, now),
     )
     content_type = response.headers.get("content-type", "")
-    told = judge(way.shape, response.status, content_type, response.body)
+    told = judge(way.shape, response.status, content_type, response.body, hide)
     if told.verdict is None:
         return replace(ended, judged=told.saw or None)
     reason = None if told.verdict in ("delivered", "done") else ended.reason or "answer"
     return replace(ended, reason=reason, judged=told.saw, judgement=told.verdict, tries=told.tries)
+
+
+def _hiding(conversation: Conversation, response: Response) -> Callable[[str], str]:
+    """Return what takes the secrets out of an answer, also one of which there is a beginning."""
+    is_cut = response.cut is not None or len(response.body) >= ANSWER_BYTES
+    return partial(conversation.hide, is_cut=is_cut)
 
 
 def _told(conversation: Conversation, ended: Heard) -> str:
@@ -202,7 +211,7 @@ def _told(conversation: Conversation, ended: Heard) -> str:
 
 def _failed(conversation: Conversation, due: DueDelivery, error: TransportError) -> Heard:
     """Log the detail, which may name addresses, for the operator; callers see the reason alone."""
-    detail = conversation.hide(error.detail or "") or error.reason
+    detail = conversation.hide(error.detail or "", is_cut=True) or error.reason
     said = "callback put off: %s" if error.reason in NOT_SENT else "callback attempt failed: %s"
     ids = {"delivery_id": due.id, "order_id": due.order_id, "origin": due.origin}
     log.log(logging.WARNING if error.reason in NOT_SENT else logging.INFO, said, detail, extra=ids)

@@ -1,6 +1,6 @@
 """The result of one attempt, before it is judged how the delivery goes on."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from kernel.callers.receivers import Receiver
@@ -51,6 +51,9 @@ def heard(response: Response) -> Heard:
     )
 
 
-def shown(body: bytes) -> str:
-    """Return the beginning of an answer's body for people: hostile text, without NUL."""
-    return body.decode("utf-8", "replace").replace("\0", "\ufffd")[:EXCERPT]
+def shown(body: bytes, hide: Callable[[str], str]) -> str:
+    """Return the beginning of an answer's body for people: hostile text, without NUL.
+
+    ``hide`` takes the receiver's secrets out of all of it, before it is cut.
+    """
+    return hide(body.decode("utf-8", "replace")).replace("\0", "\ufffd")[:EXCERPT]

@@ -148,7 +148,7 @@ class Telling:
         self._sent()
         kind = self.hide(response.headers.get("content-type", "no content type"))
         # What a token endpoint answers is the secret itself.
-        text = HIDDEN if step.purpose == "token" else self.hide(shown(response.body))
+        text = HIDDEN if step.purpose == "token" else shown(response.body, self.hide)
         begins = f": {text[:BEGINNING]}" if text else ", without a body"
         is_good = 200 <= response.status <= 299
         self._say("answered", f"{response.status}, {kind}{begins}", is_good)

@@ -5,7 +5,7 @@ error page may have any status.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -15,6 +15,8 @@ from kernel.formats.shapes.shape import Shape
 from kernel.formats.shapes.template import ABSENT, Path, find
 from kernel.formats.shapes.text_shaping import shaper
 
+# Takes secrets out of a text of the receiver's: asked before the text is cut for people.
+Hide = Callable[[str], str]
 Verdict = Literal["delivered", "done", "retry", "give_up"]
 # Characters of what was seen in an answer, for people.
 MAX_SAW = 200
@@ -47,28 +49,32 @@ class NotFound:
     saw: str
 
 
-def judge(shape: Shape, status: int, content_type: str, body: bytes) -> Judged:
+def judge(shape: Shape, status: int, content_type: str, body: bytes, hide: Hide = str) -> Judged:
     """Judge an answer by the first rule that holds; without rules the status decides."""
     if not shape.answer:
         return Judged(None)
     value, text = _read(body)
     for rule in shape.answer:
         if _holds(rule, status, value, text):
-            return Judged(rule.verdict, _saw(rule, status, value, text), rule.tries)  # type: ignore[arg-type]
+            return Judged(rule.verdict, _saw(rule, status, value, text, hide), rule.tries)  # type: ignore[arg-type]
     if 200 <= status <= 299:
-        return Judged("retry", f"status {status}, and no rule takes the answer: {_shown(text)}")
-    return Judged(None, f"status {status}: {_shown(text)}")
+        return Judged(
+            "retry", f"status {status}, and no rule takes the answer: {_shown(text, hide)}"
+        )
+    return Judged(None, f"status {status}: {_shown(text, hide)}")
 
 
-def found(lookup: Lookup, wanted: str, status: int, body: bytes) -> Found | NotFound:
+def found(
+    lookup: Lookup, wanted: str, status: int, body: bytes, hide: Hide = str
+) -> Found | NotFound:
     """Read the answer of a lookup for ``wanted``: exactly one row has to match."""
     value, text = _read(body)
     if not 200 <= status <= 299:
         passing = status in (408, 425, 429) or status >= 500 or status == 401
-        return NotFound(not passing and status != 401, f"status {status}: {_shown(text)}")
+        return NotFound(not passing and status != 401, f"status {status}: {_shown(text, hide)}")
     rows = value if lookup.rows is None else _at(value, lookup.rows)
     if not isinstance(rows, list):
-        return NotFound(False, f"the answer holds no list of rows: {_shown(text)}")
+        return NotFound(False, f"the answer holds no list of rows: {_shown(text, hide)}")
     matching = [row for row in rows if _same(_at(row, lookup.match), wanted)]
     if len(matching) != 1:
         return NotFound(True, f"{len(matching)} of {len(rows)} rows match {wanted[:100]!r}")
@@ -140,27 +146,27 @@ def _value(value: Any, path: Path) -> Any:
     return ABSENT if value is ABSENT else _at(value, path)
 
 
-def _saw(rule: Rule, status: int, value: Any, text: str) -> str:
+def _saw(rule: Rule, status: int, value: Any, text: str, hide: Hide) -> str:
     seen = [f"status {status}"]
     for condition in rule.conditions:
         if condition.path is not None:
             one = _value(value, condition.path)
-            shown = "nothing" if one is ABSENT else _told(one)
+            shown = "nothing" if one is ABSENT else _told(one, hide)
             seen.append(f"{'.'.join(condition.path)} = {shown}")
     said = ABSENT if rule.says is None else _value(value, rule.says)
     if isinstance(said, str) and said:
-        seen.append(_shown(said))
+        seen.append(_shown(said, hide))
     elif not rule.conditions or any(one.path is None for one in rule.conditions):
-        seen.append(_shown(text, 60))
+        seen.append(_shown(text, hide, 60))
     return "; ".join(part for part in seen if part)[:MAX_SAW]
 
 
-def _told(value: Any) -> str:
+def _told(value: Any, hide: Hide) -> str:
     if isinstance(value, dict | list):
         return f"{'a list' if isinstance(value, list) else 'an object'} of {len(value)}"
-    return _shown(json.dumps(value, ensure_ascii=False), 60)
+    return _shown(json.dumps(value, ensure_ascii=False), hide, 60)
 
 
-def _shown(text: str, most: int = 120) -> str:
-    """Return the beginning of a text on one line, without control characters."""
-    return " ".join(shaper("plain")(text[: most * 2]).split())[:most]
+def _shown(text: str, hide: Hide, most: int = 120) -> str:
+    """Return the beginning of a text on one line, without control characters and secrets."""
+    return " ".join(shaper("plain")(hide(text)[: most * 2]).split())[:most]
