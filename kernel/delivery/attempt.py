@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from kernel.callers.receivers import Terms
 from kernel.config.logging import binding
 from kernel.db.clock import AT_ONCE
-from kernel.delivery.breakers import OUR_FAILURES
+from kernel.delivery.breakers import ANSWERED
 from kernel.delivery.claim import DueDelivery
 from kernel.delivery.outgoing.exchange import exchange
 from kernel.delivery.outgoing.headers import delivery_headers
@@ -43,7 +43,7 @@ INTERNAL = "internal"
 # The reason of an attempt whose process ended, in an orderly way, before the receiver's answer.
 INTERRUPTED = "interrupted"
 # Reasons of an attempt with which nothing was sent to the receiver.
-UNSENT = frozenset({"token", "template"})
+UNSENT = frozenset({"token", "template", "refused"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +68,12 @@ class FinishedAttempt:
     def target_reason(self) -> str | None:
         """What the breaker of the target hears: a receiver's own 5xx is its path's, not the host's.
 
-        A receiver that answers is a host that works, and what was not sent tells nothing of it.
+        A receiver that answers is a host that works; what was not sent tells nothing of it, with a
+        receiver or without.
         """
-        if not self.has_receiver or self.reason in OUR_FAILURES:
-            return self.reason
         if self.reason in UNSENT:
             return NOT_ADMITTED
-        return None if self.reason == "http_5xx" else self.reason
+        return ANSWERED if self.has_receiver and self.reason == "http_5xx" else self.reason
 
 
 def attempt(kernel: Kernel, due: DueDelivery) -> FinishedAttempt:

@@ -27,6 +27,8 @@ HOST_FAILURES = frozenset({"dns", "connect", "tls", "timeout", "protocol", "http
 # Reasons that tell nothing of the host at all: a bug of ours, a lack of ours, the end of a process
 # of ours, and a turn that has not come.
 OUR_FAILURES = NOT_SENT | {"internal", "interrupted"}
+# What a target hears of a receiver's own 5xx: the host is up, and one path of it fails.
+ANSWERED = "answered"
 
 
 class BreakerState(StrEnum):
@@ -78,9 +80,13 @@ class CircuitBreaker:
         """Count an attempt that has ended; ``reason`` as it is stored, None for success.
 
         A failure of ours changes nothing. A failure of an attempt that began before the breaker
-        opened does not lengthen the pause.
+        opened does not lengthen the pause. ANSWERED closes the breaker of a host that is probed, so
+        that its other receivers have their turn, and takes nothing off the count before: a path
+        that fails and times out by turns holds a sender with each timeout.
         """
         if reason in OUR_FAILURES:
+            return
+        if reason == ANSWERED and self.state(now) is not BreakerState.HALF_OPEN:
             return
         if reason not in self.opens_on:
             self.failures, self.pause, self.open_until = 0, FIRST_PAUSE_SECONDS, 0.0

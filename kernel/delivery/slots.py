@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from kernel.delivery.breakers import (
+    ANSWERED,
     HOST_FAILURES,
     OUR_FAILURES,
     Breakers,
@@ -139,7 +140,7 @@ class SenderSlots:
         known.breaker.record(reason, now)
         if reason in OUR_FAILURES:
             return
-        if reason is None:
+        if reason in (None, ANSWERED):
             known.window = min(self._total, known.window + 1)
         elif reason in HOST_FAILURES:
             known.window = max(1, known.window // 2)

@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernel.delivery.breakers import BREAK_AFTER, HOST_FAILURES, BreakerState, CircuitBreaker
+from kernel.delivery.breakers import (
+    ANSWERED,
+    BREAK_AFTER,
+    HOST_FAILURES,
+    BreakerState,
+    CircuitBreaker,
+)
 
 CLOSED, OPEN, HALF_OPEN = BreakerState
 
@@ -45,6 +51,24 @@ def test_breaker_learns_nothing_of_a_failure_of_ours(reason: str) -> None:
     assert breaker == failed()
     breaker.record(reason, 11.0)
     assert breaker.state(11.0) is HALF_OPEN
+
+
+def test_path_that_fails_between_timeouts_takes_nothing_off_their_count() -> None:
+    """The receiver's gate counts it, and each timeout holds a sender."""
+    breaker = CircuitBreaker()
+    for _ in range(BREAK_AFTER):
+        breaker.record("timeout", 0.0)
+        breaker.record(ANSWERED, 0.0)
+    assert breaker.state(0.0) is OPEN
+    breaker.record(ANSWERED, 5.0)
+    assert breaker.state(5.0) is OPEN
+
+
+def test_probe_that_a_failing_path_answers_closes_the_breaker_of_its_host() -> None:
+    """The host is up, and other receivers there are not to wait for this one."""
+    breaker = failed()
+    breaker.record(ANSWERED, 11.0)
+    assert breaker == CircuitBreaker()
 
 
 def test_breaker_is_half_open_when_its_pause_is_over() -> None:

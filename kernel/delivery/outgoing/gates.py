@@ -10,10 +10,12 @@ import math
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from kernel.delivery.breakers import BreakerState, CircuitBreaker
+from kernel.delivery.breakers import HOST_FAILURES, BreakerState, CircuitBreaker
 
 # Reasons of an attempt that tell that the path or its login does not work, while the host does.
 PATH_FAILURES = frozenset({"http_5xx", "token"})
+# Reasons of an attempt that tell nothing of the path: it was not reached, or not asked at all.
+_UNTOLD = (HOST_FAILURES | {"template", "refused"}) - PATH_FAILURES
 # The longest pause that a receiver's 429 or 503 holds up its other deliveries, in seconds.
 LONGEST_HOLD = 300.0
 # Seconds after which a delivery looks again while another one probes.
@@ -73,10 +75,12 @@ class Gate:
     def leave(self, reason: str | None, now: float, seconds: float, hold: float = 0.0) -> None:
         """End an attempt that took ``seconds``; ``reason`` as it is stored, None for success.
 
-        ``hold``: for how many seconds the receiver asked to be sent nothing.
+        ``hold``: for how many seconds the receiver asked to be sent nothing. What did not reach the
+        path neither opens the gate nor shuts it: it is no proof that the path works again.
         """
         self.in_use -= 1
-        self.breaker.record(reason, now)
+        if reason not in _UNTOLD:
+            self.breaker.record(reason, now)
         self.held_until = max(self.held_until, now + min(hold, LONGEST_HOLD))
         self.duration += _WEIGHT * (seconds - self.duration)
 

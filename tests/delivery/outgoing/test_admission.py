@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from kernel.delivery.attempt import attempt
-from kernel.delivery.breakers import BREAK_AFTER, Target
+from kernel.delivery.breakers import ANSWERED, BREAK_AFTER, Target
 from kernel.delivery.claim import claim_due, due_lanes
 from kernel.delivery.outgoing.gates import pace
 from kernel.delivery.outgoing.memory import memory_of
@@ -119,7 +119,8 @@ def test_path_that_fails_does_not_stop_another_receiver_of_the_same_host(
     for _ in range(BREAK_AFTER + 3):
         owe(sender, tickets.url + "bad")
     finished = send_due(sender)
-    assert [one.target_reason for one in finished] == [None] * BREAK_AFTER + ["not_admitted"] * 3
+    told = [ANSWERED] * BREAK_AFTER + [NOT_ADMITTED] * 3
+    assert [one.target_reason for one in finished] == told
     assert len([one for one in tickets.requests if one.path == "/bad"]) == BREAK_AFTER
     for _ in range(5):
         owe(sender, tickets.url + "good")
@@ -132,6 +133,40 @@ def test_host_that_fails_is_told_to_the_breaker_of_the_origin(sender: Kernel) ->
     make_receiver(sender, "itsm", url)
     owe(sender, url)
     assert [one.target_reason for one in send_due(sender)] == ["connect"]
+
+
+def test_receiver_that_fails_and_times_out_by_turns_is_left_alone(
+    sender: Kernel, tickets: Receiver
+) -> None:
+    make_receiver(sender, "itsm", tickets.url, timeout=0.3)
+    tickets.script(*[500, Answer(200, delay=2.0)] * (BREAK_AFTER + 1))
+    slots, target = SenderSlots(32), Target(1, tickets.url[:-1])
+    reasons = []
+    for _ in range(2 * BREAK_AFTER):
+        owe(sender, tickets.url)
+        [finished] = send_due(sender)
+        slots.acquire(target)
+        slots.record(target, finished.target_reason, 0.0)
+        slots.release(target)
+        reasons.append(finished.reason)
+    assert {"http_5xx", "timeout", NOT_ADMITTED} == set(reasons)
+    assert slots.room(target, 0.0) > 0  # of its timeouts alone, the last was not sent
+    slots.acquire(target)
+    slots.record(target, "timeout", 0.0)
+    assert slots.room(target, 0.0) == 0
+
+
+@pytest.mark.parametrize("url", ["receiver:gone", "receiver:elsewhere", "receiver:itsm"])
+def test_host_is_not_told_of_what_was_refused_before_anything_was_sent(
+    sender: Kernel, tickets: Receiver, url: str
+) -> None:
+    shape = {"url": tickets.url + "other/{{ reference }}"}
+    make_receiver(sender, "itsm", tickets.url + "api", shape=shape)
+    make_receiver(sender, "elsewhere", "https://evil.example/")
+    owe(sender, url, origin=tickets.url[:-1])
+    [finished] = send_due(sender)
+    assert (finished.reason, finished.target_reason) == ("refused", NOT_ADMITTED)
+    assert tickets.requests == []
 
 
 def test_receiver_that_asks_for_a_pause_gets_it_for_all_its_deliveries(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kernel.delivery.breakers import BREAK_AFTER, FIRST_PAUSE_SECONDS
+from kernel.delivery.breakers import BREAK_AFTER, FIRST_PAUSE_SECONDS, BreakerState
 from kernel.delivery.outgoing.gates import LONGEST_HOLD, LONGEST_TURN, SPACING, Gate
 
 
@@ -36,6 +36,31 @@ def test_one_attempt_probes_and_the_others_wait_when_the_pause_is_over() -> None
     assert gate.enter(later) is None
     assert gate.enter(later) is not None
     gate.leave(None, later, 1.0)
+    assert [gate.enter(later), gate.enter(later)] == [None, None]
+
+
+@pytest.mark.parametrize(
+    "reason", ["template", "refused", "timeout", "connect", "dns", "tls", "protocol", "too_large"]
+)
+def test_gate_learns_nothing_of_an_attempt_that_did_not_reach_the_path(reason: str) -> None:
+    """A probe that sent nothing is followed by another probe, and not by all that waits."""
+    gate, later = broken(), FIRST_PAUSE_SECONDS + 1
+    attempt(gate, reason, later)
+    assert gate.enter(later) is None
+    assert gate.enter(later) is not None
+    closed = Gate()
+    for each in ["http_5xx", reason] * BREAK_AFTER:
+        assert closed.enter(1.0) is None
+        closed.leave(each, 1.0, 1.0)
+        if closed.breaker.state(1.0) is BreakerState.OPEN:
+            break
+    assert closed.enter(1.0) is not None
+
+
+@pytest.mark.parametrize("reason", [None, "http_4xx", "answer", "redirect"])
+def test_gate_opens_again_when_the_path_answers(reason: str | None) -> None:
+    gate, later = broken(), FIRST_PAUSE_SECONDS + 1
+    attempt(gate, reason, later)
     assert [gate.enter(later), gate.enter(later)] == [None, None]
 
 
