@@ -23,7 +23,7 @@ from sqlalchemy import TextClause, event, text
 from bench.plan import percentile
 from bench.stages import timed
 from kernel.builtin import handlers
-from kernel.cli.local.processes import tethered
+from kernel.cli.local.supervisor import tethered
 from kernel.config.settings import load
 from kernel.db.ids import new_id
 from kernel.runtime.kernel import Kernel

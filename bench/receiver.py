@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from bench.wire import Connection, make_request, read_message
-from kernel.cli.local.processes import tethered
+from kernel.cli.local.supervisor import tethered
 
 _ANSWER = b"HTTP/1.1 %d Answered\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
 _arrivals: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))

@@ -32,7 +32,7 @@ from kernel.runtime.kernel import Kernel
 from kernel.transport.backoff import DROPPED
 
 LIMIT = 50_000
-# Of what died lately so many rows are read at either end of the time.
+# How many rows of what died lately are read at either end of the time.
 READ = 10_000
 # Only deliveries that died within this time are counted; older ones are history.
 RECENT = timedelta(hours=24)

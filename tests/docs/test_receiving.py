@@ -16,8 +16,7 @@ import requests
 from sqlalchemy import select
 
 from kernel.callers import keys
-from kernel.cli.local.processes import tethered
-from kernel.cli.local.supervisor import free_port
+from kernel.cli.local.supervisor import free_port, tethered
 from kernel.db.tables.deliveries import Delivery
 from kernel.delivery.redeliver import list_attempts, redeliver
 from kernel.formats.signing import headers, new_secret

@@ -4,6 +4,8 @@
 they take a third of the time. Linux only, and only while this process has a single thread: a fork
 copies no other, and what the others were about to do would stay half done in the copy. Nor may a
 file of SQLite be open: the library would take the copy's own connections for the parent's.
+
+What is not copied is started as a command of its own; both end with this process (`tethered`).
 """
 
 import atexit
@@ -30,6 +32,31 @@ PR_SET_PDEATHSIG = 1
 SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 # Seconds between two looks whether a copy has ended.
 LOOK_SECONDS = 0.01
+
+# Runs before the program, in the same process. getppid must come after prctl: a parent that ended
+# before prctl sends no signal, but then the parent's id has changed. Python ignores SIGPIPE and
+# SIGXFSZ, and the program would inherit that.
+_TETHER = """
+import ctypes, os, signal, sys
+try:
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+except AttributeError:
+    pass
+if os.getppid() != int(sys.argv[1]):
+    sys.exit("the parent of this process has ended")
+signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+os.execvp(sys.argv[2], sys.argv[2:])
+"""
+
+
+def tethered(argv: Sequence[str]) -> list[str]:
+    """Return a command that runs ``argv`` and that the system kills when its parent ends.
+
+    The parent is the *thread* that starts the command, so start it from the main thread. The
+    command uses PR_SET_PDEATHSIG, which only Linux has; elsewhere it outlives its parent.
+    """
+    return [sys.executable, "-I", "-S", "-c", _TETHER, str(os.getpid()), *argv]
 
 
 def can_copy() -> bool:

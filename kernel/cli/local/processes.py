@@ -10,7 +10,6 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -18,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from kernel.cli.local.copies import Command, Copy, can_copy
+from kernel.cli.local.copies import Command, Copy, can_copy, tethered
 from kernel.config.private_files import opener
 from kernel.errors import ConfigurationError
 
@@ -31,31 +30,6 @@ SUCCESSOR_SECONDS = 4.0
 TAIL_BYTES = 2000
 # Processes of one program that wind down at the same time, at most, beside the one that works.
 MOST_WINDING_DOWN = 3
-
-# Runs before the program, in the same process. getppid must come after prctl: a parent that ended
-# before prctl sends no signal, but then the parent's id has changed. Python ignores SIGPIPE and
-# SIGXFSZ, and the program would inherit that.
-_TETHER = """
-import ctypes, os, signal, sys
-try:
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-except AttributeError:
-    pass
-if os.getppid() != int(sys.argv[1]):
-    sys.exit("the parent of this process has ended")
-signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-os.execvp(sys.argv[2], sys.argv[2:])
-"""
-
-
-def tethered(argv: Sequence[str]) -> list[str]:
-    """Return a command that runs ``argv`` and that the system kills when its parent ends.
-
-    The parent is the *thread* that starts the command, so start it from the main thread. The
-    command uses PR_SET_PDEATHSIG, which only Linux has; elsewhere it outlives its parent.
-    """
-    return [sys.executable, "-I", "-S", "-c", _TETHER, str(os.getpid()), *argv]
 
 
 @dataclass(frozen=True)

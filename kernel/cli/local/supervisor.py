@@ -17,8 +17,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Self
 
+from kernel.cli.local.copies import tethered
 from kernel.cli.local.embedded_broker import LISTENING_PORTS, broker_program, find_broker
-from kernel.cli.local.processes import Child, Program, tethered
+from kernel.cli.local.processes import Child, Program
 from kernel.errors import ConfigurationError
 
 __all__ = [

@@ -248,10 +248,7 @@ class PostgreSQL(Dialect):
         return String(length, collation="C")
 
     def name(self, length: int) -> TypeEngine[Any]:
-        """Return a column that is compared and sorted by code points, not as in a language.
-
-        It is text without NUL: strangers' texts are compared with names, too.
-        """
+        """Return text without NUL, compared and sorted by code points, not as in a language."""
         return _WithoutNul(length, collation="C")
 
     def short_text(self, length: int) -> TypeEngine[Any]:

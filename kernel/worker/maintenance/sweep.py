@@ -53,8 +53,7 @@ def sweep_jobs(
     whole lease: an outage is not a death. ``leases``: what this process has seen of them; None
     where the database's clock is believed, at the word of an operator.
     """
-    not_rescued, not_failed = SetAside("order not rescued"), SetAside("order not failed")
-    not_failed_in_line = SetAside("order not failed")
+    not_rescued = SetAside("order not rescued")
     not_expired, not_woken = SetAside("order not expired"), SetAside("order not woken")
     not_folded = SetAside("metrics not folded", what_id="process_id")
 
@@ -83,19 +82,23 @@ def sweep_jobs(
         *_PAUSES,
         Job("hints of due orders", DueHints(hints).run),
         Job("rescue", rescue),
-        # Before the others: the end of the first of a line makes the next one pending.
-        Job(
-            "waiting orders of unknown tags",
-            partial(fail_unknown_in_line, aside=not_failed_in_line),
-            (_GATE,),
-        ),
-        Job("orders of unknown tags", partial(fail_unknown, aside=not_failed)),
+        *_of_unknown_tags(),
         Job("silent processes", forget),
         Job("metrics of ended processes", fold),
         Job("secrets of ended orders", ForgetSecrets().run),
         *_BOOKKEEPING,
         Job("conditions", NoteConditions(hints).run),
     ]
+
+
+def _of_unknown_tags() -> tuple[Job, Job]:
+    in_line = partial(fail_unknown_in_line, aside=SetAside("order not failed"))
+    due = partial(fail_unknown, aside=SetAside("order not failed"))
+    # Those in a line first: the end of the first of them makes the next one pending.
+    return (
+        Job("waiting orders of unknown tags", in_line, (_GATE,)),
+        Job("orders of unknown tags", due),
+    )
 
 
 # What jobs need. A paused order waits at a gate, and so does one that waits for a slot.
