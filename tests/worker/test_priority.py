@@ -18,6 +18,19 @@ step_back(int(sys.argv[1]))
 print(os.nice(0), AUTOGROUP.read_text() if AUTOGROUP.exists() else "", sep=chr(10))
 """
 
+# Begins anew in its own process as often as it is told to, then starts another program.
+BEGINNING_ANEW = """
+import os, subprocess, sys
+from kernel.worker.priority import step_back
+step_back(2)
+*argv, left = sys.orig_argv
+if int(left):
+    os.execv(sys.executable, [*argv, str(int(left) - 1)])
+print(os.nice(0), flush=True)
+code = "import os; from kernel.worker.priority import step_back; step_back(2); print(os.nice(0))"
+subprocess.run([sys.executable, "-c", code], check=True)
+"""
+
 
 def nice_in(autogroup: str) -> str:
     """The number in what the file says; "-" for a process that was never put in a group.
@@ -58,6 +71,13 @@ def test_group_is_left_alone_when_it_is_a_terminals() -> None:
 
 def test_nothing_changes_when_the_step_is_none() -> None:
     assert stepped_back(0, leads=True)[0] == str(os.nice(0))
+
+
+def test_process_steps_back_once_when_celery_begins_anew_in_it() -> None:
+    """As on SIGHUP. A program that it starts is another process, and may step back itself."""
+    argv = [sys.executable, "-c", BEGINNING_ANEW, "3"]
+    said = subprocess.check_output(argv, text=True, start_new_session=True).split()
+    assert said == [str(os.nice(0) + 2), str(os.nice(0) + 4)]
 
 
 def start(stack: Stack, command: str) -> Child:

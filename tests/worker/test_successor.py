@@ -121,6 +121,17 @@ def test_new_orders_run_when_the_main_process_alone_is_told_to_stop(stack: Stack
     long.ends_in_peace()
 
 
+@with_settings()
+def test_new_orders_run_in_a_successor_when_the_main_process_is_told_to_begin_anew(
+    stack: Stack,
+) -> None:
+    """Celery would begin anew in the same process, once the long handler has ended."""
+    long = Long(stack)
+    os.kill(long.main, signal.SIGHUP)
+    long.ends_in_peace()
+    assert "Restarting celery worker" not in stack.log()
+
+
 @with_settings(shutdown_grace_seconds=1)
 def test_both_main_processes_end_within_the_grace_when_the_worker_is_told_to_stop(
     stack: Stack,

@@ -1,6 +1,9 @@
 """Steps in the life of Celery's worker: they tell its processes how the consumer fares."""
 
 import logging
+import signal
+from os import EX_OK
+from types import FrameType
 from typing import Any
 
 from celery import Celery, bootsteps
@@ -43,11 +46,21 @@ def add_steps(app: Celery, vitals: Vitals) -> None:
     class Ending(bootsteps.StartStopStep):  # type: ignore[misc]
         """Notes that the worker takes nothing more, before it waits for its handlers."""
 
+        def start(self, worker: Any) -> None:
+            if consumer.has_supervisor and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+                signal.signal(signal.SIGHUP, give_way)
+
         def close(self, worker: Any) -> None:
             if not _starts_again(vitals):
                 if not vitals.stopping_at:
                     log.warning("the consumer has ended; handlers that run may finish")
                 consumer.ended()
+
+    def give_way(_number: int, _frame: FrameType | None) -> None:
+        """Begin anew in a successor. Celery would do so in this process, without its line."""
+        if not consumer.asked_at:
+            consumer.ask_for_successor()
+            state.should_stop = EX_OK
 
     def turn(worker: Any) -> None:
         consumer.turned()
@@ -73,6 +86,9 @@ def _take_or_not(worker: Any, *, quiet: bool) -> None:
 
 
 def _starts_again(vitals: Vitals) -> bool:
-    """Tell whether SIGHUP ends the worker: Celery starts it again in the same process."""
+    """Tell whether SIGHUP ends the worker: Celery starts it again in the same process.
+
+    Not under a supervisor of ours, who starts a successor.
+    """
     is_told = state.should_stop is not None or state.should_terminate is not None
     return is_told and not vitals.stopping_at and not vitals.consumer.asked_at
