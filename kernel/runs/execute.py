@@ -9,9 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from sqlalchemy.exc import DBAPIError
-
-from kernel.db.errors import DRIVER_ERRORS
+from kernel.db.errors import DATABASE_ERRORS, DRIVER_ERRORS, driver_error
 from kernel.db.states import OrderState, Outcome
 from kernel.db.tables.gates import Has
 from kernel.delivery.first_attempt import FirstAttempts
@@ -31,6 +29,8 @@ from kernel.runs.together.company import Company
 from kernel.runtime.kernel import Kernel
 
 log = logging.getLogger(__name__)
+
+_AWAY: tuple[type[Exception], ...] = (Unavailable, *DATABASE_ERRORS)
 
 
 def execute(
@@ -82,10 +82,12 @@ def execute_each(
 def _claim(batch: Batch) -> Claimed | None:
     try:
         return batch.claim()
-    except DBAPIError as error:
+    except DATABASE_ERRORS as error:
         if batch.unseen:
             raise
-        log.warning("others may have the rest: %s", error.orig, extra={"order_ids": batch.left})
+        log.warning(
+            "others may have the rest: %s", driver_error(error), extra={"order_ids": batch.left}
+        )
         return None
 
 
@@ -131,7 +133,7 @@ def _go_down(kernel: Kernel, order_id: str, outcome: Outcome) -> list[RunEnd]:
         return ends
     try:
         cancel_children(kernel, order_id, ends)
-    except (DBAPIError, Unavailable) as error:
+    except _AWAY as error:
         log.warning("children not cancelled: %s", error, extra={"order_id": order_id})
     return ends
 

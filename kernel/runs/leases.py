@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from sqlalchemy import update
-from sqlalchemy.exc import DBAPIError
 
+from kernel.db.errors import DATABASE_ERRORS, driver_error
 from kernel.db.tables.orders import ORDERS
 from kernel.db.transactions import rowcount
 from kernel.handlers import Run
@@ -35,8 +35,8 @@ def leave(kernel: Kernel, order_id: str, run: int, exit_: Exit, gates: int | Non
     try:
         with kernel.write_session() as session:
             end = leave_running(kernel, session, held, exit_, gates=gates)
-    except DBAPIError as error:
-        log.warning("hand-back put off: %s", error.orig, extra={"order_id": order_id})
+    except DATABASE_ERRORS as error:
+        log.warning("hand-back put off: %s", driver_error(error), extra={"order_id": order_id})
         kernel.pending_handbacks[held] = partial(leave, kernel, order_id, run, exit_.later(), gates)
         return RunEnd(order_id)
     kernel.pending_handbacks.pop(held, None)

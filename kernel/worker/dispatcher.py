@@ -10,8 +10,8 @@ from collections.abc import Callable
 from functools import partial
 
 from sqlalchemy import select
-from sqlalchemy.exc import DBAPIError
 
+from kernel.db.errors import DATABASE_ERRORS, driver_error
 from kernel.db.tables.operating.bulk import JOBS
 from kernel.db.tables.service import Asked
 from kernel.delivery.release import release_claims
@@ -169,8 +169,8 @@ class Dispatcher:
             self.recorder.run()
             release_claims(self._kernel, self._kernel.runner)
             self.heartbeat.leave()
-        except DBAPIError as error:
-            log.warning("the row of this process stays for a while: %s", error.orig)
+        except DATABASE_ERRORS as error:
+            log.warning("the row of this process stays for a while: %s", driver_error(error))
 
     def stop(self, timeout: float) -> bool:
         """Claim nothing more, let what is in flight finish and be recorded; True if it was.

@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from sqlalchemy.exc import DBAPIError
-
+from kernel.db.errors import DATABASE_ERRORS, driver_error
 from kernel.db.tables.service import Asked
 from kernel.delivery.first_attempt import FirstAttempts
 from kernel.handlers import Run
@@ -171,8 +170,8 @@ class WorkerProcess:
         """Tell whether the host is drained: then others take what is hinted here."""
         try:
             return self.vitals.is_quiet or self.dispatcher.heartbeat.is_quiet()
-        except DBAPIError as error:
-            log.warning("whether this host is drained is not known: %s", error.orig)
+        except DATABASE_ERRORS as error:
+            log.warning("whether this host is drained is not known: %s", driver_error(error))
             return False
 
     def _obey(self, asked: Asked | None) -> None:
@@ -188,8 +187,8 @@ class WorkerProcess:
             return []
         try:
             return self.dispatcher.rows.take()
-        except DBAPIError as error:
-            log.warning("left to the sweep: %s", error.orig)
+        except DATABASE_ERRORS as error:
+            log.warning("left to the sweep: %s", driver_error(error))
             return []
 
     def _execute(self, turn: "_Turn") -> None:
@@ -203,8 +202,10 @@ class WorkerProcess:
             ):
                 for end in execute_each(self.kernel, order_ids, first_attempts):
                     self._follow(end, first_attempts, turn)
-        except DBAPIError as error:  # nothing was claimed, or the lease will run out
-            log.warning("left to the sweep: %s", error.orig, extra={"order_ids": turn.left})
+        except DATABASE_ERRORS as error:  # nothing was claimed, or the lease will run out
+            log.warning(
+                "left to the sweep: %s", driver_error(error), extra={"order_ids": turn.left}
+            )
         finally:
             self._turns.remove(turn)
             self._main.busy_at = time.monotonic()

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event, select, text
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from kernel.db.guard import GUARD
 from kernel.db.tables.deliveries import DELIVERIES
@@ -181,15 +182,20 @@ def test_nothing_is_written_when_another_run_owns_the_order(kernel: Kernel) -> N
     assert where(kernel, order_id) == ("running", None)
 
 
+@pytest.mark.parametrize(
+    "error",
+    [OperationalError("away", {}, Exception("away")), PoolTimeout("no connection is free")],
+    ids=["away", "busy"],
+)
 def test_exit_that_was_put_off_is_written_with_its_reason(
-    make_kernel: MakeKernel, main_rows_url: str
+    make_kernel: MakeKernel, main_rows_url: str, error: Exception
 ) -> None:
     kernel = make_kernel(main_rows_url)
     order_id = make_order(kernel, state="running", run=1)
     away = kernel.engines.writing
 
     def refuse(*_: Any) -> None:
-        raise OperationalError("away", {}, Exception("away"))
+        raise error
 
     event.listen(away, "before_cursor_execute", refuse)
     assert leave(kernel, order_id, 1, Exit(Why.RETRY, after=60)).again_in is None

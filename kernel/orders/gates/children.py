@@ -12,9 +12,9 @@ from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, func, select
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from kernel.db.errors import DATABASE_ERRORS, driver_error
 from kernel.db.statements.skip_scan import skip_scan
 from kernel.db.states import OrderState, Outcome
 from kernel.db.tables.gates import GATES, Has
@@ -55,8 +55,10 @@ def with_parent(kernel: Kernel, end: RunEnd) -> RunEnd:
         return end
     try:
         return replace(end, parent=_after_child(kernel, end.order_id))
-    except DBAPIError as error:
-        log.warning("parent left to the sweep: %s", error.orig, extra={"order_id": end.order_id})
+    except DATABASE_ERRORS as error:
+        log.warning(
+            "parent left to the sweep: %s", driver_error(error), extra={"order_id": end.order_id}
+        )
         return end
 
 

@@ -7,8 +7,8 @@ from time import monotonic
 from typing import Any
 
 from sqlalchemy import delete, select
-from sqlalchemy.exc import DBAPIError
 
+from kernel.db.errors import DATABASE_ERRORS, driver_error
 from kernel.db.states import OrderState
 from kernel.db.tables.orders import ORDERS
 from kernel.db.tables.service import Worker
@@ -147,5 +147,5 @@ def _kill_connection(kernel: Kernel, connection_id: int | None) -> None:
     try:
         with kernel.write() as connection:
             kernel.dialect.kill_connection(connection, connection_id)
-    except DBAPIError as error:  # gone already, which is what we want
-        log.debug("connection %s not killed: %s", connection_id, error.orig)
+    except DATABASE_ERRORS as error:  # gone already, which is what we want
+        log.debug("connection %s not killed: %s", connection_id, driver_error(error))
