@@ -214,7 +214,8 @@ class StepRecorder:
         if step.retry is None or not _may_pass(error):
             return None
         pause = step.retry.pause(begun.attempts)
-        return None if pause is None else Retry(pause, reason=cut(f"step {step.name}: {told}"))
+        # The reason is told to the caller, and what the error says to operators alone.
+        return None if pause is None else Retry(pause, reason=f"step {step.name} failed")
 
     def _told(self, step: StepCall, error: BaseException) -> str:
         """Return what is recorded of an error. That of a secret step may quote the secret."""

@@ -8,11 +8,13 @@ import pytest
 from sqlalchemy import event
 
 from kernel import StepRetry, TimeLimit
+from kernel.db.tables.operating.runs import RUNS
 from kernel.errors import Retry
 from kernel.handlers import Run
 from kernel.orders.decide import Exit, Why
 from kernel.runs.execute import execute
 from kernel.runs.leases import leave
+from tests.support.factories import rows
 from tests.support.handlers.stepping import Desk, Effects, MakeKernel, die
 from tests.support.waiting import wait_until
 
@@ -82,3 +84,20 @@ def test_hard_limit_in_a_step_counts_as_every_other(
         leave(desk.kernel, desk.order_id, number, Exit(Why.TIMED_OUT))
     assert (desk.order.state, desk.order.error_code) == ("failed", "timed_out")
     assert desk.told() == [("far", 2, False)]
+
+
+def test_reason_of_a_steps_retry_names_the_step_and_quotes_no_exception(
+    make_kernel: MakeKernel, sqlite_url: str
+) -> None:
+    """Callers and viewers read reasons; the error of a step is between handler and operator."""
+
+    def failing() -> None:
+        raise ConnectionError("no route to db-7 as root")
+
+    def work(run: Run) -> None:
+        run.step("far", failing, retry=StepRetry(attempts=5))
+
+    desk = Desk(make_kernel, sqlite_url, work)
+    assert desk.run().state == "pending"
+    assert "no route to db-7" in desk.steps[0].error
+    assert [one.reason for one in rows(desk.kernel, RUNS)] == ["step far failed"]
