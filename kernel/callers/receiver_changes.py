@@ -21,7 +21,7 @@ from kernel.callers.audit.acts import BY_SYSTEM, By
 from kernel.callers.audit.receivers import changed, facts
 from kernel.callers.callback_rules import granted
 from kernel.callers.matching import Prefix
-from kernel.callers.receivers import Receiver, ShapeVersion, find, newest_shape
+from kernel.callers.receivers import Receiver, ShapeVersion, check_placed, find, newest_shape
 from kernel.callers.terms import Terms
 from kernel.db.tables.callers import Caller
 from kernel.db.tables.receivers import RECEIVERS, SHAPES
@@ -92,7 +92,8 @@ def add(
     session.execute(insert(RECEIVERS).values(**row, is_draft=False, **_stored(session, values)))
     owner.has_receivers = True
     found = find(session, caller, name)
-    _write_version(session, found, _shape_text(patch, DEFAULT_SHAPE), ground.now)
+    shape = check_placed(_shape_text(patch, DEFAULT_SHAPE), found.credentials)
+    _write_version(session, found, shape, ground.now)
     by.record(session, "receiver.add", f"receiver {caller} {name}", after=facts(found))
     return found
 
@@ -229,8 +230,7 @@ def _check_address(what: str, url: str, policy: CallbackPolicy) -> None:
 def _check_tls(what: str, url: str, owner: Caller, terms: Terms) -> None:
     """Refuse to send secrets in clear, but to this host, or where both were said: for the caller
     its network or host, and for the receiver that clear text is meant."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
+    host = (parts := urlsplit(url)).hostname or ""
     if parts.scheme.lower() == "https" or _is_loopback(host):
         return
     if not terms.clear_text:
@@ -276,7 +276,7 @@ def _note_version(session: Session, after: Receiver, patch: ReceiverPatch, now: 
     """Write a version if what callbacks look like, or which ones there are, has changed."""
     before = newest_shape(session, after)
     kept = DEFAULT_SHAPE if before is None or before.shape is None else before.shape
-    shape = _shape_text(patch, kept)
+    shape = check_placed(_shape_text(patch, kept), after.credentials)
     if before is None or _facts(before, before.shape) != _facts(after, shape):
         _write_version(session, after, shape, now)
 

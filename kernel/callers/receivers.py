@@ -24,6 +24,9 @@ from kernel.db.tables.operating.pauses import PAUSES
 from kernel.db.tables.receivers import RECEIVERS, SHAPES
 from kernel.db.tables.sealed import Sealed, sealed
 from kernel.errors import NotFound, SecretsLocked
+from kernel.formats.shapes.reading import InvalidShape
+from kernel.formats.shapes.render import secret_names
+from kernel.formats.shapes.shape import parse_shape
 
 __all__ = ["Receiver", "ShapeVersion", "Terms"]
 
@@ -219,3 +222,15 @@ def _version(row: Row[Any]) -> ShapeVersion:
         shape=row.shape,
         variables=json.loads(row.variables),
     )
+
+
+def check_placed(shape: str, credentials: Credentials) -> str:
+    """Return a stored shape. Raises ValueError if it places a secret that the receiver lacks."""
+    try:
+        missing = sorted(secret_names(parse_shape(json.loads(shape))) - credentials.secrets.keys())
+    except InvalidShape:  # of a newer release, whose processes can read it
+        return shape
+    if missing:
+        words = " and ".join(f"the secret {name}" for name in missing)
+        raise ValueError(f"what it sends needs {words}: --secret, or credentials.secrets")
+    return shape

@@ -133,7 +133,7 @@ def test_outcome_that_is_set_to_false_is_not_true_in_templates(desk: Terminal) -
     ("options", "words"),
     [
         (("--profile", "servicenow"), "there is no profile 'servicenow'"),
-        (("--profile", "itop", "--secret", "user"), "the profile itop needs --secret password"),
+        (("--profile", "itop", "--secret", "user"), "needs the secret password"),
         (("--profile", "gitlab-note"), "the profile gitlab-note needs --set project=VALUE"),
         (("--profile", "redmine", "--outcome", "success.status_id=x"), "success.status_id=x"),
         (("--profile", "redmine", "--outcome", "success.state=1"), "does nothing with 'state'"),
@@ -149,3 +149,12 @@ def test_profile_that_cannot_work_is_refused_in_words(
     done = desk.run("receivers", "add", "one", "--url", URL, *options, exit_code=2, stdin="s\n")
     assert words in done.stderr
     assert desk.json("receivers", "list") == []
+
+
+def test_profile_is_set_for_the_secrets_that_a_receiver_has(desk: Terminal) -> None:
+    secrets = ("--secret", "user", "--secret", "password")
+    desk.run("receivers", "add", "one", "--url", URL, *secrets, stdin="u\np\n")
+    desk.run("receivers", "set", "one", "--profile", "itop")
+    done = desk.run("receivers", "set", "one", "--no-secret", "password", exit_code=2)
+    assert "needs the secret password" in done.stderr
+    assert desk.json("receivers", "show", "one")["credentials"] == {"secrets": ["password", "user"]}

@@ -73,6 +73,25 @@ def test_receiver_gets_the_shape_of_its_profile(operator: Client) -> None:
     assert codes(answer) == [("", "invalid_receiver")]
 
 
+@pytest.mark.parametrize("profile", ["slack", "teams", "itop", "znuny"])
+def test_profile_is_refused_without_its_secrets(operator: Client, profile: str) -> None:
+    """Every callback would be dead at once: nothing can be made of it."""
+    service = {"webservice": "x"} if profile == "znuny" else {}
+    asked: dict[str, Any] = {"profile": profile, "terms": {"variables": service}}
+    answer = operator.post("/v1/receivers", json=NEW | asked)
+    assert codes(answer) == [("", "invalid_receiver")]
+    assert "needs the secret" in answer.text
+    added(operator)
+    answer = operator.open("PATCH", "/v1/receivers/desk/one", json=asked)
+    assert codes(answer) == [("", "invalid_receiver")]
+    names = {"url": URL, "user": "u", "password": "p"}
+    given = asked | {"credentials": {"secrets": names}}
+    assert operator.open("PATCH", "/v1/receivers/desk/one", json=given).status_code == 200
+    gone = {"credentials": {"secrets": dict.fromkeys(names)}}
+    answer = operator.open("PATCH", "/v1/receivers/desk/one", json=gone)
+    assert codes(answer) == [("", "invalid_receiver")]
+
+
 def test_receiver_is_gone_when_it_was_removed(operator: Client) -> None:
     added(operator)
     done = operator.open("DELETE", "/v1/receivers/desk/one")

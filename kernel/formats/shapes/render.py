@@ -139,6 +139,13 @@ def _chosen(url: Text | If, values: Mapping[str, Any]) -> Text:
     return chosen
 
 
+def secret_names(shape: Shape) -> frozenset[str]:
+    """Return the secrets without which nothing can be made of any outcome."""
+    paths = (*paths_of(shape.body), *paths_of(shape.form))
+    named = {".".join(path[1:]) for path in paths if path[0] == "secret"}
+    return frozenset(named | {"url"} if shape.secret_url else named)
+
+
 def _check_secrets(shape: Shape, secrets: Mapping[str, Secret]) -> None:
     """Raise TemplateFailed when the body names a secret that the receiver does not have."""
     for path in (*paths_of(shape.body), *paths_of(shape.form)):

@@ -10,7 +10,7 @@ import click
 
 from kernel.callers.receiver_changes import ReceiverPatch
 from kernel.callers.terms import MAX_CONCURRENCY, MAX_RATE
-from kernel.delivery.profiles import made_shape, profile
+from kernel.delivery.profiles import made_shape
 from kernel.formats.durations import schedule, seconds
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -90,10 +90,6 @@ def _look(given: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, Mapping[s
         return None if file is None else _shape(file), _outcomes(given["outcomes"])
     if file is not None:
         raise ValueError("give --profile or --shape, not both")
-    missing = [one for one in profile(name).secrets if one not in given["secrets"]]
-    if missing:
-        needed = " ".join(f"--secret {one}" for one in missing)
-        raise ValueError(f"the profile {name} needs {needed}")
     variables = dict(map(pair_of, given["variables"]))
     return made_shape(name, variables, dict(map(pair_of, given["outcomes"]))), {}
 
