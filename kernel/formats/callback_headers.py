@@ -64,6 +64,13 @@ def callback_headers(facts: HeaderFacts, static: Mapping[str, str]) -> dict[str,
     return {**static, **{name: value for name, value in found.items() if value is not None}}
 
 
+def without_replaced(headers: Mapping[str, str], static: Collection[str]) -> dict[str, str]:
+    """Return headers without those of the table in whose place a static one is sent."""
+    kept = {row.name for row in _rows(static)}
+    gone = {row.name for row in CALLBACK_HEADERS} - kept
+    return {name: value for name, value in headers.items() if name.lower() not in gone}
+
+
 def shown_headers(facts: HeaderFacts, static: Collection[str]) -> list[tuple[str, str | None]]:
     """Return names and values for people, secret values as None; ``static``: names alone."""
     known = [(row.name, None if row.secret else row.value(facts), row) for row in _rows(static)]

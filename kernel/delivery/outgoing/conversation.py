@@ -14,6 +14,7 @@ from kernel.delivery.outgoing.login import hide, login_headers, secrets_of
 from kernel.delivery.outgoing.memory import memory_of
 from kernel.delivery.outgoing.tokens import Token, token_request
 from kernel.errors import AddressRefused, TransportError
+from kernel.formats.callback_headers import without_replaced
 from kernel.runtime.kernel import Kernel
 from kernel.transport.addresses import origin_of
 from kernel.transport.client import Request, Response
@@ -107,7 +108,7 @@ class Conversation:
     def _send(self, request: Request, purpose: Purpose) -> Response:
         token = self._login()
         login = login_headers(self._credentials, request.body, token)
-        headers = {**login, **request.headers}
+        headers = {**login, **without_replaced(request.headers, login)}
         identity = None
         if self._receiver is not None:
             identity = self._memory.identity(self._receiver)

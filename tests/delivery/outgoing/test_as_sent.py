@@ -146,3 +146,17 @@ def test_next_attempt_is_told_to_fail_when_the_reference_is_no_segment_of_its_ur
     owed = owe(sender, tickets.url, told={"data": {"reference": "OPS/12"}})
     [following] = shown(sender, owed)
     assert "cannot be one segment of a URL" in (following.refused or "")
+
+
+def test_user_agent_of_a_receiver_is_sent_in_place_of_ours(
+    sender: Kernel, tickets: Receiver
+) -> None:
+    login = Credentials(headers={"User-Agent": SecretStr("desk-bot/1")})
+    make_receiver(sender, "itsm", tickets.url, login)
+    owed = owe(sender, tickets.url)
+    send_due(sender)
+    [request] = tickets.wait(1)
+    assert request.headers["user-agent"] == "desk-bot/1"
+    assert [value for name, value in shown(sender, owed)[0].headers if name == "user-agent"] == [
+        None
+    ]
