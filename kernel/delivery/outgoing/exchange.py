@@ -19,7 +19,15 @@ from kernel.delivery.outgoing.memory import UnfitCertificate, memory_of
 from kernel.delivery.outgoing.request import Refused, Unusable, Way, way_of
 from kernel.delivery.outgoing.tokens import NoToken
 from kernel.errors import TransportError
-from kernel.formats.shapes.answer import Found, NotFound, found, judge, wait_hint
+from kernel.formats.shapes.answer import (
+    Found,
+    Judged,
+    NotFound,
+    found,
+    judge,
+    judge_status,
+    wait_hint,
+)
 from kernel.formats.shapes.render import Facts, below, facts, question, render
 from kernel.formats.shapes.rules import Lookup
 from kernel.formats.shapes.shape import DEFAULT
@@ -150,15 +158,21 @@ def _sent(
         value = looked_up.value
     secrets = {} if way.receiver is None else way.receiver.credentials.secrets
     rendered = render(way.shape, known, secrets, value)
-    response = conversation.send(
-        Request(
-            way.check(below(way.base if rendered.url else way.url, rendered.url)),
-            shaped_headers(due, rendered, traceparent, now),
-            rendered.body,
-            method=rendered.method,
-            read_bytes=ANSWER_BYTES,
-        )
+    request = Request(
+        way.check(below(way.base if rendered.url else way.url, rendered.url)),
+        shaped_headers(due, rendered, traceparent, now),
+        rendered.body,
+        method=rendered.method,
+        read_bytes=ANSWER_BYTES,
     )
+    try:
+        response = conversation.send(request)
+    except TransportError as error:
+        if error.reason != "redirect":
+            raise
+        # Its body is not read: the rules that ask for the status alone are those that can hold.
+        ended = _failed(conversation, due, error)
+        return _by_rules(ended, judge_status(way.shape, ended.status or 0))
     return _judged(conversation, way, response, now)
 
 
@@ -192,6 +206,10 @@ def _judged(conversation: Conversation, way: Way, response: Response, now: datet
     )
     content_type = response.headers.get("content-type", "")
     told = judge(way.shape, response.status, content_type, response.body, hide)
+    return _by_rules(ended, told)
+
+
+def _by_rules(ended: Heard, told: Judged) -> Heard:
     if told.verdict is None:
         return replace(ended, judged=told.saw or None)
     reason = None if told.verdict in ("delivered", "done") else ended.reason or "answer"

@@ -64,6 +64,14 @@ def judge(shape: Shape, status: int, content_type: str, body: bytes, hide: Hide 
     return Judged(None, f"status {status}: {_shown(text, hide)}")
 
 
+def judge_status(shape: Shape, status: int) -> Judged:
+    """Judge an answer of which only the status is known, by the rules that ask for no more."""
+    for rule in shape.answer:
+        if rule.statuses and not rule.conditions and _holds(rule, status, ABSENT, ""):
+            return Judged(rule.verdict, f"status {status}", rule.tries)  # type: ignore[arg-type]
+    return Judged(None)
+
+
 def found(
     lookup: Lookup, wanted: str, status: int, body: bytes, hide: Hide = str
 ) -> Found | NotFound:

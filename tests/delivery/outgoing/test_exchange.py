@@ -269,6 +269,34 @@ def rows(*found: dict[str, str]) -> Answer:
     return Answer(200, {"Content-Type": "application/json"}, body)
 
 
+@pytest.mark.parametrize(
+    ("verdict", "kind", "reason"),
+    [("give_up", Dead, "redirect"), ("delivered", Delivered, None), (None, RetryIn, "redirect")],
+)
+def test_redirect_is_judged_by_the_rules_that_ask_for_the_status_alone(
+    sender: Kernel, tickets: Receiver, verdict: str | None, kind: type, reason: str | None
+) -> None:
+    rules = [{"is": "done", "status": "3xx", "json": {"path": "code", "equals": 0}}]
+    rules += [{"is": verdict, "status": "3xx"}] if verdict else []
+    make_receiver(sender, "itop", tickets.url, shape={"answer": rules})
+    tickets.script(Answer(302, {"Location": tickets.url + "login"}))
+    owe(sender, tickets.url)
+    [finished] = send_due(sender)
+    assert isinstance(finished.verdict, kind)
+    assert attempts(sender) == [(302, reason, "status 302" if verdict else None)]
+
+
+def test_redirect_of_a_lookup_is_not_judged_by_the_rules_of_the_answer(
+    sender: Kernel, tickets: Receiver
+) -> None:
+    shape = lookup(tickets) | {"answer": [{"is": "delivered", "status": "3xx"}]}
+    make_receiver(sender, "itsm", tickets.url + "table", shape=shape)
+    tickets.script(Answer(302, {"Location": tickets.url}))
+    owe(sender, "receiver:itsm", origin=at(tickets))
+    [finished] = send_due(sender)
+    assert isinstance(finished.verdict, RetryIn)
+
+
 def test_schedule_and_give_up_are_the_receivers(sender: Kernel, tickets: Receiver) -> None:
     make_receiver(sender, "itsm", tickets.url, schedule=[100.0], give_up=150.0)
     tickets.default = 500
