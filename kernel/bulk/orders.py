@@ -2,21 +2,20 @@
 
 import logging
 from dataclasses import replace
-from datetime import timedelta
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from kernel.bulk.progress import Left, Noting, Overtaken
 from kernel.callers.identity import identity_of
 from kernel.db.errors import driver_error, is_passing
 from kernel.db.states import OrderState, Priority
 from kernel.db.tables.callers import Caller
-from kernel.db.tables.service import SelectTag
 from kernel.errors import Conflict, InvalidOrder, RequestRefused, SecretsLocked, Unavailable
 from kernel.formats.tracecontext import Trace
 from kernel.orders.accept import Submission, accept
 from kernel.orders.backpressure import Pressure
 from kernel.orders.cancel import cancel
+from kernel.orders.ends.unknown_tags import is_for_others
 from kernel.orders.gates.shown import gate_shown
 from kernel.orders.pages import get_order
 from kernel.orders.secrets.arguments import as_submitted
@@ -27,12 +26,9 @@ from kernel.runtime.kernel import Kernel
 
 log = logging.getLogger(__name__)
 
-# A tag that a worker has noted within this time is known there, though not here.
-KNOWN_FOR = timedelta(hours=1)
-
 
 class ForOthers(Exception):
-    """This process does not know the order's tag, and a worker does."""
+    """This process does not know the order's tag, and a worker does, or still may."""
 
 
 def cancel_one(kernel: Kernel, order_id: str, by: Noting, ends: list[RunEnd]) -> Left | None:
@@ -86,7 +82,7 @@ def _submission(kernel: Kernel, order_id: str) -> Submission:
         order = get_order(session, None, order_id)
         if not OrderState(order.state).is_final:
             raise Conflict(f"the order has not ended: {order.state}")
-        if _is_for_others(kernel, session.connection(), order.select_tag):
+        if is_for_others(kernel, session.connection(), order.select_tag):
             raise ForOthers
         owner = identity_of(session, session.get_one(Caller, order.caller_id).name)
         members = members_of(order, as_submitted(kernel, order), gate_shown(session, order))
@@ -94,14 +90,6 @@ def _submission(kernel: Kernel, order_id: str) -> Submission:
             members["priority"] = Priority(order.priority).word
         session.expunge(order)
     return Submission(owner, members, reference=order.reference, is_original=order.is_original)
-
-
-def _is_for_others(kernel: Kernel, connection: Connection, tag: str) -> bool:
-    if tag in kernel.handlers:
-        return False
-    seen = kernel.clock.sql(-KNOWN_FOR)
-    query = select(SelectTag.tag).where(SelectTag.tag == tag, SelectTag.seen_at >= seen)
-    return connection.scalar(query) is not None
 
 
 def _left(item_id: str, error: Exception) -> Left:

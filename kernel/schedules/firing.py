@@ -16,11 +16,11 @@ from sqlalchemy import Connection, select, update
 from kernel.callers.identity import Identity, identity_of
 from kernel.db.tables.orders import ORDERS
 from kernel.db.tables.schedules import SCHEDULES
-from kernel.db.tables.service import SelectTag
 from kernel.db.transactions import rowcount
 from kernel.errors import IdempotencyKeyReused, InvalidOrder
 from kernel.formats.durations import in_words
 from kernel.formats.order_request import OrderRequest
+from kernel.orders.ends.unknown_tags import is_for_others
 from kernel.orders.submit import submit
 from kernel.runtime.kernel import Kernel
 from kernel.schedules.changes import NO_ERROR, trace_of
@@ -31,8 +31,6 @@ from kernel.schedules.rows import ROWS
 log = logging.getLogger(__name__)
 
 MAX_ERROR = 500
-# A tag that a worker has noted within this time is known there, though not here: see `known_tags`.
-KNOWN_FOR = timedelta(hours=1)
 
 
 class _Overtaken(Exception):
@@ -107,7 +105,9 @@ def _submit(kernel: Kernel, row: Any, found: Turn) -> str:
 def _order(kernel: Kernel, row: Any, found: Turn) -> tuple[Identity, OrderRequest]:
     """Return the order of a time and whose it is. Raises _Refused."""
     if found.is_missed:
-        raise _Refused(f"missed: no process looked within {in_words(row.catch_up)} after it")
+        # Left to others until then, perhaps; an order that is later than that may do harm.
+        who = "" if row.select_tag in kernel.handlers else " that knows its tag"
+        raise _Refused(f"missed: no process{who} looked within {in_words(row.catch_up)} after it")
     with kernel.read_session() as session:
         if is_disabled(session, row.caller_id):
             raise _Refused(f"caller_disabled: all keys of {row.caller} are revoked")
@@ -140,13 +140,8 @@ def _go_on(connection: Connection, row: Any, to: datetime | None, values: dict[s
 
 
 def _is_for_others(kernel: Kernel, tag: str) -> bool:
-    """Tell whether this process does not know the tag, and a worker does: a rollout may do that."""
-    if tag in kernel.handlers:
-        return False
-    seen = kernel.clock.sql(-KNOWN_FOR)
-    query = select(SelectTag.tag).where(SelectTag.tag == tag, SelectTag.seen_at >= seen)
     with kernel.read_session() as session:
-        return session.scalar(query) is not None
+        return is_for_others(kernel, session.connection(), tag)
 
 
 def _in_words(invalid: InvalidOrder) -> str:

@@ -9,15 +9,17 @@ from sqlalchemy import Connection, update
 
 from kernel.bulk.choosing import Span, next_page
 from kernel.bulk.jobs import abort, left_of, made_by
+from kernel.bulk.steps import step
 from kernel.db.ids import new_id
 from kernel.db.tables.deliveries import DELIVERIES
 from kernel.db.tables.gates import GATES
 from kernel.db.tables.operating.bulk import JOBS, RERUNS
 from kernel.db.tables.orders import ORDERS
+from kernel.handlers import Handlers
 from kernel.runtime.kernel import Kernel
 from kernel.testing import drain
 from tests.support.bulk import begun, job, plan, stepped, worker
-from tests.support.factories import make_delivery, make_order, order, rows
+from tests.support.factories import make_delivery, make_order, order, rows, sweep_for
 
 MakeKernel = Callable[..., Kernel]
 
@@ -228,3 +230,30 @@ def test_item_that_changes_its_state_during_a_step_is_one_of_the_acts(
         asked: Any = Meanwhile(connection, at, move)
         span = Span(new_id(kernel.clock.now()), kernel.clock.now())
         assert next_page(asked, plan(kind), span, None, 10).ids == [item]
+
+
+def test_order_is_left_to_workers_that_start_later_after_an_outage(
+    make_kernel: MakeKernel, sqlite_url: str
+) -> None:
+    known, unknown = make_kernel(sqlite_url), make_kernel(sqlite_url, Handlers())
+    old = failed(known)
+    job_id = begun(known, "rerun")
+    sweep_for(unknown, 3500)
+    assert step(worker(unknown), job_id) is not None
+    assert job(known, job_id).last_error == "left to a process that knows the orders' tag"
+    known.clock.shift(3)
+    stepped(known, job_id)
+    assert set(reruns(known)) == {old}
+
+
+def test_order_whose_tag_no_worker_knows_is_left_with_the_reason(
+    make_kernel: MakeKernel, sqlite_url: str
+) -> None:
+    unknown = make_kernel(sqlite_url, Handlers())
+    old = failed(unknown)
+    sweep_for(unknown, 3700)
+    job_id = begun(unknown, "rerun")
+    stepped(unknown, job_id)
+    with unknown.read_session() as session:
+        (left,) = left_of(session, job_id)
+    assert (left.item_id, left.code) == (old, "invalid_order")

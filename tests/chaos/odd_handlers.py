@@ -11,7 +11,8 @@ from sqlalchemy import text
 
 from kernel.builtin import CreateProject, create_project
 from kernel.handlers import Handlers, Run
-from kernel.worker.maintenance import known_tags, turn
+from kernel.orders.ends import unknown_tags
+from kernel.worker.maintenance import known_tags
 
 #: Raw tables of these handlers, on MariaDB. The first holds some MB, then its error is 1114.
 ODD_TABLES = (
@@ -96,4 +97,4 @@ def register(handlers: Handlers) -> None:
             handlers.register(tag, CreateProject)(function)
     if hour := os.environ.get(HOUR):
         known_tags.UNKNOWN_AFTER = timedelta(seconds=float(hour))
-        turn.GAP = timedelta(seconds=float(hour) / 3)
+        unknown_tags.GAP = timedelta(seconds=float(hour) / 3)

@@ -13,6 +13,7 @@ from kernel.handlers import Handlers
 from kernel.runtime.kernel import Kernel
 from kernel.worker.maintenance.job import Swept
 from kernel.worker.maintenance.schedules import fire_schedules, not_fired
+from tests.support.factories import sweep_for
 from tests.support.recurring import DAY, HOUR, add, keyed, orders, row, swept, to
 
 MakeKernel = Callable[..., Kernel]
@@ -64,6 +65,7 @@ def test_refused_order_is_the_last_error_and_the_next_time_goes_on(
     first = row(known).next_at
     unknown = make_kernel(sqlite_url, Handlers())
     to(unknown, first)
+    sweep_for(unknown, 3700)
     assert swept(unknown) == []
     said = row(unknown).last_error
     assert said == "unknown_select_tag: /select_tag no handler has this tag"
@@ -92,6 +94,37 @@ def test_tag_that_another_worker_knows_is_left_to_it(
     assert swept(unknown) == []
     assert (row(unknown).next_at, row(unknown).last_error) == (first, None)
     assert len(swept(known)) == 1
+
+
+def test_time_is_left_to_workers_that_start_later_after_an_outage(
+    make_kernel: MakeKernel, sqlite_url: str
+) -> None:
+    known = make_kernel(sqlite_url)
+    add(known, catch_up=4 * 3600)
+    first = row(known).next_at
+    unknown = make_kernel(sqlite_url, Handlers())
+    to(unknown, first + HOUR / 6)
+    for seconds in (0, 3500):
+        sweep_for(unknown, seconds)
+        assert swept(unknown) == []
+        assert (row(unknown).next_at, row(unknown).last_error) == (first, None)
+    to(known, first + HOUR / 6)
+    assert len(swept(known)) == 1
+
+
+def test_time_that_was_left_to_others_for_too_long_is_missed(
+    make_kernel: MakeKernel, sqlite_url: str
+) -> None:
+    """An order that is later than its window may do harm."""
+    add(make_kernel(sqlite_url), catch_up=1800)
+    unknown = make_kernel(sqlite_url, Handlers())
+    first = row(unknown).next_at
+    for late, said in ((HOUR / 3, None), (HOUR, "missed: no process that knows its tag looked")):
+        to(unknown, first + late)
+        sweep_for(unknown, 3000)
+        assert swept(unknown) == []
+        assert (row(unknown).last_error or "").startswith(said or "")
+        assert (row(unknown).next_at == first) is (said is None)
 
 
 def test_schedule_that_cannot_be_fired_keeps_no_other_from_its_turn(

@@ -1,7 +1,6 @@
 """Which tags workers know; orders of tags that no worker knows fail."""
 
 from collections.abc import Iterable
-from datetime import timedelta
 
 from sqlalchemy import and_, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
@@ -16,6 +15,7 @@ from kernel.db.tables.service import SelectTag
 from kernel.db.transactions import rowcount
 from kernel.handlers.registering.refusals import BATCH_TAG
 from kernel.orders.ends.outbox import ending
+from kernel.orders.ends.unknown_tags import UNKNOWN_AFTER, unbroken_for
 from kernel.orders.gates.children import with_parent
 from kernel.orders.gates.keys import ORDERING_KEY
 from kernel.orders.gates.limits.known import PREFIX
@@ -23,9 +23,7 @@ from kernel.orders.transitions import end_order
 from kernel.runtime.kernel import Kernel
 from kernel.worker.maintenance.job import Swept
 from kernel.worker.maintenance.set_aside import SetAside
-from kernel.worker.maintenance.turn import unbroken_for
 
-UNKNOWN_AFTER = timedelta(hours=1)
 # How many orders of unknown tags one sweep ends.
 FAILURES = 100
 # What is waited for in a line in which a handler's orders stand.
