@@ -94,3 +94,11 @@ def test_zone_is_the_shells_or_the_systems(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.delenv("TZ")
     monkeypatch.setattr(filter_options, "SYSTEM_ZONE", str(tmp_path / "none"))
     assert system_zone() is not None
+
+
+@pytest.mark.parametrize(
+    "asked",
+    ["deliveries list --before abc", "orders list --before abc", "errors list --cursor abc"],
+)
+def test_page_is_refused_when_its_cursor_is_none(terminal: Terminal, asked: str) -> None:
+    assert "next_cursor" in terminal.run(*asked.split(), exit_code=2).stderr

@@ -156,3 +156,22 @@ def test_pages_of_callbacks_follow_each_other(kernel: Kernel, operator: Client) 
             seen += [one["delivery_id"] for one in data["deliveries"]]
             cursor = data["next_cursor"] and f"&cursor={data['next_cursor']}"
         assert (len(seen), set(seen)) == (5, made)
+
+
+OTHERS = f"{'0' * 8}-0000-7000-8000-{'0' * 12}"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        *("deliveries?cursor=abc", "deliveries?cursor=2026~x", "orders?cursor=abc"),
+        # The dead are listed by their end; an id alone is no cursor of theirs.
+        f"deliveries?state=dead&cursor={OTHERS}",
+        f"deliveries?cursor=2026-11-20T08:00:00.000000Z~{OTHERS}",
+        *("bulk?cursor=abc", "bulk?cursor=", "errors?cursor=abc"),
+    ],
+)
+def test_cursor_that_no_page_has_named_is_refused(operator: Client, asked: str) -> None:
+    answer = operator.get(f"/v1/{asked}")
+    assert answer.status_code == 422
+    assert [one["pointer"] for one in answer.json["data"]["errors"]] == ["/cursor"]

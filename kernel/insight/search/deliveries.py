@@ -102,6 +102,19 @@ def cursor_of(text: str) -> Cursor | None:
     return Cursor((ended, id) if end else (id,))
 
 
+def read_cursor(text: str | None, wanted: CallbackFilter) -> Cursor | None:
+    """Read where a page of the callbacks ``wanted`` begins; None, at the newest, without a text.
+
+    Raises ValueError for what no page of theirs has named: to begin again would be an endless list.
+    """
+    if text is None:
+        return None
+    found = cursor_of(text)
+    if found is None or len(found.key) != len(plan_callbacks(wanted)[0].columns):
+        raise ValueError("give the next_cursor of an answer to the same filter")
+    return found
+
+
 def written_cursor(cursor: Cursor) -> str:
     """Write a cursor for an address: an id, or the end of a callback and its id."""
     *ends, id = cursor.key

@@ -95,6 +95,7 @@ def bulk_operations() -> dict[str, Any]:
             "get": operation(
                 *("listBulk", "List bulk acts (viewer)"),
                 {200: answer("the newest first", DONE, "Bulks")},
+                (422,),
                 parameters=[older],
             ),
         },

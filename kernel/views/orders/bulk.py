@@ -28,7 +28,7 @@ from kernel.callers.people.roles import Role
 from kernel.db.ids import ID
 from kernel.db.states import DeliveryState
 from kernel.db.tables.operating.bulk import JOBS
-from kernel.errors import Conflict, InvalidOrder
+from kernel.errors import Conflict, InvalidOrder, InvalidQuery
 from kernel.filters.callbacks import CallbackFilter
 from kernel.filters.counts import Counts
 from kernel.filters.fields import (
@@ -119,9 +119,12 @@ class BulkViews:
     def show_bulks(self) -> Response:
         """GET /v1/bulk: bulk acts, newest first."""
         identity(self.kernel, Role.VIEWER)
-        cursor = request.args.get("cursor", "")
+        cursor = request.args.get("cursor")
+        if cursor is not None and not ID.fullmatch(cursor):
+            detail = "give the bulk_id of the last one of an answer"
+            raise InvalidQuery(errors=[problem("/cursor", "invalid", detail)])
         with self.kernel.read_session() as session:
-            found = list_jobs(session, cursor if ID.fullmatch(cursor) else None)
+            found = list_jobs(session, cursor)
         return self._success({"bulk": [job_data(row) for row in found]})
 
     def show_bulk(self, bulk_id: str) -> Response:

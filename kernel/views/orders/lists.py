@@ -8,13 +8,15 @@ from flask import Response, stream_with_context
 from kernel.callers.identity import Scope
 from kernel.callers.people.roles import Role
 from kernel.db.statements.keyset import Budget
+from kernel.errors import InvalidQuery
 from kernel.filters.counts import count_callbacks, count_orders
 from kernel.filters.fields import caller_names
 from kernel.filters.plans import settle
 from kernel.formats.envelope import envelope
+from kernel.formats.order_request import problem
 from kernel.formats.representations import delivery_data, order_summary
 from kernel.formats.texts import text
-from kernel.insight.search.deliveries import cursor_of, page, written_cursor
+from kernel.insight.search.deliveries import page, read_cursor, written_cursor
 from kernel.insight.search.export import (
     CALLBACK_COLUMNS,
     ORDER_COLUMNS,
@@ -67,7 +69,11 @@ class ListViews:
         who, asked = identity(self.kernel, Scope.READ), read_query(CallbackListQuery)
         with self.kernel.read_session() as session:
             wanted = asked.filter(self.kernel, session, who)
-            found = page(session, wanted, cursor_of(asked.cursor or ""), asked.limit)
+            try:
+                below = read_cursor(asked.cursor, wanted)
+            except ValueError as error:
+                raise InvalidQuery(errors=[problem("/cursor", "invalid", str(error))]) from None
+            found = page(session, wanted, below, asked.limit)
         items = [
             delivery_data(row)
             | {"order_id": row.order_id, "reference": found.references.get(row.order_id)}

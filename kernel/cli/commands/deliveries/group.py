@@ -11,7 +11,7 @@ from kernel.cli.opening import opened
 from kernel.cli.terminal.output import as_json, print_fields, print_json, print_table
 from kernel.delivery.redeliver import get_delivery, redeliver
 from kernel.formats.representations import delivery_data
-from kernel.insight.search.deliveries import cursor_of, first_callbacks, written_cursor
+from kernel.insight.search.deliveries import first_callbacks, read_cursor, written_cursor
 from kernel.insight.standing.described import described
 from kernel.orders.pages import MAX_PAGE
 
@@ -41,7 +41,11 @@ def list_(limit: int, before: str | None, machine: bool, **fields: Any) -> None:
     with opened() as kernel:
         wanted = callback_filter(kernel, fields)
         with kernel.read_session() as session:
-            page = first_callbacks(session, wanted, cursor_of(before or ""), limit)
+            try:
+                below = read_cursor(before, wanted)
+            except ValueError as error:
+                raise click.UsageError(f"--before: {error}") from None
+            page = first_callbacks(session, wanted, below, limit)
             found = [_describe(delivery) for delivery in page.rows]
     if machine:
         cursor = None if page.next is None else written_cursor(page.next)

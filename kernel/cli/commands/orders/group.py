@@ -14,6 +14,7 @@ from kernel.cli.filter_options import order_filter, with_order_filter
 from kernel.cli.opening import opened, say
 from kernel.cli.order_options import BODY_OPTIONS, order_body
 from kernel.cli.terminal.output import as_json, cell, print_fields, print_json, print_table
+from kernel.db.ids import ID
 from kernel.db.states import PRIORITIES, OrderState
 from kernel.db.tables.callers import ANONYMOUS
 from kernel.formats.order_request import WINDOW
@@ -60,6 +61,8 @@ def list_(limit: int, before: str | None, machine: bool, **fields: Any) -> None:
       kernel orders list --callback dead --host jira.example.net --since 2h
       kernel orders list --reference-prefix INC0012 --error timed_out
     """
+    if before is not None and not ID.fullmatch(before):
+        raise click.UsageError("--before: give the next_cursor of an answer")
     with opened() as kernel, kernel.read_session() as session:
         page = first_orders(session, order_filter(kernel, fields), before, limit)
         gates = gates_shown(session, page.orders)
