@@ -4,7 +4,7 @@ A value becomes part of the one text that names it and is never split, quoted or
 ``{{`` and ``}}`` are braces.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from string import Formatter
 from typing import Any
@@ -70,7 +70,7 @@ class Entry:
 
     def fill(self, values: Mapping[str, Value], given: Mapping[str, Any]) -> Iterator[str]:
         """Yield its entries. A list that is an entry of its own is as many as it has members."""
-        if self.given is not None and not given.get(self.given):
+        if self.given is not None and not _is_given(given.get(self.given)):
             return
         for text in self.texts:
             several = values.get(text.only) if text.only else None
@@ -83,6 +83,13 @@ class Entry:
 def names_in(entries: Sequence[Entry]) -> set[str]:
     """Return all that entries of argv name."""
     return {name for entry in entries for text in entry.texts for name in text.names}
+
+
+def _is_given(value: Any) -> bool:
+    """Tell whether an argument is given, and neither false nor empty. The number 0 is given."""
+    if value is None or value is False:
+        return False
+    return len(value) > 0 if isinstance(value, Sized) else True
 
 
 def _shown(values: Mapping[str, Value], name: str | None) -> str:

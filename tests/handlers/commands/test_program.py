@@ -41,6 +41,32 @@ def test_argument_stays_one_entry_of_argv_whatever_is_in_it(make: Make) -> None:
     ]
 
 
+ONLY_IF = """
+[conditions]
+program = "./given"
+argv = [
+  { if = "whole", then = ["--whole={whole}"] },
+  { if = "text", then = ["--text={text}"] }, { if = "many", then = ["--many", "{many}"] },
+  { if = "flag", then = ["--flag"] },
+]
+[conditions.arguments]
+whole = { type = "int", required = false }
+text = { required = false }
+many = { type = "list", items = "int", required = false }
+flag = { type = "bool", required = false }
+"""
+
+
+def test_number_nought_is_given_and_what_is_false_or_empty_is_not(make: Make) -> None:
+    kernel = make(ONLY_IF)
+    noughts: dict[str, Any] = {"whole": 0, "text": "0", "many": [0]}
+    assert result(kernel, "conditions", **noughts)["argv"] == [
+        *("--whole=0", "--text=0", "--many", "0")
+    ]
+    nothing: dict[str, Any] = {"text": "", "many": [], "flag": False}
+    assert result(kernel, "conditions", **nothing)["argv"] == []
+
+
 @pytest.mark.parametrize(
     "args",
     [
