@@ -50,7 +50,8 @@ def due_schedules(kernel: Kernel, limit: int) -> Sequence[Any]:
     with kernel.read_session() as session:
         return session.execute(
             ROWS.add_columns(now.label("now"))
-            .where(SCHEDULES.c.next_at <= now)
+            # A change that races a pause may leave a time with a schedule that is paused.
+            .where(SCHEDULES.c.next_at <= now, SCHEDULES.c.paused_at.is_(None))
             .order_by(SCHEDULES.c.next_at)
             .limit(limit)
         ).all()

@@ -127,6 +127,17 @@ def test_paused_times_are_not_made_up(lite: Kernel) -> None:
     assert row(lite).next_at == first + DAY
 
 
+def test_paused_schedule_is_not_fired_when_a_racing_change_has_left_it_a_time(lite: Kernel) -> None:
+    add(lite)
+    first = row(lite).next_at
+    assert changes.pause(lite, "nightly")
+    with lite.write() as connection:
+        connection.execute(update(SCHEDULES).values(next_at=first))
+    to(lite, first + timedelta(minutes=5))
+    assert swept(lite) == []
+    assert orders(lite) == []
+
+
 def test_changed_definition_holds_from_the_next_time_on(lite: Kernel) -> None:
     add(lite)
     first = row(lite).next_at
