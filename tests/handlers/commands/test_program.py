@@ -52,8 +52,8 @@ argv = [
 [conditions.arguments]
 whole = { type = "int", required = false }
 text = { required = false }
-many = { type = "list", items = "int", required = false }
-flag = { type = "bool", required = false }
+many = { type = "list", items = "int", default = [] }
+flag = { type = "bool", default = false }
 """
 
 
