@@ -29,9 +29,8 @@ def add_steps(app: Celery, vitals: Vitals) -> None:
     class Turning(bootsteps.StartStopStep):  # type: ignore[misc]
         """Notes the turns of the consumer's loop while there is a connection to the broker.
 
-        It takes messages unless the worker's host is drained. The loop gives the timer its turns.
-        Only with gevent and eventlet has the timer a thread of
-        its own: there the notes tell that the consumer has not ended.
+        It takes messages unless its host is drained. The loop gives the timer its turns. Only with
+        gevent and eventlet has that a thread: there the notes tell that the consumer has not ended.
         """
 
         requires = (Connection,)
