@@ -19,6 +19,7 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
+    false,
     func,
     literal_column,
     or_,
@@ -89,9 +90,16 @@ def looking(tags: tuple[str, ...], count: int) -> Prepared:
             ORDERS.c.state == literal_column(f"'{OrderState.PENDING}'"),
             or_(ORDERS.c.run_after <= database_time("now"), and_(NEVER_PUT_OFF, _IS_OPEN)),
             MAY_BEGIN,
-            ORDERS.c.select_tag.in_([literal_column(f"'{tag}'") for tag in tags]),
+            _of(tags),
         )
     )
+
+
+def _of(tags: Sequence[str]) -> ColumnElement[bool]:
+    """Return the condition that an order is of these tags: of none where a registry is empty."""
+    if not tags:
+        return false()
+    return ORDERS.c.select_tag.in_([literal_column(f"'{tag}'") for tag in tags])
 
 
 class Lane(NamedTuple):
@@ -151,8 +159,7 @@ def _first_due(tags: tuple[str, ...], count: int) -> Prepared:
     bound: list[tuple[Any, Any]] = [
         (bindparam(f"caller_{n}"), bindparam(f"priority_{n}")) for n in range(count)
     ]
-    known = ORDERS.c.select_tag.in_([literal_column(f"'{tag}'") for tag in tags])
-    where = (ORDERS.c.run_after <= database_time("due"), known, MAY_BEGIN)
+    where = (ORDERS.c.run_after <= database_time("due"), _of(tags), MAY_BEGIN)
     return Prepared(_along(bound, select(*_COLUMNS), where, bindparam("limit")))
 
 

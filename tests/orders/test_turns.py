@@ -7,11 +7,13 @@ import pytest
 
 from kernel.db.states import Priority
 from kernel.db.tables.callers import Caller
+from kernel.handlers import Handlers
 from kernel.orders import due as due_module
 from kernel.orders.due import due_orders, due_soon, next_orders, waiting_longest
 from kernel.orders.gates.turns import AGEING, DueOrder, deal
+from kernel.runs.execute import execute
 from kernel.runtime.kernel import Kernel
-from tests.support.factories import make_order
+from tests.support.factories import make_order, order
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -117,3 +119,13 @@ def test_order_is_found_however_many_lanes_there_are(
     assert len(lanes) == 6
     assert waiting_longest(two) >= 60
     assert list(due_soon(two, 9, 61.0)) == [soon]
+
+
+def test_no_order_is_found_when_no_handler_is_registered(
+    make_kernel: Callable[..., Kernel], database_url: str
+) -> None:
+    kernel = make_kernel(database_url, Handlers())
+    order_id = make_order(kernel)
+    assert (due_orders(kernel, 5), next_orders(kernel, 5, 0)) == ([], [])
+    assert (execute(kernel, order_id), order(kernel, order_id).state) == (None, "pending")
+    assert (due_soon(kernel, 5, 60), waiting_longest(kernel)) == ({}, 0.0)
