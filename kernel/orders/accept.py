@@ -108,7 +108,7 @@ def _below_pressure(kernel: Kernel, submission: Submission, order: OrderRequest)
     given = (submission.idempotency_key, submission.trace, submission.along)
     accepted = submit(kernel, caller, order, *given)
     if pressure is not None and not accepted.replayed:
-        pressure.accepted(caller.caller_id, order.not_before)
+        pressure.accepted(caller.caller_id, order.not_before, waits=not accepted.hints)
     return accepted
 
 

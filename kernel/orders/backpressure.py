@@ -32,6 +32,8 @@ COUNT_SHARE = 50
 RETRY_AFTER = 5
 # How many orders that wait are counted where their number has no limit.
 MOST_COUNTED = 1_000_000
+# Of an order that comes: when it opens, and its ordering key.
+Coming = tuple[datetime | None, str | None]
 
 
 @dataclass(slots=True)
@@ -60,28 +62,47 @@ class Pressure:
         for their time are counted as well.
         TooManyPending too: orders that open in a moment would come to any number otherwise.
         """
-        self.check_several(caller_id, [opens])
+        self.check_several(caller_id, [(opens, None)])
 
-    def check_several(self, caller_id: int, opening: Sequence[datetime | None]) -> None:
-        """Raise like `check` when not all of several orders may come, each with its opening."""
-        later = sum(map(self._is_later, opening))
+    def check_several(self, caller_id: int, coming: Sequence[Coming]) -> None:
+        """Raise like `check` when not all of several orders may come, in their order.
+
+        Of those with one ordering key the first may be pending, and each other one will wait.
+        """
+        later, behind = self._stopped(coming)
         if not (self._limit or self._most_waiting):
             return
         known = self._counts.get(partial(self._count, caller_id), caller_id)
         # One that opens later is refused as well while as many as may be are pending.
-        if self._limit and known.pending + (len(opening) - later or 1) > self._limit:
+        if self._limit and known.pending + (len(coming) - later - behind or 1) > self._limit:
             raise TooManyPending(limit=self._limit, retry_after=RETRY_AFTER)
-        waiting = known.stopped + (known.waiting + later if later else 1)
+        waiting = known.stopped + (known.waiting + later + behind if later else behind or 1)
         if self._most_waiting and waiting > self._most_waiting:
             raise TooManyWaiting(limit=self._most_waiting, retry_after=RETRY_AFTER)
 
-    def accepted(self, caller_id: int, opens: datetime | None = None) -> None:
-        """Count one more order of the caller, which ``opens`` later or is pending at once."""
+    def _stopped(self, coming: Sequence[Coming]) -> tuple[int, int]:
+        """Count those of ``coming`` that open later, and those behind another one's key."""
+        later, behind, keys = 0, 0, set[str]()
+        for opens, key in coming:
+            if self._is_later(opens):
+                later += 1
+            elif key in keys:
+                behind += 1
+            if key is not None:
+                keys.add(key)
+        return later, behind
+
+    def accepted(
+        self, caller_id: int, opens: datetime | None = None, *, waits: bool = False
+    ) -> None:
+        """Count one more order of the caller, which ``opens`` later, ``waits``, or is pending."""
         known = self._counts.known(caller_id)
         if known is None:
             return
         if self._is_later(opens):
             known.waiting += 1
+        elif waits:
+            known.stopped += 1
         else:
             known.pending += 1
 

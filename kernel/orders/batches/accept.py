@@ -26,7 +26,7 @@ from kernel.formats.order_request import OrderRequest, fingerprint
 from kernel.formats.tracecontext import UNTRACED, Trace
 from kernel.handlers.registering.refusals import BATCH_TAG
 from kernel.orders.accept import Judge, callback_problems
-from kernel.orders.backpressure import Pressure
+from kernel.orders.backpressure import Coming, Pressure
 from kernel.orders.batches.check import (
     Checked,
     accepted_before,
@@ -145,16 +145,20 @@ def _refuse_too_many(kernel: Kernel, sent: BatchSubmission, checked: Sequence[Ch
         return
     caller_id = sent.caller.caller_id
     try:
-        sent.pressure.check_several(caller_id, [one.request.not_before for one in checked])
+        sent.pressure.check_several(caller_id, [_coming(one.request) for one in checked])
     except TooManyPending:  # TooManyWaiting is one of its kind
         keys = [one.key for one in checked if one.key is not None]
         if not keys:
             raise
         with kernel.read() as connection:
             known = known_keys(connection, caller_id, keys)
-        new = [one.request.not_before for one in checked if one.key not in known]
+        new = [_coming(one.request) for one in checked if one.key not in known]
         if new:
             sent.pressure.check_several(caller_id, new)
+
+
+def _coming(request: OrderRequest) -> Coming:
+    return request.not_before, request.ordering_key
 
 
 def _store(
@@ -198,7 +202,7 @@ def _store(
         span.note(orders=len(new), batch_id=batch_id)
     if batch_id is not None and not new:
         wake_parent(kernel, batch_id)  # each of its orders was accepted before
-    _count(kernel, sent, [by_id[order_id].request for order_id in new])
+    _count(kernel, sent, {order_id: by_id[order_id].request for order_id in new}, waiting)
     at_once = new - waiting
     due = [one for one in by_id if one in at_once and by_id[one].request.not_before is None]
     return AcceptedBatch(items, batch_id, due)
@@ -285,9 +289,12 @@ _FIRST = select(ORDERS.c.id, ORDERS.c.fingerprint, ORDERS.c.run_state).where(
 )
 
 
-def _count(kernel: Kernel, sent: BatchSubmission, new: Sequence[OrderRequest]) -> None:
-    for tag, count in Counter(one.select_tag for one in new).items():
+def _count(
+    kernel: Kernel, sent: BatchSubmission, new: Mapping[str, OrderRequest], waiting: set[str]
+) -> None:
+    for tag, count in Counter(one.select_tag for one in new.values()).items():
         kernel.metrics.count(ACCEPTED, tag, amount=count)
     if sent.pressure is not None:
-        for one in new:
-            sent.pressure.accepted(sent.caller.caller_id, one.not_before)
+        caller_id = sent.caller.caller_id
+        for order_id, one in new.items():
+            sent.pressure.accepted(caller_id, one.not_before, waits=order_id in waiting)

@@ -273,3 +273,22 @@ def test_batch_beyond_the_cap_is_refused_whole(
     assert is_refusal(send(zammad, [ONE] * 2), 503, "too_many_pending")
     assert ids(sent(zammad, [*keyed, ONE]))[:4] == ids(first)[:4]  # one of them is new
     assert is_refusal(send(zammad, [*keyed, ONE]), 503, "too_many_pending")
+
+
+def test_orders_of_a_batch_behind_a_key_count_as_those_that_wait(
+    make_kernel: Callable[..., Kernel], sqlite_url: str
+) -> None:
+    zammad = client(make_kernel(sqlite_url, handlers, max_pending=5, max_waiting=10))
+    keyed = ONE | {"ordering_key": "k"}
+    assert is_refusal(send(zammad, [keyed] * 12), 503, "too_many_waiting")
+    assert sent(zammad, [keyed] * 11)["accepted"] == 11, "one is pending, ten wait"
+    assert is_refusal(send(zammad, [ONE]), 503, "too_many_waiting")
+
+
+def test_keys_of_a_batch_have_one_pending_order_each(
+    make_kernel: Callable[..., Kernel], sqlite_url: str
+) -> None:
+    zammad = client(make_kernel(sqlite_url, handlers, max_pending=5, max_waiting=100))
+    keys = [ONE | {"ordering_key": str(n % 5)} for n in range(50)]
+    assert is_refusal(send(zammad, [*keys, ONE]), 503, "too_many_pending")
+    assert sent(zammad, keys)["accepted"] == 50
