@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from kernel.bulk.progress import Left, Noting, Overtaken
 from kernel.callers.identity import identity_of
 from kernel.db.errors import driver_error, is_passing
-from kernel.db.states import OrderState, Priority
+from kernel.db.states import OrderState
 from kernel.db.tables.callers import Caller
 from kernel.errors import Conflict, InvalidOrder, RequestRefused, SecretsLocked, Unavailable
 from kernel.formats.tracecontext import Trace
@@ -86,8 +86,6 @@ def _submission(kernel: Kernel, order_id: str) -> Submission:
             raise ForOthers
         owner = identity_of(session, session.get_one(Caller, order.caller_id).name)
         members = members_of(order, as_submitted(kernel, order), gate_shown(session, order))
-        if order.priority != Priority.NORMAL:
-            members["priority"] = Priority(order.priority).word
         session.expunge(order)
     return Submission(owner, members, reference=order.reference, is_original=order.is_original)
 

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from kernel.callers.audit.acts import By
 from kernel.db.ids import ID
-from kernel.db.states import OrderState
+from kernel.db.states import OrderState, Priority
 from kernel.db.tables.gates import GATES, Has
 from kernel.db.tables.orders import ORDERS, Order, with_bit
 from kernel.db.tables.steps import STEPS
@@ -63,8 +63,9 @@ def find_step(asked: Session | Connection, order: Order, named: str | int) -> Ro
 
 
 def members_of(order: Order, args: str, gate: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the body that an order was submitted with.
+    """Return the body that an order was submitted with, but for its window, which is over.
 
+    Whether it came by the original's address stands in its row alone (``is_original``).
     ``args``: JSON text of its arguments; ``gate``: as `kernel.orders.gates.shown` has it.
     """
     named = {"select_tag": order.select_tag, "callback_url": order.callback_url or None}
@@ -72,6 +73,8 @@ def members_of(order: Order, args: str, gate: Mapping[str, Any]) -> dict[str, An
         named["reference"] = order.reference
     if "ordering_key" in gate:
         named["ordering_key"] = gate["ordering_key"]
+    if order.priority != Priority.NORMAL:
+        named["priority"] = Priority(order.priority).word
     return {**named, **json.loads(args)}
 
 

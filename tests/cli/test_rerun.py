@@ -8,7 +8,7 @@ from sqlalchemy import insert
 from kernel.cli import opening
 from kernel.db.tables.operating.runs import RUNS
 from kernel.db.tables.steps import STEPS
-from tests.support.factories import CALLBACK, make_order, make_step, rows
+from tests.support.factories import CALLBACK, make_order, make_step, order, rows
 from tests.support.people.terminal import Terminal
 
 PROJECT = json.dumps({"projname": "Bridge", "prodesc": ""})
@@ -31,12 +31,15 @@ def stepped(terminal: Terminal, **values: object) -> str:
 
 def test_new_order_takes_over_the_steps_of_one_that_has_ended(terminal: Terminal) -> None:
     now = terminal.kernel.clock.now()
-    first = stepped(terminal, state="failed", finished_at=now, reference="INC1")
+    kept = {"reference": "INC1", "priority": 1, "is_original": True}
+    first = stepped(terminal, state="failed", finished_at=now, **kept)
     done = terminal.json("orders", "rerun", first, "--from", "dns")
     assert done["new"] is True
     shown = terminal.json("orders", "show", done["order_id"])
     assert (shown["rerun_of"], shown["reference"]) == (first, "INC1")
     assert [(one["name"], one["result"]) for one in shown["steps"]] == [("vm", "vm-1")]
+    made = order(terminal.kernel, done["order_id"])
+    assert (made.priority, made.is_original) == (1, True)
 
 
 def test_live_order_is_due_again(terminal: Terminal) -> None:

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, Validation
 from werkzeug.wsgi import get_input_stream
 
 from kernel.callers.identity import Identity
+from kernel.db.tables.orders import Order
 from kernel.errors import (
     BodyTooLarge,
     InvalidJson,
@@ -195,14 +196,16 @@ def _ids(accepted: Accepted, who: Identity) -> dict[str, str]:
 
 
 def accept_again(
-    kernel: Kernel, who: Identity, members: Mapping[str, Any], reference: str | None, along: Along
+    kernel: Kernel, who: Identity, members: Mapping[str, Any], first: Order, along: Along
 ) -> Accepted:
     """Have an order accepted that an operator repeats for its caller; always a new one.
 
-    ``along`` writes the act in the transaction of the new order. Raises InvalidOrder when it would
-    be refused today, TooManyPending, Unavailable.
+    It is called back as ``first`` was, and has its reference. ``along`` writes the act in the
+    transaction of the new order. Raises InvalidOrder when it would be refused today,
+    TooManyPending, Unavailable.
     """
-    accepted = orders.accept(kernel, _submission(who, members, None, reference, along))
+    submission = _submission(who, members, None, first.reference, along)
+    accepted = orders.accept(kernel, replace(submission, is_original=first.is_original))
     log.info("order submitted again", extra=_ids(accepted, who))
     return accepted
 

@@ -94,6 +94,19 @@ def test_new_order_begins_with_the_step_when_the_old_one_has_ended(
     assert f"Runs again {first}" in words(visitor.get(f"/dashboard/orders/{new}"))
 
 
+@pytest.mark.parametrize("act", ["again", "steps/2/again"])
+def test_new_order_keeps_the_priority_and_the_callbacks_kind_of_the_old_one(
+    kernel: Kernel, visitor: Visitor, hints: FakeHints, act: str
+) -> None:
+    kept = {"priority": -1, "is_original": True, "args": json.dumps({"projname": "x"})}
+    first = make_order(kernel, state="failed", finished_at=kernel.clock.now(), **kept)
+    make_step(kernel, first, 1, "vm", result='"vm-1"')
+    make_step(kernel, first, 2, "dns", done_at=None, result=None, error="OSError")
+    assert visitor.post(f"/dashboard/orders/{first}/{act}").status_code == 303
+    made = order(kernel, hints.hinted[0])
+    assert (made.priority, made.is_original) == (-1, True)
+
+
 def test_live_order_is_due_again_from_the_step_on(
     kernel: Kernel, visitor: Visitor, hints: FakeHints
 ) -> None:

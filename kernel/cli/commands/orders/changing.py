@@ -66,7 +66,7 @@ def rerun_order(order_id: str, step: str, machine: bool) -> None:
 
     What the steps before have recorded is kept; STEP and those after it are done again, with new
     idempotency keys. What they have done elsewhere stays. A new order has the same caller,
-    arguments, callback address and reference.
+    arguments, callback address, reference, ordering key and priority.
     """
     by = by_command()
     with opened(handlers=True) as kernel:
@@ -89,8 +89,9 @@ def _submit_from(kernel: Kernel, order_id: str, named: str, by: By) -> str:
         owner = identity.identity_of(session, caller)
         members = members_of(order, as_submitted(kernel, order), gate_shown(session, order))
         along = taking_over(kernel, order, steps, step, by)
-        reference = order.reference
-    request = checked_order(kernel, owner, members, reference)
+        reference, is_original = order.reference, order.is_original
+    checked = checked_order(kernel, owner, members, reference)
+    request = replace(checked, is_original=is_original)
     return submit(kernel, owner, request, along=along).order_id
 
 

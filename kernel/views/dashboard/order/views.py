@@ -143,7 +143,7 @@ class OrderViews:
             page = OrderDetails(self._kernel, session, order_id)
             who = identity_of(session, page.caller.name)
             members = members_of(page.order, as_submitted(self._kernel, page.order), page.gate)
-        given = (self._kernel, who, members, page.order.reference, along(page))
+        given = (self._kernel, who, members, page.order, along(page))
         try:
             accepted = accept_again(*given)
         except InvalidOrder as refused:
