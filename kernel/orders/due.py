@@ -97,9 +97,10 @@ def looking(tags: tuple[str, ...], count: int) -> Prepared:
 
 def _of(tags: Sequence[str]) -> ColumnElement[bool]:
     """Return the condition that an order is of these tags: of none where a registry is empty."""
-    if not tags:
-        return false()
-    return ORDERS.c.select_tag.in_([literal_column(f"'{tag}'") for tag in tags])
+    known: ColumnElement[bool] = ORDERS.c.select_tag.in_(
+        [literal_column(f"'{tag}'") for tag in tags]
+    )
+    return known if tags else false()
 
 
 class Lane(NamedTuple):
