@@ -10,7 +10,7 @@ from tests.support.people.dashboard import operator_key
 
 def test_trend_is_told_with_points_and_totals_when_an_operator_asks(kernel: Kernel) -> None:
     now = kernel.clock.now()
-    make_order(kernel, state="failed", finished_at=now, started_at=now)
+    make_order(kernel, state="failed", finished_at=now, started_at=now, runner="r")
     make_order(kernel, select_tag="slow")
     ops = Client(serve(kernel), operator_key(kernel))
     data = ops.get("/v1/trends?span=day").json["data"]
