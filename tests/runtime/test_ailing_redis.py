@@ -25,6 +25,7 @@ def server() -> Iterator[Redis]:
     with closing(Redis()) as made:
         made.start()
         yield made
+        made.kill()  # one that cannot write its data does not end at a word
 
 
 def told(url: str, **settings: str) -> list[str]:
