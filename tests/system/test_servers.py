@@ -53,11 +53,32 @@ def test_thread_of_a_mariadb_that_was_started_again_has_another_number(
             one.thread_id(),
             other.thread_id(),
         ]
+    # Lives are told apart by the second of their beginning.
+    up = (
+        "SELECT variable_value FROM information_schema.global_status WHERE variable_name = 'uptime'"
+    )
+    wait_until(lambda: int(mariadb.execute(up)[0][0]) >= 2)
     mariadb.kill()
     mariadb.start()
     with XaConnection(**login) as reborn:
         assert [reborn.thread_of(number) for number in numbers] == [0, 0]
         assert reborn.thread_of(one.thread_id()) == one.thread_id()  # written by an older release
+
+
+def test_server_that_does_not_tell_its_life_serves_all_the_same(
+    mariadb: MariaDB, mariadb_url: str
+) -> None:
+    """Its threads are known by their ids alone then. This one is asked where MySQL would know."""
+    url = make_url(mariadb_url)
+    login = {"host": url.host, "port": url.port, "user": url.username, "password": url.password}
+
+    class Elsewhere(XaConnection):
+        is_mariadb = False
+
+    with Elsewhere(**login) as one:
+        assert (one.life(), one.number()) == (0, one.thread_id())
+        assert one.thread_of(one.number()) == one.thread_id()
+        assert one.thread_of(1 << 32 | one.thread_id()) == 0
 
 
 def test_mariadb_is_as_durable_as_its_defaults(mariadb: MariaDB) -> None:

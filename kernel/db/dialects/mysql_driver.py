@@ -23,7 +23,8 @@ else:
 # and above it, which life of which server that is. An older release has written the id alone.
 THREAD_BITS = 32
 _LIVES = (1 << 31) - 1
-# When the server was started: its clock may have been set since, which changes both terms alike.
+# When the server was started, to the second: its clock may have been set since, which changes both
+# terms alike.
 _LIFE = (
     "SELECT UNIX_TIMESTAMP() - CAST(variable_value AS SIGNED), @@server_id, @@hostname"
     " FROM {schema}.global_status WHERE variable_name = 'uptime'"
@@ -56,15 +57,20 @@ class XaConnection(_Connection):
     _life: int | None = None
 
     def life(self) -> int:
-        """Tell one life of a server from others; 0 where it does not say. Asks once.
+        """Tell one life of a server from others; 0 where it does not say, or refuses to. Asks once.
 
-        Raises the driver's errors.
+        Raises the driver's errors when the connection is lost.
         """
         if self._life is None:
             schema = "information_schema" if self.is_mariadb else "performance_schema"
-            with self.cursor() as cursor:
-                cursor.execute(_LIFE.format(schema=schema))
-                told = cursor.fetchone()
+            try:
+                with self.cursor() as cursor:
+                    cursor.execute(_LIFE.format(schema=schema))
+                    told = cursor.fetchone()
+            except pymysql.err.MySQLError:
+                if not self.open:
+                    raise
+                told = None
             self._life = 0 if told is None else _number_of(told)
         return self._life
 
