@@ -112,12 +112,14 @@ class Clock:
         answered = time.monotonic()
         return self._note(_Reading(moment, answered, answered))
 
-    def heard(self, moment: datetime, sent: float) -> None:
+    def heard(self, moment: datetime, sent: float) -> bool:
         """Note the time that a statement told which was sent at monotonic ``sent``.
 
-        ``moment`` is a `database_time` with this clock's `offset`.
+        ``moment`` is a `database_time` with this clock's `offset`. Returns False when the answer
+        took so long that it tells little of when it was made.
         """
-        self._note(_Reading(moment - self._shift, sent, time.monotonic()))
+        reading = _Reading(moment - self._shift, sent, time.monotonic())
+        return self._note(reading) is reading
 
     def _note(self, reading: _Reading) -> _Reading:
         if self._mark is None:

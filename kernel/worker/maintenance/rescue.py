@@ -35,8 +35,10 @@ _COLUMNS = tuple(ORDERS.c[name] for name in ("id", "run", "connection_id", "leas
 class SeenLeases:
     """Since when (monotonic) this process has seen each lease of a running order unchanged.
 
-    A lease has ended when the database's clock says so and it was not renewed for ``seconds``, the
-    length of a lease: a clock that is set forward ends all of them at once, and their owners live.
+    A lease has ended when the database's clock says so, and that clock was steady for ``seconds``,
+    the length of a lease: set forward, it ends all of them at once, and their owners live. Where
+    this process does not know that of the clock, it has to see a lease stand for as long. Looks
+    alone would not do: the turn to sweep goes round, and of many processes each has it rarely.
     Belongs to one thread.
     """
 
@@ -44,15 +46,19 @@ class SeenLeases:
         self._seconds = seconds
         self._since: dict[tuple[str, int, datetime], float] = {}
 
-    def note(self, rows: Sequence[Any]) -> list[Any]:
-        """Note the leases of these orders, all that run; return those whose leases have ended."""
-        now = monotonic()
+    def look(self, kernel: Kernel) -> list[Any]:
+        """Note the leases of all that runs; return the orders whose leases have ended."""
+        sent = monotonic()
+        rows = running_orders(kernel)
+        now, clock = monotonic(), kernel.clock
+        told = bool(rows) and clock.heard(rows[0].now, sent) and clock.is_steady_for(self._seconds)
         self._since = {key: self._since.get(key, now) for key in map(_key, rows)}
         stood = [(row, now - self._since[_key(row)]) for row in rows]
         return [
             row
             for row, seconds in stood
-            if seconds >= self._seconds and (row.over or seconds >= STANDS * self._seconds)
+            if (row.over and (told or seconds >= self._seconds))
+            or seconds >= STANDS * self._seconds
         ]
 
 
@@ -61,11 +67,11 @@ def _key(row: Any) -> tuple[str, int, datetime]:
 
 
 def running_orders(kernel: Kernel) -> Sequence[Any]:
-    """Return what runs, the oldest lease first, and whether the lease is over by the clock."""
+    """Return what runs, the oldest lease first; whether that is over by the clock, and its time."""
     over = ORDERS.c.lease_until < kernel.clock.sql()
     with kernel.read_session() as session:
         return session.execute(
-            select(*_COLUMNS, over.label("over"))
+            select(*_COLUMNS, over.label("over"), kernel.clock.sql().label("now"))
             .where(ORDERS.c.state == OrderState.RUNNING)
             .order_by(ORDERS.c.lease_until)
             .limit(WATCHED)
@@ -86,8 +92,10 @@ def rescue_orders(
     the clock alone decides, at the word of an operator who knows that the workers are dead.
     """
     aside = SetAside("order not rescued") if aside is None else aside
-    found = running_orders(kernel)
-    ended = [row for row in found if row.over] if leases is None else leases.note(found)
+    if leases is None:
+        ended = [row for row in running_orders(kernel) if row.over]
+    else:
+        ended = leases.look(kernel)
     rows = ended[: RESCUES + len(aside)]
 
     def rescue(row: Any) -> None:

@@ -35,7 +35,7 @@ from kernel.worker.maintenance.job import Job, Swept, idle_jobs
 from kernel.worker.maintenance.known_tags import fail_unknown, fail_unknown_in_line
 from kernel.worker.maintenance.paused import hold_deliveries, hold_due_orders, keep_pauses
 from kernel.worker.maintenance.prune import ForgetSecrets
-from kernel.worker.maintenance.rescue import SeenLeases, rescue_orders, running_orders
+from kernel.worker.maintenance.rescue import SeenLeases, rescue_orders
 from kernel.worker.maintenance.schedules import fire_schedules, not_fired
 from kernel.worker.maintenance.set_aside import SetAside
 
@@ -61,7 +61,7 @@ def sweep_jobs(
         if may_rescue():
             rescue_orders(kernel, swept, not_rescued, leases)
         elif leases is not None:
-            leases.note(running_orders(kernel))
+            leases.look(kernel)
 
     def forget(kernel: Kernel, swept: Swept) -> None:
         # A clock that was set forward has every process silent until its next heartbeat.

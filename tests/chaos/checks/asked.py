@@ -107,6 +107,7 @@ def is_in(record: Record, row: Row, replay: Entry) -> bool:
     """Whether a replay must have sent the callback of this order again.
 
     Its callback was answered and recorded when the replay was asked for, and its order not aged.
+    A process that stood still between the answer and its record has recorded it afterwards.
     """
     if replay["answer"] != "replayed" or row.finished is None or row.state not in FINAL:
         return False
@@ -115,7 +116,10 @@ def is_in(record: Record, row: Row, replay: Entry) -> bool:
     if not inside or not before or row.id in record.aged:
         return False
     last = max(before, key=lambda call: float(call["at"]))
-    return bool(last["answered"] and last["at"] < replay["asked"] - RECORDED_SECONDS)
+    recorded = last["at"] + RECORDED_SECONDS
+    if any(s < recorded and replay["asked"] < e + RECORDED_SECONDS for s, e in record.stalls):
+        return False
+    return bool(last["answered"] and recorded < replay["asked"])
 
 
 def _aged(record: Record, aged: Aged) -> Found:

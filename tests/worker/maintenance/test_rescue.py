@@ -1,5 +1,6 @@
 """Whose orders are taken over when the database's clock was set. On SQLite and on MariaDB."""
 
+import time
 from datetime import timedelta
 
 import pytest
@@ -14,6 +15,7 @@ from tests.support.factories import make_order
 from tests.support.waiting import wait_until
 
 LEASE = 0.2
+SECOND = timedelta(seconds=1)
 
 
 def rescued(kernel: Kernel, leases: SeenLeases) -> list[str]:
@@ -23,9 +25,39 @@ def rescued(kernel: Kernel, leases: SeenLeases) -> list[str]:
     return swept.rescued
 
 
+@pytest.fixture(autouse=True)
+def set_clock(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the clock say when it is shifted what it says when the database's is set."""
+    shift = kernel.clock.shift
+
+    def shifted(seconds: float) -> None:
+        shift(seconds)
+        kernel.clock.heard(kernel.clock.now() + timedelta(seconds=seconds), time.monotonic())
+
+    monkeypatch.setattr(kernel.clock, "shift", shifted)
+
+
 def test_order_stays_running_when_its_lease_was_not_seen_for_a_lease(kernel: Kernel) -> None:
     order_id, leases = make_order(kernel, state="running"), SeenLeases(LEASE)
     kernel.clock.shift(3600)
+    assert rescued(kernel, leases) == []
+    assert wait_until(lambda: rescued(kernel, leases)) == [order_id]
+
+
+def test_order_is_taken_over_at_the_first_look_when_the_clock_was_steady(kernel: Kernel) -> None:
+    kernel.clock.now()
+    assert wait_until(lambda: kernel.clock.is_steady_for(LEASE))
+    order_id = make_order(kernel, state="running", lease_until=kernel.clock.sql(-SECOND))
+    assert rescued(kernel, SeenLeases(LEASE)) == [order_id]
+
+
+def test_order_stays_running_when_this_look_is_the_first_to_find_the_clock_set(
+    kernel: Kernel,
+) -> None:
+    order_id = make_order(kernel, state="running", lease_until=kernel.clock.sql(-SECOND))
+    kernel.clock.heard(kernel.clock.now() - timedelta(hours=1), time.monotonic() - LEASE)
+    assert wait_until(lambda: kernel.clock.is_steady_for(LEASE))
+    leases = SeenLeases(LEASE)
     assert rescued(kernel, leases) == []
     assert wait_until(lambda: rescued(kernel, leases)) == [order_id]
 
