@@ -9,6 +9,7 @@ caller saw it. The caller commits.
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
@@ -68,19 +69,10 @@ TAKE = Prepared(
 )
 _OUTCOME = ("state", "message", "result", "error_code")
 _ENDED = {"finished_at": bindparam("now"), "lease_until": null(), "connection_id": null()}
-_END = Prepared(
-    update(ORDERS)
-    .where(FENCE)
-    .values({name: bindparam(f"new_{name}") for name in _OUTCOME} | _ENDED)
-)
-# The same for an order with secrets that has succeeded.
-_END_WITH_SECRETS = Prepared(
-    update(ORDERS)
-    .where(FENCE)
-    .values(
-        {name: bindparam(f"new_{name}") for name in _OUTCOME} | _ENDED | {"secret_args": null()}
-    )
-)
+_HAS_ENDED: dict[str, Any] = {name: bindparam(f"new_{name}") for name in _OUTCOME} | _ENDED
+_END = Prepared(update(ORDERS).where(FENCE).values(_HAS_ENDED))
+# Of each order that has succeeded: only the row knows whether it has secrets.
+_SUCCEED = Prepared(update(ORDERS).where(FENCE).values(_HAS_ENDED | {"secret_args": null()}))
 # Whether a run of the order has left a mark; see `kernel.db.guard`.
 _MARKED = exists().where(RUN_MARKS.c.order_id == ORDERS.c.id).label("marked")
 
@@ -106,9 +98,7 @@ def end_order(
     turn = lock_turn(connection, order.id) if has_key(order.gates) else None
     kept = slots.lock_kept(kernel, connection, order)
     ended = {f"new_{name}": getattr(outcome, name) for name in _OUTCOME}
-    handler = kernel.handlers.get(order.select_tag)
-    forgets = outcome.state == OrderState.SUCCESS and handler is not None and handler.secrets
-    end = _END_WITH_SECRETS if forgets else _END
+    end = _SUCCEED if outcome.state == OrderState.SUCCESS else _END
     if end.execute(connection, {**order.fenced(), **ended, "now": now}) != 1:
         return None
     note_failed(kernel, connection, order, outcome)

@@ -1,6 +1,8 @@
 """Where secrets stand in arguments: found by the model's schema, by value, or everywhere."""
 
 import json
+from datetime import date, timedelta
+from decimal import Decimal
 from typing import Annotated, Any
 
 import pytest
@@ -34,6 +36,20 @@ class Tree(BaseModel):
     below: "dict[str, list[Tree]]" = {}
 
 
+class Typed(BaseModel):
+    """Secrets of types whose schema does not tell them, beside what is none."""
+
+    pin: Secret[int | None] = Secret(None)
+    rate: Secret[float] = Secret(0.0)
+    price: Secret[Decimal] = Secret(Decimal(0))
+    born: Secret[date] = Secret(date(2000, 1, 1))
+    words: Secret[dict[str, list[str]]] = Secret({})
+    hour: Secret[timedelta] = Secret(timedelta())
+    name: str = "x"
+    is_new: bool = True
+    note: str | None = None
+
+
 @pytest.mark.parametrize(
     ("model", "args", "expected"),
     [
@@ -44,6 +60,18 @@ class Tree(BaseModel):
         (Odd, {"changed": "c", "text": "t"}, {"changed": "•••", "text": "•••"}),
         (Odd, {"text": "t"}, {"text": "t"}),
         (Tree, {"below": {"x": [{"pin": "1"}]}}, {"below": {"x": [{"pin": "•••"}]}}),
+        (Typed, {"pin": 1234, "name": "x"}, {"pin": "•••", "name": "x"}),
+        (Typed, {"pin": None, "name": "x"}, {"pin": None, "name": "x"}),
+        (Typed, {"rate": 12, "is_new": True}, {"rate": "•••", "is_new": True}),
+        (Typed, {"price": 12.5, "name": "x"}, {"price": "•••", "name": "x"}),
+        (Typed, {"price": "12.50", "name": "x"}, {"price": "•••", "name": "x"}),
+        (Typed, {"born": "1999-12-31", "name": "x"}, {"born": "•••", "name": "x"}),
+        (Typed, {"words": {"a": ["b", "c"]}, "name": "b"}, {"words": "•••", "name": "b"}),
+        (
+            Typed,
+            {"hour": "PT1H", "name": "x", "is_new": False, "note": None},
+            {"hour": "•••", "name": "•••", "is_new": "•••", "note": None},
+        ),
     ],
 )
 def test_secrets_are_masked_and_restored(
@@ -53,6 +81,10 @@ def test_secrets_are_masked_and_restored(
     hidden = masked(args, secrets)
     assert hidden == expected
     assert json.loads(restored(json.dumps(hidden), packed(secrets))) == args
+
+
+def test_numbers_of_a_secret_list_are_masked_in_a_text() -> None:
+    assert without("no 1234, no 5.5", {("pins",): [1234, {"x": 5.5}]}) == "no •••, no •••"
 
 
 def test_text_is_masked_as_python_and_json_quote_it() -> None:

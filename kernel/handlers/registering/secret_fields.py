@@ -2,23 +2,29 @@
 
 Their places are found in the JSON schema of the handler's model, which pydantic makes of nested
 models, lists, optional fields and unions alike. A place that may be secret is taken for one. What
-the schema does not tell (an alias among several) is found by the value that the model has read,
-and where that fails as well every text of the order is taken for a secret.
+the schema does not tell (an alias among several, a ``Secret[int]``) is found by the value that the
+model has read, and where that fails as well all that the order says is taken for a secret.
 """
 
 import dataclasses
 import json
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from pydantic import BaseModel, PydanticUserError, Secret, SecretBytes, SecretStr
+from pydantic import BaseModel, PydanticUserError, Secret, SecretBytes, SecretStr, ValidationError
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUndefinedAnnotation
 from pydantic.json_schema import PydanticJsonSchemaWarning
 
 # What stands in the arguments of an order at the place of a secret.
 MASK = "•••"
 SECRETS = (SecretStr, SecretBytes, Secret)
+
+# What pydantic says of a model that has no schema; before 2.14 also of a `Secret` by default.
+_UNDESCRIBED = (
+    *(PydanticInvalidForJsonSchema, PydanticUndefinedAnnotation, PydanticUserError),
+    TypeError,
+)
 
 Path = tuple[str | int, ...]
 Schema = Mapping[str, Any]
@@ -50,10 +56,23 @@ class SecretFields:
         found = self.places(args)
         missed = set(map(_key, _values(parsed))) - set(map(_key, found.values()))
         if missed:
-            texts = dict(_texts(args, ()))
-            more = {path: text for path, text in texts.items() if text in missed}
-            found |= more if missed <= set(more.values()) else texts
+            parts = {path: part for path, part in _parts(args, ()) if path}
+            more = {path: part for path, part in parts.items() if _key(part) in missed}
+            leaves = {path: one for path, one in parts.items() if not isinstance(one, dict | list)}
+            found |= more if missed <= set(map(_key, more.values())) else leaves
         return found
+
+    def are_masked(self, args: Any, parse: Callable[[], BaseModel]) -> bool:
+        """Tell whether a secret of stored arguments is its mask; ``parse`` has the model read them.
+
+        A mask that the model refuses stands for a secret that was no text.
+        """
+        if MASK in self.places(args).values():
+            return True
+        try:
+            return MASK in _values(parse())
+        except ValidationError as error:
+            return any(one["input"] == MASK for one in error.errors(include_url=False))
 
 
 def has_secret_names(model: type[BaseModel]) -> bool:
@@ -74,7 +93,7 @@ def _schemas(model: type[BaseModel]) -> list[dict[str, Any]]:
     try:
         with warnings.catch_warnings(action="ignore", category=PydanticJsonSchemaWarning):
             return [model.model_json_schema(by_alias=by_alias) for by_alias in (True, False)]
-    except (PydanticInvalidForJsonSchema, PydanticUndefinedAnnotation, PydanticUserError):
+    except _UNDESCRIBED:
         return []
 
 
@@ -113,13 +132,13 @@ def _quotable(value: Any) -> Iterator[str]:
     """Yield how a secret may stand in a text: as it is, or stripped, as models may read it; and as
     Python or JSON quote it, as text or as bytes.
     """
-    for _, given in _texts(value, ()):
-        for one in (given, given.strip()):
+    for _, given in _parts(value, ()):
+        if isinstance(given, int | float) and not isinstance(given, bool):
+            yield str(given)
+        for one in (given, given.strip()) if isinstance(given, str) else ():
             as_bytes = repr(one.encode("utf-8", "replace"))[2:-1]
             forms = (one, repr(one)[1:-1], json.dumps(one)[1:-1], as_bytes)
             yield from (form for form in forms if form)
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        yield str(value)
 
 
 def _names_secret(part: Any) -> bool:
@@ -132,9 +151,9 @@ def _is_secret(schema: Schema) -> bool:
     return schema.get("format") == "password" and schema.get("writeOnly") is True
 
 
-def _key(value: Any) -> Any:
-    """Return what two values are compared by: themselves, or their text where they have no hash."""
-    return value if isinstance(value, str | bytes | int | float) else repr(value)
+def _key(value: Any) -> str:
+    """Return what two values are compared by: a float, or a Decimal, is read from an int, too."""
+    return str(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
 class _Root:
@@ -199,22 +218,21 @@ def _replaced(value: Any, places: Mapping[Path, Any], path: Path = ()) -> Any:
     return value
 
 
-def _texts(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
-    if isinstance(value, str):
+def _parts(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
+    """Yield each value at ``path`` and below it but null, also dicts and lists as a whole."""
+    if value is not None:
         yield path, value
-    elif isinstance(value, dict):
-        for name, one in value.items():
-            yield from _texts(one, (*path, name))
-    elif isinstance(value, list):
-        for number, one in enumerate(value):
-            yield from _texts(one, (*path, number))
+    below = enumerate(value) if isinstance(value, list) else ()
+    for name, one in value.items() if isinstance(value, dict) else below:
+        yield from _parts(one, (*path, name))
 
 
 def _values(parsed: Any) -> Iterator[Any]:
     """Yield the secrets that a model has read; what its fields have by default is none."""
     if isinstance(parsed, SECRETS):
         value = parsed.get_secret_value()
-        yield value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+        if value is not None:
+            yield value.decode("utf-8", "replace") if isinstance(value, bytes) else value
     elif isinstance(parsed, BaseModel):
         for name in parsed.model_fields_set:
             yield from _values(getattr(parsed, name, None))

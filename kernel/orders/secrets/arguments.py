@@ -74,7 +74,9 @@ def is_same(kernel: Kernel, stored: str, fingerprint: str) -> bool:
 
 def are_gone(handler: Handler, args: str) -> bool:
     """Tell whether arguments whose secrets are in no column have a mask at the place of one."""
-    return bool(handler.secrets) and SECRET in handler.secrets.places(json.loads(args)).values()
+    if SECRET not in args:
+        return False
+    return handler.secrets.are_masked(json.loads(args), lambda: handler.parse(args))
 
 
 def as_submitted(kernel: Kernel, order: Order) -> str:
@@ -88,8 +90,7 @@ def as_submitted(kernel: Kernel, order: Order) -> str:
         raise Conflict("the order was erased", page="order_erased")
     if order.secret_args is not None:
         return restored(order.args, kernel.keyring.open(order.secret_args))
-    handler = kernel.handlers.get(order.select_tag)
-    if handler is not None and are_gone(handler, order.args):
+    if SECRET in order.args and order.fingerprint.startswith(MARK):
         raise SecretsGone(page="secrets_gone")
     return order.args
 
