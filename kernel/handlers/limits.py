@@ -4,15 +4,11 @@ It holds over all workers; the rows that count are in `kernel.db.tables.limits`.
 """
 
 import hashlib
-import json
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple, Self
-
-from pydantic import BaseModel
 
 MAX_CONCURRENCY = 1000
 RATE = re.compile(r"([1-9][0-9]{0,5})/([smhd])")
@@ -70,23 +66,19 @@ def is_concurrency(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MAX_CONCURRENCY
 
 
-def value_of(model: type[BaseModel], per: str | None, names: Sequence[str], args: str) -> str:
-    """Return the value of the argument ``per`` in an order's ``args``, as a short text.
+def shown(value: str | float | Decimal | None) -> str:
+    """Return the value of the argument that keeps a limit apart as a short text; "" for None.
 
-    ``names``: the members that the model reads it from. "" without ``per``, and for null.
+    A number is one value however it is written: 1 and 1.0, and a Decimal of 1.50 and 1.5.
     """
-    if per is None:
+    if value is None:
         return ""
-    members = json.loads(args)
-    given = next((members[name] for name in names if name in members), None)
-    if given is None:
-        field = model.model_fields[per]
-        given = None if field.is_required() else field.get_default(call_default_factory=True)
-    if given is None:
-        return ""
-    if isinstance(given, float) and given.is_integer():
-        given = int(given)
-    return bounded(str(given))
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    text = str(value)
+    if isinstance(value, Decimal) and "." in text and "E" not in text:
+        text = text.rstrip("0").rstrip(".")
+    return bounded(text)
 
 
 def bounded(text: str) -> str:

@@ -10,10 +10,10 @@ from pydantic import BaseModel
 
 from kernel.errors import ConfigurationError
 from kernel.handlers.events import Wait
-from kernel.handlers.limits import Limit, Rate, value_of
+from kernel.handlers.limits import Limit, Rate, shown
+from kernel.handlers.registering.arguments import Argument, arguments_named
 from kernel.handlers.registering.declared import Declared
 from kernel.handlers.registering.refusals import (
-    members_of,
     refuse_limits,
     refuse_model,
     refuse_per,
@@ -27,7 +27,7 @@ from kernel.handlers.registering.refusals import (
 from kernel.handlers.registering.results import ResultModel, refuse_result
 from kernel.handlers.registering.secret_fields import SecretFields
 from kernel.handlers.registering.signatures import refuse_function
-from kernel.handlers.registering.words import Said, arguments_named, filled, names_in
+from kernel.handlers.registering.words import Said, filled, names_in
 from kernel.handlers.run import Partial, Run
 
 if TYPE_CHECKING:
@@ -88,15 +88,16 @@ class Handler:
 
     def limited_by(self, args: str) -> str:
         """Return the value of ``per`` in an order's arguments, JSON text; "" without ``per``."""
-        names = () if self.per is None else members_of(self.model, self.per)
-        return value_of(self.model, self.per, names, args)
+        return "" if self.per is None else shown(self._named({self.per}, args)[self.per])
 
     def title_of(self, args: str, language: str) -> str | None:
         """Return the title of an order with these arguments, JSON text; None without one."""
         if self.title is None:
             return None
-        names = {one: members_of(self.model, one) for one in names_in(self.title)}
-        return filled(self.title, language, arguments_named(self.model, names, args))
+        return filled(self.title, language, self._named(names_in(self.title), args))
+
+    def _named(self, names: set[str], args: str) -> dict[str, Argument | None]:
+        return arguments_named(self.model, self.parse, names, args)
 
     def said_of(self, result: Mapping[str, Any], language: str) -> str | None:
         """Return what a result means, in words; None where it is told as it is."""

@@ -4,12 +4,10 @@ Words are a text, or one for each language, with names in braces: of arguments i
 result's members in what a result means. What would not be text or a number makes no words.
 """
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from decimal import Decimal
 from string import Formatter
 from typing import Any
-
-from pydantic import BaseModel
 
 LANGUAGES = ("en", "zh")
 Said = str | Mapping[str, str]
@@ -36,27 +34,11 @@ def filled(said: Said, language: str, values: Mapping[str, Any]) -> str | None:
         made.append(plain)
         if name is not None:
             value = values.get(name)
-            if not isinstance(value, str | int | float) or isinstance(value, bool):
+            if not isinstance(value, str | int | float | Decimal) or isinstance(value, bool):
                 return None
             written = str(value)
             made.append(written if len(written) <= MAX_VALUE else f"{written[:MAX_VALUE]}…")
     return "".join(made)
-
-
-def arguments_named(
-    model: type[BaseModel], names: Mapping[str, Sequence[str]], args: str
-) -> dict[str, Any]:
-    """Return the arguments called so, from an order's ``args``, or as the model has them.
-
-    ``names``: by the name of a field, the members that the model reads it from.
-    """
-    members, found = json.loads(args), {}
-    for name, read_from in names.items():
-        value = next((members[one] for one in read_from if one in members), None)
-        if value is None and not (field := model.model_fields[name]).is_required():
-            value = field.get_default(call_default_factory=True)
-        found[name] = value
-    return found
 
 
 def _parts(text: str) -> list[tuple[str, str | None]]:

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
+from kernel.db.tables.limits import SLOTS
 from kernel.handlers import Handlers, Run
 from kernel.orders.gates.limits.known import Place
 from kernel.orders.gates.limits.lining_up import settle, waited_for
@@ -15,6 +16,7 @@ from kernel.runtime.kernel import Kernel
 from kernel.testing import order
 from kernel.worker.maintenance.gates import limits
 from kernel.worker.maintenance.job import Swept
+from tests.support.factories import rows
 
 
 class Work(BaseModel):
@@ -23,7 +25,14 @@ class Work(BaseModel):
     customer: str
 
 
-def work(run: Run, args: Work) -> dict[str, Any]:
+class Shift(BaseModel):
+    """For whom, said or made of the region."""
+
+    region: str = ""
+    customer: str = Field(default_factory=lambda data: {"eu": "e", "us": "u"}[data["region"]])
+
+
+def work(run: Run, args: Any) -> dict[str, Any]:
     """Do nothing."""
     return {}
 
@@ -35,6 +44,7 @@ def kernel(
     monkeypatch.setattr(claim, "BATCH_SECONDS", 3600.0)
     handlers = Handlers()
     handlers.register("daily", Work, rate="1/d", per="customer")(work)
+    handlers.register("shift", Shift, concurrency=1, per="customer")(work)
     return make_kernel(database_url, handlers)
 
 
@@ -69,3 +79,10 @@ def test_sweep_puts_some_places_in_order_and_the_next_one_the_others(
         seen.clear()
         job.run(kernel, Swept())
         assert seen == together
+
+
+def test_order_runs_when_its_place_is_made_of_the_other_arguments(kernel: Kernel) -> None:
+    ids = [order(kernel, "shift", region=one) for one in ("eu", "us", "eu")]
+    ends = list(execute_each(kernel, ids))
+    assert [one.outcome and one.outcome.state for one in ends] == ["success"] * 3
+    assert {row.value for row in rows(kernel, SLOTS)} == {"e", "u"}
