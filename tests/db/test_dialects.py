@@ -156,6 +156,15 @@ def test_server_is_told_once_how_long_to_bear_silence_when_it_stays(
         assert connection.scalar(text("SELECT @@wait_timeout")) == 88
 
 
+@pytest.mark.parametrize("seconds", [31_536_030, 10**12])
+def test_silence_is_borne_for_as_long_as_the_server_can_when_a_limit_is_longer(
+    mariadb_kernel: Kernel, seconds: int
+) -> None:
+    with mariadb_kernel.run_connection() as connection:
+        mariadb_kernel.dialect.limit_silence(connection, seconds)
+        assert connection.scalar(text("SELECT @@wait_timeout")) == 31_536_000
+
+
 def test_index_is_forced_when_the_optimizer_chooses_badly() -> None:
     query = by_index(select(ORDERS.c.id), ORDERS, "ix_one")
     assert "FORCE INDEX (ix_one)" in str(query.compile(dialect=mysql.dialect()))

@@ -13,6 +13,7 @@ from kernel.builtin import projects
 from kernel.cli.local.paced_import import handlers as paced_handlers
 from kernel.db.tables.deliveries import Delivery
 from kernel.db.tables.orders import Order
+from kernel.handlers import Handlers
 from kernel.orders.cancel import cancel
 from kernel.orders.submit import submit
 from kernel.runs.execute import execute
@@ -60,6 +61,14 @@ def test_order_does_everything_in_one_commit_when_handler_returns(kernel: Kernel
         event.listen(engine, "commit", lambda connection: commits.append(None))
     execute(kernel, order_id)
     assert len(commits) == 2, "one for the claim, one for work, outcome and callback"
+
+
+def test_order_runs_when_its_time_limit_is_longer_than_a_server_bears_silence(
+    make_kernel: Callable[..., Kernel], database_url: str
+) -> None:
+    patient, writing = Handlers(), handlers["write"]
+    patient.register("write", writing.model, time_limit=1e9)(writing.function)
+    assert run(make_kernel(database_url, patient), "write").state == "success"
 
 
 def test_order_is_a_warning_when_handler_returns_partial(kernel: Kernel) -> None:

@@ -49,6 +49,8 @@ CONNECT_SECONDS = 2
 GREETING_SECONDS = 5
 # What `limit_silence` has told the server of this connection, in seconds.
 SILENCE = "kernel_wait_timeout"
+# The most that wait_timeout takes: a year. A strict session refuses more.
+LONGEST_SILENCE = 31_536_000
 
 
 class MySQL(Dialect):
@@ -154,6 +156,7 @@ class MySQL(Dialect):
 
     def limit_silence(self, connection: Connection, seconds: int) -> None:
         """Set wait_timeout, by the driver itself: the handler's guard hears nothing of it."""
+        seconds = min(seconds, LONGEST_SILENCE)
         if connection.info.get(SILENCE) == seconds:
             return
         cursor = connection.connection.cursor()
