@@ -4,7 +4,7 @@ import logging
 import traceback
 from typing import Any
 
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from kernel.errors import Retry, SecretsLocked
 from kernel.handlers.registering.secret_fields import restored, unpacked, without
@@ -44,8 +44,30 @@ def log_failure(
     if claimed.secret_args is None:
         log.error(said, exc_info=failure, extra=extra)
         return
-    told = without_secrets(kernel, claimed, "".join(traceback.format_exception(failure)))
+    told = without_secrets(kernel, claimed, traceback_of(claimed, failure))
     log.error("%s\n%s", said, told, extra=extra)
+
+
+def traceback_of(claimed: Claimed, failure: BaseException) -> str:
+    """Return an error's traceback as a text.
+
+    Pydantic's error quotes what was given, and of a long text a part, in which no secret is found:
+    where the order has secrets, only the places are told.
+    """
+    if claimed.secret_args is None or not isinstance(failure, ValidationError):
+        return "".join(traceback.format_exception(failure))
+    return "".join([*traceback.format_tb(failure.__traceback__), unfit(failure)])
+
+
+def unfit(error: ValidationError) -> str:
+    """Return what does not fit a model, without what was given."""
+    return f"does not fit {error.title}: {', '.join(places_of(error))}"
+
+
+def places_of(error: ValidationError) -> list[str]:
+    """Return the places of what does not fit a model."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    return [".".join(map(str, one["loc"])) for one in found]
 
 
 def without_secrets(kernel: Kernel, claimed: Claimed, said: str) -> str:

@@ -40,6 +40,12 @@ class WithSecret(BaseModel):
     password: SecretStr
 
 
+class Answer(BaseModel):
+    """What another system is to answer."""
+
+    count: int
+
+
 class Unspeakable(Exception):
     """Refuses to say what it is."""
 
@@ -80,6 +86,11 @@ def unspeakable(run: Run) -> object:
     raise Unspeakable
 
 
+def misread(run: Run) -> object:
+    """Read what another system has answered."""
+    return Answer.model_validate({"count": "many"})
+
+
 def surrogate(run: Run) -> object:
     raise ValueError("half \ud800 a pair, and a \0")
 
@@ -112,6 +123,51 @@ def test_bug_is_told_with_its_type_its_place_and_its_traceback(
     assert row.began_at <= row.ended_at
     assert (row.runner, row.is_counted) == (kernel.runner, False)
     assert row.fingerprint == fingerprint("do", "", Failure("ZeroDivisionError", f"{HERE}.divided"))
+
+
+def test_bug_is_the_handlers_when_a_model_of_its_own_does_not_fit(
+    make_kernel: MakeKernel, database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    kernel, _ = ran(make_kernel, database_url, misread)
+    (row,) = rows(kernel, RUNS)
+    assert row.place == f"{HERE}.misread"
+    assert "in misread" in row.traceback
+    assert "Input should be a valid integer" in row.message
+    assert "bug in a handler" in caplog.text
+    assert "in misread" in caplog.text
+    assert "no longer fit" not in caplog.text
+
+
+def test_arguments_that_do_not_fit_are_told_by_their_places_alone(
+    make_kernel: MakeKernel, database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry = Handlers()
+    registry.register("do", Answer)(lambda run, args: {})
+    kernel = make_kernel(database_url, registry)
+    execute(kernel, make_order(kernel, select_tag="do", args='{"count": "many"}'))
+    (row,) = rows(kernel, RUNS)
+    assert (row.message, row.traceback) == ("does not fit Answer: count", None)
+    assert "arguments no longer fit the handler's model: ['count']" in caplog.text
+    assert "many" not in caplog.text
+
+
+def test_model_of_a_handler_quotes_no_part_of_a_long_secret(
+    make_kernel: MakeKernel, sqlite_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry = Handlers()
+
+    @registry.register("open", WithSecret)
+    def open_it(run: Run, args: WithSecret) -> dict[str, Any]:
+        return {"never": Answer.model_validate({"count": args.password.get_secret_value()})}
+
+    kernel = make_kernel(sqlite_url, registry)
+    given = {"select_tag": "open", "callback_url": CALLBACK, "password": "tr0ub4dor" * 20}
+    order_id = client(kernel).post("/v1/orders", json=given).json["data"]["order_id"]
+    execute(kernel, order_id)
+    (row,) = rows(kernel, RUNS)
+    assert row.message == "does not fit Answer: count"
+    assert "in open_it" in row.traceback
+    assert "tr0ub4" not in row.traceback + caplog.text
 
 
 def test_retry_says_to_callers_why_and_to_operators_what_was_behind_it(

@@ -20,10 +20,10 @@ from kernel.orders.decide import Exit, Why
 from kernel.orders.secrets.arguments import SecretsGone
 from kernel.orders.transitions import RunEnd
 from kernel.runs.claim import Claimed
-from kernel.runs.ends.exits import HandlerBug, TimedOut, exit_of
+from kernel.runs.ends.exits import HandlerBug, TimedOut, UnfitArguments, exit_of
 from kernel.runs.ends.failures import failure_of, told_of
 from kernel.runs.fence import discard, interruption, is_guarded, undo
-from kernel.runs.secret_arguments import arguments, log_failure, without_secrets
+from kernel.runs.secret_arguments import arguments, log_failure, places_of, without_secrets
 from kernel.runtime.kernel import Kernel
 from kernel.runtime.metrics import ORDER_SECONDS, RUN_SECONDS, RUNS
 
@@ -118,6 +118,8 @@ def _returned(kernel: Kernel, run: Run, claimed: Claimed) -> Outcome | Wait:
     except SecretsGone:
         message = text(SecretsGone.code, kernel.settings.language)
         return Outcome(OrderState.FAILED, message, error_code=SecretsGone.code)
+    except ValidationError as error:
+        raise UnfitArguments(error) from error
     returned = run.limit.call(lambda: claimed.handler.function(run, args))
     run.session.flush()
     if not is_guarded(run):
@@ -140,8 +142,8 @@ def _log_bug(
     kernel: Kernel, failure: BaseException | None, claimed: Claimed, ended: str | None
 ) -> None:
     extra = {"order_id": claimed.order.id, "select_tag": claimed.order.select_tag}
-    if isinstance(failure, ValidationError):  # an older order, a newer model: say where, not what
-        places = [".".join(map(str, found["loc"])) for found in failure.errors()]
+    if isinstance(failure, UnfitArguments):  # an older order, a newer model: say where, not what
+        places = places_of(failure.error)
         log.error("arguments no longer fit the handler's model: %s", places, extra=extra)
     elif ended is not None:
         log.error(ended, extra=extra)

@@ -2,6 +2,8 @@
 
 import logging
 
+from pydantic import ValidationError
+
 from kernel.db.errors import is_contention, is_passing
 from kernel.errors import Retry, RunBroken, RunInterrupted
 from kernel.handlers import Run
@@ -12,6 +14,14 @@ log = logging.getLogger("kernel.runs.execute")
 
 class HandlerBug(Exception):
     """The handler raised what no handler should, its cause, or rolled its transaction back."""
+
+
+class UnfitArguments(Exception):
+    """The handler's model refuses the order's arguments: the order is older than the model."""
+
+    def __init__(self, error: ValidationError) -> None:
+        super().__init__()
+        self.error = error
 
 
 class TimedOut(Exception):

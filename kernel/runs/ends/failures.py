@@ -6,7 +6,6 @@ any case.
 """
 
 import logging
-import traceback
 from types import TracebackType
 
 from pydantic import ValidationError
@@ -16,8 +15,8 @@ from kernel.formats.envelope import MAX_MESSAGE
 from kernel.handlers import Handler
 from kernel.orders.decide import Failure
 from kernel.runs.claim import Claimed
-from kernel.runs.ends.exits import HandlerBug, TimedOut
-from kernel.runs.secret_arguments import without_secrets
+from kernel.runs.ends.exits import HandlerBug, TimedOut, UnfitArguments
+from kernel.runs.secret_arguments import traceback_of, unfit, without_secrets
 from kernel.runtime.kernel import Kernel
 
 log = logging.getLogger("kernel.runs.execute")
@@ -48,12 +47,13 @@ def _failure_of(kernel: Kernel, claimed: Claimed, error: BaseException) -> Failu
     if wrong is None:
         said = str(error) if isinstance(error, HandlerBug) else ""
         return Failure(message=_fit(said, MAX_MESSAGE)) if said else None
-    if isinstance(wrong, ValidationError):  # says what was given: the log does not, nor does this
-        places = [".".join(map(str, found["loc"])) for found in wrong.errors()]
-        said, lines = f"does not fit {wrong.title}: {', '.join(places)}", ""
+    # It says what was given: the log does not, nor does this.
+    is_unfit = isinstance(error.__cause__, UnfitArguments)
+    if isinstance(wrong, ValidationError) and (is_unfit or claimed.secret_args is not None):
+        said = unfit(wrong)
     else:
         said = _text_of(wrong)
-        lines = "".join(traceback.format_exception(wrong))
+    lines = "" if is_unfit else traceback_of(claimed, wrong)
     masked = without_secrets(kernel, claimed, f"{said}{_BETWEEN}{lines}")
     said, _, lines = masked.partition(_BETWEEN)
     # Where the limit struck is chance: such failures are of one kind by their code.
@@ -94,7 +94,8 @@ def _is_own(module: str, package: str, handler: Handler) -> bool:
 def told_of(error: BaseException) -> BaseException | None:
     """Return the error that people should see of what ended a run."""
     if isinstance(error, HandlerBug | TimedOut | Retry):
-        return error.__cause__
+        wrong = error.__cause__
+        return wrong.error if isinstance(wrong, UnfitArguments) else wrong
     if isinstance(error, RunBroken):
         return error.__cause__ or error
     return None if isinstance(error, RunInterrupted) else error
