@@ -47,7 +47,8 @@ class Stream:
 class Heard:
     """What a program has said so far.
 
-    ``protocol``: whether its lines may mean something; ``mask`` takes secrets out of a text.
+    ``protocol``: whether its lines may mean something. ``mask`` takes secrets out of a text, also
+    those that `printable` has made shorter.
     """
 
     protocol: bool = True
@@ -89,13 +90,19 @@ class Heard:
         if name == OUT and self.protocol:
             if found := PROGRESS.fullmatch(line):
                 current, total, note = found.groups()
-                said = printable(self.mask(note)) if note else None
+                said = self._plain(note) if note else None
                 self.progress = int(current), None if total is None else int(total), said
                 return
             if line.startswith(RESULT):
                 self._take_result(line.removeprefix(RESULT))
                 return
-        stream.keep(printable(self.mask(line))[:MAX_TAIL])
+        stream.keep(self._plain(line)[:MAX_TAIL])
+
+    def _plain(self, text: str) -> str:
+        """Return a text fit for any screen, without secrets: as they are, or coloured inside."""
+        masked = self.mask(text)
+        plain = printable(masked)
+        return plain if plain == masked else self.mask(plain)
 
     def _take_result(self, text: str) -> None:
         try:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, SecretStr
 from kernel.errors import Reject
 from kernel.handlers.commands.arguments import given_of, values_of
 from kernel.handlers.commands.ends import INTERRUPTED, outcome
-from kernel.handlers.commands.lines import Heard
+from kernel.handlers.commands.lines import Heard, printable
 from kernel.handlers.commands.process import ERR, OUT, Ended, Start, Supervised, anonymous_file
 from kernel.handlers.commands.tables import Command
 from kernel.handlers.commands.templates import Entry, Text, Value
@@ -127,13 +127,17 @@ class Program:
 
 
 def _secrets(args: BaseModel) -> dict[Path, str]:
-    """Return the secrets of an order, and the lines of those that have several."""
+    """Return the secrets of an order, the lines of those that have several, and all of them as
+    they are once no screen takes a command from them.
+    """
     found: dict[Path, str] = {}
     for name, given in given_of(args).items():
         if isinstance(given, SecretStr):
             text = given.get_secret_value()
             lines = [one for one in text.splitlines() if len(one) >= SHORT]
-            found |= {(name, number): one for number, one in enumerate([text, *lines])}
+            told = [text, *lines]
+            told += [printable(one) for one in told]
+            found |= {(name, number): one for number, one in enumerate(told)}
     return found
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from kernel.handlers.commands.lines import Heard
+from kernel.handlers.commands.process import OUT
 from kernel.runtime.startup import missing_programs
 from kernel.testing import drain, order
 from tests.support import factories
@@ -79,6 +81,29 @@ def test_message_has_the_last_lines_of_stderr_and_no_secret(make: Make) -> None:
     assert message.startswith("exit code 1: ... line ")
     assert message.endswith("line 499\n•••\n•••")
     assert len(message) < 800
+
+
+@pytest.mark.parametrize(
+    ("secret", "said"),
+    [
+        ("hunter2-secret", "\\033[01;31m\\033[Khunter2\\033[m\\033[K-secret"),
+        ("hunter2\tsecret", "\\033[1mhunter2\\033[m\\tsecret"),
+        ("hunter2\tsecret", "hunter2\\tsecret"),
+    ],
+)
+def test_message_has_no_secret_when_it_is_coloured_inside(
+    make: Make, secret: str, said: str
+) -> None:
+    more = 'environment = { PW = "{password}" }\n[run.arguments]\npassword = { type = "secret" }'
+    script = f"printf 'login {said} failed\\n' >&2; exit 1"
+    found = ended(make(shell(script, more=more)), "run", password=secret)
+    assert found.message == "exit code 1: login ••• failed"
+
+
+def test_progress_has_no_secret_when_it_is_coloured_inside() -> None:
+    heard = Heard(mask=lambda text: text.replace("hunter2-secret", "•••"))
+    heard.take(OUT, b"::progress 1 login \x1b[1mhunter2\x1b[m-secret failed\n")
+    assert heard.take_progress() == (1, None, "login ••• failed")
 
 
 def test_nothing_that_the_program_says_is_told_when_the_file_says_quiet(make: Make) -> None:
