@@ -165,6 +165,8 @@ class StepRecorder:
         self.is_open = True
         try:
             result = step.call()
+            if not isinstance(interruption(run), LeaseLost | RunBroken):
+                run.session.flush()  # an object that it has added may be refused only now
             step = replace(step, retry=None)  # what is no JSON now will be none later
             encoded = _encoded(step, result)
         except BaseException as error:
