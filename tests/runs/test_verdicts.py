@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kernel.errors import Reject, Retry
+from kernel.errors import Reject, Retry, TimeLimit
 from kernel.handlers import Handlers, Run
 from kernel.runs.execute import execute
 from kernel.runtime.kernel import Kernel
@@ -74,6 +74,20 @@ class Unwilling(Retry):
             raise KeyboardInterrupt
 
 
+class MuteRetry(Retry):
+    """A subclass whose text takes what its constructor has not set."""
+
+    def __str__(self) -> str:
+        return f"{self.host} is away"  # type: ignore[attr-defined]
+
+
+class MuteLimit(TimeLimit):
+    """The same of the soft limit, which a handler may raise itself."""
+
+    def __str__(self) -> str:
+        return f"{self.host} is slow"  # type: ignore[attr-defined]
+
+
 def changed() -> Exception:
     """Return a verdict that was changed after it was made."""
     retry = Retry(5)
@@ -84,7 +98,9 @@ def changed() -> Exception:
 MISTAKES = [*(make for make, *_ in WRONG), Nameless, changed, lambda: Unwilling(5)]
 
 
-def run_with(make_kernel: MakeKernel, url: str, make: Callable[[], Exception]) -> tuple[Any, ...]:
+def run_with(
+    make_kernel: MakeKernel, url: str, make: Callable[[], BaseException]
+) -> tuple[Any, ...]:
     """Run an order once whose handler raises what ``make`` returns, and return its end."""
     registry = Handlers()
 
@@ -111,6 +127,15 @@ def test_verdict_of_a_subclass_without_a_constructor_has_the_defaults(
     make_kernel: MakeKernel, sqlite_url: str
 ) -> None:
     assert run_with(make_kernel, sqlite_url, Unset) == ("pending", None, 1, 5.0)
+
+
+@pytest.mark.parametrize("make", [MuteRetry, MuteLimit])
+def test_verdict_whose_text_cannot_be_read_holds_all_the_same(
+    make_kernel: MakeKernel, sqlite_url: str, make: Callable[[], BaseException]
+) -> None:
+    state, error_code, run, again_in = run_with(make_kernel, sqlite_url, make)
+    assert (state, error_code, run) == ("pending", None, 1)
+    assert again_in is not None
 
 
 def test_order_fails_after_as_many_retries_as_its_handler_allows(

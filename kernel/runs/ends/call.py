@@ -20,7 +20,7 @@ from kernel.orders.decide import Exit, Why
 from kernel.orders.secrets.arguments import SecretsGone
 from kernel.orders.transitions import RunEnd
 from kernel.runs.claim import Claimed
-from kernel.runs.ends.exits import HandlerBug, TimedOut, UnfitArguments, exit_of
+from kernel.runs.ends.exits import HandlerBug, TimedOut, UnfitArguments, exit_of, text_of
 from kernel.runs.ends.failures import failure_of, told_of
 from kernel.runs.fence import discard, interruption, is_guarded, undo
 from kernel.runs.secret_arguments import arguments, log_failure, places_of, without_secrets
@@ -65,7 +65,7 @@ def count_run(kernel: Kernel, claimed: Claimed, end: RunEnd, seconds: float) -> 
 
 def judged(kernel: Kernel, claimed: Claimed, run: Run, error: Exception) -> Exit:
     """Return how a run ended that raised ``error``, logged, and told to who listens for bugs."""
-    exit_ = exit_of(run, error, without_secrets(kernel, claimed, str(error)))
+    exit_ = exit_of(run, error, without_secrets(kernel, claimed, text_of(error)))
     if exit_.why is Why.BUG and not isinstance(error, HandlerBug):
         said = "the outcome could not be written"
         log_failure(kernel, claimed, error, {"order_id": run.order_id}, said)

@@ -46,6 +46,16 @@ def exit_of(run: Run, error: Exception, said: str) -> Exit:
         log.info("handed back: %s", error.message, extra=extra)
         return Exit(Why.STOPPING)
     if isinstance(error, TimedOut):
-        log.warning("timed out: %s", error.__cause__ or "in the midst of a statement", extra=extra)
+        struck = error.__cause__
+        where = "in the midst of a statement" if struck is None else text_of(struck)
+        log.warning("timed out: %s", where, extra=extra)
         return Exit(Why.TIMED_OUT)
     return Exit(Why.BUG)
+
+
+def text_of(error: BaseException) -> str:
+    """Return what an error says. It may be of a handler's class, which may refuse to say it."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - a handler's class
+        return "(its text cannot be read)"

@@ -15,7 +15,7 @@ from kernel.formats.envelope import MAX_MESSAGE
 from kernel.handlers import Handler
 from kernel.orders.decide import Failure
 from kernel.runs.claim import Claimed
-from kernel.runs.ends.exits import HandlerBug, TimedOut, UnfitArguments
+from kernel.runs.ends.exits import HandlerBug, TimedOut, UnfitArguments, text_of
 from kernel.runs.secret_arguments import traceback_of, unfit, without_secrets
 from kernel.runtime.kernel import Kernel
 
@@ -52,7 +52,7 @@ def _failure_of(kernel: Kernel, claimed: Claimed, error: BaseException) -> Failu
     if isinstance(wrong, ValidationError) and (is_unfit or claimed.secret_args is not None):
         said = unfit(wrong)
     else:
-        said = _text_of(wrong)
+        said = text_of(wrong)
     lines = "" if is_unfit else traceback_of(claimed, wrong)
     masked = without_secrets(kernel, claimed, f"{said}{_BETWEEN}{lines}")
     said, _, lines = masked.partition(_BETWEEN)
@@ -103,13 +103,6 @@ def told_of(error: BaseException) -> BaseException | None:
 
 def _kind(of: type[BaseException]) -> str:
     return of.__qualname__ if of.__module__ == "builtins" else f"{of.__module__}.{of.__qualname__}"
-
-
-def _text_of(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception:  # noqa: BLE001 - a handler's class
-        return "(its text cannot be read)"
 
 
 def _fit(said: str, length: int) -> str:
