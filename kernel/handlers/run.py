@@ -154,11 +154,14 @@ class Run:
 
         Raises RunInterrupted (LeaseLost, OrderCancelled, RunBroken, WorkerStopping) when this run
         must not go on: let it pass. Raises TimeLimit, after the commit, when the soft limit is
-        over. Raises ValueError for a state that is not JSON or too large, RuntimeError in a step.
+        over. Raises ValueError for a state that is not JSON or too large, RuntimeError in a step
+        and inside `savepoint`.
         """
         self._refuse_together("run.checkpoint()")
         if self.steps.is_open:
             raise RuntimeError("a step commits by itself: call run.checkpoint() outside of it")
+        if self.session.in_nested_transaction():
+            raise RuntimeError("run.checkpoint() commits, and a savepoint is open")
         encoded = None if state is None else to_json(state, "state", refused)
         if encoded is not None and len(encoded.encode()) > MAX_STATE_BYTES:
             raise ValueError(f"a checkpoint's state is at most {MAX_STATE_BYTES} bytes of JSON")

@@ -72,6 +72,21 @@ def test_run_commits_nothing_when_its_fence_is_gone(
     assert {name: getattr(order(kernel, order_id), name) for name in values} == values
 
 
+def test_checkpoint_inside_a_savepoint_is_refused_and_its_block_can_be_undone(
+    make_kernel: MakeKernel, database_url: str
+) -> None:
+    def try_row(kernel: Kernel, run: Run) -> None:
+        with suppress(LookupError), run.savepoint():
+            write(run, "undone")
+            with pytest.raises(RuntimeError, match="a savepoint is open"):
+                run.checkpoint(1, 2)
+            raise LookupError
+
+    kernel, order_id = run_while(make_kernel, database_url, try_row, save=True)
+    assert order(kernel, order_id).state == "success"
+    assert written(kernel) == ["mine"]
+
+
 def test_order_is_cancelled_at_its_checkpoint_when_it_is_running(
     make_kernel: MakeKernel, database_url: str
 ) -> None:
