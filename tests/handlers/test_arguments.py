@@ -3,7 +3,7 @@
 import json
 from decimal import Decimal
 from enum import Enum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, NewType
 
 import pytest
 from pydantic import (
@@ -15,7 +15,9 @@ from pydantic import (
     StringConstraints,
     field_validator,
 )
+from typing_extensions import TypeAliasType
 
+from kernel.errors import ConfigurationError
 from kernel.handlers import Handler, Handlers
 
 
@@ -58,6 +60,24 @@ class Sealed(BaseModel):
     @classmethod
     def _is_known(cls, pin: SecretStr) -> SecretStr:
         return {"7319": pin}[pin.get_secret_value()]
+
+
+CustomerId = NewType("CustomerId", str)
+Hosts = NewType("Hosts", list[str])
+Word = TypeAliasType("Word", Annotated[str, Field(min_length=1)])
+
+
+class Kinds(BaseModel):
+    """Types that are texts or numbers, and such as are not."""
+
+    choice: Literal["a", "b"] = "a"
+    size: Literal[1, 2] | None = 1
+    color: Literal[Color.RED, None] = Color.RED
+    customer: CustomerId = CustomerId("a")
+    word: Word | None = "a"
+    mixed: Literal["a", True] = "a"
+    nothing: Literal[None] = None
+    hosts: Hosts = Hosts([])
 
 
 def handler(model: type[BaseModel], name: str) -> Handler:
@@ -103,3 +123,24 @@ def test_arguments_are_named_as_the_model_has_them(
     one = handler(model, name)
     assert one.limited_by(json.dumps(args)) == place
     assert one.title_of(json.dumps(args), "en") == title
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("choice", "a"), ("size", "1"), ("color", "red"), ("customer", "a"), ("word", "a")],
+)
+def test_choices_and_named_types_are_texts_and_numbers(name: str, value: str) -> None:
+    assert handler(Kinds, name).limited_by("{}") == value
+    assert handler(Kinds, name).title_of("{}", "en") == f"<{value}>"
+
+
+@pytest.mark.parametrize("name", ["mixed", "nothing", "hosts"])
+def test_choices_and_named_types_are_refused_when_they_are_no_text(name: str) -> None:
+    with pytest.raises(ConfigurationError, match="an argument of text or a number"):
+        handler(Kinds, name)
+
+
+def test_reference_may_be_a_choice_of_texts() -> None:
+    Handlers().register("do", Kinds, reference="choice")
+    with pytest.raises(ConfigurationError, match="an argument of type str"):
+        Handlers().register("do", Kinds, reference="size")

@@ -2,10 +2,10 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
-from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import AliasChoices, AliasPath, BaseModel
 from pydantic.fields import FieldInfo
@@ -183,13 +183,26 @@ def refuse_secret_names(tag: str, model: type[BaseModel]) -> None:
 
 def _is_a(annotation: Any, wanted: tuple[type, ...]) -> bool:
     """Tell whether a type is one of ``wanted``, or that or None; a truth value is no number."""
-    if get_origin(annotation) is Annotated:
-        return _is_a(get_args(annotation)[0], wanted)
-    if isinstance(annotation, type):
-        return issubclass(annotation, wanted) and annotation is not bool
-    kinds = [one for one in get_args(annotation) if one is not type(None)]
-    union = get_origin(annotation) in (Union, UnionType)
-    return union and bool(kinds) and all(_is_a(one, wanted) for one in kinds)
+    kinds = list(_kinds(annotation))
+    fits = [isinstance(one, type) and issubclass(one, wanted) and one is not bool for one in kinds]
+    return bool(kinds) and all(fits)
+
+
+def _kinds(annotation: Any) -> Iterator[Any]:
+    """Yield what values of a type are, but None: of choices, and below the names of types."""
+    if (below := getattr(annotation, "__supertype__", None)) is not None:  # of a NewType
+        yield from _kinds(below)
+    elif hasattr(annotation, "__value__"):  # of a `type` statement
+        yield from _kinds(annotation.__value__)
+    elif get_origin(annotation) is Annotated:
+        yield from _kinds(get_args(annotation)[0])
+    elif get_origin(annotation) is Literal:
+        yield from (type(one) for one in get_args(annotation) if one is not None)
+    elif get_origin(annotation) in (Union, UnionType):
+        for one in get_args(annotation):
+            yield from _kinds(one)
+    elif annotation not in (None, NoneType):
+        yield annotation
 
 
 @cache
