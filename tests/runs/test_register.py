@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, SecretStr
+from pydantic import AliasChoices, AliasPath, BaseModel, Field, SecretStr, create_model
 
 from kernel.errors import ConfigurationError
 from kernel.handlers import Handlers
@@ -166,6 +166,21 @@ def test_model_that_is_none_of_pydantics_is_refused(model: Any) -> None:
 def test_model_with_a_member_of_every_order_is_refused() -> None:
     with pytest.raises(ConfigurationError, match=r"Reserved\.callback_url"):
         Handlers().register("do", Reserved)
+
+
+@pytest.mark.parametrize(
+    "alias", ["select_tag", AliasPath("callback_url", 0), AliasChoices("select_tag")]
+)
+def test_model_that_reads_a_member_of_every_order_is_refused(alias: Any) -> None:
+    model = create_model("Aliased", tag=(str, Field(validation_alias=alias)))
+    with pytest.raises(ConfigurationError, match=r"Aliased\.tag is read from .*: choose another"):
+        Handlers().register("do", model)
+
+
+def test_model_may_have_a_member_of_every_order_as_one_alias_of_several() -> None:
+    alias = AliasChoices("tag", "select_tag")
+    model = create_model("Aliased", tag=(str, Field(validation_alias=alias)))
+    Handlers().register("do", model)
 
 
 class Method:

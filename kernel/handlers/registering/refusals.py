@@ -60,9 +60,15 @@ def refuse_model(tag: str, model: Any) -> None:
         raise ConfigurationError(
             f"select_tag {tag!r}: its model is a subclass of pydantic.BaseModel, not {model!r}"
         )
-    taken = [name for name in RESERVED if name in model.model_fields]
-    if taken:
-        raise ConfigurationError(f"{model.__name__}.{taken[0]} is a member of every order")
+    for name in model.model_fields:
+        if name in RESERVED:
+            raise ConfigurationError(f"{model.__name__}.{name} is a member of every order")
+        # The order's own are not handed on to the model.
+        if (members := members_of(model, name)) and set(members) <= set(RESERVED):
+            raise ConfigurationError(
+                f"{model.__name__}.{name} is read from {members[0]}, a member of every order: "
+                "choose another alias"
+            )
 
 
 def refuse_limits(tag: str, model: type[BaseModel], limits: Mapping[str, Any]) -> None:
