@@ -34,6 +34,8 @@ def encode_result(result: Any, model: ResultModel | None = None) -> str:
     A SecretStr in it becomes a mask. Raises ValueError or TypeError, which tells the handler's
     author what is wrong with it, and where.
     """
+    if isinstance(result, Mapping):  # as a handler may be annotated
+        result = dict(result)
     if model is not None:
         result = model.dump(result)
     if not isinstance(result, dict):

@@ -2,11 +2,12 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -122,6 +123,18 @@ def test_part_of_a_result_is_written_by_its_model(ran: Ran) -> None:
 )
 def test_typed_dict_and_dataclass_are_models_too(ran: Ran, model: Any, returned: Any) -> None:
     assert ran(lambda run, args: returned, result=model)["result"] == {"said": "so"}
+
+
+@pytest.mark.parametrize("model", [None, Said, Spoken])
+@pytest.mark.parametrize("partial", [False, True])
+def test_result_may_be_any_mapping(ran: Ran, model: Any, partial: bool) -> None:
+    def say(run: Run, args: Nothing) -> Mapping[str, Any] | Partial:
+        said = MappingProxyType({"said": "so"})
+        return Partial(said, "half") if partial else said
+
+    shown = ran(say, result=model)
+    assert shown["state"] == ("warning" if partial else "success")
+    assert shown["result"] == {"said": "so"}
 
 
 WRONG: list[tuple[Any, Any, str]] = [
