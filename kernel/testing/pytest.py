@@ -143,7 +143,7 @@ class Submit:
 
     kernel: Kernel
 
-    def __call__(self, select_tag: str, callback_url: str | None = RECEIVER, **args: Any) -> str:
+    def __call__(self, /, select_tag: str, callback_url: str | None = RECEIVER, **args: Any) -> str:
         """Submit an order, and return its id; see `kernel.testing.order`."""
         return order(self.kernel, select_tag, callback_url, **args)
 

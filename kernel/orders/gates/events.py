@@ -5,7 +5,7 @@ wait locks the same row and looks for events afterwards: neither can miss the ot
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -18,7 +18,9 @@ from kernel.db.states import OrderState
 from kernel.db.tables.gates import EVENTS, GATES, Has
 from kernel.db.tables.orders import ORDERS
 from kernel.db.transactions import retrying
-from kernel.errors import Conflict, IdempotencyKeyReused, NotFound
+from kernel.errors import Conflict, IdempotencyKeyReused, InvalidOrder, NotFound
+from kernel.formats.envelope import encode
+from kernel.formats.order_request import problem
 from kernel.handlers import Event
 from kernel.handlers.events import awaited_events
 from kernel.orders.pages import get_order
@@ -45,6 +47,15 @@ class Told(NamedTuple):
     name: str
     data: str = "{}"
     key: str | None = None
+
+
+def as_data(given: Mapping[str, Any]) -> str:
+    """Return the data of an event as `Told` takes them. Raises InvalidOrder for too many bytes."""
+    data = encode(given)
+    if len(data) > MAX_DATA_BYTES:
+        too_long = problem("/data", "too_long", f"at most {MAX_DATA_BYTES} bytes of JSON")
+        raise InvalidOrder("the request is not valid", errors=[too_long])
+    return data.decode()
 
 
 @dataclass(frozen=True, slots=True)

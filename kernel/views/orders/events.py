@@ -7,12 +7,12 @@ from pydantic import BaseModel, Field
 
 from kernel.callers.identity import Scope
 from kernel.errors import InvalidOrder
-from kernel.formats.envelope import encode, envelope
+from kernel.formats.envelope import envelope
 from kernel.formats.order_request import problem
 from kernel.formats.representations import event_data
 from kernel.formats.texts import text
 from kernel.handlers.events import EVENT_NAME
-from kernel.orders.gates.events import BY_KEY, MAX_DATA_BYTES, Told, events_of, tell
+from kernel.orders.gates.events import BY_KEY, MAX_DATA_BYTES, Told, as_data, events_of, tell
 from kernel.orders.pages import get_order
 from kernel.runtime.hints import Hints
 from kernel.runtime.kernel import Kernel
@@ -65,15 +65,12 @@ class EventViews:
         """Read the event that the request tells. Raises InvalidOrder, and as `read_as`."""
         asked = read_as(EventRequest, self._kernel.settings.max_body_bytes)
         key = idempotency_key()
-        data = encode(asked.data)
-        if len(data) > MAX_DATA_BYTES:
-            too_long = problem("/data", "too_long", f"at most {MAX_DATA_BYTES} bytes of JSON")
-            raise InvalidOrder("the request is not valid", errors=[too_long])
+        data = as_data(asked.data)
         if key is not None and asked.event_id not in (None, key):
             detail = "the Idempotency-Key is another; give one of the two"
             raise InvalidOrder(errors=[problem("/event_id", "two_keys", detail)])
         key = asked.event_id if key is None else key
-        return Told(asked.name, data.decode(), None if key is None else BY_KEY + key)
+        return Told(asked.name, data, None if key is None else BY_KEY + key)
 
     def _success(self, data: dict[str, Any], status: int = 200) -> Response:
         language = self._kernel.settings.language
