@@ -178,6 +178,14 @@ def origin_of_named(connection: Connection, caller_id: int, name: str) -> str:
     return connection.scalar(asked) or f"{NAMED}{name}"
 
 
+def origins_of(session: Session, receiver_ids: Collection[int]) -> dict[int, str]:
+    """Return the origins of those of these receivers that are there and are no drafts, by id."""
+    asked = select(RECEIVERS.c.id, RECEIVERS.c.origin).where(
+        RECEIVERS.c.id.in_(receiver_ids), RECEIVERS.c.is_draft.is_(False)
+    )
+    return {row.id: row.origin for row in session.execute(asked)}
+
+
 def newest_shape(session: Session, receiver: Receiver) -> ShapeVersion | None:
     """Return the version that is in force; None for a draft, which has none yet."""
     asked = select(SHAPES).where(SHAPES.c.receiver_id == receiver.id).order_by(SHAPES.c.id.desc())

@@ -50,11 +50,30 @@ class Target(NamedTuple):
         return f"{self.origin}#{self.caller_id}"
 
 
-class Breakers(NamedTuple):
-    """The targets whose breakers are open, and those whose breakers are half-open."""
+# Between the origin and the id of one receiver there; no origin has a path.
+OF_RECEIVER = "/receiver:"
 
-    open: Sequence[Target] = ()
-    half_open: Sequence[Target] = ()
+
+class ReceiverPath(NamedTuple):
+    """One receiver of a target: its path or its login may fail while the host works."""
+
+    target: Target
+    receiver_id: int
+
+    def __str__(self) -> str:
+        """Write it as it stands in ``kernel_workers``; a release before takes it for an origin."""
+        return f"{self.target.origin}{OF_RECEIVER}{self.receiver_id}#{self.target.caller_id}"
+
+
+class Breakers(NamedTuple):
+    """The targets and receivers whose breakers are open, and those whose are half-open."""
+
+    open: Sequence[Target | ReceiverPath] = ()
+    half_open: Sequence[Target | ReceiverPath] = ()
+
+    def and_those(self, others: "Breakers") -> "Breakers":
+        """Return these and ``others``."""
+        return Breakers([*self.open, *others.open], [*self.half_open, *others.half_open])
 
 
 @dataclass(slots=True)

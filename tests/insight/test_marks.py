@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from kernel.callers.audit.actor import Actor
 from kernel.callers.audit.acts import By
+from kernel.delivery.breakers import Target
 from kernel.insight.trends import marks
 from kernel.insight.trends.marks import Marked, Sign
 from kernel.insight.trends.rows import HOUR, KEEP
@@ -74,8 +75,8 @@ def test_breaker_is_marked_from_open_to_closed_when_processes_tell_of_it(kernel:
     assert both[A].until - both[A].at >= timedelta(seconds=59)
     assert abs(both[A].at - opened) < 10 * SECOND
     with kernel.read_session() as session:
-        of_a = marks.breakers(session, opened - HOUR, 1, A)
-        later = marks.breakers(session, kernel.clock.now() + SECOND, 1, A)
+        of_a = marks.breakers(session, opened - HOUR, [Target(1, A)])
+        later = marks.breakers(session, kernel.clock.now() + SECOND, [Target(1, A)])
     assert ([one.subject for one in of_a], later) == ([A], [])
 
 

@@ -41,7 +41,8 @@ class Worker(Base):
     # The ids of the orders it runs, with a space between.
     running: Mapped[str] = mapped_column(Text)
     # The origins whose circuit breaker is open in this process, with a space between. Behind each
-    # `#` and a caller's id: it is that caller's. An older release writes origins alone.
+    # `#` and a caller's id: it is that caller's. An older release writes origins alone. Where only
+    # one receiver's breaker is open, `/receiver:` and its id stand before the `#`.
     broken: Mapped[str] = mapped_column(Text)
     # The origins whose breaker is half-open: the pause is over, no probe has succeeded yet.
     # Null: written by a release that did not tell.

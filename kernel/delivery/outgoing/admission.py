@@ -12,9 +12,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
-from kernel.callers.receivers import Receiver
+from sqlalchemy.orm import Session
+
+from kernel.callers.receivers import Receiver, origins_of
 from kernel.db.errors import DATABASE_ERRORS
-from kernel.delivery.breakers import Target
+from kernel.delivery.breakers import Breakers, BreakerState, ReceiverPath, Target
 from kernel.delivery.outgoing.gates import Gate, Pace, pace
 from kernel.delivery.outgoing.rate import Turn, take_turn
 from kernel.runtime.kernel import Kernel
@@ -102,6 +104,28 @@ class Admission:
                     return None
                 allowed += room + gate.in_use
             return allowed or int(now >= place.look_at)
+
+    def breakers(self, session: Session) -> Breakers:
+        """Return the receivers whose own breakers are not closed.
+
+        Asks nothing while there are none. A receiver that was removed, or that goes to another
+        origin now, is none of them: no success would ever close its breaker there.
+        """
+        with self._lock:
+            now, states = self._now(), dict[ReceiverPath, BreakerState]()
+            for target, place in self._places.items():
+                for one in place.receivers:
+                    state = self._gates[one].breaker.state(now) if one in self._gates else None
+                    if state is not None and state is not BreakerState.CLOSED:
+                        states[ReceiverPath(target, one)] = state
+        if not states:
+            return Breakers()
+        origins = origins_of(session, {path.receiver_id for path in states})
+        there = [one for one in states if origins.get(one.receiver_id) == one.target.origin]
+        return Breakers(
+            [one for one in there if states[one] is BreakerState.OPEN],
+            [one for one in there if states[one] is BreakerState.HALF_OPEN],
+        )
 
     def _rated(self, receiver_id: int, gate: Gate) -> float | None:
         """Ask the row for a turn; return the seconds to put off an attempt that gets none."""

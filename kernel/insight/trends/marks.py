@@ -4,7 +4,7 @@ Starts are marked by the process that starts, breakers by the one that sweeps; b
 something has changed. Pauses are read from the acts of those who made them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -18,8 +18,9 @@ from kernel.db.tables.audit import ACTS
 from kernel.db.tables.callers import Caller
 from kernel.db.tables.operating.trends import MARKS
 from kernel.db.tables.service import Worker
+from kernel.delivery.breakers import ReceiverPath, Target
 from kernel.insight.trends.rows import HOUR, KEEP
-from kernel.insight.workers import processes
+from kernel.insight.workers import processes, target_of
 from kernel.runtime.kernel import Kernel
 
 # A host with a process that has been there for this long has not just been started.
@@ -137,18 +138,18 @@ def marks(session: Session, since: datetime) -> list[Marked]:
 
 
 def breakers(
-    session: Session, since: datetime, caller_id: int | None = None, origin: str | None = None
+    session: Session, since: datetime, of: Collection[Target | ReceiverPath] = ()
 ) -> list[Marked]:
     """Return breakers that were open at some time from ``since`` on, the newest first.
 
-    Those of a caller's origin, if one is named.
+    ``of``: those of these alone, if any is named.
     """
     still = or_(MARKS.c.ended_at.is_(None), MARKS.c.ended_at >= since)
     asked = select(MARKS).where(MARKS.c.kind == Sign.BREAKER, still)
-    if origin is not None:
-        asked = asked.where(MARKS.c.subject == f"{origin}#{caller_id}")
+    if of:
+        asked = asked.where(MARKS.c.subject.in_([str(one) for one in of]))
     rows = _newest(session, asked)
-    ids = {int(row.subject.rpartition("#")[2]) for row in rows if "#" in row.subject}
+    ids = {target_of(row.subject)[1] for row in rows} - {None}
     named = select(Caller.id, Caller.name).where(Caller.id.in_(ids))
     names = {row.id: row.name for row in session.execute(named)} if ids else {}
     return [_mark(row, names) for row in rows]
@@ -162,6 +163,6 @@ def _newest(session: Session, asked: Any) -> Sequence[Any]:
 def _mark(row: Any, names: dict[int, str] | None = None) -> Marked:
     if row.kind == Sign.START:
         return Marked(Sign.START, row.began_at, row.subject)
-    origin, _, caller_id = row.subject.partition("#")
-    caller = (names or {}).get(int(caller_id)) if caller_id else None
+    origin, caller_id = target_of(row.subject)
+    caller = None if caller_id is None else (names or {}).get(caller_id)
     return Marked(Sign.BREAKER, row.began_at, origin, row.ended_at, caller)

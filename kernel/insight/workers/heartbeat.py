@@ -20,7 +20,7 @@ from kernel.db.clock import Clock, DatabaseTime
 from kernel.db.ids import runner_id
 from kernel.db.tables.service import Asked, DrainedHost, Worker
 from kernel.db.transactions import rowcount
-from kernel.delivery.breakers import Target
+from kernel.delivery.breakers import ReceiverPath, Target
 
 FORGET_AFTER = timedelta(minutes=10)
 # At most as many ids of running orders, and as many origins, stand in a row.
@@ -84,13 +84,13 @@ class Heartbeat:
         session: Session,
         now: datetime | DatabaseTime,
         running: Iterable[Running],
-        broken: Iterable[Target],
-        probing: Iterable[Target] = (),
+        broken: Iterable[Target | ReceiverPath],
+        probing: Iterable[Target | ReceiverPath] = (),
     ) -> None:
         """Write what this process does now, and read what is asked of it.
 
-        One statement as long as nothing is. ``broken`` and ``probing``: targets whose breaker is
-        open, and those whose breaker is half-open.
+        One statement as long as nothing is. ``broken`` and ``probing``: targets and receivers
+        whose breaker is open, and those whose breaker is half-open.
         """
         some = sorted(running)[:SHOWN]
         values: dict[str, Any] = {

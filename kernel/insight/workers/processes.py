@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 
 from kernel.db.tables.service import Asked, Worker
+from kernel.delivery.breakers import OF_RECEIVER
 from kernel.insight.readiness import MISSED
 from kernel.insight.workers.heartbeat import Running
 from kernel.runtime.kernel import Kernel
@@ -26,7 +27,8 @@ class Process:
     # False: its last three heartbeats are missing.
     alive: bool
     running: tuple[str, ...]
-    # Origins, each with `#` and the id of the caller whose callbacks there are held back.
+    # Origins, each with `#` and the id of the caller whose callbacks there are held back; of one
+    # receiver there, where the origin is followed by `/receiver:` and its id.
     broken: tuple[str, ...]
     probing: tuple[str, ...]
     # Empty where an older release wrote the row; then nothing is known of what it runs but ids.
@@ -56,9 +58,12 @@ class Process:
 
 
 def target_of(written: str) -> tuple[str, int | None]:
-    """Read an origin, and whose breaker it is; None where an older release wrote it."""
-    origin, _, caller_id = written.partition("#")
-    return origin, int(caller_id) if caller_id else None
+    """Read an origin, and whose breaker it is; None where an older release wrote it.
+
+    Of one receiver's breaker it is the receiver's origin.
+    """
+    place, _, caller_id = written.partition("#")
+    return place.partition(OF_RECEIVER)[0], int(caller_id) if caller_id else None
 
 
 def processes(kernel: Kernel) -> list[Process]:

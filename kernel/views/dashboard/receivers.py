@@ -15,6 +15,8 @@ from flask import Response, request
 from kernel.callers import receiver_changes
 from kernel.callers.people.roles import Role
 from kernel.callers.receiver_changes import ReceiverPatch
+from kernel.callers.receivers import Receiver
+from kernel.delivery.breakers import ReceiverPath, Target
 from kernel.errors import Conflict
 from kernel.formats import durations
 from kernel.insight.receivers import ReceiverDetails, all_receivers, one_receiver
@@ -50,7 +52,7 @@ def receiver_pages(frame: Frame) -> None:
         with kernel.read_session() as session:
             one, versions, tried = one_receiver(session, caller, name)
             since = kernel.clock.now() - HISTORY
-            failing = breakers(session, since, one.receiver.caller_id, one.receiver.origin)
+            failing = breakers(session, since, _ways_to(one.receiver))
         shown: dict[str, Any] = {"one": one, "versions": versions, "tried": tried}
         shown |= {"total": went(caller, name), "failing": failing, "command": _command(one)}
         page = "dashboard/receivers/one.html"
@@ -102,3 +104,9 @@ def _command(one: ReceiverDetails) -> str:
     """Return the beginning of the command that changes a receiver."""
     words = ["kernel", "receivers", "set", one.receiver.name, "--caller", one.caller]
     return shlex.join(words)
+
+
+def _ways_to(receiver: Receiver) -> tuple[Target, ReceiverPath]:
+    """Return what fails when callbacks to a receiver do: its host, or its own path."""
+    target = Target(receiver.caller_id, receiver.origin)
+    return target, ReceiverPath(target, receiver.id)

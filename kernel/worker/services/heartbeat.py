@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from kernel.db.tables.service import Asked
 from kernel.delivery.first_attempt import Desk
+from kernel.delivery.outgoing.memory import memory_of
 from kernel.insight.trends.marks import note_start
 from kernel.insight.workers.heartbeat import Heartbeat, Running, host_name, is_drained
 from kernel.runtime.kernel import Kernel
@@ -53,8 +54,9 @@ class HeartbeatKeeper(Service):
             Running(one.order_id, one.number, one.select_tag, one.now, one.time_limit)
             for one in runs
         ]
-        breakers = self._desk.breakers()
+        admission = memory_of(self._kernel).admission
         with self._kernel.write_session() as session:
+            breakers = self._desk.breakers().and_those(admission.breakers(session))
             self._heartbeat.note(session, clock.sql(), running, *breakers)
             if not self._is_marked:
                 note_start(session, host_name(), clock.now())

@@ -71,7 +71,7 @@ def charts_are_drawn(kernel: Kernel) -> None:
         with kernel.read_session() as session:
             since = first_bin(span, now)
             assert marks.marks(session, since)
-            marks.breakers(session, since, 1, A)
+            marks.breakers(session, since, [Target(1, A)])
     with kernel.write_session() as session:
         process.note(session, now, [], [])
     marks.note_breakers(kernel)
