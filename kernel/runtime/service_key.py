@@ -17,7 +17,7 @@ from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from kernel.db.errors import DATABASE_ERRORS
-from kernel.db.tables.sealed import Sealed, sealed
+from kernel.db.tables.sealed import Sealed, seal, sealed
 from kernel.db.tables.service import ServiceKey
 from kernel.errors import SecretsLocked
 from kernel.runtime.kernel import Kernel
@@ -61,12 +61,17 @@ def has_key(kernel: Kernel, row: int) -> bool:
 
 
 def stored_key(kernel: Kernel, row: int) -> SecretStr:
-    """Return the secret in this row of the database; put one there if there is none."""
+    """Return the secret in this row of the database; put one there if there is none.
+
+    Raises SecretsLocked when no key opens it, or when others are sealed and there is no key.
+    """
     with kernel.read() as connection:
         found = _look(connection, row)
     if found is not None:
         return found.open()
-    secret = kernel.keyring.seal(SecretStr(secrets.token_hex(32)))
+    _ = kernel.keyring  # no connection waits for a program that answers with the keys
+    with kernel.read() as connection:
+        secret = seal(connection, SecretStr(secrets.token_hex(32)))
     values = {"id": row, "secret": secret, "created_at": kernel.clock.now()}
     try:
         with kernel.write() as connection:

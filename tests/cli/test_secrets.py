@@ -138,6 +138,21 @@ def test_older_release_is_refused_until_secrets_are_in_clear(terminal: Terminal)
         assert len(signing_secrets(session)) == 2
 
 
+def test_new_secret_is_refused_without_the_key_where_others_are_sealed(terminal: Terminal) -> None:
+    terminal.run("callers", "add", "desk")
+    del terminal.settings["secrets_key"]
+    at = ("desk-in", "--caller", "desk", "--url", "https://desk.example/in")
+    for command in (
+        ("callers", "add", "other"),
+        ("callers", "rotate-secret", "desk"),
+        ("receivers", "add", *at, "--bearer"),
+    ):
+        refused = terminal.run(*command, exit_code=1, stdin="x\n")
+        assert "a new one would be stored in clear" in refused.stderr
+    terminal.settings["secrets_key"] = SECRETS_KEY
+    terminal.run("callers", "add", "other")
+
+
 # ---- kernel up ----------------------------------------------------------------------------------
 
 

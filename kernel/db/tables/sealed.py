@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable
 from typing import Any, NoReturn, Self
 
 from pydantic import SecretStr
-from sqlalchemy import Column, Connection
+from sqlalchemy import Column, Connection, select
 from sqlalchemy.orm import Session
 
-from kernel.config.keyring import Keyring
+from kernel.config.keyring import MARK, Keyring, key_id
 from kernel.db.columns import Base
 from kernel.errors import KernelError, SecretsLocked
 
@@ -65,8 +65,31 @@ class Sealed:
 
 
 def seal(asking: Session | Connection, clear: SecretStr) -> str:
-    """Return a secret as a row of the database that is asked is to have it."""
-    return keys_of(asking)().seal(clear)
+    """Return a secret as a row of the database that is asked is to have it.
+
+    Without a key that is the secret itself, as long as no secret is sealed there; raises
+    SecretsLocked otherwise. With a key nothing is asked.
+    """
+    keyring = keys_of(asking)()
+    if keyring.is_empty and (used := key_in_use(asking)) is not None:
+        raise SecretsLocked(
+            f"secrets are sealed with the key {used}, and {keyring.describe()}: "
+            "a new one would be stored in clear"
+        )
+    return keyring.seal(clear)
+
+
+def key_in_use(asking: Session | Connection) -> str | None:
+    """Return the id of a key that seals a secret of this database; None while all are in clear.
+
+    Secrets of orders are not looked for: they are many, and are never stored without a key.
+    """
+    for column in sealed_columns():
+        if not column.nullable:
+            sealed_one = select(column).where(column.startswith(MARK, autoescape=True)).limit(1)
+            if (found := asking.scalar(sealed_one)) is not None:
+                return key_id(found)
+    return None
 
 
 def sealed(asking: Session | Connection, stored: str) -> Sealed:
