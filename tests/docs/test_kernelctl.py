@@ -1,6 +1,7 @@
 """deploy/systemd/kernelctl: what it asks of systemd, which an imitation writes down and does."""
 
 import os
+import pwd
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,13 @@ class Installation:
         subprocess.run([self.folder / "kernelctl", *arguments], env=given, check=True)
         return self.lines("asked")
 
+    def actor(self) -> str:
+        """Return the account for which systemd runs the command, as the audit trail names it."""
+        (told,) = [one for one in self.lines("asked") if one.startswith("--setenv=")]
+        name, value = told.removeprefix("--setenv=").split("=", 1)
+        assert name == "SUDO_USER"
+        return value
+
 
 @pytest.fixture
 def host(tmp_path: Path) -> Installation:
@@ -93,3 +101,10 @@ def test_kernelctl_leaves_a_key_that_the_settings_name_as_it_is(
     host.file("etc/kernel/broker.key", "two")
     host.run("status", **{name: "another"})
     assert not {"KERNEL_SECRETS_KEY_FILE", "KERNEL_BROKER_KEY_FILE"} & host.environment().keys()
+
+
+def test_kernelctl_tells_the_trail_who_called_it(host: Installation) -> None:
+    host.run("callers", "add", "jira", SUDO_USER="ada")
+    assert host.actor() == "ada"
+    host.run("callers", "add", "jira")
+    assert host.actor() == pwd.getpwuid(os.geteuid()).pw_name, "without sudo"
