@@ -1,5 +1,6 @@
 """The Kubernetes manifests: parsed, and held to what matters."""
 
+import re
 import shutil
 import subprocess
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -9,10 +10,13 @@ import pytest
 import yaml
 
 from kernel.transport.special_networks import DENIED
+from kernel.views.http.long_polls import MAX_WAIT
 from tests.docs.test_deploy import longest_stop
 from tests.support.deployment import DEPLOY, KNOWN, MANIFESTS, PARTS, objects, of_kind, pods
 
 FOLDER = DEPLOY / "kubernetes"
+# No request of the API waits longer for its database.
+DATABASE_SECONDS = 10
 EXAMPLES = {"secret.example.yaml"}
 each_pod = pytest.mark.parametrize("name", sorted(pods()))
 
@@ -93,6 +97,14 @@ def test_api_is_probed_where_it_answers_when_it_runs() -> None:
     (rule,) = of_kind("Ingress")["kernel"]["spec"]["rules"]
     backend = rule["http"]["paths"][0]["backend"]["service"]
     assert backend == {"name": "kernel-api", "port": {"name": port["name"]}}
+
+
+def test_proxies_wait_for_longer_than_a_request_waits_for_an_order() -> None:
+    """And for the database, which it asks once more at its end."""
+    (said,) = re.findall(r"proxy_read_timeout (\d+)s;", (DEPLOY / "nginx.conf").read_text())
+    annotations = of_kind("Ingress")["kernel"]["metadata"]["annotations"]
+    of_ingress = annotations["nginx.ingress.kubernetes.io/proxy-read-timeout"]
+    assert min(int(said), int(of_ingress)) > MAX_WAIT + DATABASE_SECONDS
 
 
 def callback_blocks() -> list[dict[str, Any]]:
