@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select
+from sqlalchemy import Connection, Integer, Row, func, insert, literal_column, select
 
 from kernel.db.clock import Clock
 from kernel.db.tables.audit import ACTS, SEALS
@@ -25,6 +25,8 @@ AGE = timedelta(minutes=1)
 LATE = timedelta(hours=1)
 # New acts of one seal, and late ones.
 BATCH = 200
+# Acts are compared with what is known to be sealed in blocks of as many ids.
+BLOCK = 1024
 FIRST = "0" * 64
 _WRITTEN = [one for one in ACTS.c if one.name not in ("id", "at")]
 
@@ -48,52 +50,89 @@ def digest(act: Row[Any]) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def seal(connection: Connection, clock: Clock) -> str | None:
-    """Seal up to `BATCH` acts in the caller's transaction; return the seal as ``ID:HASH``.
+class SealedActs:
+    """Which acts of the last hour are in seals, as one process has read it: it spares reading.
 
-    None when there is nothing to seal. Raises IntegrityError when another process has sealed first:
-    the caller rolls back, and its next turn seals what is left.
+    In blocks of ids, so that a look asks how many acts a block has and what their ids add up to,
+    and for ids only where that is not what is known. An hour of a bulk act is tens of thousands.
     """
-    newest = connection.execute(_NEWEST).one_or_none()
-    last_id = 0 if newest is None else newest.last_id
-    acts = _unsealed(connection, clock, last_id)
-    if not acts:
-        return None
+
+    def __init__(self) -> None:
+        self._blocks: dict[int, set[int]] = {}
+
+    def late(self, connection: Connection, clock: Clock, last_id: int) -> list[int]:
+        """Return ids of acts below ``last_id`` that no seal covers, the lowest first."""
+        acts = (
+            *(ACTS.c.id <= last_id, ACTS.c.at > clock.sql(-LATE)),
+            ACTS.c.at <= clock.sql(-AGE),
+        )
+        asked = select(_BLOCK, func.count(), func.sum(ACTS.c.id)).where(*acts).group_by(_BLOCK)
+        told = {int(block): (n, int(total)) for block, n, total in connection.execute(asked)}
+        self._blocks = {block: self._blocks.get(block, set()) for block in told}
+        found: list[int] = []
+        for block in sorted(told):
+            known = self._blocks[block]
+            if (len(known), sum(known)) == told[block]:
+                continue
+            here = ACTS.c.id.between(block * BLOCK, block * BLOCK + BLOCK - 1)
+            ids = connection.scalars(select(ACTS.c.id).where(here, *acts)).all()
+            if missing := set(ids) - known:
+                self._read(connection, min(missing))
+                found += sorted(missing - known)
+                if len(found) >= BATCH:
+                    break
+        return found[:BATCH]
+
+    def _read(self, connection: Connection, from_id: int) -> None:
+        """Note what is in seals that may cover an act with this id or a higher one."""
+        since = select(SEALS.c.digests).where(SEALS.c.last_id >= from_id)
+        for digests in connection.scalars(since):
+            for one, _ in _read(digests):
+                if (block := self._blocks.get(one // BLOCK)) is not None:
+                    block.add(one)
+
+
+@dataclass(frozen=True, slots=True)
+class Unsealed:
+    """Acts that are to be sealed, and the newest seal, which the next one follows."""
+
+    ids: tuple[int, ...]
+    newest: int = 0
+    last_id: int = 0
+    previous: str = FIRST
+
+
+def unsealed(connection: Connection, clock: Clock, known: SealedActs) -> Unsealed | None:
+    """Return up to `BATCH` new acts that are old enough, and as many late ones; None without any.
+
+    Three short queries where there is none.
+    """
+    row = connection.execute(_NEWEST).one_or_none()
+    newest = () if row is None else (row.id, row.last_id, row.hash)
+    last_id = 0 if row is None else row.last_id
+    late = known.late(connection, clock, last_id)
+    fresh = select(ACTS.c.id).where(ACTS.c.id > last_id, ACTS.c.at <= clock.sql(-AGE))
+    ids = (*late, *connection.scalars(fresh.order_by(ACTS.c.id).limit(BATCH)))
+    return Unsealed(ids, *newest) if ids else None
+
+
+def seal(connection: Connection, clock: Clock, found: Unsealed) -> str:
+    """Seal what was found, in the caller's transaction; return the seal as ``ID:HASH``.
+
+    Raises IntegrityError when another process has sealed since: the caller rolls back, and its
+    next turn seals what is left.
+    """
+    acts = connection.execute(select(ACTS).where(ACTS.c.id.in_(found.ids)).order_by(ACTS.c.id))
     row = {
-        "id": 1 if newest is None else newest.id + 1,
+        "id": found.newest + 1,
         "sealed_at": clock.now(),
-        "last_id": max(last_id, *(one.id for one in acts)),
+        "last_id": max(found.last_id, *found.ids),
         "digests": "\n".join(f"{one.id} {digest(one)}" for one in acts),
-        "previous": FIRST if newest is None else newest.hash,
+        "previous": found.previous,
     }
     row["hash"] = _hash(row)
     connection.execute(insert(SEALS).values(row))
     return f"{row['id']}:{row['hash']}"
-
-
-def is_due(connection: Connection, clock: Clock) -> bool:
-    """Tell whether there is an act to seal. Three short queries."""
-    newest = connection.execute(_NEWEST).one_or_none()
-    return bool(_unsealed(connection, clock, 0 if newest is None else newest.last_id))
-
-
-def _unsealed(connection: Connection, clock: Clock, last_id: int) -> list[Row[Any]]:
-    """Return acts that are old enough and in no seal; those that are late come first."""
-    old_enough = ACTS.c.at <= clock.sql(-AGE)
-    late = select(ACTS).where(ACTS.c.id <= last_id, ACTS.c.at > clock.sql(-LATE), old_enough)
-    found: list[Row[Any]] = []
-    if maybe := connection.execute(late.order_by(ACTS.c.id)).all():
-        covered = set(_covered(connection, clock, maybe[0].id))
-        found = [one for one in maybe if one.id not in covered][:BATCH]
-    fresh = select(ACTS).where(ACTS.c.id > last_id, old_enough).order_by(ACTS.c.id)
-    return [*found, *connection.execute(fresh.limit(BATCH)).all()]
-
-
-def _covered(connection: Connection, clock: Clock, from_id: int) -> Iterator[int]:
-    """Yield the ids in seals that may cover an act with this id or a higher one."""
-    since = select(SEALS.c.digests).where(SEALS.c.last_id >= from_id)
-    for digests in connection.scalars(since):
-        yield from (one for one, _ in _read(digests))
 
 
 def verify(connection: Connection, clock: Clock) -> Findings:
@@ -167,4 +206,5 @@ def _hash(row: Any) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
+_BLOCK = (ACTS.c.id // literal_column(str(BLOCK), Integer)).label("block")
 _NEWEST = select(SEALS.c.id, SEALS.c.last_id, SEALS.c.hash).order_by(SEALS.c.id.desc()).limit(1)

@@ -2,20 +2,22 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from sqlalchemy import delete, insert, select, text, update
+from sqlalchemy import Connection, delete, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from kernel.callers.audit import seals
 from kernel.callers.audit.actor import Actor
 from kernel.callers.audit.acts import record
-from kernel.callers.audit.seals import Findings
+from kernel.callers.audit.seals import Findings, SealedActs
 from kernel.db.tables.audit import ACTS, SEALS
 from kernel.runtime.kernel import Kernel
 from kernel.worker.maintenance.sweep import sweep
 
 ANN = Actor("ann", "page", "192.0.2.7", "kwo_abcdefgh")
+MANY, FEW = 3_000, 20
 Break = Callable[[Kernel], None]
 
 
@@ -26,10 +28,11 @@ def act(kernel: Kernel, number: int) -> None:
         record(connection, ANN, "order.cancel", f"order {number}", **told)
 
 
-def seal(kernel: Kernel) -> str | None:
-    """Seal what is old enough."""
+def seal(kernel: Kernel, known: SealedActs | None = None) -> str | None:
+    """Seal what is old enough. ``known``: what the process knows; nothing, unless it is given."""
     with kernel.write() as connection:
-        return seals.seal(connection, kernel.clock)
+        found = seals.unsealed(connection, kernel.clock, known or SealedActs())
+        return None if found is None else seals.seal(connection, kernel.clock, found)
 
 
 def verify(kernel: Kernel) -> Findings:
@@ -141,6 +144,50 @@ def test_late_act_is_sealed_by_a_later_seal(sealed: Kernel) -> None:
     found = verify(sealed)
     assert (found.seals, found.sealed, found.waiting, found.problems) == (3, 7, 0, [])
     assert seal(sealed) is None
+
+
+class Counting:
+    """A connection that counts the rows which it gives."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection, self.rows = connection, 0
+
+    def execute(self, asked: Any) -> Any:
+        """Return what the database answers, fetched."""
+        found = self.connection.execute(asked).freeze()
+        self.rows += len(found.data)
+        return found()
+
+    def scalars(self, asked: Any) -> Any:
+        """Return the first column of what the database answers."""
+        return self.execute(asked).scalars()
+
+
+def rows_of_a_look(kernel: Kernel, known: SealedActs) -> int:
+    """Count the rows that a look which finds nothing to seal fetches."""
+    with kernel.read() as connection:
+        counting: Any = Counting(connection)
+        assert seals.unsealed(counting, kernel.clock, known) is None
+        return int(counting.rows)
+
+
+def test_look_fetches_few_rows_after_thousands_of_acts_were_sealed(kernel: Kernel) -> None:
+    """As after a large bulk act; and one that is late is found among them."""
+    one = {"actor": "ann", "via": "page", "verb": "order.cancel", "at": kernel.clock.now()}
+    acts = [one | {"target": f"order {number}"} for number in range(MANY)]
+    with kernel.write() as connection:
+        connection.execute(insert(ACTS), acts)
+    kernel.clock.shift(61)
+    known = SealedActs()
+    while seal(kernel, known) is not None:
+        pass
+    assert rows_of_a_look(kernel, known) < FEW
+    most = FEW + seals.BLOCK + MANY // seals.BATCH
+    assert rows_of_a_look(kernel, SealedActs()) < most, "by a process that knows nothing yet"
+    late_act(kernel)
+    kernel.clock.shift(61)
+    assert seal(kernel, known) is not None
+    assert (verify(kernel).waiting, verify(kernel).problems) == (0, [])
 
 
 def alter(kernel: Kernel) -> None:

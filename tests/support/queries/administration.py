@@ -84,15 +84,16 @@ def the_trail_is_read(kernel: Kernel) -> None:
         pause(kernel, Subject(host=name))
     kernel.clock.shift(61)
     with kernel.read() as connection:
-        assert seals.is_due(connection, kernel.clock)
+        found = seals.unsealed(connection, kernel.clock, seals.SealedActs())
+    assert found is not None
     with kernel.write() as connection:
-        assert seals.seal(connection, kernel.clock)
+        assert seals.seal(connection, kernel.clock, found)
     pause(kernel, Subject(host="three.example"))
     refused = Refusals()
     refused.note("nonsense", "192.0.2.1", now)
     refused.write(kernel.write)
     with kernel.read() as connection:
-        seals.is_due(connection, kernel.clock)
+        seals.unsealed(connection, kernel.clock, seals.SealedActs())
         assert seals.verify(connection, kernel.clock).problems == []
         for wanted in (
             ActFilter(),
