@@ -19,7 +19,7 @@ from kernel.callers.receiver_changes import ReceiverPatch
 from kernel.cli.acting import account
 from kernel.cli.main import main
 from kernel.db.tables.audit import ACTS
-from kernel.db.tables.callers import ApiKey
+from kernel.db.tables.callers import ApiKey, Caller
 from kernel.db.tables.people import SESSIONS
 from kernel.db.tables.receivers import RECEIVERS
 from kernel.insight.workers.asking import drain
@@ -244,6 +244,17 @@ def test_reason_that_is_too_long_changes_nothing(terminal: Terminal) -> None:
     done = terminal.run("orders", "cancel", order_id, "--reason", "x" * 501, exit_code=2)
     assert "at most 500 characters" in done.stderr
     assert acts(terminal) == []
+
+
+def test_erasing_a_callers_orders_names_the_caller(terminal: Terminal) -> None:
+    terminal.run("callers", "add", "zammad")
+    with terminal.kernel.read_session() as session:
+        caller_id = session.scalars(select(Caller.id).where(Caller.name == "zammad")).one()
+    ended = {"state": "success", "finished_at": terminal.kernel.clock.now()}
+    make_order(terminal.kernel, caller_id=caller_id, **ended)
+    terminal.run("orders", "erase", "--caller", "zammad", "--reason", "request 7", "--yes")
+    (act,) = acts(terminal, "--verb", "orders")
+    assert act["target"] == "caller zammad"
 
 
 def acts(terminal: Terminal, *options: str) -> Any:

@@ -40,9 +40,13 @@ _ORDERS_CLEARED = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Whose:
-    """Which orders to erase: those that fit everything that is given. One of them has to be."""
+    """Which orders to erase: those that fit everything that is given. One of them has to be.
+
+    ``caller``: the name of the caller of that id, for the act.
+    """
 
     caller_id: int | None = None
+    caller: str | None = None
     reference: str | None = None
     order_id: str | None = None
 
@@ -52,7 +56,7 @@ class Whose:
         named = (
             ("order", self.order_id),
             ("reference", self.reference),
-            ("caller", self.caller_id),
+            ("caller", self.caller or self.caller_id),
         )
         return ", ".join(f"{what} {which}" for what, which in named if which is not None)
 

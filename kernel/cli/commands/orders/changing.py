@@ -118,7 +118,7 @@ def erase_orders(
         if caller is not None:
             with kernel.read_session() as session:
                 owner = identity.find(session, caller).id
-        whose = Whose(caller_id=owner, reference=reference, order_id=order_id)
+        whose = Whose(caller_id=owner, caller=caller, reference=reference, order_id=order_id)
         ended, live = count_erasable(kernel, whose)
         click.echo(f"{ended} orders to erase, {live} live ones are left ({reason})", err=True)
         if ended and not given["yes"]:
