@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from kernel.bulk.progress import TOLD
 from kernel.cli import opening
 from kernel.db.tables.operating.bulk import RERUNS
+from tests.support.bulk import begun, leave
 from tests.support.factories import CALLBACK, delivery, make_delivery, make_order, order, rows
 from tests.support.people.terminal import Terminal
 
@@ -76,6 +78,12 @@ def test_what_was_left_is_shown_with_its_reason(terminal: Terminal) -> None:
     shown = terminal.json("bulk", "show", last["bulk_id"])
     assert shown["left_because"] == {"already_rerun": 1}
     assert "already_rerun" in terminal.run("bulk", "show", last["bulk_id"]).stdout
+
+
+def test_each_item_that_is_kept_as_left_is_shown(terminal: Terminal) -> None:
+    job_id = begun(terminal.kernel, "cancel")
+    leave(terminal.kernel, job_id, TOLD)
+    assert len(terminal.json("bulk", "show", job_id)["left_items"]) == TOLD
 
 
 def test_detached_act_is_aborted_or_done_later(terminal: Terminal) -> None:

@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
+from kernel.bulk.progress import TOLD
 from kernel.callers import identity, keys
 from kernel.db.tables.operating.bulk import JOBS, RERUNS
 from kernel.runtime.kernel import Kernel
-from tests.support.bulk import begun, stepped
+from tests.support.bulk import begun, leave, stepped
 from tests.support.clients import Client, client, new_key, serve
 from tests.support.factories import CALLBACK, delivery, make_delivery, make_order, rows
 
@@ -139,3 +140,10 @@ def test_bulk_act_takes_the_fields_as_the_list_of_orders_calls_them(kernel: Kern
         asked = {"kind": "cancel", "filter": fields, "dry_run": True}
         (wrong,) = boss.post("/v1/bulk", json=asked).json["data"]["errors"]
         assert wrong["code"] == "invalid_field"
+
+
+def test_each_item_that_is_kept_as_left_is_told(kernel: Kernel) -> None:
+    job_id = begun(kernel, "cancel")
+    leave(kernel, job_id, TOLD)
+    told = operator(kernel).get(f"/v1/bulk/{job_id}").json["data"]
+    assert len(told["left_items"]) == TOLD

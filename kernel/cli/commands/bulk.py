@@ -9,7 +9,7 @@ import click
 from kernel.bulk.choosing import count
 from kernel.bulk.jobs import abort, begin, find, job_data, left_of, list_jobs, reasons_of
 from kernel.bulk.kinds import MOST_RATE, JobState, Kind, Plan
-from kernel.bulk.progress import new_token
+from kernel.bulk.progress import TOLD, new_token
 from kernel.bulk.steps import Stepped, Worker, step
 from kernel.cli.acting import by_command, with_reason
 from kernel.cli.filter_options import (
@@ -146,7 +146,7 @@ def show(bulk_id: str, machine: bool) -> None:
         data = job_data(row) | {"left_because": reasons_of(session, bulk_id)}
         left = [
             {"id": one.item_id, "code": one.code, "said": one.said}
-            for one in left_of(session, bulk_id)
+            for one in left_of(session, bulk_id, limit=TOLD)
         ]
     if machine:
         print_json(data | {"left_items": left})

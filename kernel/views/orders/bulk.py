@@ -21,7 +21,7 @@ from kernel.bulk.jobs import (
     reasons_of,
 )
 from kernel.bulk.kinds import Filter, JobState, Kind, Plan
-from kernel.bulk.progress import new_token
+from kernel.bulk.progress import TOLD, new_token
 from kernel.bulk.steps import Worker, step
 from kernel.callers.identity import Identity, Scope
 from kernel.callers.people.roles import Role
@@ -217,7 +217,7 @@ class BulkViews:
             row = find(session, job_id)
             left = [
                 {"id": one.item_id, "code": one.code, "said": one.said}
-                for one in left_of(session, job_id)
+                for one in left_of(session, job_id, limit=TOLD)
             ]
             made = [
                 {"order_id": one.order_id, "rerun_as": one.new_id}
