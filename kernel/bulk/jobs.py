@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from kernel.bulk.choosing import latest_end, newest
 from kernel.bulk.kinds import JobState, Plan, kept
-from kernel.callers.audit.acts import BY_SYSTEM, REASON, By
+from kernel.callers.audit.acts import BY_SYSTEM, By
 from kernel.db.ids import ID, new_id
 from kernel.db.tables.operating.bulk import JOBS, LEFT, RERUNS
 from kernel.db.transactions import rowcount
@@ -42,11 +42,11 @@ def begin(kernel: Kernel, plan: Plan, counts: Counts | None = None, by: By = BY_
     job_id = new_id(kernel.clock.now())
     told = {"filter": plan.wanted.kept(), "counted": None if counts is None else counts.total}
     told |= {name: value for name, value in options(plan).items() if value}
-    actor, reason = by.actor, (by.reason or "")[:REASON] or None
+    actor = by.actor
     row = {
         **{"id": job_id, "kind": plan.kind, "wanted": kept(plan.wanted), "again": plan.again},
-        **{"reshaped": plan.reshaped, "rate": plan.rate, "actor": actor.name, "via": actor.via},
-        **{"address": actor.address, "key_prefix": actor.key, "reason": reason},
+        **{"reshaped": plan.reshaped, "rate": plan.rate, "actor": by.who, "via": actor.via},
+        **{"address": actor.address, "key_prefix": actor.key, "reason": by.why},
         **{
             "created_at": created_at,
             "next_at": now,
@@ -80,7 +80,7 @@ def abort(kernel: Kernel, job_id: str, by: By = BY_SYSTEM) -> bool:
         running = (JOBS.c.id == job_id, JOBS.c.state == JobState.RUNNING)
         ends: dict[str, Any] = {
             "state": JobState.ABORTED,
-            "ended_by": by.actor.name,
+            "ended_by": by.who,
             "claim_token": None,
         }
         ends |= {"finished_at": kernel.clock.sql(), "lease_until": None}

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, bindparam, delete, func, insert, or_, sele
 from sqlalchemy.exc import IntegrityError
 
 from kernel.callers.audit.actor import SYSTEM
-from kernel.callers.audit.acts import ACTOR, BY_SYSTEM, REASON, By, cleaned
+from kernel.callers.audit.acts import BY_SYSTEM, By
 from kernel.db.tables.operating.pauses import PAUSES
 from kernel.db.tables.receivers import RECEIVERS
 from kernel.db.transactions import rowcount
@@ -57,8 +57,7 @@ def pause(
     subject = subject.spelled()
     if until is not None and until <= kernel.clock.now():
         raise InvalidOrder("the end of a pause has to be later than now")
-    why = (by.reason and cleaned(by.reason, REASON).strip()) or None
-    told = {"until": until, "why": why, "by_whom": cleaned(by.actor.name, ACTOR)}
+    told = {"until": until, "why": by.why, "by_whom": by.who}
     with kernel.read_session() as session:
         target = subject.named(session)
     try:

@@ -171,6 +171,7 @@ def test_every_command_is_known_here() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command_writes_an_act(terminal: Terminal, command: str) -> None:
+    """With a reason of which a byte is no UTF-8, as a terminal hands it over."""
     kernel = terminal.kernel
     with kernel.write_session() as session:
         keys.add(session, "zammad", kernel.clock.now())
@@ -180,10 +181,10 @@ def test_command_writes_an_act(terminal: Terminal, command: str) -> None:
         connection.execute(delete(ACTS))
     # Nothing answers at the receiver: the attempt fails, and was made all the same.
     exit_code = 1 if command == "receivers test" else 0
-    terminal.run(*command.split(), *typed, "--reason", "CHG-4711", exit_code=exit_code)
+    terminal.run(*command.split(), *typed, "--reason", "CHG-4711 \udce9", exit_code=exit_code)
     with kernel.read() as connection:
         (act,) = search.find(connection, ActFilter())
-    expected = (account(), "cli", platform.node(), None, "CHG-4711")
+    expected = (account(), "cli", platform.node(), None, "CHG-4711 ?")
     found = tuple(act[one] for one in ("actor", "via", "address", "key_prefix", "reason"))
     assert found == expected
     assert act["verb"].partition(".")[0].rstrip("s") in {

@@ -27,6 +27,16 @@ class By:
     actor: Actor = SYSTEM
     reason: str | None = None
 
+    @property
+    def who(self) -> str:
+        """The actor's name as every column of one takes it."""
+        return cleaned(self.actor.name, ACTOR)
+
+    @property
+    def why(self) -> str | None:
+        """The reason as every column of one takes it; None for none."""
+        return (self.reason and cleaned(self.reason, REASON).strip()) or None
+
     def record(
         self,
         asking: Session | Connection,

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Row, Select, and_, or_, select, update
 from sqlalchemy.orm import Session
 
-from kernel.callers.audit.acts import BY_SYSTEM, REASON, By
+from kernel.callers.audit.acts import BY_SYSTEM, By
 from kernel.db.columns import by_index
 from kernel.db.tables.operating.errors import ERRORS, HOURS
 from kernel.db.tables.operating.runs import FINGERPRINT, RUNS, EndedRun
@@ -198,8 +198,7 @@ def resolve(kernel: Kernel, fingerprint: str, by: By = BY_SYSTEM) -> bool:
         row = find(session, fingerprint, lock=True)
         if not row.is_open:
             return False
-        because = (by.reason or "").strip()[:REASON] or None
-        done: dict[str, Any] = {"resolved_by": by.actor.name, "resolved_because": because}
+        done: dict[str, Any] = {"resolved_by": by.who, "resolved_because": by.why}
         done |= {"is_open": False, "resolved_at": kernel.clock.sql()}
         this = update(ERRORS).where(ERRORS.c.fingerprint == fingerprint)
         session.execute(this.values(done))

@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from kernel.callers.audit.acts import BY_SYSTEM, REASON, By
+from kernel.callers.audit.acts import BY_SYSTEM, By
 from kernel.db.tables.service import Asked, DrainedHost, Worker
 from kernel.db.transactions import rowcount
 from kernel.errors import Conflict, NotFound
@@ -38,8 +38,7 @@ def drain(kernel: Kernel, host: str, by: By = BY_SYSTEM) -> int:
         if (process := _process(session, host)) is not None:
             raise Conflict(f"a process is drained with its host: {process.host}")
         if session.get(DrainedHost, host) is None:
-            why = (by.reason or "")[:REASON] or None
-            session.add(DrainedHost(host=host, since=now, by_whom=by.actor.name[:200], why=why))
+            session.add(DrainedHost(host=host, since=now, by_whom=by.who, why=by.why))
             by.record(session, "workers.drain", f"host {host}")
             session.flush()
         there = update(Worker).where(Worker.host == host)

@@ -154,7 +154,7 @@ def _stored(
         "data": told.data,
         "told_key": told.key,
     }
-    row |= {"told_by": by.actor.name[:200], "is_used": is_used}
+    row |= {"told_by": by.who, "is_used": is_used}
     made = session.execute(insert(EVENTS).values(**row, told_at=kernel.clock.sql()))
     (event_id,) = made.inserted_primary_key  # type: ignore[attr-defined]
     return session.execute(select(*_COLUMNS).where(EVENTS.c.id == event_id)).one()
