@@ -193,6 +193,15 @@ def test_compose_makes_the_two_users_when_the_database_is_new() -> None:
         assert "'two'" in said.stdout
 
 
+def test_backup_is_of_the_database_that_is_deployed() -> None:
+    name = services()["mariadb"]["environment"]["MARIADB_DATABASE"]
+    text = "".join((ROOT / "docs" / f"{one}.md").read_text() for one in ("operations", "databases"))
+    told = re.findall(r"^(?:mariadb-dump|pg_dump|pg_restore) .*$", text, re.MULTILINE)
+    told += re.findall(r"`mariadb .*?`", text)
+    assert len(told) == 5
+    assert [one for one in told if not re.search(rf"[ =]{name}( |$)", one)] == []
+
+
 def test_images_are_pinned_by_the_digests_that_the_registry_tells(tmp_path: Path) -> None:
     """Each image that is used stands in the example, and the script asks for that one."""
     docker = tmp_path / "docker"

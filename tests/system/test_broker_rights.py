@@ -13,7 +13,7 @@ from celery import Celery
 from redis.exceptions import NoPermissionError
 
 from tests.support.acl_redis import PASSWORD, AclRedis
-from tests.support.deployment import DEPLOY, services
+from tests.support.deployment import DEPLOY, ROOT, services
 from tests.support.stack import Stack
 from tests.support.waiting import wait_until
 
@@ -85,6 +85,21 @@ def test_order_goes_its_way_with_the_rights_that_are_shipped(
 def test_user_of_kernel_may_do_nothing_else(broker: AclRedis, command: str) -> None:
     with broker.client_of("kernel") as client, pytest.raises(NoPermissionError):
         client.execute_command(*command.split())
+
+
+def test_broker_is_empty_when_it_was_restarted(broker: AclRedis) -> None:
+    """What docs/operations.md says to do after a restore: no user of the file may FLUSHDB."""
+    for number, key in ((1, "orders.queue"), (2, "celery-task-meta-1")):
+        with broker.client_of("kernel", number) as client:
+            client.set(key, "x")
+    broker.stop()
+    broker.start()
+    for number in (1, 2):
+        with broker.client(number) as admin:
+            assert admin.dbsize() == 0
+    steps = (ROOT / "docs" / "operations.md").read_text()
+    assert "docker compose restart redis" in steps
+    assert "redis-cli" not in steps
 
 
 def test_stranger_is_refused_without_a_password(broker: AclRedis) -> None:
