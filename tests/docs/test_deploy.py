@@ -136,7 +136,8 @@ def test_compose_lets_only_ours_reach_the_database_when_all_runs() -> None:
 
 def test_compose_sends_callbacks_by_a_bridge_of_their_own_when_all_runs() -> None:
     on_it = {name for name, one in services().items() if "callbacks" in one["networks"]}
-    assert on_it == {"worker", "dispatcher"}
+    assert on_it == {"worker", "dispatcher", "cli"}
+    assert services()["cli"]["networks"] == services()["worker"]["networks"], "it sends as well"
     (name,) = deployment.compose()["networks"]["callbacks"]["driver_opts"].values()
     assert (DEPLOY / "egress.nft").read_text().count(f'iifname "{name}"') == 2
     assert len(name) <= 15, "longer names are no names of interfaces"

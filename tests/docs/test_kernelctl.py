@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.deployment import DEPLOY
+from tests.support.deployment import DEPLOY, Unit, unit
 
 # Writes its arguments down, hands the credentials over as systemd does, and runs the program.
 SYSTEMD_RUN = """#!/bin/sh
@@ -108,3 +108,34 @@ def test_kernelctl_tells_the_trail_who_called_it(host: Installation) -> None:
     assert host.actor() == "ada"
     host.run("callers", "add", "jira")
     assert host.actor() == pwd.getpwuid(os.geteuid()).pw_name, "without sudo"
+
+
+NETWORK = "etc/systemd/system/kernel-.service.d/network.conf"
+
+
+def reached(asked: list[str]) -> list[str]:
+    return sorted(one for one in asked if one.startswith("IPAddress"))
+
+
+def told(unit: Unit) -> list[str]:
+    """Return the lines of a unit as systemd-run takes them: an address in each."""
+    pairs = [(name, line) for name, lines in unit.values.items() for line in lines]
+    pairs = [pair for pair in pairs if pair[0].startswith("IPAddress")]
+    return sorted(f"{name}={one}" for name, line in pairs for one in line.split())
+
+
+def test_kernelctl_reaches_what_the_worker_reaches(host: Installation) -> None:
+    host.file("etc/systemd/system/kernel-worker.service", unit("worker").path.read_text())
+    assert reached(host.run("status")) == told(unit("worker"))
+    assert "IPAddressDeny=10.0.0.0/8" in told(unit("worker"))
+    host.file(NETWORK, "[Service]\nIPAddressAllow=10.20.0.7 10.20.0.53\n")
+    more = set(reached(host.run("status"))) - set(told(unit("worker")))
+    assert more == {"IPAddressAllow=10.20.0.7", "IPAddressAllow=10.20.0.53"}
+    host.file(NETWORK, "[Service]\nIPAddressDeny=\n")
+    assert reached(host.run("status")) == ["IPAddressAllow=localhost"]
+
+
+def test_kernelctl_is_held_as_the_checkout_says_before_there_is_a_unit(host: Installation) -> None:
+    shipped = "opt/kernel/deploy/systemd/kernel-worker.service"
+    host.file(shipped, unit("worker").path.read_text())
+    assert reached(host.run("migrate")) == told(unit("worker"))
