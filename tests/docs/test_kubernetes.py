@@ -72,6 +72,15 @@ def test_pod_reads_settings_and_secrets_when_it_starts(name: str) -> None:
     assert {"KERNEL_DATABASE_URL", "KERNEL_BROKER_URL"} <= given
 
 
+@each_pod
+def test_pod_has_the_handlers_when_it_runs(name: str) -> None:
+    """The migration as well: KERNEL_HANDLERS_MIGRATIONS names folders of theirs."""
+    mounts = {one["mountPath"]: one for one in container(name)["volumeMounts"]}
+    volumes = {one["name"]: one for one in pods()[name]["volumes"]}
+    assert mounts["/handlers"]["readOnly"] is True
+    assert volumes[mounts["/handlers"]["name"]]["configMap"]["name"] == "kernel-handlers"
+
+
 @pytest.mark.parametrize("part", PARTS)
 def test_pod_has_time_to_end_when_told_to(part: str) -> None:
     pod = pods()[f"kernel-{part}"]
