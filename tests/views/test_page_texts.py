@@ -8,6 +8,10 @@ from string import Formatter
 import pytest
 
 from kernel.db.states import DeliveryState, OrderState
+from kernel.delivery.attempt import UNSENT
+from kernel.delivery.breakers import HOST_FAILURES, OUR_FAILURES
+from kernel.delivery.outgoing.gates import PATH_FAILURES
+from kernel.insight.conditions.words import Words
 from kernel.views.html.texts import GROUPS, MADE, TEXTS
 from kernel.views.html.wording import Wording, plain, pretty_json
 
@@ -45,6 +49,14 @@ def test_every_text_there_is_asked_for() -> None:
     said = {key for key in TEXTS if not key.startswith(MADE)}
     words = {word for code in CODE for word in re.findall(r"""["'](\w+)["']""", code)}
     assert {key.removesuffix("_one") for key in said} - words == set()
+
+
+def test_each_reason_of_an_attempt_is_a_cause_in_a_sentence() -> None:
+    """On an order's page, and of a receiver that is failing, for a terminal, too."""
+    reasons = {key.removeprefix("reason_") for key in TEXTS if key.startswith("reason_")}
+    reasons -= {"hint"}  # of a form
+    assert set(OUR_FAILURES | HOST_FAILURES | PATH_FAILURES | UNSENT) <= reasons
+    assert [one for one in sorted(reasons) if f"cause_{one}" not in Words.texts] == []
 
 
 def test_one_thing_is_no_many() -> None:

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
+from kernel.delivery.attempt import INTERRUPTED
 from kernel.insight.backlog import Backlog
 from kernel.insight.conditions.facts import Facts
 from kernel.insight.conditions.judge import judge
 from kernel.insight.conditions.rules import RULES
+from kernel.transport.backoff import NOT_ADMITTED
 from kernel.views.operating.metrics import DATABASE_UP, gauges_of
 from tests.docs.test_docs import anchors
 from tests.insight.conditions.test_judge import IDLE, TABLE
@@ -85,3 +87,11 @@ def test_alerts_that_fire_are_those_of_the_conditions(facts: Facts) -> None:
     # A database that is gone and one that takes no writes look the same from outside.
     names = {one.alert for one in known if one.key in wrong}
     assert {one.alert for one in known if fires(one.asks, samples)} == names
+
+
+def test_alert_of_failing_callbacks_counts_no_attempt_that_failed_nothing() -> None:
+    """What its receiver may not be asked yet, and what was sent as its process ended."""
+    asked = re.findall(r'reason!~"([a-z_|]+)"', alerts()["KernelCallbacksFail"]["expr"])
+    failed, all_ = (set(one.split("|")) for one in asked)
+    assert all_ == {NOT_ADMITTED, INTERRUPTED}
+    assert failed == all_ | {"delivered"}

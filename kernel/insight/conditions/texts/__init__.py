@@ -1,7 +1,8 @@
 """What is wrong: a sentence for each condition, its cause, and what to do.
 
 The texts of ``condition_KEY`` and ``mend_KEY`` are those of the rule KEY, of ``cause_KEY_CAUSE`` of
-one of its causes. `kernel status` prints the English ones.
+one of its causes, of ``cause_REASON`` of a reason of an attempt. `kernel status` prints the English
+ones.
 """
 
 from kernel.formats.texts import Language
@@ -129,6 +130,29 @@ TEXTS: dict[str, dict[Language, str]] = {
     "cause_http_4xx": {"en": "it answers {status}", "zh": "返回 {status}"},
     "cause_protocol": {"en": "it does not answer in HTTP", "zh": "响应不符合 HTTP"},
     "cause_too_large": {"en": "its answer is too large", "zh": "响应过大"},
+    "cause_refused": {"en": "its address is not allowed", "zh": "地址不被允许"},
+    "cause_redirect": {
+        "en": "it redirects, and no redirect is followed",
+        "zh": "返回重定向（不跟随）",
+    },
+    "cause_token": {"en": "no token was to be had for it", "zh": "未能取得令牌"},
+    "cause_template": {"en": "its shape cannot be filled", "zh": "回调模板无法填充"},
+    "cause_lookup": {"en": "the lookup found not one record", "zh": "查询未得到唯一记录"},
+    "cause_answer": {"en": "its rules count the answer as a failure", "zh": "按接收方规则判为失败"},
+    "cause_internal": {
+        "en": "kernel itself failed; the log says how",
+        "zh": "系统内部错误，见日志",
+    },
+    "cause_no_room": {"en": "this host had no room for an attempt", "zh": "本机资源不足，未发送"},
+    "cause_proxy": {"en": "the proxy does not do its work", "zh": "代理不可用"},
+    "cause_secrets": {"en": "no key opens its secrets", "zh": "无法解封其密钥"},
+    "cause_http_3xx": {"en": "it answers {status}", "zh": "返回 {status}"},
+    "cause_http_1xx": {"en": "it answers {status}", "zh": "返回 {status}"},
+    "cause_interrupted": {
+        "en": "the process that sent it ended before the answer",
+        "zh": "发送进程在应答前结束",
+    },
+    "cause_not_admitted": {"en": "it may not be asked more now", "zh": "超出接收方限额，未发送"},
     "condition_dead_callbacks": {
         "en": "Callbacks given up in 24 hours: {number}. The last was for {origin}{why}.",
         "zh": "24 小时内放弃了 {number} 个回调，最近一个发往 {origin}{why}。",

@@ -140,22 +140,4 @@ TEXTS: dict[str, dict[Language, str]] = {
     "why_reason": {"en": "{cause}{status}", "zh": "{cause}{status}"},
     "why_status": {"en": " ({status})", "zh": "（{status}）"},
     "why_cause_unknown": {"en": "the last answer is not known", "zh": "最近的应答未知"},
-    "cause_refused": {"en": "its address is not allowed", "zh": "地址不被允许"},
-    "cause_redirect": {
-        "en": "it redirects, and no redirect is followed",
-        "zh": "返回重定向（不跟随）",
-    },
-    "cause_token": {"en": "no token was to be had for it", "zh": "未能取得令牌"},
-    "cause_template": {"en": "its shape cannot be filled", "zh": "回调模板无法填充"},
-    "cause_lookup": {"en": "the lookup found not one record", "zh": "查询未得到唯一记录"},
-    "cause_answer": {"en": "its rules count the answer as a failure", "zh": "按接收方规则判为失败"},
-    "cause_internal": {
-        "en": "kernel itself failed; the log says how",
-        "zh": "系统内部错误，见日志",
-    },
-    "cause_no_room": {"en": "this host had no room for an attempt", "zh": "本机资源不足，未发送"},
-    "cause_proxy": {"en": "the proxy does not do its work", "zh": "代理不可用"},
-    "cause_secrets": {"en": "no key opens its secrets", "zh": "无法解封其密钥"},
-    "cause_http_3xx": {"en": "it answers {status}", "zh": "返回 {status}"},
-    "cause_http_1xx": {"en": "it answers {status}", "zh": "返回 {status}"},
 }
