@@ -31,7 +31,7 @@ from kernel.transport.backoff import (
     PutOff,
     RetryIn,
     RetryPolicy,
-    is_client_error,
+    is_refusal,
     verdict,
 )
 from kernel.transport.client import Request
@@ -50,7 +50,8 @@ UNSENT = frozenset({"token", "template", "refused"})
 class FinishedAttempt:
     """The result of one attempt. It counts once `record` has written it.
 
-    ``judged``: what the receiver's own rules saw. ``has_receiver``: whether one matched.
+    ``judged``: what the receiver's own rules saw. ``is_refusal``: as of
+    `kernel.transport.backoff.is_refusal`. ``has_receiver``: whether one matched.
     """
 
     due: DueDelivery
@@ -62,6 +63,7 @@ class FinishedAttempt:
     phases: Mapping[str, float]
     verdict: Delivered | RetryIn | PutOff | Dead
     judged: str | None = None
+    is_refusal: bool = False
     has_receiver: bool = False
 
     @property
@@ -135,9 +137,10 @@ def finish(
     kernel: Kernel, due: DueDelivery, started_at: datetime, duration_ms: int, result: Heard
 ) -> FinishedAttempt:
     """Return the end of an attempt, with how its delivery goes on."""
+    refused = is_refusal(result.status, result.judgement, result.tries)
     answer = Answer(
         attempt=due.tries,
-        client_errors=due.client_errors + is_client_error(result.status),
+        client_errors=due.client_errors + refused,
         status=result.status,
         reason=result.reason,
         retry_after=result.retry_after,
@@ -153,6 +156,7 @@ def finish(
         phases=result.phases,
         verdict=_judged(kernel, due, result, answer),
         judged=result.judged,
+        is_refusal=refused,
         has_receiver=result.receiver is not None,
     )
 

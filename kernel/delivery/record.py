@@ -14,7 +14,7 @@ from kernel.db.tables.deliveries import ATTEMPTS, DELIVERIES
 from kernel.delivery.attempt import FinishedAttempt
 from kernel.runtime.kernel import Kernel
 from kernel.runtime.metrics import ATTEMPT_SECONDS, ATTEMPTS_MADE, DELIVERIES_OVER
-from kernel.transport.backoff import Dead, Delivered, PutOff, RetryIn, is_client_error
+from kernel.transport.backoff import Dead, Delivered, PutOff, RetryIn
 
 
 def record(
@@ -118,7 +118,7 @@ def _dead_row(one: FinishedAttempt, clock: Clock) -> dict[str, Any]:
 
 
 def _failed_row(one: FinishedAttempt) -> dict[str, Any]:
-    errors = one.due.client_errors + is_client_error(one.status)
+    errors = one.due.client_errors + one.is_refusal
     return {"delivery": one.due.id, "token": one.due.token, "errors": errors}
 
 

@@ -72,13 +72,13 @@ class Answer:
     """The result of one attempt.
 
     ``attempt``: how many were made by now, this one included. ``client_errors``: for how many of
-    them, this one included, `is_client_error` held. ``status``: the HTTP status, if there was
-    one. ``reason``: a transport failure's, if it failed; a failed attempt is never delivered,
-    even with status 200. ``retry_after``: the header as received. ``now`` and ``created_at`` (of
-    the delivery) are both aware, on one clock.
+    them, this one included, `is_refusal` held. ``status``: the HTTP status, if there was one.
+    ``reason``: a transport failure's, if it failed; a failed attempt is never delivered, even with
+    status 200. ``retry_after``: the header as received. ``now`` and ``created_at`` (of the
+    delivery) are both aware, on one clock.
 
     ``judged``: what the receiver's own rules say, which then decide in place of the status; with
-    RETRY, ``tries`` is after how many attempts they give up. ``fatal``: why no attempt of this
+    RETRY, ``tries`` is after how many refusals they give up. ``fatal``: why no attempt of this
     delivery can ever succeed. ``turn``: seconds until the receiver may be asked, if it could not
     be.
     """
@@ -173,8 +173,17 @@ def _end(policy: RetryPolicy, answer: Answer) -> Delivered | Dead | None:
 
 def _judged(judged: Judgement, answer: Answer) -> Delivered | Dead | None:
     if judged == RETRY:
-        return Dead("answer") if answer.attempt >= (answer.tries or math.inf) else None
+        return Dead("answer") if answer.client_errors >= (answer.tries or math.inf) else None
     return Dead("answer") if judged == GIVE_UP else Delivered()
+
+
+def is_refusal(status: int | None, judged: Judgement | None, tries: int | None) -> bool:
+    """Say whether an answer is one of those that are tried again a few times only.
+
+    Where a receiver's rules have judged it, they say so by ``tries``, else by `is_client_error`.
+    An attempt without an answer is none of them: it tells nothing of what the receiver thinks.
+    """
+    return is_client_error(status) if judged is None else tries is not None
 
 
 def is_client_error(status: int | None) -> bool:

@@ -13,9 +13,11 @@ from kernel.transport.backoff import (
     Answer,
     Dead,
     Delivered,
+    Judgement,
     PutOff,
     RetryIn,
     RetryPolicy,
+    is_refusal,
     retry_after_seconds,
     verdict,
 )
@@ -215,13 +217,31 @@ def test_reason_that_nobody_listed_is_tried_again(reason: str, status: int | Non
         (answer(422, judged="done"), Delivered()),
         (answer(200, reason="answer", judged="give_up"), Dead("answer")),
         (answer(503, reason="http_5xx", judged="give_up"), Dead("answer")),
-        (answer(422, reason="http_4xx", judged="retry", attempt=3, tries=3), Dead("answer")),
+        (answer(422, reason="http_4xx", judged="retry", client_errors=3, tries=3), Dead("answer")),
         (answer(reason="template", fatal="template"), Dead("template")),
         (answer(reason="lookup", fatal="lookup"), Dead("lookup")),
     ],
 )
 def test_receivers_own_rules_decide_in_place_of_the_status(given: Answer, becomes: object) -> None:
     assert verdict(POLICY, given) == becomes
+
+
+@pytest.mark.parametrize(
+    ("status", "judged", "tries", "is_one"),
+    [
+        *[(404, None, None, True), (409, None, None, False), (500, None, None, False)],
+        *[(422, "retry", 3, True), (500, "retry", 3, True), (400, "retry", None, False)],
+        *[(None, None, None, False), (200, None, None, False)],
+    ],
+)
+def test_refusals_are_the_answers_that_are_tried_again_a_few_times(
+    status: int | None, judged: Judgement | None, tries: int | None, is_one: bool
+) -> None:
+    assert is_refusal(status, judged, tries) is is_one
+
+
+def test_attempts_that_met_no_refusal_take_none_of_the_tries_of_a_rule() -> None:
+    assert pause(answer(422, judged="retry", attempt=9, client_errors=2, tries=3)) == SCHEDULE[8]
 
 
 def test_answer_is_tried_again_until_the_deadline_when_the_rules_say_so_without_a_number() -> None:

@@ -44,7 +44,8 @@ class Delivery(Base):
     # Attempts begun, over the delivery's whole life; and since it last became owed.
     attempt: Mapped[int] = mapped_column(default=0)
     tries: Mapped[int] = mapped_column(default=0)
-    # 4xx answers since it became owed: a receiver under repair gets a few, not all.
+    # Refusals since it became owed, as of `kernel.transport.backoff.is_refusal`: a receiver under
+    # repair gets a few, not all.
     client_errors: Mapped[int] = mapped_column(default=0)
     finished_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     # Dead: why, from `kernel.transport.backoff.Dead`; null where an older release gave up.

@@ -26,7 +26,7 @@ MAX_SAW = 200
 class Judged:
     """What an answer means; None: the status decides. ``saw``: what it was told by, in words.
 
-    ``done``: it had been done before. ``tries``: after how many such answers to give up.
+    ``done``: it had been done before. ``tries``: after how many answers that have it to give up.
     """
 
     verdict: Verdict | None

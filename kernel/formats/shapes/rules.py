@@ -57,7 +57,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What an answer means when all of it holds; ``tries``: after how many it is given up."""
+    """What an answer means when all of it holds; ``tries``: see `Judged` of `answer`."""
 
     verdict: str
     statuses: tuple[str, ...] = ()

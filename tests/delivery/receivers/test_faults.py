@@ -197,6 +197,17 @@ def test_callback_is_dead_after_a_few_tries_when_a_refusal_looks_passing(
         assert ticket.notes == []
 
 
+@pytest.mark.parametrize(("receiver", "fault"), FEW_TRIES)
+def test_refusal_that_passes_has_its_few_tries_behind_failures_of_another_kind(
+    set_up: SetUp, receiver: str, fault: Fault
+) -> None:
+    with DESKS[receiver]() as desk:
+        ticket, setting = ticket_in(desk, receiver), set_up(receiver, desk)
+        desk.next(*[faults.hung_up] * 3, fault, on=WRITES.get(receiver, ""))
+        delivery = setting.deliver(setting.order(), turns=5, seconds=0.5 * DAY)
+        assert (delivery.state, len(ticket.notes)) == ("delivered", 1), setting.attempts()
+
+
 def test_stimulus_that_was_applied_counts_as_done_when_its_answer_was_lost(set_up: SetUp) -> None:
     with itop.ITop() as desk:
         ticket, setting = ticket_in(desk, "itop/tickets"), set_up("itop/tickets", desk)
