@@ -41,6 +41,7 @@ _BROKEN = (requests.RequestException, HTTPError, HTTPException, OSError, ValueEr
 class Limits:
     """Budgets of one request: seconds for lookup and connect, bytes for the whole answer.
 
+    ``max_body``: bytes of the body of a request that asks for more of it than ``max_bytes``.
     ``pool_size``: how many idle connections are kept per (scheme, host, port), ``max_kept``: for
     all of them together, and no more than the process's limit of descriptors has room for.
     ``max_idle``: seconds after which an idle connection is closed. ``max_lookups``: how many names
@@ -50,6 +51,7 @@ class Limits:
     dns_timeout: float = 3.0
     connect_timeout: float = 3.0
     max_bytes: int = 65536
+    max_body: int = 1 << 20
     pool_size: int = 16
     max_kept: int = 1024
     max_idle: float = 15.0
@@ -64,7 +66,7 @@ class Request:
 
     ``headers``: those that are the transport's own (`kernel.transport.headers`) are left out.
     ``timeout``: seconds for all of it, the transport's own if None. ``read_bytes``: how many of the
-    body's first bytes the answer holds; the transport's budget of bytes holds all the same.
+    body's first bytes the answer holds; the transport's `Limits.max_body` holds all the same.
     ``identity``: the client certificate and the authority of this receiver, over https.
     ``observer``: is told the steps of `kernel.transport.steps`.
     """
@@ -163,7 +165,10 @@ class Transport:
         try:
             if request.identity is not None:
                 exchange.context = self._contexts.of(request.identity)
-            return _read(self._send(_prepared(request), exchange), exchange, request.read_bytes)
+            raw = self._send(_prepared(request), exchange)
+            asked = min(request.read_bytes, self._limits.max_body)
+            exchange.bytes_left += max(0, asked - self._limits.max_bytes)  # the head had the least
+            return _read(raw, exchange, request.read_bytes)
         except TransportError as error:
             error.data["phases"] = exchange.phases
             raise

@@ -230,7 +230,15 @@ def test_byte_budget_holds_when_the_request_asks_for_more(transport: Transport) 
             request = Request(receiver.url, {}, b"{}", read_bytes=1 << 30)
             response = transport.send(request, LOOPBACK)
     assert (response.status, response.cut) == (200, "too_large")
-    assert len(response.body) <= Limits().max_bytes
+    assert Limits().max_bytes < len(response.body) <= Limits().max_body
+
+
+def test_body_is_read_past_the_budget_when_the_request_asks_for_it(transport: Transport) -> None:
+    with Receiver() as receiver:
+        receiver.default = r.Answer(200, body=bytes(200_000))
+        whole = transport.send(Request(receiver.url, {}, b"{}", read_bytes=MIB), LOOPBACK)
+        assert (whole.body, whole.cut) == (bytes(200_000), None)
+        assert post(transport, receiver).cut == "too_large"
 
 
 def test_byte_budget_is_the_whole_answers() -> None:

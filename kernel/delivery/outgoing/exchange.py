@@ -25,6 +25,7 @@ from kernel.formats.shapes.answer import (
     NotFound,
     found,
     judge,
+    judge_beginning,
     judge_status,
     wait_hint,
 )
@@ -38,8 +39,9 @@ from kernel.transport.client import Request, Response
 
 log = logging.getLogger(__name__)
 
-# Of an answer that rules judge, or in which something is looked up.
-ANSWER_BYTES = 64 * 1024
+# Of an answer that rules judge, or in which something is looked up: systems answer with the ticket
+# that was written to, whose description may be long and is escaped.
+ANSWER_BYTES = 1024 * 1024
 # Seconds to put an attempt off when its claim could not be made longer.
 UNASKED_SECONDS = 1.0
 
@@ -205,7 +207,8 @@ def _judged(conversation: Conversation, way: Way, response: Response, now: datet
         retry_after=ended.retry_after or wait_hint(way.shape, response.headers, now),
     )
     content_type = response.headers.get("content-type", "")
-    told = judge(way.shape, response.status, content_type, response.body, hide)
+    judged = judge_beginning if _is_cut(response) else judge
+    told = judged(way.shape, response.status, content_type, response.body, hide)
     return _by_rules(ended, told)
 
 
@@ -218,8 +221,11 @@ def _by_rules(ended: Heard, told: Judged) -> Heard:
 
 def _hiding(conversation: Conversation, response: Response) -> Callable[[str], str]:
     """Return what takes the secrets out of an answer, also one of which there is a beginning."""
-    is_cut = response.cut is not None or len(response.body) >= ANSWER_BYTES
-    return partial(conversation.hide, is_cut=is_cut)
+    return partial(conversation.hide, is_cut=_is_cut(response))
+
+
+def _is_cut(response: Response) -> bool:
+    return response.cut is not None or len(response.body) >= ANSWER_BYTES
 
 
 def _told(conversation: Conversation, ended: Heard) -> str:

@@ -5,7 +5,7 @@ error page may have any status.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -18,8 +18,11 @@ from kernel.formats.shapes.text_shaping import shaper
 # Takes secrets out of a text of the receiver's: asked before the text is cut for people.
 Hide = Callable[[str], str]
 Verdict = Literal["delivered", "done", "retry", "give_up"]
+SUCCESSES = ("delivered", "done")
 # Characters of what was seen in an answer, for people.
 MAX_SAW = 200
+# After how many 2xx that no rule takes to give up, as after 4xx by default: each may have written.
+FEW = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +60,26 @@ def judge(shape: Shape, status: int, content_type: str, body: bytes, hide: Hide 
     for rule in shape.answer:
         if _holds(rule, status, value, text):
             return Judged(rule.verdict, _saw(rule, status, value, text, hide), rule.tries)  # type: ignore[arg-type]
-    if 200 <= status <= 299:
-        return Judged(
-            "retry", f"status {status}, and no rule takes the answer: {_shown(text, hide)}"
-        )
-    return Judged(None, f"status {status}: {_shown(text, hide)}")
+    return _unruled(status, content_type, text, hide)
+
+
+def judge_beginning(
+    shape: Shape, status: int, content_type: str, body: bytes, hide: Hide = str
+) -> Judged:
+    """Judge an answer of which the end is missing: a success by its status is one.
+
+    What its JSON would have said is not known, so every rule that asks for it may hold.
+    """
+    value, text = _read(body)
+    if not shape.answer or value is not ABSENT or _is_page(content_type, text):
+        return judge(shape, status, content_type, body, hide)
+    rules = list(_may_hold(shape, status, text))
+    saw = f"status {status}, of an answer without its end: {_shown(text, hide)}"
+    if rules and all(rule.verdict in SUCCESSES for rule in rules):
+        return Judged(rules[0].verdict, saw)  # type: ignore[arg-type]
+    if rules and not _asks_for_json(rules[0]):
+        return Judged(rules[0].verdict, saw, rules[0].tries)  # type: ignore[arg-type]
+    return _unruled(status, content_type, text, hide)
 
 
 def judge_status(shape: Shape, status: int) -> Judged:
@@ -131,11 +149,43 @@ def _same(value: Any, wanted: str) -> bool:
     return value is not ABSENT and not isinstance(value, bool) and str(value) == wanted
 
 
+def _unruled(status: int, content_type: str, text: str, hide: Hide) -> Judged:
+    """Judge an answer that no rule takes: a 2xx is tried again, of all others the status decides.
+
+    Until the deadline if it is a page, such as a proxy's, else `FEW` times.
+    """
+    if not 200 <= status <= 299:
+        return Judged(None, f"status {status}: {_shown(text, hide)}")
+    saw = f"status {status}, and no rule takes the answer: {_shown(text, hide)}"
+    return Judged("retry", saw, None if _is_page(content_type, text) else FEW)
+
+
+def _is_page(content_type: str, text: str) -> bool:
+    return content_type.lower().startswith("text/html") or text.lstrip().startswith("<")
+
+
+def _may_hold(shape: Shape, status: int, text: str) -> Iterator[Rule]:
+    """Yield the rules that may hold where the JSON is not known, up to the first that does."""
+    for rule in shape.answer:
+        if _asks_for_json(rule):
+            if _is_for(rule, status):
+                yield rule
+        elif _holds(rule, status, ABSENT, text):
+            yield rule
+            return
+
+
+def _asks_for_json(rule: Rule) -> bool:
+    return any(condition.path is not None for condition in rule.conditions)
+
+
 def _holds(rule: Rule, status: int, value: Any, text: str) -> bool:
+    return _is_for(rule, status) and all(_is_met(one, value, text) for one in rule.conditions)
+
+
+def _is_for(rule: Rule, status: int) -> bool:
     word = str(status)
-    if rule.statuses and not any(one in (word, f"{word[0]}xx") for one in rule.statuses):
-        return False
-    return all(_is_met(condition, value, text) for condition in rule.conditions)
+    return not rule.statuses or any(one in (word, f"{word[0]}xx") for one in rule.statuses)
 
 
 def _is_met(condition: Condition, value: Any, text: str) -> bool:

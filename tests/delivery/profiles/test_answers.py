@@ -175,6 +175,7 @@ FEW = {
     ("gitea-note", 500): 3,
     ("gitlab-note", 500): None,
     ("glpi-followup", 503): None,
+    ("zendesk", 202): 4,
 }
 
 
@@ -203,6 +204,12 @@ def test_nothing_but_what_is_known_to_be_a_success_is_one(name: str) -> None:
     known = {"jira-cloud-transition": {204}, "jira-dc-transition": {204}, "redmine": {204},
              "servicenow-scripted": {204}, "teams": {202}}  # fmt: skip
     assert delivered == known.get(name, set())
+
+
+def test_teams_is_waited_for_when_it_says_within_a_200_that_it_is_too_busy() -> None:
+    said = b"Microsoft Teams endpoint returned HTTP error 429 with ContextId ..."
+    judged = judge(shape_of("teams"), 200, "text/plain", said)
+    assert (judged.verdict, judged.tries) == ("retry", None)
 
 
 @pytest.mark.parametrize(("name", "status"), FEW)

@@ -40,6 +40,15 @@ DESKS: dict[str, type[Any]] = {
     "gitlab/gitea-issues": Gitea,
 }
 
+#: The call that writes.
+WRITES = {
+    "servicenow/tickets": "PATCH",
+    "servicenow/oauth-tickets": "PATCH",
+    "zammad/tickets": "PUT",
+    "glpi/tickets": "Timeline",
+    "glpi/solutions": "Timeline",
+}
+
 
 def ticket_in(desk: Any, receiver: str) -> Any:
     """Make the ticket that the page's order is about."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.delivery.receivers.desks import DESKS, map_outcomes, ticket_in
+from tests.delivery.receivers.desks import DESKS, WRITES, map_outcomes, ticket_in
 from tests.support.howto_setting import Setting
 from tests.support.simulators import faults
 from tests.support.simulators.chats.slack import Slack
@@ -25,14 +25,6 @@ DAY = 86_400.0
 TWICE = dict.fromkeys(DESKS, 2) | {"servicenow/script": 1}
 #: A second try is refused by these: the ticket is solved, the transition no longer on offer.
 ONCE = {"glpi/solutions", "jira/transitions", "jira/datacenter-transitions"}
-#: The call that writes.
-WRITES = {
-    "servicenow/tickets": "PATCH",
-    "servicenow/oauth-tickets": "PATCH",
-    "zammad/tickets": "PUT",
-    "glpi/tickets": "Timeline",
-    "glpi/solutions": "Timeline",
-}
 
 
 @pytest.mark.parametrize("receiver", [one for one in DESKS if one not in ONCE])
@@ -248,29 +240,6 @@ def test_redirect_is_not_followed_and_secrets_stay_at_home(set_up: SetUp, receiv
         delivery = setting.deliver(setting.order(), turns=2, seconds=DAY)
         assert delivery.state != "delivered"
         assert (elsewhere.calls, ticket.notes) == ([], [])
-
-
-@pytest.mark.parametrize("receiver", ["servicenow/tickets", "itop/tickets", "zendesk/tickets"])
-def test_answer_in_latin1_is_read_as_its_type_says(set_up: SetUp, receiver: str) -> None:
-    with DESKS[receiver]() as desk:
-        ticket, setting = ticket_in(desk, receiver), set_up(receiver, desk)
-        desk.next(faults.latin1, on=WRITES.get(receiver, ""))
-        assert setting.deliver(setting.order()).state == "delivered", setting.attempts()
-        assert len(ticket.notes) == 1
-
-
-@pytest.mark.parametrize("receiver", ["servicenow/tickets", "itop/tickets"])
-def test_answer_that_drips_ends_by_the_time_limit_and_the_note_is_there(
-    set_up: SetUp, receiver: str
-) -> None:
-    with DESKS[receiver]() as desk:
-        ticket, setting = ticket_in(desk, receiver), set_up(receiver, desk)
-        desk.next(faults.slow(0.2), on=WRITES.get(receiver, ""))
-        order_id = setting.order()
-        assert setting.deliver(order_id).state == "pending", setting.attempts()
-        assert len(ticket.notes) == 1
-        setting.restart(DAY)
-        assert setting.deliver(order_id).state == "delivered", setting.attempts()
 
 
 def test_redmine_status_that_is_dropped_in_silence_counts_as_delivered(set_up: SetUp) -> None:

@@ -8,8 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernel.formats.shapes.answer import Found, NotFound, found, judge, wait_hint
-from kernel.formats.shapes.shape import DEFAULT, parse_shape
+from kernel.formats.shapes.answer import (
+    FEW,
+    Found,
+    NotFound,
+    found,
+    judge,
+    judge_beginning,
+    wait_hint,
+)
+from kernel.formats.shapes.shape import DEFAULT, Shape, parse_shape
 
 SHAPE = parse_shape({
     "answer": [
@@ -37,13 +45,13 @@ def nested(levels: int) -> bytes:
     ("status", "body", "verdict", "tries"),
     [
         (200, {"code": 0, "objects": {"a": 1}}, "delivered", None),
-        (200, {"code": 0, "objects": {}}, "retry", None),
-        (200, {"code": False, "objects": {"a": 1}}, "retry", None),
+        (200, {"code": 0, "objects": {}}, "retry", FEW),
+        (200, {"code": False, "objects": {"a": 1}}, "retry", FEW),
         (200, {"code": 100, "message": "in state 'resolved'"}, "done", None),
         (200, {"Error": {"text": "closed"}}, "give_up", None),
         (200, "ok\n", "delivered", None),
         (200, "<html>", "retry", None),
-        (204, "", "retry", None),
+        (204, "", "retry", FEW),
         (422, "", "retry", 3),
         (404, "no", None, None),
     ],
@@ -55,6 +63,44 @@ def test_first_rule_that_holds_decides(
     judged = judge(SHAPE, status, "application/json", sent.encode())
     assert (judged.verdict, judged.tries) == (verdict, tries)
     assert str(status) in judged.saw
+
+
+SURE = parse_shape({"answer": [
+    {"is": "delivered", "status": 200, "json": {"path": "ticket.id", "exists": True}},
+    {"is": "give_up", "status": [404, 422], "says": "description"},
+    {"is": "retry", "status": 500, "tries": 3},
+]})  # fmt: skip
+UNSURE = parse_shape({"answer": [
+    {"is": "give_up", "status": [200, 500], "json": {"path": "Error", "exists": False}},
+    {"is": "done", "status": 201, "json": {"path": "code", "equals": 5}},
+    {"is": "delivered", "status": "2xx"},
+    {"is": "give_up", "status": 201},
+]})  # fmt: skip
+JSON, PAGE = "application/json", "text/html; charset=utf-8"
+
+
+@pytest.mark.parametrize(
+    ("shape", "status", "kind", "body", "verdict", "tries"),
+    [
+        (SURE, 200, JSON, b'{"ticket":{"descr', "delivered", None),
+        (SURE, 200, JSON, b"", "delivered", None),
+        (SURE, 200, JSON, b'{"ticket":{}}', "retry", FEW),
+        (SURE, 200, PAGE, b"", "retry", None),
+        (SURE, 200, JSON, b"\n<!DOCTYPE html><ht", "retry", None),
+        (SURE, 202, JSON, b"{", "retry", FEW),
+        (SURE, 422, JSON, b"{", "give_up", None),
+        (SURE, 500, JSON, b"{", "retry", 3),
+        (SURE, 502, JSON, b"{", None, None),
+        (UNSURE, 200, JSON, b"{", "retry", FEW),
+        (UNSURE, 201, JSON, b"{", "done", None),
+        (UNSURE, 500, JSON, b"{", None, None),
+    ],
+)
+def test_status_decides_of_an_answer_without_its_end_where_all_rules_agree(
+    shape: Shape, status: int, kind: str, body: bytes, verdict: str | None, tries: int | None
+) -> None:
+    judged = judge_beginning(shape, status, kind, body)
+    assert (judged.verdict, judged.tries) == (verdict, tries)
 
 
 def test_without_rules_the_status_decides_elsewhere() -> None:

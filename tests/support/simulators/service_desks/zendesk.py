@@ -20,7 +20,7 @@ class Zendesk(Simulator):
 
     def open(self, number: str) -> Ticket:
         """Make a ticket; its number is its id."""
-        ticket = Ticket(number, number, "open", fields={"tags": []})
+        ticket = Ticket(number, number, "open", fields={"tags": [], "description": "Web"})
         self.tickets[number] = ticket
         return ticket
 
@@ -52,9 +52,9 @@ class Zendesk(Simulator):
             ticket.notes.append(Note(text, comment.get("public", True)))
         ticket.state = members.get("status", ticket.state)
         ticket.fields["tags"] += members.get("additional_tags", [])
-        told = {"ticket": {"id": int(ticket.id), "status": ticket.state}, "audit": {"id": 1}}
-        limit = "total=100; remaining=99; resets=41"
-        return Reply(200, told, {"Zendesk-RateLimit-tickets-update": limit})
+        told = {"id": int(ticket.id), "status": ticket.state, **ticket.fields}  # all of the ticket
+        limit = {"Zendesk-RateLimit-tickets-update": "total=100; remaining=99; resets=41"}
+        return Reply(200, {"ticket": told, "audit": {"id": 1}}, limit)
 
 
 def closed(call: Call, work: Callable[[], Reply]) -> Reply:
