@@ -32,6 +32,8 @@ GONE = 410
 # its secrets. The receiver has seen nothing.
 NO_ROOM, PROXY, NOT_ADMITTED, SECRETS = "no_room", "proxy", "not_admitted", "secrets"
 NOT_SENT = frozenset({NO_ROOM, PROXY, NOT_ADMITTED, SECRETS})
+# The reason of an attempt whose lookup found no ticket, or more than one.
+LOOKUP = "lookup"
 # Why a delivery is dead that a person has dropped.
 DROPPED = "dropped"
 # The pause after one, in seconds: a quarter of the delivery's age, within these bounds. Attempts
@@ -172,9 +174,11 @@ def _end(policy: RetryPolicy, answer: Answer) -> Delivered | Dead | None:
 
 
 def _judged(judged: Judgement, answer: Answer) -> Delivered | Dead | None:
-    if judged == RETRY:
-        return Dead("answer") if answer.client_errors >= (answer.tries or math.inf) else None
-    return Dead("answer") if judged == GIVE_UP else Delivered()
+    if judged == RETRY and answer.client_errors < (answer.tries or math.inf):
+        return None
+    if judged in (RETRY, GIVE_UP):
+        return Dead(LOOKUP if answer.reason == LOOKUP else "answer")
+    return Delivered()
 
 
 def is_refusal(status: int | None, judged: Judgement | None, tries: int | None) -> bool:

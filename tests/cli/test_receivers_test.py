@@ -178,7 +178,8 @@ def test_ticket_that_is_not_there_is_told(desk: Terminal, tickets: Receiver) -> 
     tickets.script(told({"result": []}))
     steps = tried(desk, "--reference", "INC1")
     assert steps["found"] == "not one record for INC1: 0 of 0 rows match 'INC1'"
-    assert steps["verdict"] == "a callback like this would be given up at once (lookup)"
+    assert steps["verdict"] == "a callback like this would be tried again in 5s (lookup)"
+    assert "--reference" in steps["next"]
     assert len(tickets.requests) == 1
 
 

@@ -218,6 +218,7 @@ def test_reason_that_nobody_listed_is_tried_again(reason: str, status: int | Non
         (answer(200, reason="answer", judged="give_up"), Dead("answer")),
         (answer(503, reason="http_5xx", judged="give_up"), Dead("answer")),
         (answer(422, reason="http_4xx", judged="retry", client_errors=3, tries=3), Dead("answer")),
+        (answer(reason="lookup", judged="retry", client_errors=4, tries=4), Dead("lookup")),
         (answer(reason="template", fatal="template"), Dead("template")),
         (answer(reason="lookup", fatal="lookup"), Dead("lookup")),
     ],

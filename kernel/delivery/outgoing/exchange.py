@@ -34,7 +34,14 @@ from kernel.formats.shapes.rules import Lookup
 from kernel.formats.shapes.shape import DEFAULT
 from kernel.formats.shapes.template import TemplateFailed
 from kernel.runtime.kernel import Kernel
-from kernel.transport.backoff import NOT_ADMITTED, NOT_SENT, SLOW_DOWN, retry_after_seconds
+from kernel.transport.backoff import (
+    LOOKUP,
+    NOT_ADMITTED,
+    NOT_SENT,
+    RETRY,
+    SLOW_DOWN,
+    retry_after_seconds,
+)
 from kernel.transport.client import Request, Response
 
 log = logging.getLogger(__name__)
@@ -193,9 +200,9 @@ def _look_up(conversation: Conversation, way: Way, lookup: Lookup, known: Facts)
     ended = replace(heard(response), judged=f"lookup: {answer.saw}")
     ended = replace(ended, excerpt=shown(response.body, hide))
     if answer.permanent:
-        return replace(ended, reason="lookup", fatal="lookup")
-    if ended.reason is None:  # a 2xx, in which there was nothing yet
-        return replace(ended, reason="lookup", judgement="retry")
+        return replace(ended, reason=LOOKUP, fatal=LOOKUP)
+    if answer.tries is not None or ended.reason is None:  # there was nothing yet
+        return replace(ended, reason=LOOKUP, judgement=RETRY, tries=answer.tries)
     return ended
 
 

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any, Literal
 
 from kernel.formats.shapes.rules import Condition, Lookup, Rule
@@ -21,7 +22,8 @@ Verdict = Literal["delivered", "done", "retry", "give_up"]
 SUCCESSES = ("delivered", "done")
 # Characters of what was seen in an answer, for people.
 MAX_SAW = 200
-# After how many 2xx that no rule takes to give up, as after 4xx by default: each may have written.
+# After how many to give up, as after 4xx by default: lookups that find nothing, for a ticket may be
+# too new to be found, and 2xx that no rule takes, for each may have written.
 FEW = 4
 
 
@@ -46,10 +48,14 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class NotFound:
-    """A lookup without a result; ``permanent``: asking again would not help."""
+    """A lookup without a result; ``permanent``: asking again would not help.
+
+    ``tries``: after how many such answers it does not help any more.
+    """
 
     permanent: bool
     saw: str
+    tries: int | None = None
 
 
 def judge(shape: Shape, status: int, content_type: str, body: bytes, hide: Hide = str) -> Judged:
@@ -93,17 +99,23 @@ def judge_status(shape: Shape, status: int) -> Judged:
 def found(
     lookup: Lookup, wanted: str, status: int, body: bytes, hide: Hide = str
 ) -> Found | NotFound:
-    """Read the answer of a lookup for ``wanted``: exactly one row has to match."""
+    """Read the answer of a lookup for ``wanted``: exactly one row has to match.
+
+    There may be none yet, and some systems answer 404 then: an index lags behind.
+    """
     value, text = _read(body)
     if not 200 <= status <= 299:
-        passing = status in (408, 425, 429) or status >= 500 or status == 401
-        return NotFound(not passing and status != 401, f"status {status}: {_shown(text, hide)}")
+        saw = f"status {status}: {_shown(text, hide)}"
+        if status == HTTPStatus.NOT_FOUND:
+            return NotFound(False, saw, FEW)
+        return NotFound(status not in (401, 408, 425, 429) and status < 500, saw)
     rows = value if lookup.rows is None else _at(value, lookup.rows)
     if not isinstance(rows, list):
         return NotFound(False, f"the answer holds no list of rows: {_shown(text, hide)}")
     matching = [row for row in rows if _same(_at(row, lookup.match), wanted)]
     if len(matching) != 1:
-        return NotFound(True, f"{len(matching)} of {len(rows)} rows match {wanted[:100]!r}")
+        saw = f"{len(matching)} of {len(rows)} rows match {wanted[:100]!r}"
+        return NotFound(bool(matching), saw, None if matching else FEW)
     one = _at(matching[0], lookup.value)
     if not isinstance(one, str | int) or isinstance(one, bool) or one == "":
         return NotFound(True, f"the row has no {'.'.join(lookup.value)}")

@@ -185,15 +185,17 @@ def test_ticket_is_looked_up_before_it_is_written_to(sender: Kernel, tickets: Re
     assert asked.headers["authorization"] == written.headers["authorization"] == "Bearer hush-hush"
 
 
-@pytest.mark.parametrize("found", [[], ["INC1", "INC1"], ["INC2"]])
-def test_delivery_is_dead_when_there_is_no_ticket_or_more_than_one(
-    sender: Kernel, tickets: Receiver, found: list[str]
+@pytest.mark.parametrize(("found", "asked"), [(["INC1", "INC1"], 1), ([], 4), (["INC2"], 4)])
+def test_delivery_is_dead_when_there_is_more_than_one_ticket_or_none_at_several_times(
+    sender: Kernel, tickets: Receiver, found: list[str], asked: int
 ) -> None:
     make_receiver(sender, "itsm", tickets.url + "table", shape=lookup(tickets))
-    tickets.script(rows(*({"sys_id": "a1", "number": one} for one in found)))
+    tickets.default = rows(*({"sys_id": "a1", "number": one} for one in found))
     owed = owe(sender, "receiver:itsm", origin=at(tickets))
-    send_due(sender)
-    assert (delivery(sender, owed).died_of, len(tickets.requests)) == ("lookup", 1)
+    for _ in range(6):
+        send_due(sender)
+        sender.clock.shift(3600)
+    assert (delivery(sender, owed).died_of, len(tickets.requests)) == ("lookup", asked)
     assert attempts(sender)[0][1] == "lookup"
 
 

@@ -47,7 +47,11 @@ def test_every_profile_and_state_is_in_the_table() -> None:
             "/api/now/table/incident?sysparm_query=number=4711"
             "&sysparm_fields=sys_id,number,state&sysparm_limit=2",
         ),
-        ("zammad", "/api/v1/tickets/search?query=number:4711&expand=true&limit=2"),
+        (
+            "zammad",
+            "/api/v1/tickets/search?condition%5Bticket.number%5D%5Boperator%5D=is"
+            "&condition%5Bticket.number%5D%5Bvalue%5D=4711&expand=true&limit=2",
+        ),
     ],
 )
 def test_lookup_asks_for_the_reference_and_for_two_rows(name: str, url: str) -> None:

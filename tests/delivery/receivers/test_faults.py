@@ -51,6 +51,8 @@ PASSING: list[tuple[str, Fault, str]] = [
     ("servicenow/tickets", faults.html_error, "GET"),
     ("servicenow/tickets", faults.empty, "PATCH"),
     ("servicenow/tickets", faults.hung_up, "GET"),
+    ("servicenow/tickets", servicenow.unrelated_row, "GET"),
+    ("servicenow/tickets", faults.status(404, {"error": {"message": "No Record"}}), "GET"),
     ("servicenow/oauth-tickets", faults.unavailable(), "oauth_token"),
     ("servicenow/oauth-tickets", faults.html, "oauth_token"),
     ("jira/issues", jira_issues.conflict, ""),
@@ -61,6 +63,7 @@ PASSING: list[tuple[str, Fault, str]] = [
     ("zammad/tickets", faults.html_error, "PUT"),
     ("zammad/tickets", zammad.deadlock, "PUT"),
     ("zammad/tickets", faults.html, "GET"),
+    ("zammad/tickets", zammad.no_rows, "GET"),
     ("itop/tickets", itop.no_objects, ""),
     ("itop/tickets", itop.database_trouble, ""),
     ("itop/tickets", faults.html, ""),
@@ -124,15 +127,13 @@ def tried_again(set_up: SetUp, receiver: str, fault: Fault, on: str) -> None:
 
 #: What does not pass: the receiver, the fault, the request, and a word that the attempt keeps.
 FINAL: list[tuple[str, Fault, str, str]] = [
-    ("servicenow/tickets", servicenow.no_rows, "GET", "0"),
     ("servicenow/tickets", servicenow.two_rows, "GET", "2"),
-    ("servicenow/tickets", servicenow.unrelated_row, "GET", ""),
+    ("servicenow/tickets", faults.status(403, {"error": {"message": "no"}}), "GET", "403"),
     ("servicenow/tickets", servicenow.data_policy, "PATCH", "Data Policy"),
     ("servicenow/tickets", faults.status(404, {"error": {"message": "No Record"}}), "PATCH", ""),
     ("jira/issues", faults.status(404, {"errorMessages": ["no"]}), "", ""),
     ("jira/issues", faults.status(413, {"errorMessages": ["too many"]}), "", ""),
     ("jira/transitions", jira_issues.transition_gone, "", ""),
-    ("zammad/tickets", zammad.no_rows, "GET", "0"),
     ("zammad/tickets", faults.status(403, {"error": "Not authorized"}), "PUT", ""),
     ("itop/tickets", faults.status(200, {"code": 1, "message": "Invalid login"}), "", "Invalid"),
     (
@@ -198,6 +199,33 @@ def test_refusal_that_passes_has_its_few_tries_behind_failures_of_another_kind(
         desk.next(*[faults.hung_up] * 3, fault, on=WRITES.get(receiver, ""))
         delivery = setting.deliver(setting.order(), turns=5, seconds=0.5 * DAY)
         assert (delivery.state, len(ticket.notes)) == ("delivered", 1), setting.attempts()
+
+
+@pytest.mark.parametrize(
+    ("receiver", "fault"),
+    [("zammad/tickets", zammad.no_rows), ("servicenow/tickets", servicenow.no_rows)],
+)
+def test_callback_is_dead_after_a_few_lookups_that_find_no_ticket(
+    set_up: SetUp, receiver: str, fault: Fault
+) -> None:
+    with DESKS[receiver]() as desk:
+        ticket, setting = ticket_in(desk, receiver), set_up(receiver, desk)
+        desk.next(*[fault] * 9, on="GET")
+        delivery = setting.deliver(setting.order(), turns=6, seconds=0.5 * DAY)
+        assert (delivery.died_of, len(setting.attempts())) == ("lookup", 4)
+        assert ticket.notes == []
+
+
+@pytest.mark.parametrize("has_index", [True, False])
+def test_zammad_ticket_is_found_that_the_index_does_not_know(
+    set_up: SetUp, has_index: bool
+) -> None:
+    with zammad.Zammad() as desk:
+        ticket, setting = ticket_in(desk, "zammad/tickets"), set_up("zammad/tickets", desk)
+        desk.has_index = has_index
+        desk.unindexed.add(ticket.number)
+        assert setting.deliver(setting.order()).state == "delivered", setting.attempts()
+        assert len(ticket.notes) == 1
 
 
 def test_stimulus_that_was_applied_counts_as_done_when_its_answer_was_lost(set_up: SetUp) -> None:

@@ -141,29 +141,32 @@ def test_answer_that_is_nested_deep_or_huge_is_judged(body: bytes) -> None:
         (200, {"result": [ROW]}, Found("a")),
         (200, {"result": [ROW, {"number": "INC2", "sys_id": "b"}]}, Found("a")),
         (200, {"result": [ROW | {"sys_id": 7}]}, Found(7)),
-        (200, {"result": [ROW | {"number": "INC2"}]}, True),
-        (200, {"result": []}, True),
+        (200, {"result": [ROW | {"number": "INC2"}]}, FEW),
+        (200, {"result": []}, FEW),
         (200, {"result": [ROW, ROW]}, True),
         (200, {"result": [ROW | {"sys_id": ""}]}, True),
         (200, {"result": [ROW | {"sys_id": True}]}, True),
         (200, {"result": [ROW | {"sys_id": {}}]}, True),
         (200, {"result": {}}, False),
         (200, "<html>", False),
-        (404, {}, True),
+        (404, {}, FEW),
+        (403, {}, True),
         (401, {}, False),
         (429, {}, False),
         (503, {}, False),
     ],
 )
 def test_lookup_finds_one_row_that_is_the_one_asked_for(
-    status: int, body: Any, expected: Found | bool
+    status: int, body: Any, expected: Found | bool | int
 ) -> None:
+    """Else: whether that is permanent, or after how many times it is."""
     assert LOOKUP is not None
     sent = body if isinstance(body, str) else json.dumps(body)
     result = found(LOOKUP, "INC1", status, sent.encode())
-    assert result == expected or (
-        isinstance(result, NotFound) and result.permanent is expected and bool(result.saw)
-    )
+    if isinstance(result, NotFound):
+        assert ((result.tries or result.permanent), bool(result.saw)) == (expected, True)
+    else:
+        assert result == expected
 
 
 @pytest.mark.parametrize(
