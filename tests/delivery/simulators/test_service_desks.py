@@ -42,6 +42,9 @@ def test_freshservice_counts_each_call_and_names_wrong_fields(
     [
         ("7", {"comment": {"body": "a <b>c</b>", "public": False}}, 200, [("a c", False)]),
         ("7", {"comment": {"html_body": "<b>c</b>"}}, 200, [("<b>c</b>", True)]),
+        ("7", {"comment": {"html_body": "[a](b)"}}, 200, [("[a](b)", True)]),
+        ("7", {"comment": {"body": "![a](b)"}}, 200, [('<img alt="a" src="b">', True)]),
+        ("7", {"comment": {"body": "[a](b)"}}, 200, [('<a href="b">a</a>', True)]),
         ("8", {}, 404, []),
     ],
 )

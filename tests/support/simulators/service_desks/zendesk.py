@@ -47,14 +47,21 @@ class Zendesk(Simulator):
         if ticket.state == "closed":
             return _closed()
         comment = members.get("comment")
-        if comment:  # `body` loses HTML; a comment is public unless told otherwise
-            text = comment.get("html_body") or re.sub(r"<[^>]*>", "", comment.get("body", ""))
+        if comment:  # a comment is public unless told otherwise
+            text = comment.get("html_body") or _of_markdown(comment.get("body", ""))
             ticket.notes.append(Note(text, comment.get("public", True)))
         ticket.state = members.get("status", ticket.state)
         ticket.fields["tags"] += members.get("additional_tags", [])
         told = {"id": int(ticket.id), "status": ticket.state, **ticket.fields}  # all of the ticket
         limit = {"Zendesk-RateLimit-tickets-update": "total=100; remaining=99; resets=41"}
         return Reply(200, {"ticket": told, "audit": {"id": 1}}, limit)
+
+
+def _of_markdown(body: str) -> str:
+    """Return a comment's `body` as HTML: it loses tags, and its Markdown makes others."""
+    text = re.sub(r"<[^>]*>", "", body)
+    text = re.sub(r"!\[([^]]*)\]\(([^)]*)\)", r'<img alt="\1" src="\2">', text)
+    return re.sub(r"\[([^]]*)\]\(([^)]*)\)", r'<a href="\2">\1</a>', text)
 
 
 def closed(call: Call, work: Callable[[], Reply]) -> Reply:

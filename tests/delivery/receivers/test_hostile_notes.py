@@ -1,0 +1,34 @@
+"""A stranger's words in a note make no link, no image and no tag where it is shown."""
+
+import re
+
+import pytest
+import requests
+
+from tests.delivery.profiles.cases import outcome, sent, shape_of
+from tests.support.simulators.service_desks.zendesk import Zendesk
+
+HOSTILE = (
+    "![x](http://evil/p.png) [reset](http://evil) <img src=http://evil/q.png>"
+    " <a href='http://evil'>x</a>"
+)
+#: For each profile: the system, its login, and the address that is the receiver's own.
+CASES = {
+    "zendesk": (Zendesk, ("kernel@example.com/token", "zendesk-token"), ""),
+}
+
+
+@pytest.mark.parametrize("profile", CASES)
+def test_hostile_words_are_shown_and_make_nothing(profile: str) -> None:
+    system, login, own = CASES[profile]
+    made = sent(shape_of(profile), profile, outcome("failed", HOSTILE))
+    with system() as desk:
+        ticket = desk.open("4711")
+        url, headers = desk.url + (made.url or own), made.headers
+        answer = requests.request(
+            made.method, url, data=made.body, headers=headers, auth=login, timeout=5
+        )
+        assert answer.status_code == 200
+    (note,) = ticket.notes
+    assert re.search(r"<(?!br>)", note.text) is None
+    assert "http://evil/p.png" in note.text
