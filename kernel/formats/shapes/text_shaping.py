@@ -11,7 +11,7 @@ from typing import Any
 
 MAX_PARAGRAPHS = 1000
 _BLANK_LINES = re.compile(r"\n{3,}")
-# Behind an @ it keeps GitLab, Gitea and Redmine from seeing a name; it has no width.
+# It has no width. Behind an @ it keeps GitLab, Gitea and Redmine from seeing a name.
 _ZERO_WIDTH = "\u200b"
 _HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;", "\n": "<br>\n"}
 # Jira's wiki markup: macros, links, mentions, images, tables. A backslash is a line break there.
@@ -25,6 +25,8 @@ _MARKDOWN = {character: f"\\{character}" for character in "\\`*_{}[]<>()#+-.!|~/
 # Textile, as Redmine reads it: its macros, links and mentions.
 _TEXTILE = {"{": "&#123;", "}": "&#125;", "[": "&#91;", "]": "&#93;", "<": "&lt;", ">": "&gt;",
             "@": "@" + _ZERO_WIDTH, "&": "&amp;", "!": "&#33;", '"': "&quot;"}  # fmt: skip
+# ServiceNow shows what stands between [code] and [/code] in a journal as HTML, in any case.
+_JOURNAL = {"[": "[" + _ZERO_WIDTH}
 # Adaptive Cards know Markdown's links; parted from what follows, brackets make none.
 _CARD = {character: character + _ZERO_WIDTH for character in "]<"}
 # Slack, "Formatting text": these three and no more.
@@ -33,6 +35,7 @@ _MRKDWN = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 FORMATS: Mapping[str, Mapping[str, str]] = {
     "plain": {},
     "html": _HTML,
+    "journal": _JOURNAL,
     "wiki": _WIKI,
     "textile": _TEXTILE,
     "markdown": _MARKDOWN,

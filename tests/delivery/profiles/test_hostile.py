@@ -17,6 +17,7 @@ MARKS = {
     "wiki": ("{code}", "[~admin]", "[http", "!http"),
     "textile": ("{{", "<script>", "[[", "@all", "!http", '":http'),
     "markdown": ("\n/close", "@all", "<script>", "](http", "![", "`", "#1"),
+    "journal": ("[code]", "[/CODE]"),
     "mrkdwn": ("<!channel>", "<http", "<@U"),
     "card": ("](http", "<http"),
     "plain": (),
@@ -26,7 +27,7 @@ HOSTILE = (
     "<script>alert(1)</script></p><img src=x onerror=y> {code}x{code} [~admin] [http://evil]"
     ' !http://evil/x.png! {{include}} [[x]] "x":http://evil @all @here <!channel> <@U1>'
     " <http://e|x> [x](http://evil) ![x](http://evil) `x` #1 \\ \" ' %0d%0a &amp; {{ secret.user }}"
-    '\n/close\n/assign @root\r\n\x00\x07\x1b[31m\u202e","state":"7\u2028end'
+    ' [code]<b>x</b>[/CODE]\n/close\n/assign @root\r\n\x00\x07\x1b[31m\u202e","state":"7\u2028end'
 )
 FLOODS = {
     "newlines": "\n" * 300_000 + "end",

@@ -5,16 +5,19 @@ import re
 import pytest
 import requests
 
-from tests.delivery.profiles.cases import outcome, sent, shape_of
+from tests.delivery.profiles.cases import FOUND, outcome, sent, shape_of
+from tests.support.simulators.service_desks.servicenow import ServiceNow
 from tests.support.simulators.service_desks.zendesk import Zendesk
 
 HOSTILE = (
     "![x](http://evil/p.png) [reset](http://evil) <img src=http://evil/q.png>"
-    " <a href='http://evil'>x</a>"
+    " <a href='http://evil'>x</a> [code]<script src=http://evil></script>[/CODE]"
 )
 #: For each profile: the system, its login, and the address that is the receiver's own.
 CASES = {
     "zendesk": (Zendesk, ("kernel@example.com/token", "zendesk-token"), ""),
+    "servicenow-table": (ServiceNow, ("svc-kernel", "secret"), ""),
+    "servicenow-scripted": (ServiceNow, ("svc-kernel", "secret"), "/api/x_acme/kernel/callback"),
 }
 
 
@@ -24,6 +27,7 @@ def test_hostile_words_are_shown_and_make_nothing(profile: str) -> None:
     made = sent(shape_of(profile), profile, outcome("failed", HOSTILE))
     with system() as desk:
         ticket = desk.open("4711")
+        ticket.id = FOUND if profile == "servicenow-table" else ticket.id
         url, headers = desk.url + (made.url or own), made.headers
         answer = requests.request(
             made.method, url, data=made.body, headers=headers, auth=login, timeout=5

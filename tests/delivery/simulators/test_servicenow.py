@@ -71,6 +71,7 @@ def test_servicenow_lookup_goes_wrong_when_told(
     [
         ({"work_notes": "done"}, 200, "2", [("done", False)]),
         ({"comments": "done"}, 200, "2", [("done", True)]),
+        ({"comments": "<i>[Code]<b>[/code]"}, 200, "2", [("&lt;i&gt;<b>", True)]),
         ({"state": "6", "work_notes": "done"}, 403, "2", []),
         (
             {"state": "6", "close_code": "c", "close_notes": "n", "work_notes": "done"},

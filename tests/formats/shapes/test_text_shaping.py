@@ -14,6 +14,7 @@ from kernel.formats.shapes.text_shaping import FORMATS, adf, shape_text, shaper
     ("text_format", "text", "expected"),
     [
         ("plain", "<b>\x00\r\n", "<b>\ufffd\n"),
+        ("journal", "[CODE]<b>[/Code] a[1]", "[\u200bCODE]<b>[\u200b/Code] a[\u200b1]"),
         ("html", "<b a='1'>&\r\nx", "&lt;b a=&#39;1&#39;&gt;&amp;<br>\nx"),
         ("wiki", "{code} [~admin] !x.png!", "\\{code\\} \\[~admin\\] \\!x.png\\!"),
         ("wiki", "a\\b|c", "a&#92;b\\|c"),

@@ -3,6 +3,8 @@
 import base64
 import hashlib
 import hmac
+import html
+import re
 from collections.abc import Callable
 from hashlib import md5
 from typing import Any
@@ -158,11 +160,19 @@ def _write(ticket: Ticket, members: dict[str, Any]) -> None:
     for name, value in members.items():
         if name in JOURNALS:
             if value:
-                ticket.notes.append(Note(value, JOURNALS[name]))
+                ticket.notes.append(Note(_shown(value), JOURNALS[name]))
         elif name == "state":
             ticket.state = str(value)
         elif name not in ("sys_id", "table"):
             ticket.fields[name] = value
+
+
+def _shown(value: str) -> str:
+    """Return a journal's entry as the form shows it: HTML within [code] is HTML."""
+    parts = re.split(r"\[code\](.*?)\[/code\]", value, flags=re.IGNORECASE | re.DOTALL)
+    return "".join(
+        part if at % 2 else html.escape(part, quote=False) for at, part in enumerate(parts)
+    )
 
 
 def _failure(status: int, message: str, detail: str) -> Reply:
