@@ -122,6 +122,7 @@ TABLE: Mapping[str, tuple[Row, ...]] = {
     ),
     "redmine": (
         ("delivered", 204, ""),
+        ("delivered", 200, ""),
         ("retry", 200, HTML),
         *(("give_up", status, "") for status in (401, 403, 404)),
         ("give_up", 422, '{"errors":["Status is invalid"]}'),

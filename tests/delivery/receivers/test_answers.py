@@ -8,6 +8,7 @@ import pytest
 from tests.delivery.receivers.desks import DESKS, WRITES, ticket_in
 from tests.support.howto_setting import Setting
 from tests.support.simulators import faults
+from tests.support.simulators.open_trackers.redmine import Redmine
 from tests.support.simulators.server import Simulator
 from tests.support.simulators.service_desks.zendesk import Zendesk
 
@@ -48,6 +49,16 @@ def test_note_is_written_once_when_the_answer_repeats_a_long_ticket(
     with Zendesk() as desk:
         ticket, setting = ticket_in(desk, "zendesk/tickets"), set_up("zendesk/tickets", desk)
         ticket.fields["description"] = "x" * size
+        delivery = setting.deliver(setting.order(), turns=3, seconds=0.5 * DAY)
+        assert (delivery.state, len(ticket.notes)) == ("delivered", 1), setting.attempts()
+
+
+def test_note_is_written_once_when_redmine_is_old_and_answers_200_without_a_word(
+    set_up: SetUp,
+) -> None:
+    with Redmine() as desk:
+        ticket, setting = ticket_in(desk, "redmine/issues"), set_up("redmine/issues", desk)
+        desk.is_old = True
         delivery = setting.deliver(setting.order(), turns=3, seconds=0.5 * DAY)
         assert (delivery.state, len(ticket.notes)) == ("delivered", 1), setting.attempts()
 

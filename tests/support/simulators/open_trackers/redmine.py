@@ -24,6 +24,8 @@ class Redmine(Simulator):
         self.tickets: dict[str, Ticket] = {}
         #: Without the permission to add notes they are dropped in silence.
         self.may_write_notes = True
+        #: Before 4.1 an update is answered with 200 and no body.
+        self.is_old = False
 
     def open(self, number: str) -> Ticket:
         """Make an issue; its number is its id."""
@@ -64,7 +66,7 @@ class Redmine(Simulator):
         status = int(members.get("status_id", ticket.state))  # a text is taken for its number
         if status in WORKFLOW[ticket.state]:  # others are dropped in silence
             ticket.state = status
-        return Reply(204)
+        return Reply(200 if self.is_old else 204)
 
 
 def no_effect(call: Call, work: Callable[[], Reply]) -> Reply:
