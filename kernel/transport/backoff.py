@@ -43,7 +43,7 @@ SHORTEST_PUT_OFF, LONGEST_PUT_OFF = 5.0, 5 * MINUTE
 Judgement = Literal["delivered", "done", "retry", "give_up"]
 RETRY: Judgement = "retry"
 GIVE_UP: Judgement = "give_up"
-_SECONDS = re.compile(r"[0-9]{1,18}", re.ASCII)
+_SECONDS = re.compile(r"[0-9]+", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -198,8 +198,8 @@ def is_client_error(status: int | None) -> bool:
 def retry_after_seconds(value: str | None, now: datetime) -> float:
     """Return the seconds a ``Retry-After`` header asks for (RFC 9110 §10.2.3), at most a day.
 
-    Both forms count, a number of seconds and an HTTP date. A missing, past or malformed value
-    is 0: a receiver cannot break its own deliveries with it.
+    Both forms count, a number of seconds, however long, and an HTTP date. A missing, past or
+    malformed value is 0: a receiver cannot break its own deliveries with it.
     """
     text = (value or "").strip()
     if _SECONDS.fullmatch(text):

@@ -130,7 +130,9 @@ def test_slowing_down_shortens_no_pause() -> None:
         ("Fri Nov 20 12:02:00 2026", 120),
         ("Fri, 20 Nov 2026 11:00:00 GMT", 5),
         ("31536000", DAY),
-        ("9" * 18, DAY),
+        (str(2**63 - 1), DAY),
+        ("9" * 5000, DAY),
+        ("0" * 5000 + "120", 120),
         ("Fri, 20 Nov 2099 12:00:00 GMT", DAY),
         ("", 5),
         ("-5", 5),
@@ -141,7 +143,6 @@ def test_slowing_down_shortens_no_pause() -> None:
         ("Mon, 01 Jan 0001 00:00:00 +2300", 5),
         ("Fri, 31 Dec 9999 23:59:59 -2300", DAY),
         ("٣٠٠", 5),
-        ("9" * 5000, 5),
     ],
 )
 def test_retry_after_is_the_least_pause_and_a_day_at_most(header: str, seconds: float) -> None:

@@ -5,6 +5,7 @@ error page may have any status.
 """
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -137,10 +138,10 @@ def _seconds(value: str, kind: str, now: datetime) -> float | None:
     try:
         if kind == "iso":
             return (datetime.fromisoformat(value[:40]) - now).total_seconds()
-        number = float(value[:20]) if value[:20].isascii() else float("nan")
+        number = float(value[:20]) if value[:20].isascii() else math.nan
     except (ValueError, TypeError, OverflowError):
         return None
-    if not abs(number) < 1e15:
+    if not math.isfinite(number):
         return None
     return number - now.timestamp() if kind == "unix" else number
 

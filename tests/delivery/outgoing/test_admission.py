@@ -169,11 +169,12 @@ def test_host_is_not_told_of_what_was_refused_before_anything_was_sent(
     assert tickets.requests == []
 
 
+@pytest.mark.parametrize("seconds", [60, 2**63 - 1])
 def test_receiver_that_asks_for_a_pause_gets_it_for_all_its_deliveries(
-    sender: Kernel, tickets: Receiver
+    sender: Kernel, tickets: Receiver, seconds: int
 ) -> None:
     make_receiver(sender, "itsm", tickets.url)
-    tickets.script(Answer(429, {"Retry-After": "60"}))
+    tickets.script(Answer(429, {"Retry-After": str(seconds)}))
     for _ in range(3):
         owe(sender, tickets.url)
     finished = send_due(sender)

@@ -88,10 +88,20 @@ PASSING: list[tuple[str, Fault, str]] = [
     ("receiver", "wait"),
     [*((one, faults.ABSURD_WAIT) for one in DESKS), ("zendesk/tickets", "1000000000")],
 )
-def test_wait_of_years_holds_no_callback_for_more_than_a_day(
+def test_wait_of_years_holds_a_callback_for_a_day_and_no_longer(
     set_up: SetUp, receiver: str, wait: str
 ) -> None:
-    tried_again(set_up, receiver, faults.throttled(wait), WRITES.get(receiver, ""))
+    with DESKS[receiver]() as desk:
+        ticket, setting = ticket_in(desk, receiver), set_up(receiver, desk)
+        desk.next(faults.throttled(wait), on=WRITES.get(receiver, ""))
+        order_id = setting.order()
+        for later in (0.0, 0.9 * DAY):
+            setting.restart(later)
+            assert setting.deliver(order_id).state == "pending", setting.attempts()
+            assert (len(setting.attempts()), ticket.notes) == (1, [])
+        setting.restart(0.3 * DAY)  # a day, and its jitter
+        assert setting.deliver(order_id).state == "delivered", setting.attempts()
+        assert len(ticket.notes) == 1
 
 
 @pytest.mark.parametrize("receiver", sorted(ONCE))
