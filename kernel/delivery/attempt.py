@@ -17,7 +17,7 @@ from kernel.delivery.breakers import ANSWERED
 from kernel.delivery.claim import DueDelivery
 from kernel.delivery.outgoing.exchange import exchange
 from kernel.delivery.outgoing.headers import delivery_headers
-from kernel.delivery.outgoing.heard import Heard, heard
+from kernel.delivery.outgoing.heard import Heard, failed, heard
 from kernel.errors import SecretsLocked, TransportError
 from kernel.runtime.kernel import Kernel
 from kernel.transport.backoff import (
@@ -122,8 +122,7 @@ def _attempt(kernel: Kernel, due: DueDelivery, traceparent: str | None) -> Finis
         _log_failure(due, TransportError(SECRETS, error.message))
     except TransportError as error:
         _log_failure(due, error)
-        phases = error.data.get("phases", {})
-        result = Heard(error.reason, error.data.get("status"), phases=phases)
+        result = failed(error)
     except Exception:
         log.exception("callback attempt ended by a bug of ours", extra=_ids(due))
         result = Heard(INTERNAL)

@@ -147,7 +147,8 @@ class Transport:
         - ``no_room``: this process lacks a descriptor, or the caller a slot for its lookup; says
           nothing about the receiver, which has seen nothing.
 
-        Its ``data`` holds ``phases``, and ``status`` if there was one. 4xx and 5xx are returned.
+        Its ``data`` holds ``phases``; of an answer, as of a redirect, also ``status`` and what its
+        ``Retry-After`` says (``retry_after``), if it has one. 4xx and 5xx are returned.
         """
         try:
             target = check_url(request.url, policy)
@@ -217,7 +218,7 @@ def _read(raw: Any, exchange: Exchange, read_bytes: int) -> Response:
         raw.close()
         reason = "redirect" if 300 <= raw.status <= 399 else "protocol"
         error = TransportError(reason, f"the answer has status {raw.status}")
-        error.data["status"] = raw.status
+        error.data |= {"status": raw.status, "retry_after": raw.headers.get("Retry-After")}
         raise error
     started = time.monotonic()
     body, cut = _read_body(raw, read_bytes)

@@ -14,7 +14,7 @@ from kernel.db.errors import DATABASE_ERRORS
 from kernel.delivery.claim import DueDelivery, extend_claim
 from kernel.delivery.outgoing.conversation import Conversation
 from kernel.delivery.outgoing.headers import shaped_headers
-from kernel.delivery.outgoing.heard import JUDGED, Heard, heard, shown
+from kernel.delivery.outgoing.heard import JUDGED, Heard, failed, heard, shown
 from kernel.delivery.outgoing.memory import UnfitCertificate, memory_of
 from kernel.delivery.outgoing.request import Refused, Unusable, Way, way_of
 from kernel.delivery.outgoing.tokens import NoToken
@@ -246,4 +246,4 @@ def _failed(conversation: Conversation, due: DueDelivery, error: TransportError)
     said = "callback put off: %s" if error.reason in NOT_SENT else "callback attempt failed: %s"
     ids = {"delivery_id": due.id, "order_id": due.order_id, "origin": due.origin}
     log.log(logging.WARNING if error.reason in NOT_SENT else logging.INFO, said, detail, extra=ids)
-    return Heard(error.reason, error.data.get("status"), phases=error.data.get("phases", {}))
+    return failed(error)

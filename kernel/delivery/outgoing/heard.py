@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from kernel.callers.receivers import Receiver
+from kernel.errors import TransportError
 from kernel.transport.backoff import Judgement
 from kernel.transport.client import Response
 
@@ -49,6 +50,13 @@ def heard(response: Response) -> Heard:
         response.phases,
         response.cut,
     )
+
+
+def failed(error: TransportError) -> Heard:
+    """Return what a failure of the transport says; of a redirect, status and Retry-After too."""
+    status, asked = error.data.get("status"), error.data.get("retry_after")
+    phases = error.data.get("phases", {})
+    return Heard(error.reason, status, retry_after=asked, phases=phases)
 
 
 def shown(body: bytes, hide: Callable[[str], str]) -> str:
