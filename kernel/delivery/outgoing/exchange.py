@@ -161,7 +161,7 @@ def _sent(
     known = Facts({}, due.body) if plain else facts(due.body, due.id, way.variables)
     value = None
     if way.shape.lookup is not None:
-        looked_up = _look_up(conversation, way, way.shape.lookup, known)
+        looked_up = _look_up(conversation, way, way.shape.lookup, known, now)
         if isinstance(looked_up, Heard):
             return looked_up
         value = looked_up.value
@@ -185,7 +185,9 @@ def _sent(
     return _judged(conversation, way, response, now)
 
 
-def _look_up(conversation: Conversation, way: Way, lookup: Lookup, known: Facts) -> Found | Heard:
+def _look_up(
+    conversation: Conversation, way: Way, lookup: Lookup, known: Facts, now: datetime
+) -> Found | Heard:
     """Ask for the one value that the request needs; return what was found, or how it failed."""
     asked = question(lookup, known)
     url = way.check(below(way.base, asked.url))
@@ -197,8 +199,7 @@ def _look_up(conversation: Conversation, way: Way, lookup: Lookup, known: Facts)
     conversation.tell(LookedUp, asked.wanted, answer)
     if isinstance(answer, Found):
         return answer
-    ended = replace(heard(response), judged=f"lookup: {answer.saw}")
-    ended = replace(ended, excerpt=shown(response.body, hide))
+    ended = replace(_heard(way, response, hide, now), judged=f"lookup: {answer.saw}")
     if answer.permanent:
         return replace(ended, reason=LOOKUP, fatal=LOOKUP)
     if answer.tries is not None or ended.reason is None:  # there was nothing yet
@@ -207,16 +208,18 @@ def _look_up(conversation: Conversation, way: Way, lookup: Lookup, known: Facts)
 
 
 def _judged(conversation: Conversation, way: Way, response: Response, now: datetime) -> Heard:
-    ended, hide = heard(response), _hiding(conversation, response)
-    ended = replace(
-        ended,
-        excerpt=shown(response.body, hide),
-        retry_after=ended.retry_after or wait_hint(way.shape, response.headers, now),
-    )
+    hide = _hiding(conversation, response)
     content_type = response.headers.get("content-type", "")
     judged = judge_beginning if _is_cut(response) else judge
     told = judged(way.shape, response.status, content_type, response.body, hide)
-    return _by_rules(ended, told)
+    return _by_rules(_heard(way, response, hide, now), told)
+
+
+def _heard(way: Way, response: Response, hide: Callable[[str], str], now: datetime) -> Heard:
+    """Return what an answer says before it is judged: its excerpt, and when to come back."""
+    ended = heard(response)
+    asked = ended.retry_after or wait_hint(way.shape, response.headers, now)
+    return replace(ended, excerpt=shown(response.body, hide), retry_after=asked)
 
 
 def _by_rules(ended: Heard, told: Judged) -> Heard:

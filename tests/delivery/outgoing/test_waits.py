@@ -36,3 +36,22 @@ def test_retry_after_counts_with_every_answer_that_is_no_success(
     [finished] = send_due(sender)
     assert finished.status == status
     assert asked_again(finished) >= HOUR
+
+
+@pytest.mark.parametrize("status", [200, 401, 429, 503])
+@pytest.mark.parametrize("asked", ["lookup", "callback"])
+def test_headers_of_the_shape_count_in_both_answers_of_an_attempt(
+    sender: Kernel, tickets: Receiver, asked: str, status: int
+) -> None:
+    table = tickets.url + "table"
+    shape: dict[str, Any] = {"url": table + "/{{ reference }}", "wait": {"x-reset": "seconds"}}
+    shape["answer"] = [{"is": "delivered", "status": 201}]
+    if asked == "lookup":
+        question = {"url": table, "equals": "{{ reference }}", "match": "number", "value": "id"}
+        shape |= {"lookup": question, "url": table + "/{{ found }}"}
+    make_receiver(sender, "itsm", table, shape=shape)
+    tickets.script(Answer(status, {"X-Reset": "3600"}, b"{}"))
+    owe(sender, "receiver:itsm", origin=tickets.url[:-1])
+    [finished] = send_due(sender)
+    assert (finished.status, len(tickets.requests)) == (status, 1)
+    assert asked_again(finished) >= HOUR
