@@ -5,11 +5,12 @@ Jira JIRA_URL, JIRA_USER and JIRA_TOKEN. To have these beside your own handlers,
 the same `handlers`.
 
 Each call is made after a commit, never inside a transaction. A run that dies goes on behind its
-last checkpoint; a note is looked for by its last line before it is written.
+last checkpoint; a note is looked for by its last line, among the newest, before it is written.
 """
 
 import html
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -24,6 +25,9 @@ handlers = Handlers()
 
 TIMEOUT = 10  # s, for each call
 SOLVED, CLOSED = 5, 6
+# Both systems give one page, and unasked the oldest entries; ours is among the newest.
+GLPI_NEWEST = {"order": "DESC", "range": "0-49"}
+JIRA_NEWEST = {"orderBy": "-created", "maxResults": "100"}
 
 
 class Outcome(BaseModel):
@@ -87,7 +91,8 @@ def write_back_glpi(run: Run, outcome: Outcome) -> dict[str, Any]:
         ticket = f"{base}/Ticket/{int(outcome.ticket)}"
         mark = f"ref {run.order_id}"
         if not run.state:
-            notes = demand(call(session, "GET", f"{ticket}/ITILFollowup"), 200, 206)
+            newest = call(session, "GET", f"{ticket}/ITILFollowup", params=GLPI_NEWEST)
+            notes = demand(newest, 200, 206)  # 206: there are more
             if not any(mark in note["content"] for note in notes):
                 entry = glpi_entry(outcome, f"{outcome.text}\n{mark}")
                 add = call(session, "POST", f"{base}/ITILFollowup", json={"input": entry})
@@ -120,9 +125,10 @@ def write_back_jira(run: Run, outcome: Outcome) -> dict[str, Any]:
         issue = os.environ["JIRA_URL"].rstrip("/") + f"/rest/api/2/issue/{key}"
         mark = f"ref {run.order_id}"
         if not run.state:
-            found = demand(call(session, "GET", f"{issue}/comment"), 200)["comments"]
+            newest = call(session, "GET", f"{issue}/comment", params=JIRA_NEWEST)
+            found = demand(newest, 200)["comments"]
             if not any(mark in comment["body"] for comment in found):
-                comment = {"body": f"{{noformat}}{outcome.text}{{noformat}}\n{mark}"}
+                comment = {"body": f"{jira_as_it_is(outcome.text)}\n{mark}"}
                 demand(call(session, "POST", f"{issue}/comment", json=comment), 201)
             run.checkpoint(1, 2, "commented", {"noted": True})
         if outcome.state != "success":
@@ -133,6 +139,12 @@ def write_back_jira(run: Run, outcome: Outcome) -> dict[str, Any]:
             chosen = {"transition": {"id": closing(offered)}}
             demand(call(session, "POST", f"{issue}/transitions", json=chosen), 204)
         return {"closed": True}
+
+
+def jira_as_it_is(text: str) -> str:
+    """Return wiki markup that shows a text as it is, also one that would end the macro."""
+    inner = re.sub(r"\{(?=noformat)", "{\u200b", text, flags=re.IGNORECASE)  # of no width
+    return f"{{noformat}}{inner}{{noformat}}"
 
 
 def closing(offered: list[dict[str, Any]]) -> str:

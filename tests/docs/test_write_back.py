@@ -21,7 +21,7 @@ from tests.support.simulators.open_trackers.glpi import GLPI, PROCESSING, SOLVED
 from tests.support.simulators.server import Fault
 from tests.support.simulators.service_desks.jira_cloud import JiraCloud
 from tests.support.simulators.service_desks.jira_issues import transition_gone
-from tests.support.simulators.tickets import Ticket
+from tests.support.simulators.tickets import Note, Ticket
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "write_back.py"
 RETRIES = 5
@@ -62,9 +62,10 @@ def jira(monkeypatch: pytest.MonkeyPatch) -> Iterator[JiraCloud]:
         yield started
 
 
-def write_back(kernel: Kernel, system: str, ticket: str, state: str = "success") -> Order:
+def write_back(
+    kernel: Kernel, system: str, ticket: str, state: str = "success", text: str = "done <b>\n@all"
+) -> Order:
     """Run an order to its end, retries included."""
-    text = "done <b>\n@all"
     order_id = order(kernel, f"write_back_{system}", ticket=ticket, state=state, text=text)
     for _ in range(RETRIES):
         drain(kernel)
@@ -98,6 +99,17 @@ def test_glpi_ticket_has_each_entry_once_when_any_answer_fails(
     done, ticket = write_back(kernel, "glpi", "12"), glpi.tickets["12"]
     assert (done.state, ticket.state) == ("success", SOLVED)
     assert (notes(ticket, "Followup"), notes(ticket, "Solution")) == (1, 1)
+
+
+def test_glpi_followup_is_found_behind_many_when_its_answer_was_lost(
+    kernel: Kernel, glpi: GLPI
+) -> None:
+    ticket = glpi.tickets["12"]
+    older = {"kind": "Followup", "content": "older"}
+    ticket.notes += [Note("older", extra=older) for _ in range(60)]
+    glpi.next(faults.lost, on="POST .*Followup")
+    done = write_back(kernel, "glpi", "12")
+    assert (done.state, notes(ticket, "Followup")) == ("success", 61)
 
 
 def test_glpi_session_is_opened_again_when_it_has_ended(kernel: Kernel, glpi: GLPI) -> None:
@@ -135,6 +147,27 @@ def test_jira_issue_has_one_comment_and_is_closed_when_any_answer_fails(
     jira.next(fault, on=on)
     done, issue = write_back(kernel, "jira", "OPS-12"), jira.tickets["OPS-12"]
     assert (done.state, issue.state, len(issue.notes)) == ("success", "Done", 1)
+
+
+def test_jira_comment_is_found_behind_many_when_its_answer_was_lost(
+    kernel: Kernel, jira: JiraCloud
+) -> None:
+    issue = jira.tickets["OPS-12"]
+    issue.notes += [Note("older", extra={"body": "older"}) for _ in range(120)]
+    jira.next(faults.lost, on="POST .*comment")
+    done = write_back(kernel, "jira", "OPS-12")
+    assert (done.state, len(issue.notes)) == ("success", 121)
+
+
+@pytest.mark.parametrize("word", ["{noformat}", "{noformat:title=x}", "{NoFormat}"])
+def test_jira_shows_a_text_as_it_is_when_it_would_end_the_macro(
+    kernel: Kernel, jira: JiraCloud, word: str
+) -> None:
+    write_back(kernel, "jira", "OPS-12", text=f"a {word}[b|http://c]")
+    (comment,) = jira.tickets["OPS-12"].texts
+    assert comment.lower().count("{noformat") == 2
+    assert comment.rpartition("{noformat}")[0].endswith("[b|http://c]")
+    assert word in comment.replace("\u200b", "")
 
 
 def test_jira_order_fails_for_good_when_the_transition_is_gone(

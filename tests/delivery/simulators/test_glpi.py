@@ -7,6 +7,7 @@ import pytest
 import requests
 
 from tests.support.simulators.open_trackers import glpi
+from tests.support.simulators.tickets import Note
 
 Ask = Callable[..., requests.Response]
 GRANT = {
@@ -91,6 +92,33 @@ def test_glpi_legacy_session_is_opened_used_and_closed(ask: Ask) -> None:
         ask(installation, "GET", "/apirest.php/killSession", headers=headers)
         late = ask(installation, "GET", "/apirest.php/Ticket/12", headers=headers)
         assert (late.status_code, late.json()[0]) == (401, "ERROR_SESSION_TOKEN_INVALID")
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "ids"),
+    [
+        ("", 206, range(51)),
+        ("?range=0-9&order=DESC", 206, range(59, 49, -1)),
+        ("?range=0-99", 200, range(60)),
+        ("?range=50-99&order=ASC", 206, range(50, 60)),
+        ("?range=61-99", 400, None),
+    ],
+)
+def test_glpi_legacy_followups_come_by_ranges_and_the_oldest_first(
+    ask: Ask, query: str, status: int, ids: range | None
+) -> None:
+    with glpi.GLPI() as installation:
+        older = {"kind": "Followup", "content": "older"}
+        installation.open("12").notes += [Note("older", extra=older) for _ in range(60)]
+        installation.sessions.add("session")
+        headers = {"App-Token": "app-token", "Session-Token": "session"}
+        path = f"/apirest.php/Ticket/12/ITILFollowup{query}"
+        answer = ask(installation, "GET", path, headers=headers)
+        assert answer.status_code == status
+        if ids is None:
+            assert answer.json()[0] == "ERROR_RANGE_EXCEED_TOTAL"
+        else:
+            assert [row["id"] for row in answer.json()] == list(ids)
 
 
 @pytest.mark.parametrize(

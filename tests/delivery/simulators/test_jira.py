@@ -8,6 +8,7 @@ import requests
 
 from tests.support.simulators.server import Fault
 from tests.support.simulators.service_desks import jira_cloud, jira_data_center, jira_issues
+from tests.support.simulators.tickets import Note
 
 Ask = Callable[..., requests.Response]
 JC = ("kernel@example.com", "atlassian-token")
@@ -60,6 +61,25 @@ def test_jira_comment_is_internal_when_its_property_says_so(
     members = {"body": "a", "public": False}
     ask(jira, "POST", "/rest/servicedeskapi/request/OPS-12/comment", json=members, auth=JC)
     assert [n.is_public for n in jira.tickets["OPS-12"].notes] == [True, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("query", "first", "last"),
+    [
+        ("", 0, 99),
+        ("?maxResults=5000", 0, 99),
+        ("?orderBy=-created&maxResults=10", 119, 110),
+        ("?startAt=100", 100, 119),
+    ],
+)
+def test_jira_comments_come_by_pages_and_the_oldest_first(
+    ask: Ask, jira: jira_cloud.JiraCloud, query: str, first: int, last: int
+) -> None:
+    older = {"body": "older"}
+    jira.tickets["OPS-12"].notes += [Note("older", extra=older) for _ in range(120)]
+    found = ask(jira, "GET", f"{ISSUE}/comment{query}", auth=JC).json()
+    ids = [int(one["id"]) for one in found["comments"]]
+    assert (ids[0], ids[-1], found["total"]) == (first, last, 120)
 
 
 def test_jira_transition_is_gone_after_it_was_made(ask: Ask, jira: jira_cloud.JiraCloud) -> None:

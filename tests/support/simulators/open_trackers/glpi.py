@@ -91,7 +91,7 @@ class GLPI(Simulator):
                 self.sessions.discard(session)
                 return Reply(200)
             case "GET", ["Ticket", ticket_id, *below]:
-                return _legacy_shown(self.tickets.get(ticket_id), below)
+                return _legacy_shown(call, self.tickets.get(ticket_id), below)
             case "PUT", ["Ticket", ticket_id]:
                 return self._legacy_update(call, ticket_id)
             case "POST", ["ITILFollowup" | "ITILSolution" as kind]:
@@ -136,13 +136,25 @@ def partly_failed(call: Call, work: Callable[[], Reply]) -> Reply:
     return Reply(207, [{"id": False, "message": "You do not have the rights"}])
 
 
-def _legacy_shown(ticket: Ticket | None, below: list[str]) -> Reply:
+def _legacy_shown(call: Call, ticket: Ticket | None, below: list[str]) -> Reply:
     if ticket is None:
         return _legacy_error(404, "ERROR_ITEM_NOT_FOUND", "Item not found")
     if below == ["ITILFollowup"]:
         found = [n.extra["content"] for n in ticket.notes if n.extra["kind"] == "Followup"]
-        return Reply(200, [{"id": n, "content": text} for n, text in enumerate(found)])
+        return _page(call, found)
     return Reply(200, {"id": int(ticket.id), "status": ticket.state})
+
+
+def _page(call: Call, found: list[str]) -> Reply:
+    """A range of what there is: the oldest 51 when none is asked for; 206 when it is not all."""
+    first, last = map(int, call.query.get("range", "0-50").split("-"))
+    rows = [{"id": number, "content": text} for number, text in enumerate(found)]
+    if call.query.get("order", "ASC").upper() == "DESC":
+        rows.reverse()
+    if first > len(rows):
+        return _legacy_error(400, "ERROR_RANGE_EXCEED_TOTAL", "Provided range exceed total count")
+    page = rows[first : last + 1]
+    return Reply(200 if len(page) == len(rows) else 206, page)
 
 
 def _problem(status: int, kind: str, title: str) -> Reply:

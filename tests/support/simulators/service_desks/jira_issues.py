@@ -47,7 +47,7 @@ class JiraIssues(Simulator):
             case "POST", ("comment",):
                 return self._comment(call, ticket)
             case "GET", _:
-                return _shown(ticket, rest)
+                return _shown(call, ticket, rest)
             case "POST", ("transitions",):
                 return self._transition(call, ticket)
             case "PUT", ():
@@ -117,14 +117,23 @@ def refused(status: int, **errors: str) -> Reply:
     return Reply(status, {"errorMessages": [], "errors": errors})
 
 
-def _shown(ticket: Ticket, rest: tuple[str, ...]) -> Reply:
+def _shown(call: Call, ticket: Ticket, rest: tuple[str, ...]) -> Reply:
     if rest == ("transitions",):
         return Reply(200, {"transitions": _offered(ticket)})
     if rest == ("comment",):
-        comments = [{"id": str(n), "body": one.extra["body"]} for n, one in enumerate(ticket.notes)]
-        return Reply(200, {"comments": comments, "total": len(comments)})
+        return Reply(200, _comments(call, ticket))
     status = {"name": ticket.state, "statusCategory": {"key": _category(ticket.state)}}
     return Reply(200, {"key": ticket.number, "fields": {"status": status}})
+
+
+def _comments(call: Call, ticket: Ticket) -> dict[str, Any]:
+    """A page of the comments: the oldest when nothing else is asked for, and 100 at the most."""
+    comments = [{"id": str(n), "body": one.extra["body"]} for n, one in enumerate(ticket.notes)]
+    if call.query.get("orderBy") == "-created":
+        comments.reverse()
+    start = int(call.query.get("startAt", "0"))
+    end = start + min(int(call.query.get("maxResults", "100")), 100)
+    return {"comments": comments[start:end], "startAt": start, "total": len(comments)}
 
 
 def _label(call: Call, ticket: Ticket) -> Reply:
