@@ -53,6 +53,8 @@ def test_login_takes_the_place_of_another_when_it_is_set(desk: Terminal) -> None
     oauth = ("--oauth", "https://token.example/t", "--client-id", "c", "--password-grant", "svc")
     desk.run("receivers", "set", "one", *oauth, stdin="s-1\ns-2\n")
     assert desk.json("receivers", "show", "one")["credentials"] == {"oauth2": True}
+    desk.run("receivers", "set", "one", "--header", "Authorization", stdin="Basic a2V5Olg=\n")
+    assert desk.json("receivers", "show", "one")["credentials"] == {"headers": ["Authorization"]}
 
 
 def test_shape_is_taken_from_a_file_and_outcomes_are_added(desk: Terminal, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from kernel.delivery.profiles import profile
 from kernel.orders.due import HINTS, due_orders
 from kernel.runs.execute import execute
 from kernel.runtime.kernel import Kernel
@@ -27,6 +28,12 @@ TEMPLATED = ("gitlab", "itop", "jira", "zammad", "zendesk")
 keyed_page = pytest.mark.parametrize(
     "page", [page for page in EACH.values() if page.name != "zendesk"], ids=lambda page: page.name
 )
+
+#: Options of a login, by the kind that a profile's credentials name.
+LOGINS = {
+    **{"--basic": "basic", "--bearer": "bearer", "--oauth": "oauth2"},
+    **{"--header": "header", "--sn-hmac": "header"},
+}
 
 
 @pytest.fixture
@@ -55,6 +62,15 @@ def test_howto_pages_are_there_for_every_system() -> None:
         *("chat", "cloudevents", "freshservice", "gitlab", "glpi-legacy", "glpi", "itop"),
         *("jira", "redmine", "servicenow", "zammad", "zendesk", "znuny"),
     ]
+
+
+@each_page
+def test_page_logs_in_by_a_kind_that_its_profile_names(page: Page) -> None:
+    for command in page.receivers().values():
+        if "--profile" in command:
+            known = profile(command[command.index("--profile") + 1])
+            used = {LOGINS[word] for word in command if word in LOGINS} or {"none"}
+            assert used <= set(known.credentials), command
 
 
 def caller_of_the_order(page: Page) -> str:

@@ -155,7 +155,8 @@ def _credentials(given: Mapping[str, Any]) -> dict[str, Any]:
         found["sn_hmac"] = _ask("HMAC key")
     found |= _named("secrets", given["secrets"], given["no_secret"])
     # One login takes another's place; two at once are refused with the rest.
-    if set(LOGINS) & found.keys():
+    is_header = any(name.lower() == "authorization" for name in given["headers"])
+    if is_header or set(LOGINS) & found.keys():
         found = dict.fromkeys(LOGINS) | found
     return found
 
