@@ -12,13 +12,16 @@ from typing import Any
 
 from kernel.bulk.callbacks import drop_many, redeliver_many
 from kernel.bulk.choosing import Page, Span, next_page
+from kernel.bulk.jobs import abort
 from kernel.bulk.kinds import JobState, Kind, Plan, plan_of
 from kernel.bulk.orders import ForOthers, cancel_one, rerun_one
 from kernel.bulk.progress import Left, Noting, Overtaken, Progress, claim, pause_after
-from kernel.db.errors import driver_error, is_outage
+from kernel.callers.audit.actor import SYSTEM
+from kernel.callers.audit.acts import By
+from kernel.db.errors import driver_error, is_outage, is_passing
 from kernel.db.statements.keyset import Key
 from kernel.db.transactions import retrying
-from kernel.errors import KernelError, TooManyPending
+from kernel.errors import KernelError, TooManyPending, Unavailable
 from kernel.orders.backpressure import Pressure
 from kernel.orders.transitions import RunEnd
 from kernel.runtime.kernel import Kernel
@@ -30,6 +33,10 @@ ORDERS, CALLBACKS = 100, 500
 # After so long another process looks whether it knows the orders' tag.
 FOR_OTHERS = timedelta(seconds=2)
 SAID = 500
+# Failed steps in a row, over a quarter of an hour, after which an act is ended: no later step would
+# do better, and the act holds up its caller's next replay.
+MOST_FAILURES = 20
+GIVEN_UP = By(SYSTEM, f"{MOST_FAILURES} steps in a row have failed")
 
 
 @dataclass(slots=True)
@@ -81,6 +88,9 @@ def step(worker: Worker, job_id: str | None = None) -> Stepped | None:
         if not is_outage(error):
             failures = progress.job.failures + 1
             _rest(progress, pause_after(failures), _in_words(error), failures=failures)
+            passes = isinstance(error, Unavailable) or is_passing(error)
+            if failures >= MOST_FAILURES and not passes:
+                abort(kernel, progress.job.id, GIVEN_UP)
     return stepped
 
 

@@ -8,12 +8,14 @@ from sqlalchemy import update
 
 from kernel.bulk.choosing import count
 from kernel.bulk.jobs import left_of
+from kernel.bulk.steps import MOST_FAILURES, step
 from kernel.db.ids import new_id
 from kernel.db.states import DeliveryState
 from kernel.db.tables.deliveries import DELIVERIES
+from kernel.db.tables.operating.bulk import JOBS
 from kernel.runtime.kernel import Kernel
 from kernel.testing import drain
-from tests.support.bulk import begun, job, plan, stepped
+from tests.support.bulk import begun, job, plan, stepped, worker
 from tests.support.factories import delivery, make_delivery
 
 HOUR = timedelta(hours=1)
@@ -51,6 +53,25 @@ def test_callbacks_that_die_again_meanwhile_have_had_their_turn(kernel: Kernel) 
             connection.execute(pending.values(dies))
     stepped(kernel, job_id)
     assert (job(kernel, job_id).state, job(kernel, job_id).done) == ("done", 3)
+
+
+def test_act_is_aborted_when_its_steps_fail_again_and_again(kernel: Kernel) -> None:
+    over(kernel)
+    broken, other = begun(kernel, "redeliver"), begun(kernel, "redeliver")
+    with kernel.write() as connection:
+        kept = update(JOBS).where(JOBS.c.id == broken).values(wanted='{"since":"1969"}')
+        connection.execute(kept)
+    for number in range(MOST_FAILURES):
+        assert job(kernel, broken).state == "running"
+        done = step(worker(kernel), broken)
+        assert done is not None
+        assert done.error is not None, number
+        kernel.clock.shift(61)
+    ended = job(kernel, broken)
+    assert (ended.state, ended.ended_by, ended.claim_token) == ("aborted", "kernel", None)
+    assert "'1969' is no time" in ended.last_error
+    assert step(worker(kernel), broken) is None
+    assert job(kernel, other).state == "running"
 
 
 def test_callback_in_flight_is_left_and_told(kernel: Kernel) -> None:

@@ -19,6 +19,7 @@ from kernel.filters.fields import (
 )
 from kernel.filters.moments import Here
 from kernel.filters.orders import OrderFilter
+from kernel.formats.moments import moment
 from kernel.handlers.limits import bounded
 from kernel.orders.gates.limits.known import Place
 from kernel.views.orders.queries import ListQuery
@@ -145,6 +146,20 @@ def test_filter_is_the_same_when_it_was_kept_as_json() -> None:
     given = CallbackFilter(2, DeliveryState.DEAD, tags=frozenset("ba"))
     assert given.kept() == {"caller_id": 2, "state": "dead", "tags": ["a", "b"]}
     assert CallbackFilter.of(given.kept()) == given
+
+
+TIMES = (
+    *("1970-01-01T00:00:00Z", "1970-01-01T00:00:00.000001Z", "9999-12-31T23:59:59.999999Z"),
+    *("1970-01-01T05:00:00+05:00", "9999-12-31T00:00:00-23:59", "2026-11-20t08:00:00.123456789z"),
+)
+
+
+@pytest.mark.parametrize("at", TIMES)
+def test_filter_is_the_same_when_its_time_is_a_strange_one(at: str) -> None:
+    found = moment(at)
+    assert found is not None
+    for wanted in (OrderFilter(since=found, ended_until=found), CallbackFilter(until=found)):
+        assert type(wanted).of(wanted.kept()) == wanted
 
 
 @pytest.mark.parametrize(

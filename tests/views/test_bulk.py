@@ -9,7 +9,7 @@ from kernel.callers import identity, keys
 from kernel.db.tables.operating.bulk import JOBS, RERUNS
 from kernel.runtime.kernel import Kernel
 from tests.support.bulk import begun, leave, stepped
-from tests.support.clients import Client, client, new_key, serve
+from tests.support.clients import Client, client, codes, new_key, serve
 from tests.support.factories import CALLBACK, delivery, make_delivery, make_order, rows
 
 MakeKernel = Callable[..., Kernel]
@@ -100,6 +100,25 @@ def test_replay_of_a_caller_is_bounded_and_one_at_a_time(
     refused = caller.post("/v1/deliveries/replay", json={})
     assert refused.json["data"]["errors"][0]["code"] == "too_many"
     assert [row.state for row in rows(kernel, JOBS)] == ["done"]
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        *("0001-01-01T00:00:00Z", "1969-12-31T23:59:59Z", "-62135596800", "1700000000", ""),
+        *("1970-01-01T00:00:00+00:01", "9999-12-31T23:59:59-01:00", "2026-11-20T08:00:00"),
+    ],
+)
+def test_time_that_no_filter_keeps_is_refused_in_a_body(kernel: Kernel, at: str) -> None:
+    dead(kernel)
+    boss = operator(kernel)
+    for body in ({"since": at}, {"until": at}):
+        (name,) = body
+        refused = boss.post("/v1/deliveries/replay", json=body)
+        assert codes(refused) == [(f"/{name}", "invalid_time")]
+    asked = {"host": "a.example", "until": at}
+    assert codes(boss.post("/v1/pauses", json=asked)) == [("/until", "invalid_time")]
+    assert rows(kernel, JOBS) == []
 
 
 def kernel_caller(kernel: Kernel) -> int:

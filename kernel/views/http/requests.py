@@ -5,12 +5,19 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
 from flask import request
 from gunicorn.http.errors import ParseException
-from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    ValidationError,
+)
+from pydantic_core import PydanticCustomError
 from werkzeug.wsgi import get_input_stream
 
 from kernel.callers.identity import Identity
@@ -27,6 +34,8 @@ from kernel.errors import (
 )
 from kernel.formats.envelope import encode
 from kernel.formats.hosts import read_host
+from kernel.formats.moments import WORDS as MOMENT
+from kernel.formats.moments import moment
 from kernel.formats.order_request import listed, problem
 from kernel.formats.reference import WORDS, is_reference
 from kernel.formats.strictjson import escape_pointer, parse_json
@@ -47,17 +56,17 @@ REFERENCE_HEADER = "X-Reference"
 KEY_HEADERS = ("Idempotency-Key", "X-Zammad-Delivery", "X-Atlassian-Webhook-Identifier")
 
 
-def _in_utc(moment: datetime) -> datetime:
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("no calendar has this moment in UTC") from None
+def _moment(value: Any) -> Any:
+    """Read a time as an order's own times are read: what is kept of it is read so, too."""
+    if (found := moment(value)) is None:
+        raise PydanticCustomError("invalid_time", MOMENT)
+    return found
 
 
 Body = TypeVar("Body", bound=BaseModel)
 Query = TypeVar("Query", bound=BaseModel)
-# A time with an offset, in a body or a query.
-Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+# A time with an offset, in a body.
+Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
 # A host in a body, in the one spelling that pauses and filters go by.
 Host = Annotated[str, Field(max_length=300), AfterValidator(read_host)]
 
