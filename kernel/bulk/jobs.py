@@ -16,6 +16,8 @@ from kernel.db.tables.operating.bulk import JOBS, LEFT, RERUNS
 from kernel.db.transactions import rowcount
 from kernel.errors import Conflict, NotFound
 from kernel.filters.counts import Counts
+from kernel.filters.orders import OrderFilter
+from kernel.filters.plans import named
 from kernel.formats.envelope import rfc3339
 from kernel.runtime.kernel import Kernel
 
@@ -37,6 +39,9 @@ def begin(kernel: Kernel, plan: Plan, counts: Counts | None = None, by: By = BY_
     plan.check()
     with kernel.read_session() as session:
         until_id = newest(session, plan)
+        wanted = plan.wanted  # what a text names is found out once, and not at each step
+        if isinstance(wanted, OrderFilter):
+            wanted = named(session, wanted)
         now = session.scalars(select(kernel.clock.sql())).one()
         created_at = now if plan.kind.is_of_orders else latest_end(session, now)
     job_id = new_id(kernel.clock.now())
@@ -44,7 +49,7 @@ def begin(kernel: Kernel, plan: Plan, counts: Counts | None = None, by: By = BY_
     told |= {name: value for name, value in options(plan).items() if value}
     actor = by.actor
     row = {
-        **{"id": job_id, "kind": plan.kind, "wanted": kept(plan.wanted), "again": plan.again},
+        **{"id": job_id, "kind": plan.kind, "wanted": kept(wanted), "again": plan.again},
         **{"reshaped": plan.reshaped, "rate": plan.rate, "actor": by.who, "via": actor.via},
         **{"address": actor.address, "key_prefix": actor.key, "reason": by.why},
         **{

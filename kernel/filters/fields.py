@@ -100,6 +100,8 @@ def written(wanted: OrderFilter | CallbackFilter, callers: Mapping[int, str]) ->
     readers: Mapping[str, Reader] = _ORDERS if isinstance(wanted, OrderFilter) else _CALLBACKS
     values = {name: getattr(wanted, member) for name, (member, _) in readers.items()}
     values |= dict.fromkeys(("caller",), callers.get(wanted.caller_id or 0))
+    if isinstance(wanted, OrderFilter) and wanted.text is None:
+        values["q"] = wanted.words
     return {name: _text(value) for name, value in values.items() if value is not None}
 
 

@@ -30,8 +30,8 @@ class OrderFilter(Kept):
     """Which orders; None means any.
 
     ``since`` and ``until`` are times of acceptance, ``ended_since`` and ``ended_until`` those of
-    the end. Beginnings are inside, ends are outside. ``text`` is a name of an order (see
-    `kernel.filters.settle`), or words of its arguments.
+    the end. Beginnings are inside, ends are outside. ``text`` is a name of an order, or ``words``
+    of its arguments: `kernel.filters.plans.named` finds out which.
     """
 
     state: OrderState | None = None
@@ -53,6 +53,7 @@ class OrderFilter(Kept):
     # What it waits for, as `Gate.waiting_for` has it; `ANYTHING` for all that wait.
     waiting: str | None = None
     text: str | None = None
+    words: str | None = None
     since: datetime | None = None
     until: datetime | None = None
     ended_since: datetime | None = None
@@ -163,6 +164,7 @@ _SAID: Mapping[str, Callable[[Any], ColumnElement[bool]]] = {
     "host": _leads_to,
     "callback": _callback_is,
     "text": _with_word,
+    "words": _with_word,
     "ordering_key": lambda value: _gate(GATES.c.ordering_key, value),
     "batch": lambda value: _gate(GATES.c.parent_id, value),
 }

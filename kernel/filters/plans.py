@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, exists, select
 from sqlalchemy.orm import Session
 
 from kernel.db.columns import by_index
@@ -28,6 +28,8 @@ WAITING_INDEX = "ix_kernel_gates_caller_id_waiting_for_order_id"
 SHORTEST = 3
 # A name that no more orders have becomes a list of their ids.
 SETTLED = 500
+# Of the names that begin with a text those looked at for one of the caller's, or of its tags.
+LOOKED = 20_000
 # What is asked for rows.
 Asked = Connection | Session
 Plan = tuple[Walk, list[ColumnElement[bool]]]
@@ -122,8 +124,7 @@ def settle(asked: Asked, wanted: OrderFilter) -> OrderFilter:
     reference, an ordering key, or the beginning of a reference. Names of up to `SETTLED` orders
     become ids. What is left is looked for row by row.
     """
-    if wanted.text is not None:
-        wanted = _named(asked, wanted, wanted.text)
+    wanted = named(asked, wanted)
     if wanted.ids is not None:  # few: what else is wanted is looked for in their rows
         return wanted
     if wanted.fingerprint is not None:
@@ -159,24 +160,54 @@ def _having(asked: Asked, name: str, value: str) -> list[str]:
     return list(asked.scalars(found.order_by(*order).limit(SETTLED + 1)))
 
 
-def _named(asked: Asked, wanted: OrderFilter, text: str) -> OrderFilter:
-    """Return the filter for the orders that ``text`` is a name of; unchanged when it names none."""
+def named(asked: Asked, wanted: OrderFilter) -> OrderFilter:
+    """Return the filter for the orders that its ``text`` names, or else for those of these words.
+
+    The answer has no ``text``: it means the same later, when other orders have got that name. Names
+    are those of the orders that the filter is of: other callers' change nothing.
+    """
+    if (text := wanted.text) is None:
+        return wanted
     if ID.fullmatch(text):
         of_delivery = select(DELIVERIES.c.order_id).where(DELIVERIES.c.id == text)
         return _these(wanted, (text, *asked.scalars(of_delivery)))
-    if text.isascii():
-        callers = select(Caller.id)
-        own = (ORDERS.c.caller_id.in_(callers), ORDERS.c.idempotency_key == text)
-        by_key = select(ORDERS.c.id).where(*own)
-        if found := list(asked.scalars(by_key.limit(SETTLED))):
-            return _these(wanted, found)
-    if not is_reference(text):
-        return wanted
-    for name in _NAMES:
+    if text.isascii() and (found := _with_key(asked, wanted, text)):
+        return _these(wanted, found)
+    for name in _NAMES if is_reference(text) else ():
         is_long = name != "reference_prefix" or len(text) >= SHORTEST
-        if is_long and _having(asked, name, text):
+        if is_long and _is_name(asked, wanted, name, text):
             return _also_named(wanted, name, text)
-    return wanted
+    return replace(wanted, text=None, words=text)
+
+
+def _with_key(asked: Asked, wanted: OrderFilter, key: str) -> list[str]:
+    """Return ids of the filter's orders that have this idempotency key: one for each caller."""
+    whose, found = ORDERS.c.caller_id, select(ORDERS.c.id).where(ORDERS.c.idempotency_key == key)
+    is_its = whose.in_(select(Caller.id)) if wanted.caller_id is None else whose == wanted.caller_id
+    found = found.where(is_its)
+    if wanted.tags is not None:
+        found = found.where(ORDERS.c.select_tag.in_(wanted.tags))
+    return list(asked.scalars(found.limit(SETTLED)))
+
+
+def _is_name(asked: Asked, wanted: OrderFilter, name: str, value: str) -> bool:
+    """Tell whether one of the filter's orders has this reference or key, or one that begins so."""
+    column, index = _NAMES[name]
+    table, is_prefix, owner = column.table, name == "reference_prefix", wanted.caller_id
+    fits = begins(column, value) if is_prefix else column == value
+    known = by_index(select(table.c.order_id, table.c.caller_id), table, index).where(fits)
+    if owner is not None and not is_prefix:  # the index has them beside each other
+        known = known.where(table.c.caller_id == owner)
+    order, is_first = (column, table.c.caller_id, table.c.order_id), wanted.tags is None
+    is_first = is_first and (owner is None or not is_prefix)
+    looked = known.order_by(*order).limit(1 if is_first else LOOKED).subquery("looked")
+    found = select(looked.c.order_id).limit(1)
+    if owner is not None:
+        found = found.where(looked.c.caller_id == owner)
+    if wanted.tags is not None:
+        its = (ORDERS.c.id == looked.c.order_id, ORDERS.c.select_tag.in_(wanted.tags))
+        found = found.where(exists().where(*its))
+    return asked.scalar(found) is not None
 
 
 def _these(wanted: OrderFilter, ids: Sequence[str]) -> OrderFilter:

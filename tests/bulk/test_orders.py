@@ -71,6 +71,19 @@ def test_second_rerun_happens_only_when_it_is_asked_for(kernel: Kernel) -> None:
         assert [row.order_id for row in made_by(session, asked)] == [old]
 
 
+def test_text_of_an_act_names_what_it_named_when_it_began(kernel: Kernel) -> None:
+    """No order gets into it by a reference that comes while it is under way."""
+    words = [make_order(kernel, args='{"projname":"INC0012"}') for _ in range(3)]
+    job_id = begun(kernel, "cancel", text="INC0012", rate=60)
+    step(by := worker(kernel), job_id)
+    named = make_order(kernel, reference="INC0012")
+    for _ in words:
+        kernel.clock.shift(1.1)
+        stepped(kernel, job_id, by)
+    assert (job(kernel, job_id).state, job(kernel, job_id).done) == ("done", 3)
+    assert [order(kernel, one).state for one in (*words, named)] == ["cancelled"] * 3 + ["pending"]
+
+
 def test_orders_of_an_act_are_those_that_were_there_when_it_began(kernel: Kernel) -> None:
     failed(kernel)
     job_id = begun(kernel, "rerun")
