@@ -85,7 +85,8 @@ def _submission(kernel: Kernel, order_id: str) -> Submission:
         if is_for_others(kernel, session.connection(), order.select_tag):
             raise ForOthers
         owner = identity_of(session, session.get_one(Caller, order.caller_id).name)
-        members = members_of(order, as_submitted(kernel, order), gate_shown(session, order))
+        its = (as_submitted(kernel, order), gate_shown(session, order))
+        members = members_of(order, *its, kernel.handlers.get(order.select_tag))
         session.expunge(order)
     return Submission(owner, members, reference=order.reference, is_original=order.is_original)
 

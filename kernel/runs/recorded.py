@@ -19,6 +19,7 @@ from kernel.db.tables.gates import GATES, Has
 from kernel.db.tables.orders import ORDERS, Order, with_bit
 from kernel.db.tables.steps import STEPS
 from kernel.errors import Conflict, NotFound
+from kernel.handlers import Handler
 from kernel.orders.secrets.arguments import SecretsGone
 from kernel.orders.submit import Along
 from kernel.runs.reruns import note_rerun
@@ -62,20 +63,26 @@ def find_step(asked: Session | Connection, order: Order, named: str | int) -> Ro
     raise NotFound(f"the order has no step {str(named)[:100]}; there are: {known}")
 
 
-def members_of(order: Order, args: str, gate: Mapping[str, Any]) -> dict[str, Any]:
+def members_of(
+    order: Order, args: str, gate: Mapping[str, Any], handler: Handler | None
+) -> dict[str, Any]:
     """Return the body that an order was submitted with, but for its window, which is over.
 
-    Whether it came by the original's address stands in its row alone (``is_original``).
+    Whether it came by the original's address stands in its row alone (``is_original``), and so does
+    its reference where its ``handler`` takes a member of that name for an argument.
     ``args``: JSON text of its arguments; ``gate``: as `kernel.orders.gates.shown` has it.
     """
-    named = {"select_tag": order.select_tag, "callback_url": order.callback_url or None}
+    own: dict[str, Any] = {}
     if order.reference is not None:
-        named["reference"] = order.reference
+        own["reference"] = order.reference
     if "ordering_key" in gate:
-        named["ordering_key"] = gate["ordering_key"]
+        own["ordering_key"] = gate["ordering_key"]
     if order.priority != Priority.NORMAL:
-        named["priority"] = Priority(order.priority).word
-    return {**named, **json.loads(args)}
+        own["priority"] = Priority(order.priority).word
+    if handler is not None:
+        own = {name: value for name, value in own.items() if not handler.takes(name)}
+    named = {"select_tag": order.select_tag, "callback_url": order.callback_url or None}
+    return {**named, **own, **json.loads(args)}
 
 
 def run_live_again(kernel: Kernel, order_id: str, named: str | int, by: By) -> bool:

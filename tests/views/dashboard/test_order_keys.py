@@ -1,5 +1,9 @@
 """Ordering keys on the dashboard: an order's page, the search, cancelling, submitting again."""
 
+import html
+import re
+import shlex
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -7,8 +11,8 @@ import pytest
 from kernel.db.tables.gates import GATES
 from kernel.orders.submit import submit
 from kernel.runtime.kernel import Kernel
-from tests.support.clients import FakeHints
-from tests.support.factories import ANYBODY, order, request, rows
+from tests.support.clients import FakeHints, handlers
+from tests.support.factories import ANYBODY, make_order, order, request, rows
 from tests.support.people.dashboard import Visitor, operator, words
 
 KEY = "<b>客户</b> 7"
@@ -61,3 +65,20 @@ def test_order_that_is_submitted_again_has_the_key_and_a_place_of_its_own(
     places = {one.place: one.ordering_key for one in rows(kernel, GATES)}
     assert places == dict.fromkeys((1, 2, 3, 4), KEY)
     assert hints.hinted == []
+
+
+def test_order_whose_handler_takes_any_member_gets_none_when_it_is_submitted_again(
+    make_kernel: Callable[..., Kernel], sqlite_url: str, hints: FakeHints
+) -> None:
+    kernel = make_kernel(sqlite_url, handlers)
+    first = make_order(kernel, select_tag="anything", args='{"x":1}', reference="INC1", priority=1)
+    visitor = operator(kernel, hints)
+    visitor.post(f"/dashboard/orders/{first}/again")
+    (again,) = hints.hinted
+    assert (order(kernel, again).args, order(kernel, again).reference) == ('{"x":1}', "INC1")
+    found = re.search(r'id="curl"[^>]*>(.*?)<', visitor.get(f"/dashboard/orders/{first}").text)
+    assert found is not None
+    words = shlex.split(html.unescape(found[1]))
+    assert "X-Reference: INC1" in words
+    assert '"x":1' in words[-1]
+    assert "reference" not in words[-1]

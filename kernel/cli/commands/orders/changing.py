@@ -87,7 +87,8 @@ def _submit_from(kernel: Kernel, order_id: str, named: str, by: By) -> str:
         steps, step = list_steps(session, order), find_step(session, order, named)
         caller = session.get_one(Caller, order.caller_id).name
         owner = identity.identity_of(session, caller)
-        members = members_of(order, as_submitted(kernel, order), gate_shown(session, order))
+        its = (as_submitted(kernel, order), gate_shown(session, order))
+        members = members_of(order, *its, kernel.handlers.get(order.select_tag))
         along = taking_over(kernel, order, steps, step, by)
         reference, is_original = order.reference, order.is_original
     checked = checked_order(kernel, owner, members, reference)

@@ -32,7 +32,7 @@ from kernel.runtime.kernel import Kernel
 from kernel.views.dashboard.frame import Frame
 from kernel.views.dashboard.order.details import OrderDetails
 from kernel.views.html.rendering import beside, is_fragment
-from kernel.views.http.requests import accept_again
+from kernel.views.http.requests import REFERENCE_HEADER, accept_again
 from kernel.views.http.sessions import Visitor
 
 # Longer texts are cut on the page; the rest is a page of its own.
@@ -57,7 +57,7 @@ class OrderViews:
             page = OrderDetails(self._kernel, session, order_id)
             args = "" if is_fragment() else page.order.args
             now = self._kernel.clock.now()
-            members = members_of(page.order, args, page.gate) if 0 < len(args) <= SHOWN else None
+            curl = self._curl(page, args) if 0 < len(args) <= SHOWN else None
             return self._frame.render(
                 "dashboard/order.html",
                 page=page,
@@ -72,8 +72,17 @@ class OrderViews:
                 queued=queue_seconds(page.order, now),
                 ran=run_seconds(page.order, now),
                 tells_errors=visitor.role.includes(Role.OPERATOR),
-                curl=None if members is None else _curl(self._kernel, members),
+                curl=curl,
             )
+
+    def _members(self, page: OrderDetails, args: str) -> dict[str, Any]:
+        handler = self._kernel.handlers.get(page.order.select_tag)
+        return members_of(page.order, args, page.gate, handler)
+
+    def _curl(self, page: OrderDetails, args: str) -> str:
+        members, named = self._members(page, args), page.order.reference
+        is_beside = named is not None and members.get("reference") != named
+        return _curl(self._kernel, members, named if is_beside else None)
 
     def order_part(self, visitor: Visitor, order_id: str, part: str) -> Response:
         """GET a long part of an order, as plain text."""
@@ -142,7 +151,7 @@ class OrderViews:
         with self._kernel.read_session() as session:
             page = OrderDetails(self._kernel, session, order_id)
             who = identity_of(session, page.caller.name)
-            members = members_of(page.order, as_submitted(self._kernel, page.order), page.gate)
+            members = self._members(page, as_submitted(self._kernel, page.order))
         given = (self._kernel, who, members, page.order, along(page))
         try:
             accepted = accept_again(*given)
@@ -175,8 +184,11 @@ def one_order_pages(frame: Frame) -> None:
     frame.change(redelivery)(views.redeliver_callback)
 
 
-def _curl(kernel: Kernel, members: Mapping[str, Any]) -> str:
-    """Write an order as a line for a shell; the person who pastes it fills in the key."""
+def _curl(kernel: Kernel, members: Mapping[str, Any], reference: str | None) -> str:
+    """Write an order as a line for a shell; the person who pastes it fills in the key.
+
+    ``reference``: where the members do not have it.
+    """
     path = beside("api.submit_order")
     base = kernel.settings.public_url or request.host_url
     words = [
@@ -186,6 +198,7 @@ def _curl(kernel: Kernel, members: Mapping[str, Any]) -> str:
         f"Authorization: Bearer {PLACEHOLDER}",
         "-H",
         "Content-Type: application/json",
+        *([] if reference is None else ["-H", f"{REFERENCE_HEADER}: {reference}"]),
         "-d",
         encode(members).decode(),
     ]
