@@ -1,6 +1,7 @@
 """The JSON in which the API describes rows: orders, deliveries, attempts."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -64,6 +65,8 @@ def order_summary(order: Order | Row[Any], gate: Mapping[str, Any] | None = None
         if (moment := getattr(order, name)) is not None:
             data[name] = rfc3339(moment)
     data |= gate or {}
+    if "children" in data:
+        data["children"] = _on_wire(data["children"])
     if order.progress_current is not None or order.finished_at is None:
         data["progress"] = {
             "current": order.progress_current or 0,
@@ -73,6 +76,14 @@ def order_summary(order: Order | Row[Any], gate: Mapping[str, Any] | None = None
     if order.error_code is not None:
         data["error"] = error_data(order.error_code, order.message)
     return data
+
+
+def _on_wire(counts: Mapping[str, int]) -> dict[str, int]:
+    """Return numbers of orders by their states, by the states that callers are told."""
+    told = Counter[str]()
+    for state, number in counts.items():
+        told[OrderState(state).on_wire.value] += number
+    return dict(told)
 
 
 def step_state(step: Row[Any]) -> StepState:

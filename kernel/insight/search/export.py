@@ -36,7 +36,10 @@ Batch = list[dict[str, Any]]
 
 
 def order_rows(kernel: Kernel, wanted: OrderFilter) -> Iterator[Batch]:
-    """Yield the orders of a filter, the newest first, with the members of `ORDER_COLUMNS`."""
+    """Yield the orders of a filter, the newest first, with the members of `ORDER_COLUMNS`.
+
+    Their states are those that callers are told where the filter is `as_callers_see`.
+    """
     before: str | None = None
     with kernel.read_session() as session:
         callers, wanted = caller_names(session), settle(session, wanted)
@@ -44,6 +47,8 @@ def order_rows(kernel: Kernel, wanted: OrderFilter) -> Iterator[Batch]:
         with kernel.read_session() as session:
             found = list_page(session, wanted, before, MAX_PAGE, PATIENT)
             batch = _orders(kernel, session, found.orders, callers)
+        if wanted.as_callers_see:
+            batch = [one | {"state": OrderState(one["state"]).on_wire.value} for one in batch]
         if batch:
             yield batch
         if found.next is None:
