@@ -137,6 +137,8 @@ class Plan:
 
 
 def _in_state(wanted: Filter, state: Any) -> Filter:
+    if isinstance(wanted, OrderFilter):  # of pending ones, those that wait are a part of their own
+        return replace(wanted, state=state, as_callers_see=False)
     return replace(wanted, state=state)
 
 

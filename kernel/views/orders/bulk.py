@@ -26,7 +26,7 @@ from kernel.bulk.steps import Worker, step
 from kernel.callers.identity import Identity, Scope
 from kernel.callers.people.roles import Role
 from kernel.db.ids import ID
-from kernel.db.states import DeliveryState
+from kernel.db.states import DeliveryState, OrderState
 from kernel.db.tables.operating.bulk import JOBS
 from kernel.errors import Conflict, InvalidOrder, InvalidQuery
 from kernel.filters.callbacks import CallbackFilter
@@ -199,7 +199,10 @@ class BulkViews:
             by = known(connection, self._here())
         if asked.kind.is_of_orders:
             orders = read_orders(asked.filter, by)
-            wanted, wrong = replace(orders.wanted, tags=who.tags), orders.wrong
+            both = orders.wanted.state is OrderState.PENDING  # as in the list of orders
+            wanted, wrong = replace(orders.wanted, tags=who.tags, as_callers_see=both), orders.wrong
+            if orders.wanted.state is OrderState.WAITING:
+                wrong["state"] = "is pending here, with waiting=any"
         else:
             callbacks = read_callbacks(asked.filter, by)
             wanted, wrong = replace(callbacks.wanted, tags=who.tags), callbacks.wrong
