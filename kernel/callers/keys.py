@@ -18,6 +18,7 @@ from kernel.callers.identity import NAME, find, key_hash, key_in_force
 from kernel.callers.key_terms import KeyTerms, terms_of
 from kernel.db.tables.callers import ApiKey, Caller, SigningSecret
 from kernel.db.tables.sealed import seal
+from kernel.db.transactions import unless_taken
 from kernel.errors import Conflict, NotFound
 from kernel.formats.signing import new_secret
 
@@ -78,12 +79,14 @@ def add(
     """
     if not NAME.fullmatch(name):
         raise Conflict(f"{name!r}: use letters, digits and _ . - (at most 100)")
+    taken = f"there is a caller named {name} already"
     if session.scalar(select(Caller.id).where(Caller.name == name)) is not None:
-        raise Conflict(f"there is a caller named {name} already")
+        raise Conflict(taken)
     caller = Caller(name=name, created_at=now, allow_nets="[]", allow_hosts="[]", headers="{}")
     (rules or CallerRules()).apply(caller)
     session.add(caller)
-    session.flush()
+    with unless_taken(taken):
+        session.flush()
     key = _new_key(session, caller, now, terms)
     told = rules_facts(caller) | {"key": key_facts(key, terms)}
     by.record(session, "caller.add", f"caller {name}", after=told)

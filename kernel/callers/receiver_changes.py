@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, update
 from sqlalchemy.orm import Session
 
 from kernel.callers import identity
@@ -26,7 +26,8 @@ from kernel.callers.terms import Terms
 from kernel.db.tables.callers import Caller
 from kernel.db.tables.receivers import RECEIVERS, SHAPES
 from kernel.db.tables.sealed import seal
-from kernel.errors import AddressRefused, Conflict
+from kernel.db.transactions import unless_taken
+from kernel.errors import AddressRefused
 from kernel.formats.shapes.shape import parse_shape
 from kernel.transport.addresses import CallbackPolicy, check_url
 from kernel.transport.backoff import RetryPolicy
@@ -81,15 +82,14 @@ def add(
     owner = identity.find(session, caller)
     if not NAME.fullmatch(name):
         raise ValueError(f"{name!r}: use letters, digits and _ . - (at most 100)")
-    mine = (RECEIVERS.c.caller_id == owner.id, RECEIVERS.c.name == name)
-    if session.scalar(select(RECEIVERS.c.id).where(*mine)) is not None:
-        raise Conflict(f"{caller} has a receiver named {name} already")
     if not (patch.url or "").strip():
         raise ValueError("a receiver needs a URL")
     values = _values(owner, Receiver(id=0, caller_id=owner.id, name=name, url="", origin=""), patch)
     _check(owner, values, ground)
     row = {"caller_id": owner.id, "name": name, "created_at": ground.now}
-    session.execute(insert(RECEIVERS).values(**row, is_draft=False, **_stored(session, values)))
+    row |= {"is_draft": False} | _stored(session, values)
+    with unless_taken(f"{caller} has a receiver named {name} already"):
+        session.execute(insert(RECEIVERS).values(row))
     owner.has_receivers = True
     found = find(session, caller, name)
     shape = check_placed(_shape_text(patch, DEFAULT_SHAPE), found.credentials)

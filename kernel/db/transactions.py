@@ -2,11 +2,14 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from sqlalchemy.exc import IntegrityError
+
 from kernel.db.errors import DATABASE_ERRORS, is_passing
-from kernel.errors import Unavailable
+from kernel.errors import Conflict, Unavailable
 
 TRIES = 4
 # A caller that has waited this long is told to come back: a ticketing system waits a few seconds.
@@ -18,6 +21,18 @@ def rowcount(result: Any) -> int:
     """Return how many rows a conditional statement matched: the answer to "was I the one?"."""
     found: int = result.rowcount
     return found
+
+
+@contextmanager
+def unless_taken(said: str) -> Iterator[None]:
+    """Insert a row of a name that was free: Conflict, with these words, if a rival was first.
+
+    The transaction is over then: let the error pass.
+    """
+    try:
+        yield
+    except IntegrityError:
+        raise Conflict(said) from None
 
 
 def retrying(work: Callable[[], T]) -> T:

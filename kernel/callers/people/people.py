@@ -22,6 +22,7 @@ from kernel.callers.people.signed_in import SignedIn
 from kernel.config.near import did_you_mean
 from kernel.db.tables.callers import ANONYMOUS, ApiKey
 from kernel.db.tables.people import Person
+from kernel.db.transactions import unless_taken
 from kernel.errors import Conflict, Forbidden, NotFound
 
 NAME_LENGTH = 100
@@ -36,11 +37,13 @@ def add_person(
     """
     if not is_name(name):
         raise Conflict(f"{name!r}: use 1 to {NAME_LENGTH} printable characters, no space around")
+    taken = f"there is a person named {name} already"
     if _named(session, name) is not None:
-        raise Conflict(f"there is a person named {name} already")
+        raise Conflict(taken)
     person = Person(name=name, role=role, created_at=now)
     session.add(person)
-    session.flush()
+    with unless_taken(taken):
+        session.flush()
     key = new_key(session, person, now)
     _record(session, by, "person.add", person, after={"role": role, "key": _shown(key)})
     return key

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import delete, func, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from kernel.callers.audit.acts import BY_SYSTEM, By
@@ -33,6 +34,13 @@ def drain(kernel: Kernel, host: str, by: By = BY_SYSTEM) -> int:
     how many processes the host has; none may be a name that is spelt wrong. A host that is drained
     already stays as it is. Raises Conflict for the id of a process: its worker hands it messages.
     """
+    try:
+        return _drain(kernel, host, by)
+    except IntegrityError:  # another person was first: now it is drained already
+        return _drain(kernel, host, by)
+
+
+def _drain(kernel: Kernel, host: str, by: By) -> int:
     now = kernel.clock.sql()
     with kernel.write_session() as session:
         if (process := _process(session, host)) is not None:
