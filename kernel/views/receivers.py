@@ -54,13 +54,8 @@ class ReceiverChange(BaseModel):
             return patch
         if self.shape is not None:
             raise ValueError("give a profile or a shape, not both")
-        variables = self.terms.get("variables")
-        given = variables if isinstance(variables, dict) else {}
-        shape = made_shape(
-            self.profile,
-            {name: str(value) for name, value in given.items()},
-            dict(_outcomes(self.outcomes)),
-        )
+        variables = dict(_variables(self.terms.get("variables")))
+        shape = made_shape(self.profile, variables, dict(_outcomes(self.outcomes)))
         return replace(patch, shape=shape, outcomes={})
 
 
@@ -143,13 +138,25 @@ class ReceiverViews:
         return json_response(status, envelope(0, text("success", language), data))
 
 
+def _variables(given: JsonValue) -> Iterator[tuple[str, str]]:
+    """Return variables as a profile takes them; null says that there is none of that name."""
+    for name, value in given.items() if isinstance(given, dict) else ():
+        if isinstance(value, str):
+            yield name, value
+        elif value is not None:
+            raise ValueError(f"the variable {name} is a text")
+
+
 def _outcomes(given: Members) -> Iterator[tuple[str, str]]:
-    """Return outcomes as a profile takes them: text by ``STATE.KEY``."""
+    """Return outcomes as a profile takes them: text by ``STATE.KEY``, and nothing for null."""
     for state, entry in given.items():
-        if not isinstance(entry, dict):
+        if not isinstance(entry, dict | None):
             raise ValueError("outcomes are objects by state, and in them values by key")
-        for key, value in entry.items():
-            yield f"{state}.{key}", value if isinstance(value, str) else json.dumps(value)
+        for key, value in (entry or {}).items():
+            if isinstance(value, dict | list):
+                raise ValueError(f"{state}.{key} is a text, a number, true or false")
+            if value is not None:
+                yield f"{state}.{key}", value if isinstance(value, str) else json.dumps(value)
 
 
 def _refused(error: ValueError) -> InvalidOrder:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from kernel.callers import identity, keys
-from kernel.callers.receivers import find
+from kernel.callers.receivers import find, newest_shape
 from kernel.runtime.kernel import Kernel
 from tests.support.clients import Client, client, codes, is_refusal, serve
 
@@ -71,6 +71,42 @@ def test_receiver_gets_the_shape_of_its_profile(operator: Client) -> None:
     both = {"profile": "zammad", "shape": {}}
     answer = operator.open("PATCH", "/v1/receivers/desk/one", json=both)
     assert codes(answer) == [("", "invalid_receiver")]
+
+
+NO_TEXTS = (7, 1.5, True, None, ["a"], {"a": "b"})
+
+
+@pytest.mark.parametrize("value", NO_TEXTS, ids=repr)
+def test_variable_of_a_profile_is_a_text_and_null_none_at_all(operator: Client, value: Any) -> None:
+    variables = {"owner": value, "repository": "r"}
+    asked: dict[str, Any] = {"profile": "gitea-note", "terms": {"variables": variables}}
+    answer = operator.post("/v1/receivers", json=NEW | asked)
+    assert codes(answer) == [("", "invalid_receiver")]
+    words = "needs --set owner" if value is None else "the variable owner is a text"
+    assert words in answer.text
+
+
+@pytest.mark.parametrize("value", ["6", *NO_TEXTS], ids=repr)
+def test_outcome_of_a_profile_is_no_list_and_null_none_at_all(
+    kernel: Kernel, operator: Client, value: Any
+) -> None:
+    outcomes = {"success": {"close_code": value, "close_notes": "done"}, "failed": None}
+    asked = {"profile": "servicenow-table", "outcomes": outcomes}
+    asked |= {"terms": {"variables": {"table": "incident"}}}
+    asked |= {"credentials": {"basic": {"user": "svc", "password": "hush"}}}
+    answer = operator.post("/v1/receivers", json=NEW | asked)
+    if isinstance(value, list | dict):
+        assert codes(answer) == [("", "invalid_receiver")]
+        return
+    assert answer.status_code == 201, answer.text
+    with kernel.read_session() as session:
+        version = newest_shape(session, find(session, "desk", "one"))
+    assert version is not None
+    assert version.shape is not None
+    given = json.loads(version.shape)["outcomes"]
+    as_text = value if isinstance(value, str) else json.dumps(value)
+    closed = {} if value is None else {"close_code": as_text}
+    assert given == {"success": {"close_notes": "done"} | closed}
 
 
 @pytest.mark.parametrize("profile", ["slack", "teams", "itop", "znuny"])
