@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from gunicorn import util
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from kernel.config.listening import why_not_bound
@@ -29,6 +30,40 @@ bind = _settings.bind
 workers = int(os.environ.get("WEB_CONCURRENCY") or _settings.api_processes)
 
 threads = 8
+
+
+class _Heard:
+    """In a socket's place: what gunicorn would answer."""
+
+    said = b""
+
+    def gettimeout(self) -> float:
+        return 0.0
+
+    def sendall(self, said: bytes) -> None:
+        self.said += said
+
+
+def _refusal(said: bytes) -> bytes:
+    """Return an answer of gunicorn's own as an envelope, with an id of its own."""
+    # Loaded by the processes that answer, and not by the one that starts them.
+    from kernel.formats.envelope import encode, envelope
+    from kernel.formats.texts import text
+    from kernel.formats.tracecontext import request_id_from
+
+    status = (said or b"HTTP/1.1 400 Bad Request").partition(b"\r\n")[0]
+    code = "internal_error" if status.split()[1] == b"500" else "bad_request"
+    body = encode(envelope(-1, text(code, _settings.language), {"code": code}))
+    headers = {
+        "Connection": "close",
+        "Content-Type": "application/json",
+        "Content-Length": str(len(body)),
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+        "X-Request-ID": request_id_from(None),
+    }
+    lines = [f"{name}: {value}".encode() for name, value in headers.items()]
+    return b"\r\n".join([status, *lines, b"", body])
 
 
 class FreeThreads(ThreadWorker):  # type: ignore[misc]
@@ -57,6 +92,15 @@ class FreeThreads(ThreadWorker):  # type: ignore[misc]
             super().set_accept_enabled(False)
             # A thread that was done meanwhile found nothing to wake the main thread for.
             self.set_accept_enabled(True)
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
+        """Answer what gunicorn refuses, with its status, as every other refusal: the envelope."""
+        heard = _Heard()
+        super().handle_error(req, heard, addr, exc)
+        try:
+            util.write_nonblock(client, _refusal(heard.said))
+        except Exception:  # noqa: BLE001 - as gunicorn: the client is gone
+            self.log.debug("Failed to send error message.")
 
     def _has_a_free_thread(self) -> bool:
         return len(self._answering) < self.cfg.threads

@@ -1,7 +1,7 @@
 """Bytes on a real gunicorn's socket: framing that lies, ends early or never fits. Never a 5xx.
 
-What is refused before our code sees it is answered by gunicorn in its own words; what matters is
-that no order comes of it, no second request is found inside a first, and the process lives on.
+What is refused before our code sees it is refused by gunicorn, in an envelope of ours; what matters
+is that no order comes of it, no second request is found inside a first, and the process lives on.
 """
 
 import json
@@ -9,6 +9,8 @@ import random
 import re
 import socket
 from collections.abc import Iterator
+from email import message_from_bytes
+from email.message import Message
 
 import pytest
 
@@ -41,6 +43,17 @@ def send(stack: Stack, *parts: bytes, close: bool = False) -> list[int]:
         except (ConnectionResetError, BrokenPipeError):  # refused before all was sent
             return []
     return [int(code) for code in re.findall(rb"HTTP/1\.[01] (\d{3}) ", answer)]
+
+
+def said(stack: Stack, *parts: bytes) -> tuple[int, Message, bytes]:
+    """Send bytes on one connection; return status, headers and body of what comes back."""
+    with socket.create_connection(("127.0.0.1", stack.port), 10) as connection:
+        for part in parts:
+            connection.sendall(part)
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    first, _, rest = answer.partition(b"\r\n")
+    top, _, content = rest.partition(b"\r\n\r\n")
+    return int(first.split()[1]), message_from_bytes(top), content
 
 
 def head(*headers: str, line: str = "POST /v1/orders HTTP/1.1") -> bytes:
@@ -116,6 +129,31 @@ def test_no_order_comes_of_it_when_the_framing_is_broken(stack: Stack, what: str
     answers = send(stack, head(*headers), raw.replace(b"{body}", body(stack)), close=True)
     assert all(400 <= status < 500 or status == 501 for status in answers), answers
     assert orders(stack) == before
+
+
+REFUSED_BY_GUNICORN = {
+    "a long address": (head(line="GET /" + "a" * 4100 + " HTTP/1.1"), 414),
+    "a long header": (head("X-A: " + "a" * 8200), 431),
+    "many headers": (head(*["X-A: a"] * 70), 431),
+    "no version": (head(line="GET /v1/orders"), 400),
+    "a header without a colon": (head("nonsense"), 400),
+    "another coding": (head("Transfer-Encoding: xchunked"), 501),
+    "an odd method": (head(line="G{T /v1/orders HTTP/1.1"), 400),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED_BY_GUNICORN)
+def test_refusal_is_an_envelope_with_an_id_when_gunicorn_refuses(stack: Stack, what: str) -> None:
+    raw, expected = REFUSED_BY_GUNICORN[what]
+    status, headers, content = said(stack, raw)
+    assert (status, headers["Content-Type"]) == (expected, "application/json")
+    assert json.loads(content) == {
+        **{"status": -1, "msg": "the request is not valid HTTP"},
+        "data": {"code": "bad_request"},
+    }
+    assert int(headers["Content-Length"]) == len(content)
+    assert re.fullmatch("[0-9a-f]{32}", headers["X-Request-ID"])
+    assert said(stack, raw)[1]["X-Request-ID"] != headers["X-Request-ID"]
 
 
 @pytest.mark.parametrize("header", ["SCRIPT_NAME", "SCRIPT-NAME", "PATH_INFO", "PATH-INFO"])
