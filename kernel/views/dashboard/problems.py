@@ -11,7 +11,7 @@ from kernel.formats.texts import TEXTS as MESSAGES
 from kernel.views.dashboard.frame import Frame
 from kernel.views.dashboard.signing_in.sign_in import SignIn
 from kernel.views.html.rendering import is_fragment
-from kernel.views.http.errors import HTTP_CODES, is_unavailable, status_of
+from kernel.views.http.errors import HTTP_CODES, is_unavailable, retry_after, status_of
 from kernel.views.http.tracking import trace_of_request
 
 log = logging.getLogger(__name__)
@@ -25,11 +25,11 @@ def install(frame: Frame, sign_in: SignIn) -> None:
             return _ask_for_key(sign_in)
         if status_of(error) == 500:
             return on_bug(error)
-        retry_after = error.data.get("retry_after")
+        seconds = retry_after(error)
         code = str(error.data.get("page", error.code))
-        answer = problem(frame, status_of(error), code, retry_after)
-        if retry_after is not None:
-            answer.headers["Retry-After"] = str(retry_after)
+        answer = problem(frame, status_of(error), code, seconds)
+        if seconds is not None:
+            answer.headers["Retry-After"] = str(seconds)
         return answer
 
     def on_http_error(error: HTTPException) -> Response:

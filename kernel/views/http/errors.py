@@ -32,6 +32,8 @@ STATUS: dict[type[errors.KernelError], int] = {
     errors.Unavailable: 503,
 }
 HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
+# After an error that passes, and does not say when: a person has to do something, mostly.
+RETRY_SECONDS = 10
 # Answers are one caller's, and of this moment.
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
@@ -46,11 +48,18 @@ def json_response(
 def refusal(error: errors.KernelError, language: Language) -> Response:
     """The answer for one of our own errors that a caller may know of."""
     headers = {}
-    if "retry_after" in error.data:
-        headers["Retry-After"] = str(error.data["retry_after"])
+    if (seconds := retry_after(error)) is not None:
+        headers["Retry-After"] = str(seconds)
     if isinstance(error, errors.Unauthenticated):
         headers["WWW-Authenticate"] = 'Bearer realm="kernel", Basic realm="kernel"'
     return json_response(status_of(error), refusal_body(error, language), headers)
+
+
+def retry_after(error: errors.KernelError) -> int | None:
+    """After how many seconds the same may succeed, of an error that passes; None of others."""
+    passes = RETRY_SECONDS if isinstance(error, errors.Unavailable) else None
+    seconds: int | None = error.data.get("retry_after", passes)
+    return seconds
 
 
 def refusal_body(error: errors.KernelError, language: Language) -> dict[str, Any]:
