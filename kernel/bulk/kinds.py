@@ -123,7 +123,10 @@ class Plan:
             detail = f"a {self.kind} has a filter of {self.noun}"
             problems.append(problem("/filter", "invalid_filter", detail))
         else:
-            self.states()
+            try:
+                self.states()
+            except InvalidOrder as invalid:
+                problems += invalid.data["errors"]
         if self.rate is not None and not 1 <= self.rate <= MOST_RATE:
             detail = f"from 1 to {MOST_RATE} a minute"
             problems.append(problem("/rate", "out_of_range", detail))

@@ -17,6 +17,7 @@ from kernel.delivery.pauses import hold_paused, release_unpaused
 from kernel.errors import Conflict, InvalidOrder, NotFound
 from kernel.formats.durations import seconds
 from kernel.formats.envelope import rfc3339
+from kernel.formats.order_request import problem
 from kernel.pauses.orders import HELD_AT_ONCE, hold_orders, release_orders
 from kernel.pauses.subjects import Subject
 from kernel.runtime.kernel import Kernel
@@ -56,7 +57,10 @@ def pause(
     """
     subject = subject.spelled()
     if until is not None and until <= kernel.clock.now():
-        raise InvalidOrder("the end of a pause has to be later than now")
+        past = "the end of a pause has to be later than now"
+        raise InvalidOrder(
+            "the pause is not valid", errors=[problem("/until", "invalid_time", past)]
+        )
     told = {"until": until, "why": by.why, "by_whom": by.who}
     with kernel.read_session() as session:
         target = subject.named(session)

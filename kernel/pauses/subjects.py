@@ -16,10 +16,14 @@ from kernel.db.tables.receivers import RECEIVERS
 from kernel.delivery.pauses import is_known_host
 from kernel.errors import InvalidOrder, NotFound
 from kernel.formats.hosts import read_host
+from kernel.formats.order_request import problem
 from kernel.handlers.registering.refusals import TAG
 
 # What is paused where one of these is.
 OF_ORDERS = ("tag", "orders_of")
+INVALID = "the pause is not valid"
+ONE = "give one thing to pause or to resume"
+PARTS = "what is paused is a host, caller, receiver, tag or orders_of"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,9 +44,10 @@ class Subject:
         """Raise InvalidOrder unless one is given, and for what is no tag."""
         given = [one.name for one in fields(self) if getattr(self, one.name) is not None]
         if len(given) != 1:
-            raise InvalidOrder("give one thing to pause or to resume")
+            raise InvalidOrder(INVALID, errors=[problem("", "one_of", ONE)])
         if self.tag is not None and not TAG.fullmatch(self.tag):
-            raise InvalidOrder(f"{self.tag[:100]!r} is no tag of orders")
+            said = f"{self.tag[:100]!r} is no tag of orders"
+            raise InvalidOrder(INVALID, errors=[problem("/tag", "invalid", said)])
 
     def spelled(self) -> "Subject":
         """Return the same with its host as addresses are spelled. Raises ValueError for none.
@@ -116,7 +121,7 @@ def subject_named(session: Session, what: str, name: str) -> Subject:
     if what == "receiver":
         caller, _, receiver = name.partition("/")
         return Subject(receiver_id=receivers.find(session, caller, receiver).id)
-    raise InvalidOrder("what is paused is a host, caller, receiver, tag or orders_of")
+    raise InvalidOrder(INVALID, errors=[problem("", "one_of", PARTS)])
 
 
 def is_known(session: Session, subject: Subject, tags: Collection[str] = ()) -> bool:

@@ -58,7 +58,7 @@ def test_bulk_act_is_counted_begun_shown_and_aborted(kernel: Kernel) -> None:
         ({"kind": "erase"}, "/kind"),
         ({"kind": "rerun", "filter": {"color": "red"}}, "/filter/color"),
         ({"kind": "rerun", "filter": {"since": "soon"}}, "/filter/since"),
-        ({"kind": "rerun", "filter": {"state": "running"}}, "/state"),
+        ({"kind": "rerun", "filter": {"state": "running"}}, "/filter/state"),
         ({"kind": "cancel", "rate": 0}, "/rate"),
         ({"kind": "cancel", "again": True}, "/again"),
         ({"kind": "drop", "with_current_shape": True}, "/with_current_shape"),

@@ -1,11 +1,23 @@
-"""Refusals say what a client can go by: when to come back."""
+"""Refusals say what a client can go by: where it is wrong, when to come back."""
 
+import ast
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+import kernel as package
 from kernel import errors
+from kernel.runtime.kernel import Kernel
 from kernel.views.http.errors import refusal
+from tests.support.batches import ONE, send, sent
+from tests.support.clients import client, codes
+from tests.views.test_bulk import operator
+
+INVALID = ("InvalidOrder", "InvalidQuery")
+# No refusal of the API's: commands and pages alone make such.
+NOT_API = ("cli", "schedules", "views/dashboard")
 
 
 def kinds_of(kind: type[errors.KernelError]) -> Iterator[type[errors.KernelError]]:
@@ -20,3 +32,76 @@ def test_answer_says_when_to_come_back_when_it_is_a_503(kind: type[errors.Kernel
         answer = refusal(error, "en")
         assert answer.status_code == 503
         assert int(answer.headers["Retry-After"]) == error.data.get("retry_after", 10)
+
+
+def test_every_422_says_what_is_wrong_and_where() -> None:
+    """Each that is raised has `errors`; their pointers are tested beside what makes them."""
+    raised, folder = 0, Path(package.__file__).parent
+    for file in sorted(folder.rglob("*.py")):
+        if file.relative_to(folder).as_posix().startswith(NOT_API):
+            continue
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in INVALID:
+                raised += 1
+                named = {one.arg for one in node.keywords}
+                assert "errors" in named, f"{file}:{node.lineno}"
+    assert raised > 25
+
+
+def resolves(pointer: str, body: Any) -> bool:
+    """Tell whether a pointer (RFC 6901) leads to something of a body."""
+    for part in pointer.split("/")[1:]:
+        name = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(body, list) and name.isdigit() and int(name) < len(body):
+            body = body[int(name)]
+        elif isinstance(body, dict) and name in body:
+            body = body[name]
+        else:
+            return False
+    return True
+
+
+PAST = {"host": "a.example", "until": "1980-01-01T00:00:00Z"}
+STATE: dict[str, Any] = {"kind": "rerun", "filter": {"state": "running"}, "rate": 0}
+CODE: dict[str, Any] = {"kind": "cancel", "filter": {"error": "gone"}, "rate": 0, "again": True}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "pointers"),
+    [
+        ("bulk", STATE, ["/filter/state", "/rate"]),
+        ("bulk", CODE, ["/filter", "/rate", "/again"]),
+        (
+            "bulk",
+            STATE | {"kind": "drop", "filter": {"state": "delivered"}},
+            ["/filter/state", "/rate"],
+        ),
+        ("pauses", PAST, ["/until"]),
+        ("pauses", {"tag": "two words"}, ["/tag"]),
+        ("pauses", {"tag": "a", "host": "b"}, [""]),
+        ("pauses", {"tag": "a", "for": "soon"}, ["/for"]),
+        ("deliveries/replay", {"since": "1969-01-01T00:00:00Z"}, ["/since"]),
+    ],
+)
+def test_422_points_to_what_is_wrong_in_the_body(
+    kernel: Kernel, path: str, body: dict[str, Any], pointers: list[str]
+) -> None:
+    found = [pointer for pointer, _ in codes(operator(kernel).post(f"/v1/{path}", json=body))]
+    assert found == pointers
+    assert all(resolves(one, body) for one in found)
+
+
+def test_order_of_a_batch_is_refused_alone_when_it_has_the_batchs_own_key(kernel: Kernel) -> None:
+    zammad, keyed = client(kernel), ONE | {"idempotency_key": "change-1"}
+    both = [keyed, ONE]
+    first = sent(zammad, both, "change-1")
+    assert (first["accepted"], first["refused"]) == (1, 1)
+    (wrong,) = first["orders"][0]["errors"]
+    place = "/orders/0/idempotency_key"
+    assert (wrong["pointer"], wrong["code"]) == (place, "idempotency_key_reused")
+    assert "the batch itself" in wrong["detail"]
+    again = send(zammad, both, "change-1")
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert again.json["data"]["orders"][0]["errors"] == [wrong]
+    alone = send(zammad, [keyed | {"idempotency_key": "change-2"}], "change-2")
+    assert codes(alone) == [(place, "idempotency_key_reused")]

@@ -27,13 +27,7 @@ from kernel.formats.tracecontext import UNTRACED, Trace
 from kernel.handlers.registering.refusals import BATCH_TAG
 from kernel.orders.accept import Judge, callback_problems
 from kernel.orders.backpressure import Coming, Pressure
-from kernel.orders.batches.check import (
-    Checked,
-    accepted_before,
-    check_orders,
-    key_reused,
-    placed,
-)
+from kernel.orders.batches.check import Checked, accepted_before, check_orders, key_reused, placed
 from kernel.orders.batches.read import BatchTerms, batch_request
 from kernel.orders.batches.store import (
     Known,
@@ -110,7 +104,8 @@ def accept_batch(kernel: Kernel, sent: BatchSubmission) -> AcceptedBatch:
     if first := _first_try(kernel, sent):
         return first
     judge = _judge(kernel, sent.caller)
-    checked, refused = check_orders(kernel, sent.caller, wanted.orders, judge)
+    given = (wanted.orders, judge, sent.idempotency_key)
+    checked, refused = check_orders(kernel, sent.caller, *given)
     if wanted.batch is not None and (wrong := judge(wanted.batch.callback_url)):
         raise InvalidOrder(errors=[one | {"pointer": f"/batch{one['pointer']}"} for one in wrong])
     firsts = accepted_before(kernel, sent.caller.caller_id, refused)

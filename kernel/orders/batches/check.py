@@ -46,9 +46,16 @@ class Refused:
 
 
 def check_orders(
-    kernel: Kernel, caller: Identity, orders: Iterable[Any], judge: Judge
+    kernel: Kernel,
+    caller: Identity,
+    orders: Iterable[Any],
+    judge: Judge,
+    own_key: str | None = None,
 ) -> tuple[list[Checked], list[Refused]]:
-    """Return the orders that are good, and those that are not, with pointers into the batch."""
+    """Return the orders that are good, and those that are not, with pointers into the batch.
+
+    ``own_key``: the batch's, which none of its orders can have as well.
+    """
     checked: list[Checked] = []
     refused: list[Refused] = []
     by_key: dict[str, Checked] = {}
@@ -57,6 +64,8 @@ def check_orders(
         key, members = None, given
         try:
             key, members = _keyed(kernel, caller, given)
+            if key is not None and key == own_key:
+                raise InvalidOrder(errors=[key_reused("the batch itself has this key")])
             one = Checked(place, key, checked_order(kernel, caller, members, judge=judge))
             first = one if one.key is None else by_key.setdefault(one.key, one)
             if first is one:
@@ -95,9 +104,9 @@ def placed(place: int, errors: Iterable[dict[str, Any]]) -> list[dict[str, Any]]
     return [one | {"pointer": f"/orders/{place}{one['pointer']}"} for one in errors]
 
 
-def key_reused() -> dict[str, Any]:
+def key_reused(said: str = str(IdempotencyKeyReused())) -> dict[str, Any]:
     """Return what is wrong with an order whose key another order has."""
-    return problem(f"/{KEY}", IdempotencyKeyReused.code, str(IdempotencyKeyReused()))
+    return problem(f"/{KEY}", IdempotencyKeyReused.code, said)
 
 
 def _keyed(kernel: Kernel, caller: Identity, members: Any) -> tuple[str | None, Mapping[str, Any]]:

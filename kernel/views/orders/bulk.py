@@ -1,7 +1,7 @@
 """`/v1/bulk`: an operator's bulk acts; and a caller's own replays, which are bounded."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -105,7 +105,7 @@ class BulkViews:
         wanted = self._filter(who, asked)
         options = (asked.again, asked.with_current_shape, asked.rate)
         plan = Plan(asked.kind, wanted, *options)
-        plan.check()
+        _check(plan, asked.filter)
         with self.kernel.read_session() as session:
             counts = count(session, plan)
             counted = counts.data(caller_names(session))
@@ -232,3 +232,14 @@ class BulkViews:
     def _success(self, data: dict[str, Any], status: int = 200) -> Response:
         language = self.kernel.settings.language
         return json_response(status, envelope(0, text("success", language), data))
+
+
+def _check(plan: Plan, fields: Mapping[str, str]) -> None:
+    """Refuse what makes no sense, as `Plan.check`, with the pointers of this body."""
+    try:
+        plan.check()
+    except InvalidOrder as invalid:
+        place = "/filter/state" if "state" in fields else "/filter"
+        for one in invalid.data["errors"]:
+            one["pointer"] = place if one["pointer"] == "/state" else one["pointer"]
+        raise
