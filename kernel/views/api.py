@@ -38,7 +38,7 @@ from kernel.runtime.hints import Hints
 from kernel.runtime.kernel import Kernel
 from kernel.views.http.acting import by_request
 from kernel.views.http.credentials import identity, orderer, recheck
-from kernel.views.http.errors import json_response
+from kernel.views.http.errors import REFUSES, json_response
 from kernel.views.http.long_polls import MAX_WAIT, LongPolls
 from kernel.views.http.requests import accept, read_members, read_query
 from kernel.views.http.slashes import meant_address
@@ -236,7 +236,7 @@ def _add(blueprint: Blueprint, rule: str, views: dict[str, Callable[..., Respons
         def refuse_method(**_: str) -> Response:
             raise MethodNotAllowed(sorted(METHODS - others))
 
-        add(f"other methods of {rule}", refuse_method, methods=others)
+        add(f"{REFUSES} other methods of {rule}", refuse_method, methods=others)
 
 
 def __getattr__(name: str) -> Any:

@@ -1,7 +1,8 @@
-"""Refusals say what a client can go by: where it is wrong, when to come back."""
+"""Refusals say what a client can go by: where it is wrong, when to come back, what it may do."""
 
 import ast
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from kernel import errors
 from kernel.runtime.kernel import Kernel
 from kernel.views.http.errors import refusal
 from tests.support.batches import ONE, send, sent
-from tests.support.clients import client, codes
+from tests.support.clients import Client, client, codes, is_refusal
 from tests.views.test_bulk import operator
 
 INVALID = ("InvalidOrder", "InvalidQuery")
@@ -105,3 +106,32 @@ def test_order_of_a_batch_is_refused_alone_when_it_has_the_batchs_own_key(kernel
     assert again.json["data"]["orders"][0]["errors"] == [wrong]
     alone = send(zammad, [keyed | {"idempotency_key": "change-2"}], "change-2")
     assert codes(alone) == [(place, "idempotency_key_reused")]
+
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+
+
+def addresses(by: Client) -> set[str]:
+    """An address of every rule of the API and the original's."""
+    rules = {rule.rule for rule in by.app.url_map.iter_rules()}
+    ours = (one for one in rules if one.startswith(("/v1/", "/test/")) and "<path:" not in one)
+    return {re.sub(r"<[^>]+>", "0199aaaa-0000-7000-8000-000000000000", one) for one in ours}
+
+
+def test_methods_that_are_allowed_are_those_that_are_not_refused(
+    make_kernel: Callable[..., Kernel], sqlite_url: str
+) -> None:
+    boss = operator(make_kernel(sqlite_url))
+    found = addresses(boss)
+    assert len(found) > 30
+    for path in found:
+        answer = boss.open("PROPFIND", path)
+        assert is_refusal(answer, 405, "method_not_allowed"), path
+        taken = {one for one in METHODS if boss.open(one, path).status_code != 405}
+        assert set(answer.headers["Allow"].split(", ")) == taken, path
+
+
+def test_invented_method_is_404_where_every_method_is(kernel: Kernel) -> None:
+    boss = operator(kernel)
+    for path in ("/v1/orders/x/y", "/v1/bulk/x/y", "/v1/none"):
+        assert is_refusal(boss.open("PROPFIND", path), 404, "not_found")

@@ -1,16 +1,18 @@
 """Which HTTP status an error has. Every answer is the envelope; no traceback ever leaves."""
 
 import logging
+from contextlib import suppress
 from typing import Any
 
-from flask import Blueprint, Flask, Response
-from werkzeug.exceptions import HTTPException
+from flask import Blueprint, Flask, Response, current_app, request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from kernel import errors
 from kernel.db.errors import DATABASE_ERRORS, blames_statement, driver_error, is_passing
 from kernel.formats.envelope import encode, envelope
 from kernel.formats.texts import Language, text
 from kernel.views.http.slashes import meant_address
+from kernel.views.http.tracking import METHODS
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +33,8 @@ STATUS: dict[type[errors.KernelError], int] = {
     errors.TooManyPending: 503,
     errors.Unavailable: 503,
 }
+# How the endpoint begins whose view refuses, in our words, what its rules match.
+REFUSES = "refuse"
 HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
 # After an error that passes, and does not say when: a person has to do something, mostly.
 RETRY_SECONDS = 10
@@ -94,6 +98,20 @@ def is_unavailable(error: Exception) -> bool:
     return False
 
 
+def _by_views() -> HTTPException:
+    """Return what to say of a method that no rule of the address has, an invented one mostly.
+
+    Werkzeug names the methods of all rules, those among them that are there to refuse.
+    """
+    adapter, found = current_app.create_url_adapter(request), list[str]()
+    for method in sorted(METHODS):
+        with suppress(HTTPException):
+            endpoint = adapter.match(method=method)[0] if adapter is not None else REFUSES
+            if not endpoint.rpartition(".")[2].startswith(REFUSES):
+                found.append(method)
+    return MethodNotAllowed(found) if found else NotFound()
+
+
 def install(target: Flask | Blueprint, language: Language) -> None:
     """Answer every error raised under ``target`` in the envelope."""
 
@@ -105,6 +123,8 @@ def install(target: Flask | Blueprint, language: Language) -> None:
         return refusal(error, language)
 
     def on_http_error(error: HTTPException) -> Response:
+        if isinstance(error, MethodNotAllowed) and request.routing_exception is error:
+            error = _by_views()
         status = error.code or 500
         code = HTTP_CODES.get(status, "bad_request" if status < 500 else "internal_error")
         detail = meant_address() if status == 404 else None
