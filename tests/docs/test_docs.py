@@ -1,6 +1,7 @@
 """The docs do what they say: code blocks run, links lead somewhere, commands exist."""
 
 import argparse
+import ast
 import json
 import re
 import shlex
@@ -9,10 +10,11 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import Any, get_args
 
 import click
 import pytest
+from pydantic_core.core_schema import ErrorType
 from sqlalchemy import select
 
 from kernel.builtin import projects
@@ -200,6 +202,24 @@ def test_picture_of_the_readme_is_told_in_words_and_light() -> None:
     (said, path) = re.findall(r"!\[([^\]]+)\]\(([^)]+)\)", (ROOT / "README.md").read_text())[0]
     assert len(said.split()) > 10
     assert (ROOT / path).stat().st_size <= 200_000
+
+
+def codes_of(file: Path) -> Iterator[str]:
+    """The codes that a file gives to entries of `errors`, as far as they stand there as texts."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "problem" and node.args:
+            texts = [one.value for one in node.args[1:2] if isinstance(one, ast.Constant)]
+            yield from (one for one in texts if isinstance(one, str))
+
+
+def test_api_page_tells_every_code_of_an_entry_of_errors() -> None:
+    _, _, errors = (ROOT / "docs/api.md").read_text().partition("\n## Errors\n")
+    told = {*re.findall(r"`(\w+)`", errors.partition("\n## ")[0]), *get_args(ErrorType)}
+    rooms = ("views", "orders", "pauses", "bulk", "formats")
+    files = [file for room in rooms for file in (ROOT / "kernel" / room).rglob("*.py")]
+    given = {code for file in files for code in codes_of(file)}
+    assert len(given) > 20
+    assert given - told == set()
 
 
 def test_architecture_lists_the_folder_as_it_is() -> None:
