@@ -1,7 +1,7 @@
 """The Celery app of a worker: its task, and what Celery's signals mean for a worker process.
 
-A message carries orders' ids and nothing else; losing it, doubling it or forging it changes
-nothing, because `execute` believes the rows.
+A message carries orders' ids and nothing else (`kernel.worker.untrusted_messages`); losing it,
+doubling it or forging it changes nothing, because `execute` believes the rows.
 """
 
 import atexit
@@ -10,7 +10,7 @@ import logging
 import os
 import time
 from contextlib import suppress
-from typing import Any, TypeGuard
+from typing import Any
 
 from billiard.util import get_pdeathsig
 from celery import Celery, bootsteps, signals
@@ -35,7 +35,6 @@ from kernel.worker.row_queue import TOGETHER
 
 log = logging.getLogger(__name__)
 
-MAX_ID = 64
 # How long a dead pool process may go unnoticed where nothing tells of its end.
 REPLACE_SECONDS = 0.5
 # Until a database that was away at the start is asked again.
@@ -58,13 +57,15 @@ def make_worker(kernel: Kernel) -> Celery:
         name=TASK,
         shared=False,
         ignore_result=True,
-        Strategy="kernel.worker.untrusted_messages:strategy",
         Request="kernel.worker.pool.lost_processes:HintRequest",
     )  # type: ignore[untyped-decorator]
-    def execute_orders(*order_ids: object) -> None:
-        hinted = [one for one in order_ids[:TOGETHER] if _may_be_an_id(one)]
-        if hinted:
-            life.process().execute(hinted)
+    def execute_orders(*order_ids: str) -> None:
+        life.process().execute(list(order_ids[:TOGETHER]))
+
+    # Celery's own tasks run any other one, with time limits and due times that a message names.
+    app.finalize()
+    for name in app.tasks.keys() - {TASK}:
+        app.tasks.pop(name)
 
     signals.setup_logging.connect(life.on_logging, weak=False)
     signals.celeryd_init.connect(life.on_begin, weak=False)
@@ -117,10 +118,6 @@ def _make_forks_cheap() -> None:
     with suppress(OSError):
         get_pdeathsig()
     gc.freeze()
-
-
-def _may_be_an_id(found: object) -> TypeGuard[str]:
-    return isinstance(found, str) and len(found) <= MAX_ID and found.isascii()
 
 
 def _is_prefork(pool: type) -> bool:

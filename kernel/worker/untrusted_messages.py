@@ -1,46 +1,128 @@
-"""What a worker accepts from the broker: hints of ours, and no message that only resembles one.
+"""What a worker accepts from the broker: orders' ids, and nothing else of a message.
 
-Every client of the broker can put anything into the queue. Celery's consumer ends at bytes that are
-no message, and obeys time limits and due times that a message names: here the first are dropped and
-the second ignored. A hint is ids; `kernel.worker.celery_app` believes their rows.
+Every client of the broker can put anything into the queue. Celery and kombu obey a message: the
+task it names, its time limits and due times, its codec, its compression. What they and the drivers
+cannot read ends the consumer. So each message is searched for ids before they look at it, and they
+get one of ours with these ids instead. A message without ids is dropped. An id is no more than a
+hint: `kernel.worker.celery_app` believes its row.
 """
 
+import base64
+import json
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard
+from uuid import uuid4
 
+from amqp.method_framing import frame_handler
+from amqp.spec import Basic
 from celery.app.amqp import AMQP
-from celery.exceptions import InvalidTaskError
-from celery.worker.strategy import default
 from kombu.connection import Connection
-from kombu.transport import redis
+from kombu.transport import pyamqp, redis
 from kombu.transport.virtual import Empty
+from redis.exceptions import RedisError
+
+from kernel.config.brokers.celeryconfig import TASK
+from kernel.errors import ConfigurationError
 
 log = logging.getLogger(__name__)
 
-# The headers of a message that are kept: no eta, no expiry, no time limit, no group.
-KEPT = ("lang", "task", "id")
+# What is longer is no hint, and is not unpacked: ours have some 50 characters for each id.
+MAX_BODY = 100_000
+MAX_ID = 64
+# Kinds of frames of AMQP 0-9-1: one of them calls a method, the next has a message's properties.
+METHOD, PROPERTIES = 1, 2
+DELIVER = bytes((0, Basic.Deliver[0], 0, Basic.Deliver[1]))
+
+
+def ids_in(body: str | bytes) -> list[str]:
+    """Return the ids that the body of a message names; none when it is no hint."""
+    if len(body) > MAX_BODY:
+        return []
+    try:
+        ids, _, _ = json.loads(body)
+    except (ValueError, TypeError, RecursionError):
+        return []
+    return [one for one in ids if _may_be_an_id(one)] if isinstance(ids, list) else []
+
+
+def _may_be_an_id(found: object) -> TypeGuard[str]:
+    return isinstance(found, str) and len(found) <= MAX_ID and found.isascii()
+
+
+def _body(ids: list[str]) -> bytes:
+    return json.dumps([ids, {}, {}]).encode()
+
+
+def _headers() -> dict[str, str]:
+    return {"lang": "py", "task": TASK, "id": str(uuid4())}
+
+
+def _dropped(found: object) -> None:
+    log.warning("dropped what is no message: %s", type(found).__name__)
 
 
 class SurvivingChannel:
-    """What a channel does with bytes in its queue that are not JSON: it goes on."""
+    """What a channel does with bytes in its queue that cannot be read: it goes on."""
+
+    connection: "SiftingTransport"
 
     def _brpop_read(self, **options: Any) -> Any:
+        self.connection.is_read = False
         try:
             return super()._brpop_read(**options)  # type: ignore[misc]
-        except (ValueError, RecursionError) as error:
-            log.warning("dropped what is no message: %s", type(error).__name__)
+        except (Empty, RedisError, OSError):
+            raise
+        # kombu's JSON makes numbers, ids and times of what names them, each with errors of its own.
+        except Exception as error:
+            if self.connection.is_read:
+                raise
+            _dropped(error)
             raise Empty from None
 
 
 class SiftingTransport:
-    """What a transport does with a message that would end its consumer: it drops it."""
+    """What a transport does with what was in its queue: it delivers the ids."""
+
+    # Whether the channel has read what it delivers: later errors are not those of the bytes.
+    is_read = False
 
     def _deliver(self, message: Any, queue: str) -> None:
-        if is_message(message):
-            super()._deliver(message, queue)  # type: ignore[misc]
+        self.is_read = True
+        if ids := ids_in(_body_of(message)):
+            super()._deliver(_in_redis(ids, queue), queue)  # type: ignore[misc]
         else:
-            log.warning("dropped what is no message: %s", type(message).__name__)
+            _dropped(message)
+
+
+def _body_of(found: Any) -> bytes:
+    """Return the body of what is in Redis as a hint is; an empty one of anything else."""
+    match found:
+        case {
+            "body": str(body),
+            "headers": {"task": str(task)},
+            "properties": {"body_encoding": "base64"},
+        } if task == TASK and len(body) <= MAX_BODY:
+            try:
+                return base64.b64decode(body)
+            except ValueError:
+                return b""
+    return b""
+
+
+def _in_redis(ids: list[str], queue: str) -> dict[str, Any]:
+    """Return a hint as kombu has it in Redis. One that is not begun goes back to its queue."""
+    return {
+        "body": base64.b64encode(_body(ids)).decode(),
+        "content-type": "application/json",
+        "content-encoding": "utf-8",
+        "headers": _headers(),
+        "properties": {
+            "body_encoding": "base64",
+            "delivery_tag": str(uuid4()),
+            "delivery_info": {"exchange": "", "routing_key": queue},
+        },
+    }
 
 
 class Channel(SurvivingChannel, redis.Channel):
@@ -63,27 +145,76 @@ class SentinelTransport(SiftingTransport, redis.SentinelTransport):
     Channel = SentinelChannel
 
 
-HARDENED = {redis.Transport: Transport, redis.SentinelTransport: SentinelTransport}
+class AmqpChannel(pyamqp.Channel):
+    """A channel to RabbitMQ: it delivers the ids of a message."""
+
+    def _on_basic_deliver(self, *told: Any) -> None:
+        tag, message = told[1], told[-1]
+        if ids := ids_in(message.body):
+            message.body = _body(ids)
+            message.properties = {
+                "content_type": "application/json",
+                "content_encoding": "utf-8",
+                "application_headers": _headers(),
+            }
+            super()._on_basic_deliver(*told)
+        else:
+            _dropped(message)
+            self.basic_reject(tag, requeue=False)
 
 
-def is_message(found: Any) -> bool:
-    """Tell whether this has the shape of a message that Celery has sent."""
-    if not isinstance(found, dict):
-        return False
-    properties, headers = found.get("properties"), found.get("headers")
-    if not isinstance(properties, dict) or not isinstance(headers, dict):
-        return False
-    texts = (
-        *(found.get("body"), found.get("content-type"), found.get("content-encoding")),
-        *(headers.get("task"), headers.get("id")),
-        *(properties.get("delivery_tag"), properties.get("body_encoding")),
-    )
-    place = properties.get("delivery_info")
-    return all(isinstance(one, str) for one in texts) and isinstance(place, dict)
+def stripped_frames(connection: Any, callback: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what reads frames, as py-amqp's own does, without what a sender has chosen but bodies.
+
+    Texts that are no UTF-8 and times beyond the calendar stopped the reading within a message. It
+    came again with the next connection.
+    """
+    on_frame = frame_handler(connection, callback)
+
+    def on_stripped(frame: tuple[int, int, bytes]) -> Any:
+        kind, channel, payload = frame
+        if kind == PROPERTIES:  # kept: class and size of the body; then there is no property
+            payload = payload[:12] + bytes(2)
+        elif kind == METHOD and payload[:4] == DELIVER:
+            # Kept: our tag with its length, the delivery's tag, and whether it came before. Then
+            # the exchange and the routing key are empty.
+            payload = payload[: 4 + 1 + payload[4] + 9] + bytes(2)
+        return on_frame((kind, channel, payload))
+
+    return on_stripped
+
+
+class AmqpConnection(pyamqp.Connection):
+    """A connection to RabbitMQ."""
+
+    Channel = AmqpChannel
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(frame_handler=stripped_frames, **options)
+
+
+class AmqpTransport(pyamqp.Transport):
+    """kombu's transport for amqp://, hardened."""
+
+    Connection = AmqpConnection
+
+
+class AmqpTlsTransport(pyamqp.SSLTransport):
+    """kombu's transport for amqps://, hardened."""
+
+    Connection = AmqpConnection
+
+
+HARDENED = {
+    redis.Transport: Transport,
+    redis.SentinelTransport: SentinelTransport,
+    pyamqp.Transport: AmqpTransport,
+    pyamqp.SSLTransport: AmqpTlsTransport,
+}
 
 
 class HintConnection(Connection):
-    """A connection that uses the transports above for Redis, and kombu's own for other brokers.
+    """A connection that uses the transports above, and no other.
 
     A broker that is back is found within two seconds; by kombu's own pauses, that grow to thirty,
     the orders of a short outage waited for ten and more.
@@ -95,26 +226,14 @@ class HintConnection(Connection):
         return super().ensure_connection(*args, **(pauses | options))  # type: ignore[no-untyped-call]
 
     def get_transport_cls(self) -> Any:
-        """Return the class of the transport."""
+        """Return the class of the transport. Raises ConfigurationError for one that believes."""
         usual = super().get_transport_cls()  # type: ignore[no-untyped-call]
-        return HARDENED.get(usual, usual)
+        if usual not in HARDENED:
+            raise ConfigurationError(f"messages of {usual.__name__} are not read by kernel")
+        return HARDENED[usual]
 
 
 class HintAmqp(AMQP):  # type: ignore[misc]
     """The part of a Celery app that opens connections."""
 
     Connection = HintConnection
-
-
-def strategy(task: Any, app: Any, consumer: Any, **options: Any) -> Callable[..., Any]:
-    """Wrap Celery's default strategy: of a message's headers only `KEPT` are believed."""
-    handle = default(task, app, consumer, **options)
-
-    def handle_hint(message: Any, *more: Any, **options: Any) -> Any:
-        message.headers = {name: message.headers[name] for name in KEPT if name in message.headers}
-        try:
-            return handle(message, *more, **options)
-        except (TypeError, ValueError, KeyError, AttributeError) as error:
-            raise InvalidTaskError(f"not a hint: {type(error).__name__}") from None
-
-    return handle_hint

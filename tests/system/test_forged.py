@@ -4,6 +4,7 @@ Nothing in the database changes, no file is made by a pickle, and the worker goe
 """
 
 import base64
+import bz2
 import json
 import os
 import pickle
@@ -39,13 +40,14 @@ def message(body: bytes, task: Any = "kernel.execute", **changes: Any) -> bytes:
     """A message as Celery would put it into Redis, with ``changes`` in its headers."""
     outer = {"content-type": "application/json", "content-encoding": "utf-8"}
     outer |= {name: changes.pop(name) for name in ("content-type",) if name in changes}
+    codec = changes.pop("body_encoding", "base64")
     headers = {"lang": "py", "task": task, "id": UNKNOWN, "root_id": UNKNOWN, "argsrepr": "x\ny"}
     properties = {
         "correlation_id": UNKNOWN,
         "delivery_mode": 2,
         "delivery_info": {"exchange": "", "routing_key": "orders"},
         "delivery_tag": UNKNOWN,
-        "body_encoding": "base64",
+        "body_encoding": codec,
     }
     whole = {
         "body": base64.b64encode(body).decode(),
@@ -59,6 +61,30 @@ def message(body: bytes, task: Any = "kernel.execute", **changes: Any) -> bytes:
 def asking(*args: Any, **embed: Any) -> bytes:
     """The body of a message that asks for a task with these arguments."""
     return json.dumps([args, {}, {"callbacks": None, "chain": None, **embed}]).encode()
+
+
+def by_celery(order_id: str) -> list[bytes]:
+    """Messages with which Celery's own tasks, and its first protocol, run ours on their terms."""
+    ours = {"task": "kernel.execute", "args": [], "kwargs": {}, "options": {}}
+    hurry: dict[str, Any] = {"timelimit": [0.5, 0.5]}
+    first = {"task": "kernel.execute", "id": UNKNOWN, "args": [order_id], "kwargs": {}, **hurry}
+    first |= {"eta": None, "expires": None}
+    return [
+        message(asking(order_id), **hurry),
+        message(asking(ours, [[order_id]]), task="celery.starmap", **hurry),
+        message(json.dumps(first).encode()),
+    ]
+
+
+def unreadable(order_id: str) -> list[bytes]:
+    """Messages whose body is not what it says, or far more than it seems."""
+    names = ("starmap", "map", "group", "chord_unlock", "accumulate")
+    kinds = [
+        message(body, task=f"celery.{name}") for name in names for body in (b"7", b"null", b"{}")
+    ]
+    kinds += [message(asking(order_id), body_encoding=name) for name in ("rot13", "zlib", "x", "")]
+    kinds += [message(bz2.compress(bytes(20_000_000)), compression="bzip2")]
+    return kinds + [message(asking(order_id), compression=name) for name in ("zlib", "x", 7)]
 
 
 def forged(order_id: str, bomb: Path) -> list[bytes]:
@@ -77,7 +103,7 @@ def forged(order_id: str, bomb: Path) -> list[bytes]:
         message(asking(order_id), task=name) for name in ("os.system", "", None, 7, "x" * 999)
     ]
     kinds += [message(asking(order_id, chain=[again], callbacks=[again], errbacks=[again]))]
-    kinds += [message(asking(order_id), timelimit=[0.001, 0.001])]
+    kinds += [*by_celery(order_id), *unreadable(order_id)]
     kinds += [message(asking(order_id), eta="2099-01-01T00:00:00+00:00")]
     kinds += [message(asking(order_id), eta="never"), message(asking(order_id), expires="never")]
     kinds += [message(asking(order_id), retries="x", group=7, reply_to="orders")]
@@ -85,6 +111,11 @@ def forged(order_id: str, bomb: Path) -> list[bytes]:
 
 
 NONE_AT_ALL = [b"", b"garbage", b"{}", b"[]", b"null", b"7", b"\xff\xfe\x00", b'{"body": 1}']
+# kombu makes numbers, ids and times of these.
+NONE_AT_ALL += [
+    json.dumps({"__type__": kind, "__value__": value}).encode()
+    for kind, value in (("decimal", "x"), ("uuid", 7), ("time", 7), ("bytes", 7), ([], 1))
+]
 
 
 def everything(stack: Stack) -> dict[str, Any]:
@@ -151,15 +182,31 @@ def test_worker_lives_on_when_a_message_is_giant(stack: Stack) -> None:
     works(stack)
 
 
+def test_orders_wait_while_another_client_has_put_something_else_in_the_queues_place(
+    stack: Stack,
+) -> None:
+    """It is as if the broker were away; with its end the worker works again, without a hand."""
+    stack.api()
+    with stack.redis.client(1) as client:
+        client.set(stack.queue, "no list")
+        worker = stack.start("worker", "kernel", "worker")
+        wait_until(lambda: "wrong kind of value" in stack.log() and worker.returncode is None, 60)
+        wait_until(lambda: "Unrecoverable error" in stack.log(), 60)
+        client.delete(stack.queue)
+        works(stack)
+    assert worker.returncode is None
+
+
+@pytest.mark.parametrize("way", [0, 1, 2])
 @pytest.mark.parametrize(
     "stack", [{"handlers": "tests.support.handlers.misbehaving:handlers"}], indirect=True
 )
-def test_run_is_not_ended_when_a_message_forges_a_time_limit(stack: Stack) -> None:
+def test_run_is_not_ended_when_a_message_forges_a_time_limit(stack: Stack, way: int) -> None:
     """Celery's own limits would kill the process; forged often enough, the order would fail."""
     stack.api()
     order_id = stack.submit("slow")
     with stack.redis.client(1) as client:
         client.delete(stack.queue)
-        client.lpush(stack.queue, message(asking(order_id), timelimit=[0.5, 0.5]))
+        client.lpush(stack.queue, by_celery(order_id)[way])
     stack.worker()
     assert stack.finished(order_id)["result"] == {"run": 1}

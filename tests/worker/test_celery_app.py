@@ -227,6 +227,20 @@ def test_messages_are_sifted_however_the_redis_is_reached(
     assert issubclass(kind.Channel, untrusted_messages.SurvivingChannel)
 
 
+@pytest.mark.parametrize("scheme", ["amqp", "amqps"])
+def test_messages_are_sifted_when_the_broker_is_a_rabbitmq(
+    make_kernel: MakeKernel, sqlite_url: str, scheme: str
+) -> None:
+    celery = make_celery(make_kernel(sqlite_url, broker_url=f"{scheme}://127.0.0.1:1//"))
+    with celery.connection_for_read() as connection:
+        kind = connection.get_transport_cls()
+    assert issubclass(kind.Connection, untrusted_messages.AmqpConnection)
+
+
+def test_worker_has_no_task_but_its_own(kernel: Kernel) -> None:
+    assert set(make_worker(kernel).tasks) == {"kernel.execute"}
+
+
 def test_process_of_the_pool_ends_when_it_gets_no_thread(kernel: Kernel) -> None:
     """It would run orders without renewing their leases. The pool takes its end for no error."""
     make_worker(kernel)
