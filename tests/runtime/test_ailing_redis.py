@@ -105,6 +105,7 @@ def answering(error: str) -> Iterator[str]:
         "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
         "upstream failure",
         "ERR a reason that no list has",
+        "WRONGTYPE Operation against a key holding the wrong kind of value",
     ],
 )
 @pytest.mark.parametrize("scheme", ["redis", "sentinel"])
@@ -129,7 +130,6 @@ def test_start_goes_on_while_the_redis_reads_its_data(error: str) -> None:
         "ERR SELECT is not allowed in cluster mode",
         "ERR unknown command 'SELECT', with args beginning with: '1' ",
         "MOVED 3999 127.0.0.1:6381",
-        "WRONGTYPE Operation against a key holding the wrong kind of value",
         "DENIED Redis is running in protected mode because protected mode is enabled",
     ],
 )

@@ -24,7 +24,6 @@ STAYING = (
     "db index",  # no such database
     "unknown command",
     "not allowed in cluster mode",
-    "wrong kind of value",  # a key of another program has the queue's name
     "protected mode",  # it takes no connection from another machine
 )
 
@@ -56,7 +55,8 @@ def stays(error: redis.ResponseError) -> bool:
     """Tell whether waiting does not mend what a server answers.
 
     Every other error is of the moment: a full disk (MISCONF, to a PING, too), a long script (BUSY),
-    memory, a proxy without its server. Orders are accepted meanwhile.
+    memory, a proxy without its server, a key in the queue's place, which any client can make.
+    Orders are accepted meanwhile.
     """
     said = str(error).lower()
     return isinstance(error, MovedError) or any(one in said for one in STAYING)
