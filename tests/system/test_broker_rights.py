@@ -102,6 +102,14 @@ def test_broker_is_empty_when_it_was_restarted(broker: AclRedis) -> None:
     assert "redis-cli" not in steps
 
 
+def test_message_of_more_than_a_megabyte_is_refused(broker: AclRedis) -> None:
+    with broker.client_of("kernel") as client:
+        client.lpush("orders.x", b"x" * 300_000)
+        with pytest.raises(redis.RedisError):
+            client.lpush("orders.x", b"x" * 2_000_000)
+        assert client.llen("orders.x") == 1
+
+
 def test_stranger_is_refused_without_a_password(broker: AclRedis) -> None:
     with (
         redis.Redis(port=broker.port, socket_timeout=5) as client,
