@@ -11,7 +11,9 @@ Network = IPv4Network | IPv6Network
 # unicast, 2000::/3 (RFC 4291 §2.4), and the special-purpose blocks in that.
 _TABLE: tuple[tuple[str, str], ...] = (
     ("metadata", "169.254.169.254 168.63.129.16 100.100.100.200 192.0.0.192"),
-    ("metadata", "fd00:ec2::254 fd20:ce::254"),
+    # Amazon (with EKS Pod Identity), Google; Scaleway, Oracle, Akamai, Alibaba.
+    ("metadata", "fd00:ec2::/32 fd20:ce::/48"),
+    ("metadata", "fd00:42::42 fd00:c1::a9fe:a9fe fd00:a9fe:a9fe::1 fd00:100::100:200"),
     ("loopback", "127.0.0.0/8 ::1"),
     ("link_local", "169.254.0.0/16 fe80::/10"),
     ("unspecified", "0.0.0.0/8 ::"),

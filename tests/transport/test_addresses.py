@@ -134,6 +134,11 @@ def test_refusal_names_the_setting_in_the_setting_alone(url: str) -> None:
     assert "10.0.0.1" not in error.message
 
 
+# Where clouds hand out credentials, in what is a private network of IPv6 by its address.
+METADATA = (
+    *("fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254", "fd00:42::42", "fd00:c1::a9fe:a9fe"),
+    *("fd00:a9fe:a9fe::1", "fd00:100::100:200"),
+)
 # policy, address, whether a name the policy names resolved to it, allowed?
 OPENED = [
     (opened("10.1.0.0/16"), "10.1.2.3", False, True),
@@ -148,6 +153,10 @@ OPENED = [
     (opened("::/0"), "fd00::1", False, True),
     (opened("::/0"), "::1", False, False),
     (opened("::/0"), "fd00:ec2::254", False, False),
+    *((opened("fd00::/8"), one, False, False) for one in METADATA),
+    *((CLOSED, one, True, False) for one in METADATA),
+    (opened("fd00:ec2::23"), "fd00:ec2::23", False, True),
+    (opened("fd00::/8"), "fd20:ce:1::1", False, True),
     (opened("::/0"), "::ffff:127.0.0.1", False, False),
     (opened("::/0"), "::127.0.0.1", False, False),
     (opened("64:ff9b::/96"), "64:ff9b::8.8.8.8", False, True),
@@ -216,7 +225,9 @@ def test_host_is_allowed_exactly_when_named(host: str, url: str, allowed: bool) 
         assert allowed
 
 
-@pytest.mark.parametrize("net", ["127.0.0.0/8", "169.254.0.0/16", "fe80::/64", "10.0.0.1/8", "x"])
+@pytest.mark.parametrize(
+    "net", ["127.0.0.0/8", "169.254.0.0/16", "fe80::/64", "fd00:ec2::/64", "10.0.0.1/8", "x"]
+)
 def test_policy_refuses_a_network_when_it_would_open_nothing(net: str) -> None:
     with pytest.raises(ValueError, match=net):
         opened(net)
