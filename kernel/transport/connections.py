@@ -79,12 +79,15 @@ class _Guarded:
         """Collect: head and body leave together, one packet and one system call less."""
         self._out.append(data)
 
-    def request(self, *args: Any, **kwargs: Any) -> None:
-        """Write the request, all at once."""
+    def request(self, method: str, url: str, *args: Any, **kwargs: Any) -> None:
+        """Write the request, all at once, with the URL as it was given.
+
+        urllib3 has encoded it anew: a receiver's signature or route may be of the very characters.
+        """
         exchange = current.get()
         started = time.monotonic()
         self._out: list[bytes] = []
-        super().request(*args, **kwargs)  # type: ignore[misc]
+        super().request(method, exchange.target.path, *args, **kwargs)  # type: ignore[misc]
         self.sock.sendall(b"".join(self._out))
         exchange.took("send", started)
 
