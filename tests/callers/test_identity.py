@@ -39,6 +39,34 @@ def test_caller_is_known_when_it_shows_its_key_as_basic_password(kernel: Kernel,
 
 
 @pytest.mark.parametrize(
+    ("sent", "is_refused"),
+    [
+        ({}, False),
+        ({"Sec-Fetch-Site": "same-origin", "Origin": "http://localhost"}, False),
+        ({"Sec-Fetch-Site": "none"}, False),
+        ({"Origin": "http://localhost"}, False),
+        ({"Origin": "https://localhost"}, False),  # behind a proxy that speaks TLS
+        ({"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}, True),
+        ({"Sec-Fetch-Site": "same-site", "Origin": "http://localhost"}, True),
+        ({"Sec-Fetch-Site": ""}, True),
+        ({"Origin": "https://evil.example"}, True),
+        ({"Origin": "null"}, True),
+    ],
+)
+def test_change_by_basic_is_refused_when_another_sites_page_asks_a_browser_for_it(
+    kernel: Kernel, sent: dict[str, str], is_refused: bool
+) -> None:
+    key = new_key(kernel, "zammad")
+    who, own = Client(serve(kernel), None), {"Authorization": basic("", key)}
+    for path in ("/v1/orders", "/test/add/"):
+        answer = who.post(path, json=ORDER, headers=own | sent)
+        assert (answer.status_code == 403) == is_refused, path
+    assert who.get("/v1/orders", headers=own | sent).status_code == 200
+    other = {"Authorization": f"Bearer {key}"}  # no browser keeps it
+    assert who.post("/v1/orders", json=ORDER, headers=other | sent).status_code == 202
+
+
+@pytest.mark.parametrize(
     "shown",
     [
         "",

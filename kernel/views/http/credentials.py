@@ -19,12 +19,14 @@ from kernel.runtime.kernel import Kernel
 from kernel.views.http.client_address import client_address, is_proxied, proven_address
 from kernel.views.http.gate import gate
 from kernel.views.http.hosts import is_loopback, name_of
+from kernel.views.http.origin import refuse_kept_credentials
 
 
 def identity(kernel: Kernel, needed: Scope | Role) -> Identity:
     """Return who asks. Raises Unauthenticated, TooManyRequests, or Forbidden without ``needed``.
 
-    Bearer, or Basic with the key as password (ticketing systems offer one or the other). Without
+    Bearer, or Basic with the key as password (ticketing systems offer one or the other), which is
+    refused for a change that another site's page asks a browser for (Forbidden). Without
     credentials: the anonymous caller when KERNEL_AUTH=off and the request comes straight from
     this host.
     """
@@ -118,6 +120,7 @@ def _credentials(asked: Request) -> str | None:
     if authorization.type == "bearer" and authorization.token:
         return authorization.token
     if authorization.type == "basic" and authorization.password:
+        refuse_kept_credentials()
         return str(authorization.password)
     raise Unauthenticated
 

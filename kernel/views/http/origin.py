@@ -32,3 +32,22 @@ def refuse_other_sites() -> None:
         return
     if site != "same-origin":
         raise Forbidden("the request comes from a page of another site")
+
+
+def refuse_kept_credentials() -> None:
+    """Raise Forbidden for a change by a page of another site with what a browser keeps for us.
+
+    Once typed in, Basic credentials go with every request, also with those that the page of another
+    site makes. Programs send neither Sec-Fetch-Site nor Origin. The scheme of Origin is that of the
+    proxy in front.
+    """
+    if request.method in ("GET", "HEAD"):
+        return
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is None:
+        origin = request.headers.get("Origin", f"http://{request.host}")
+        is_ours = origin.partition("://")[2] == request.host
+    else:
+        is_ours = site in ("same-origin", "none")
+    if not is_ours:
+        raise Forbidden("the request comes from a page of another site")
