@@ -23,7 +23,7 @@ from kernel.handlers.registry import Handler
 from kernel.orders.gates.children import count_children, count_ended
 from kernel.runtime.kernel import Kernel
 from kernel.runtime.service_key import ServiceKeys
-from kernel.views.html.rendering import LANGUAGES, Html, beside
+from kernel.views.html.rendering import LANGUAGES, Html, beside, published
 from kernel.views.http.errors import is_unavailable
 from kernel.views.http.links import Links
 from kernel.views.http.origin import is_https
@@ -63,7 +63,8 @@ class OrderPage:
         self._retention = timedelta(days=kernel.settings.retention_days)
         self.is_on = kernel.settings.order_pages == "on"
         self._links = Links(ServiceKeys(kernel))
-        # What stands before the token in a link, and below which address and blueprint it does.
+        # What stands before the token in a link (in its path, without a public address), and below
+        # which address and blueprint it does.
         self._place: tuple[tuple[str, str | None], str] = (("", ""), "")
         self._html = Html(self.blueprint, kernel)
         for rule in ("/<token>", "/<path:token>"):
@@ -96,14 +97,16 @@ class OrderPage:
         Within a request whose host is known: see `kernel.views.http.hosts`.
         """
         token = self._links.token(order_id)
+        public_url = self._kernel.settings.public_url
         around, place = self._place
         if around != (request.script_root, request.blueprint):
             around = (request.script_root, request.blueprint)
             place = beside("order_page.show_page", token=token).removesuffix(token)
+            if public_url:
+                place = published(public_url, place)
             self._place = (around, place)
-        public_url = self._kernel.settings.public_url
-        seen = public_url or f"{'https' if is_https() else 'http'}://{request.host}"
-        return f"{seen.rstrip('/')}{place}{token}"
+        seen = "" if public_url else f"{'https' if is_https() else 'http'}://{request.host}"
+        return f"{seen}{place}{token}"
 
     def show_page(self, token: str) -> Response:
         """GET /o/{token}: how far the order is, or its outcome."""

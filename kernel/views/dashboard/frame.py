@@ -31,7 +31,7 @@ from kernel.runtime.kernel import Kernel
 from kernel.runtime.single_flight import SingleFlightCache
 from kernel.views.dashboard import flash
 from kernel.views.html.live import as_part
-from kernel.views.html.rendering import FORM_BYTES, Html, go_to, is_fragment
+from kernel.views.html.rendering import FORM_BYTES, Html, go_to, is_fragment, published
 from kernel.views.http.acting import by_page
 from kernel.views.http.origin import refuse_other_sites
 from kernel.views.http.requests import limit_body
@@ -175,7 +175,7 @@ class Frame:
 
     def public_address(self, endpoint: str, **values: Any) -> str:
         """Return the address of the page ``endpoint`` under KERNEL_PUBLIC_URL, which is set."""
-        return self.kernel.settings.public_url.rstrip("/") + url_for(f".{endpoint}", **values)
+        return published(self.kernel.settings.public_url, url_for(f".{endpoint}", **values))
 
     def by(self, visitor: Visitor) -> By:
         """Return who changes something by a form, and why; see `kernel.views.http.acting`."""

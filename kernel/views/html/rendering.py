@@ -51,6 +51,8 @@ LANGUAGES: dict[str, Language] = {"en": "en", "zh": "zh"}
 THEMES = ("auto", "light", "dark")
 YEAR = 365 * 86_400
 FORM_BYTES = 65_536
+# Where orders are submitted, by the path below which kernel is mounted.
+SUBMIT = "/v1/orders"
 
 
 class Html:
@@ -124,6 +126,17 @@ def beside(endpoint: str, **values: Any) -> str:
     """Return the address of an endpoint in the blueprint that the one of this request stands in."""
     around = (request.blueprint or "").rpartition(".")[0]
     return url_for(f"{around}.{endpoint}".removeprefix("."), **values)
+
+
+def published(public_url: str, path: str) -> str:
+    """Return the address of ``path``, one of ours, under ``public_url``: KERNEL_PUBLIC_URL.
+
+    That is where people reach kernel, so it may end with what each path begins with: where kernel
+    is mounted.
+    """
+    root = beside("api.submit_order").removesuffix(SUBMIT)
+    base = public_url.rstrip("/")
+    return base + (path.removeprefix(root) if urlsplit(base).path.endswith(root) else path)
 
 
 def asset(name: str) -> str:

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from flask import Flask
 from sqlalchemy import select, update
 
 from kernel.callers.people.people import add_person
@@ -12,7 +13,9 @@ from kernel.callers.people.roles import Role
 from kernel.db.tables.people import DashboardSession, Person
 from kernel.runtime.kernel import Kernel
 from kernel.transport.client import Transport
+from kernel.views.app import init_app
 from kernel.views.dashboard.signing_in.oidc import ATTEMPT_SECONDS
+from tests.support.clients import FakeHints
 from tests.support.oidc_provider import Provider
 from tests.support.oidc_provider.visiting import (
     CALLBACK,
@@ -65,6 +68,19 @@ def test_provider_leads_back_to_the_public_address_when_the_host_is_forged(
 ) -> None:
     answer = visitor.client.get(START, base_url="https://evil.example")
     assert parse_qs(urlsplit(answer.location).query)["redirect_uri"] == [PUBLIC + CALLBACK]
+
+
+@pytest.mark.parametrize("public_url", [PUBLIC, f"{PUBLIC}/kernel"])
+def test_provider_leads_back_below_the_prefix_when_an_application_mounts_us(
+    make_kernel: MakeKernel, sqlite_url: str, provider: Provider, public_url: str
+) -> None:
+    settings = {"public_url": public_url, **provider.settings}
+    host = Flask("host")
+    kernel = make_kernel(sqlite_url, transport=Transport(), **settings)
+    init_app(host, kernel, url_prefix="/kernel", hints=FakeHints())
+    answer = Visitor(host).get(f"/kernel{START}")
+    leads_back = parse_qs(urlsplit(answer.location).query)["redirect_uri"]
+    assert leads_back == [f"{PUBLIC}/kernel{CALLBACK}"]
 
 
 def test_attempt_is_forgotten_when_the_browser_is_back(

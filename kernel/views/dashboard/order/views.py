@@ -31,7 +31,7 @@ from kernel.runs.reruns import note_rerun
 from kernel.runtime.kernel import Kernel
 from kernel.views.dashboard.frame import Frame
 from kernel.views.dashboard.order.details import OrderDetails
-from kernel.views.html.rendering import beside, is_fragment
+from kernel.views.html.rendering import beside, is_fragment, published
 from kernel.views.http.requests import REFERENCE_HEADER, accept_again
 from kernel.views.http.sessions import Visitor
 
@@ -190,10 +190,10 @@ def _curl(kernel: Kernel, members: Mapping[str, Any], reference: str | None) -> 
     ``reference``: where the members do not have it.
     """
     path = beside("api.submit_order")
-    base = kernel.settings.public_url or request.host_url
+    public_url = kernel.settings.public_url
     words = [
         "curl",
-        base.rstrip("/") + path,
+        published(public_url, path) if public_url else request.host_url.rstrip("/") + path,
         "-H",
         f"Authorization: Bearer {PLACEHOLDER}",
         "-H",
