@@ -91,6 +91,22 @@ def test_connection_that_has_its_number_by_now_lives_when_one_is_killed(
         assert connection.scalar(text("SELECT 1")) == 1
 
 
+def test_connection_is_killed_when_a_pooler_has_told_the_driver_another_id(
+    make_kernel: Callable[..., Kernel], postgresql_rows_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As PgBouncer does it: a random number, as a rule one that no process can have.
+    made_up = property(lambda info: -1_234_567_890)
+    monkeypatch.setattr("psycopg.ConnectionInfo.backend_pid", made_up)
+    kernel = make_kernel(postgresql_rows_url)
+    with kernel.run_connection() as frozen:
+        number = kernel.dialect.connection_number(frozen)
+        with kernel.write() as connection:
+            kernel.dialect.kill_connection(connection, number or 0)
+        with pytest.raises(DBAPIError) as ended:
+            frozen.execute(text("SELECT 1"))
+    assert is_passing(ended.value)
+
+
 def test_limit_of_silence_outlives_a_rollback_when_it_was_set(
     make_kernel: Callable[..., Kernel], postgresql_rows_url: str
 ) -> None:

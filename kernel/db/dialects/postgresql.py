@@ -57,12 +57,12 @@ UNACKNOWLEDGED_MS = 45_000
 # What `limit_silence` has told the server of this connection, in seconds.
 SILENCE = "kernel_silence"
 # A connection's number is the server's process id, which is used again, and when that process
-# began, in seconds.
+# began, in seconds: by its own word, for a pooler tells the driver an id that it has made up.
 PID_BITS = 22
 
 _SETTINGS = "SELECT set_config(name, value, false) FROM (VALUES {rows}) AS given (name, value)"
 _BEGAN = (
-    "SELECT extract(epoch FROM backend_start)::bigint FROM pg_stat_activity"
+    "SELECT extract(epoch FROM backend_start)::bigint, pid FROM pg_stat_activity"
     " WHERE pid = pg_backend_pid()"
 )
 _TERMINATE = sql(
@@ -147,7 +147,7 @@ class PostgreSQL(Dialect):
         rows = ", ".join(f"('{name}', '{value}')" for name, value in wanted.items())
         limit_waiting(connection, GREETING_SECONDS)
         say_alone(connection, _SETTINGS.format(rows=rows))
-        connection.kernel_began = say_alone(connection, _BEGAN)[0]
+        connection.kernel_began, connection.kernel_pid = say_alone(connection, _BEGAN)
 
     def answer_within(self, connection: Any, seconds: float | None) -> None:
         """Change the limit of the connection's waiting."""
@@ -199,7 +199,7 @@ class PostgreSQL(Dialect):
     def connection_number(self, connection: Connection) -> int | None:
         """Return the server's process and when it began, in one number."""
         driver = _driver(connection)
-        return int(driver.kernel_began << PID_BITS | driver.info.backend_pid)
+        return int(driver.kernel_began << PID_BITS | driver.kernel_pid)
 
     def kill_connection(self, connection: Connection, number: int) -> None:
         """Terminate that process; another one that has its id by now began at another time."""
