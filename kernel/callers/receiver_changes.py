@@ -293,7 +293,7 @@ def _write_version(session: Session, of: Receiver, shape: str | None, now: datet
         "name": of.name,
         "url": of.url,
         "shape": shape,
-        "variables": json.dumps(dict(of.terms.variables), sort_keys=True),
+        "variables": json.dumps(dict(of.terms.variables), ensure_ascii=False, sort_keys=True),
         "created_at": now,
     }
     session.execute(insert(SHAPES).values(row))

@@ -10,6 +10,8 @@ from kernel.transport.backoff import RetryPolicy
 
 MAX_CONCURRENCY, MAX_RATE, MAX_TIMEOUT = 1000, 60_000, 120.0
 MAX_VARIABLES, MAX_VARIABLE = 50, 1000
+# All of it as JSON, in bytes: what a TEXT column of MariaDB holds.
+MAX_TERMS = 65_535
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +52,7 @@ class Terms:
 
     def to_json(self) -> str:
         """Return what the receiver's row holds."""
-        return json.dumps(self.members(), sort_keys=True)
+        return json.dumps(self.members(), ensure_ascii=False, sort_keys=True)
 
     def check(self, base: RetryPolicy) -> None:
         """Refuse terms that cannot hold beside the settings' ``base``. Raises ValueError."""
@@ -65,6 +67,8 @@ class Terms:
             check_schedule(self.schedule)
             check_fits(self.schedule, base.give_up_after if self.give_up is None else self.give_up)
         _check_variables(self.variables)
+        if (size := len(self.to_json().encode())) > MAX_TERMS:
+            raise ValueError(f"the terms are {size} bytes of JSON, and may be {MAX_TERMS}")
 
 
 def _check_number(name: str, value: object, most: float, *, whole: bool = False) -> None:
@@ -99,3 +103,5 @@ def _check_variables(variables: object) -> None:
             raise ValueError(f"{name!r} is not the name of a variable: letters, digits and _")
         if not isinstance(value, str) or len(value) > MAX_VARIABLE:
             raise ValueError(f"the variable {name} is a text of at most {MAX_VARIABLE} characters")
+        if any("\ud800" <= one <= "\udfff" for one in value):
+            raise ValueError(f"the variable {name} holds half of a surrogate pair")

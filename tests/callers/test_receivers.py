@@ -95,10 +95,27 @@ WRONG: dict[str, dict[str, Any]] = {
     "1 to 100 pauses": {"terms": {"schedule": []}},
     "is not the name of a variable": {"terms": {"variables": {"a.b": "c"}}},
     "is a text": {"terms": {"variables": {"a": 1}}},
+    "may be 65535": {"terms": {"variables": {f"v{number}": "单" * 1000 for number in range(50)}}},
+    "half of a surrogate pair": {"terms": {"variables": {"a": "\udc80"}}},
     "no credentials": {"credentials": {"bearer": 7}},
     "both be the header": {"credentials": {**TOKEN, "headers": {"Authorization": "a"}}},
     "not PEM|no PEM|PEM": {"ca_pem": "nonsense"},
 }
+
+
+@pytest.mark.parametrize("character", ["a", "单", "😀", '"', "\x01"])
+def test_receiver_is_read_as_it_was_added_when_its_variables_are_as_long_as_they_may_be(
+    kernel: Kernel, character: str
+) -> None:
+    written = len(json.dumps(character, ensure_ascii=False).encode()) - 2
+    value = character * min(1000, 1300 // written)
+    variables = {f"{'n' * 90}{number}": value for number in range(46)}
+    desk = add(kernel, terms={"variables": variables}).caller_id
+    found = change(kernel, terms={"variables": {"another": "a"}})
+    assert found.terms.variables == variables | {"another": "a"}
+    with kernel.read_session() as session:
+        [first, _] = versions_of(session.connection(), [desk])[desk]
+    assert first.variables == variables
 
 
 @pytest.mark.parametrize(("why", "values"), WRONG.items(), ids=WRONG)
