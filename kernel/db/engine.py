@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple, Self
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import ArgumentError, DisconnectionError
 from sqlalchemy.pool import PoolResetState
@@ -20,6 +20,7 @@ from kernel.config.keyring import Keyring
 from kernel.config.private_files import secure_database
 from kernel.db import guard
 from kernel.db.dialects import Dialect, dialect_of
+from kernel.db.dialects.mends import MISTAKES, explain_options
 from kernel.db.tables.sealed import KEYRING, Keys
 from kernel.errors import ConfigurationError
 
@@ -151,15 +152,8 @@ def make_engine(
             raise DisconnectionError("its server takes no writes")
         dialect.answer_within(connection, read_timeout)
 
-    try:
-        engine = create_engine(
-            dialect.complete(make_url(url)),
-            hide_parameters=True,
-            connect_args=dialect.connect_args(read_timeout),
-            **pooling,
-        )
-    except ArgumentError as error:
-        raise ConfigurationError(f"KERNEL_DATABASE_URL: {error}") from None
+    arguments = dialect.connect_args(read_timeout)
+    engine = _made(dialect.complete(make_url(url)), connect_args=arguments, **pooling)
     if (file := dialect.file_of(engine.url)) is not None:
         event.listen(engine, "do_connect", lambda *_: secure_database(file))
     event.listen(engine, "connect", opened)
@@ -170,6 +164,22 @@ def make_engine(
     if dialect.is_remote:
         _spare_round_trips(engine, ask, known)
     return engine
+
+
+def _made(url: URL, **options: Any) -> Engine:
+    """Make an engine without events. Raises ConfigurationError for a URL that cannot be used."""
+
+    def take(name: str) -> None:
+        url.get_dialect()().create_connect_args(url.set(query={name: url.query[name]}))
+
+    try:
+        return create_engine(url, hide_parameters=True, **options)
+    except ArgumentError as error:
+        raise ConfigurationError(f"KERNEL_DATABASE_URL: {error}") from None
+    except MISTAKES:
+        if said := explain_options(url.query, take):
+            raise ConfigurationError(said) from None
+        raise
 
 
 def _condemn(dialect: Dialect, context: ExceptionContext, idle: Idle) -> None:
@@ -183,6 +193,10 @@ def _condemn(dialect: Dialect, context: ExceptionContext, idle: Idle) -> None:
     """
     connection, error = context.connection, context.original_exception
     if not context.is_disconnect and isinstance(error, dialect.driver_errors):
+        if type(error).__name__ == "ProgrammingError" and connection is None:
+            # An option that the driver does not know, or one that makes a statement of its own.
+            said = " ".join(str(error).split())
+            raise ConfigurationError(f"KERNEL_DATABASE_URL: {said}")
         if connection is None:  # it refused the connection
             context.is_disconnect = True
         elif not connection.invalidated and dialect.may_be_unfit(error):

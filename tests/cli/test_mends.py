@@ -14,6 +14,7 @@ from sqlalchemy import URL, make_url
 from kernel.db.dialects.mends import MENDS, explain
 from kernel.errors import ConfigurationError
 from kernel.handlers import load_handlers
+from tests.support.people.terminal import Terminal
 from tests.support.servers import MariaDB
 
 KERNEL = Path(sys.executable).with_name("kernel")
@@ -102,6 +103,30 @@ def test_server_that_is_not_there_is_said_so(says: Says, scheme: str, host: str)
     said = says("orders", "list", database_url=f"{scheme}://root:{SECRET}@{host}/kernel")
     assert host in said
     assert "KERNEL_DATABASE_URL" in said
+
+
+@pytest.mark.parametrize(
+    ("scheme", "option"),
+    [
+        ("mysql+pymysql", "ssl_mode=REQUIRED"),
+        ("mysql+pymysql", "charset=utf8mb5"),
+        ("mysql+pymysql", "connect_timeout=2s"),
+        ("mysql+pymysql", "local_infile=maybe"),
+        ("postgresql+psycopg", "ssl_mode=require"),
+        ("sqlite", "timeout=2s"),
+        ("sqlite", "uri=perhaps"),
+    ],
+)
+@pytest.mark.parametrize("command", [("migrate",), ("orders", "list")])
+def test_option_of_the_url_that_cannot_be_used_is_named(
+    tmp_path: Path, scheme: str, option: str, command: tuple[str, ...]
+) -> None:
+    place = f"/{tmp_path}/k.db" if scheme == "sqlite" else f"u:{SECRET}@127.0.0.1:1/d"
+    said = Terminal(f"{scheme}://{place}?{option}").run(*command, exit_code=2).stderr
+    assert len(said.splitlines()) == 1
+    assert "KERNEL_DATABASE_URL" in said
+    assert option.partition("=")[0] in said
+    assert SECRET not in said
 
 
 class Refused(Exception):

@@ -3,11 +3,14 @@
 A number or state that is not listed is told in the server's own words, with the setting to look at.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from sqlalchemy import URL
 
 SETTING = "KERNEL_DATABASE_URL"
+# What SQLAlchemy and drivers raise for an option that they do not know, or cannot read.
+MISTAKES = (TypeError, ValueError, AttributeError)
 _LOGIN = (
     f"{{host}} refuses user {{user}} or the password: correct them in {SETTING} (in a password @ "
     "is written as %40, : as %3A, / as %2F)"
@@ -65,6 +68,25 @@ def explain(error: BaseException, url: URL | None = None) -> str:
         "said": said,
     }
     return (known or _OTHERWISE).format(**facts)
+
+
+def explain_options(names: Iterable[str], take: Callable[[str], Any]) -> str | None:
+    """Say which options of the URL cannot be used, never their values; None: each of them can.
+
+    ``take`` is given each of ``names`` alone, and raises one of `MISTAKES` where it cannot.
+    """
+    wrong = []
+    for name in names:
+        try:
+            take(name)
+        except MISTAKES:
+            wrong.append(name)
+    if not wrong:
+        return None
+    return (
+        f"{SETTING}: the driver does not know the option {', '.join(wrong)}, or cannot read its "
+        "value: correct it, or leave it out"
+    )
 
 
 def _words(error: BaseException) -> str:

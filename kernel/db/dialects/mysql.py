@@ -14,7 +14,7 @@ from kernel.config.keep_alive import keep_alive
 from kernel.db.dialects.base import Change, Dialect
 from kernel.db.dialects.link import check_link
 from kernel.db.dialects.mysql_checks import check_session, check_tables
-from kernel.db.dialects.mysql_driver import XaConnection
+from kernel.db.dialects.mysql_driver import XaConnection, connected
 from kernel.db.dialects.needs import Needs
 from kernel.errors import ConfigurationError
 
@@ -184,7 +184,7 @@ class MySQL(Dialect):
 
     def connect(self, arguments: Mapping[str, Any]) -> Any:
         """Connect with a driver that can end an XA transaction."""
-        return XaConnection(**arguments)
+        return connected(arguments)
 
     def begin_guarded(self, connection: Connection, name: str) -> None:
         """Say XA START."""

@@ -8,11 +8,15 @@ lost, at any moment, leaves no transaction behind.
 
 import ssl
 import zlib
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pymysql
+
+from kernel.db.dialects.mends import MISTAKES, explain_options
+from kernel.errors import ConfigurationError
 
 if TYPE_CHECKING:  # generic for type checkers only
     _Connection = pymysql.connections.Connection[pymysql.cursors.Cursor]
@@ -42,6 +46,23 @@ def _unchecked() -> ssl.SSLContext:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def connected(arguments: Mapping[str, Any]) -> "XaConnection":
+    """Return a new connection.
+
+    Raises the driver's errors, and ConfigurationError that names what the driver cannot take.
+    """
+
+    def take(name: str) -> None:
+        XaConnection(**{name: arguments[name]}, defer_connect=True)
+
+    try:
+        return XaConnection(**arguments)
+    except MISTAKES:
+        if said := explain_options(arguments, take):
+            raise ConfigurationError(said) from None
+        raise
 
 
 def _number_of(told: object) -> int:
