@@ -4,11 +4,14 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from flask import Blueprint, Flask, Response, redirect, url_for
-from werkzeug.routing import Rule
+from flask import Blueprint, Flask, Response, redirect, request, url_for
+from flask.blueprints import BlueprintSetupState
+from werkzeug.exceptions import MethodNotAllowed
+from werkzeug.routing import PathConverter, Rule
 
 from kernel import REQUEST_SECONDS
 from kernel.errors import NotFound, Unavailable
+from kernel.formats.texts import Language
 from kernel.runtime import startup
 from kernel.runtime.fresh_handlers import keep_fresh
 from kernel.runtime.hints import Hints
@@ -19,7 +22,7 @@ from kernel.views.health import health_blueprint
 from kernel.views.http.errors import install
 from kernel.views.http.gate import Gate
 from kernel.views.http.hosts import KnownHosts, name_no_host
-from kernel.views.http.slashes import redirected_in_envelope
+from kernel.views.http.slashes import leads_to_slash, meant_address, redirected_in_envelope
 from kernel.views.http.tracking import track
 from kernel.views.openapi.document import document
 from kernel.views.openapi.routes import docs_blueprint, document_blueprint
@@ -112,25 +115,56 @@ def init_app(
     install(beside, made.settings.language)
     for one in (create_blueprint(made, name, told), beside):
         app.register_blueprint(one, url_prefix=url_prefix or None)
+    _own_slashes(app, name, beside.name, made.settings.language)
     app.extensions.setdefault("kernel", {})[name] = made
     return made
+
+
+class _Below(Rule):
+    """A prefix and every path below it, by any method: also one with slashes too many.
+
+    The application's own map would lead a client on to the tidy path, by the Host that it sent, and
+    answer other methods itself.
+    """
+
+    def get_converter(self, *_: Any) -> PathConverter:
+        found = PathConverter(self.map)
+        found.regex = "(?s:(?:/.*)?)"
+        return found
 
 
 def _own_all_below(beside: Blueprint, dashboard_of: str | None) -> None:
     """Answer what nothing else does below the prefix; its root leads to the dashboard, if any."""
 
     def refuse(**_: str) -> Response:
-        raise NotFound
+        if request.method not in METHODS:
+            raise MethodNotAllowed(sorted(METHODS))
+        raise NotFound(meant_address())
 
-    def own(rule: str) -> None:
-        beside.add_url_rule(rule, "below", refuse, methods=METHODS, provide_automatic_options=False)
+    def own(state: BlueprintSetupState) -> None:
+        endpoint, prefix = f"{state.name}.below", str(state.url_prefix).rstrip("/")
+        state.app.view_functions[endpoint] = refuse
+        state.app.url_map.add(_Below(f"{prefix}<path:below>", endpoint=endpoint))
 
-    own("/<path:below>")
-    if dashboard_of is None:
-        own("/")
-    else:
+    beside.record(own)
+    if dashboard_of is not None:
         to = f"{dashboard_of}.dashboard.overview"
         beside.add_url_rule("/", "root", lambda: redirect(url_for(to)))
+
+
+def _own_slashes(app: Flask, kernel: str, beside: str, language: Language) -> None:
+    """Lead on from each address of ours that lacks its last slash; ``app`` would name a host."""
+    lead_on = leads_to_slash(language)
+    for rule in list(app.url_map.iter_rules()):
+        path, is_ours = rule.rule.rstrip("/"), rule.endpoint.partition(".")[0] in (kernel, beside)
+        if is_ours and path and path != rule.rule:
+            app.add_url_rule(
+                path,
+                f"{beside}.lead_on",
+                lead_on,
+                methods=rule.methods,
+                provide_automatic_options=False,
+            )
 
 
 def _check(kernel: Kernel) -> None:

@@ -112,6 +112,59 @@ def test_unknown_paths_below_the_prefix_are_answered_in_the_envelope(
     assert is_refusal(mounted.test_client().open(path, method=method), 404, "not_found")
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("POST", "/kernel//v1/orders", 404),
+        ("GET", "/kernel//dashboard", 404),
+        ("GET", "/kernel/dashboard//", 404),
+        ("POST", "/kernel", 404),
+        ("GET", "/kernel/a\nb", 404),
+        ("PROPFIND", "/kernel/v1/orders", 405),
+        ("PROPFIND", "/kernel/x", 405),
+        ("PROPFIND", "/kernel", 405),
+        ("GET", "/kernel", 308),
+        ("GET", "/kernel/dashboard?a=b", 308),
+        ("POST", "/kernel/test/add", 308),
+    ],
+)
+def test_strange_method_or_slashes_below_the_prefix_get_an_envelope_that_names_no_host(
+    mounted: Flask, method: str, path: str, status: int
+) -> None:
+    path, _, query = path.partition("?")
+    raw = {"PATH_INFO": path, "REQUEST_URI": path, "QUERY_STRING": query}
+    visitor, headers = mounted.test_client(), {"Host": "evil.example"}
+    answer = visitor.open(method=method, headers=headers, environ_overrides=raw)
+    code = "method_not_allowed" if status == 405 else "not_found"
+    assert is_refusal(answer, status, code)
+    assert "evil.example" not in f"{answer.headers}{answer.text}"
+    place = f"{path}/{query and f'?{query}'}"
+    assert answer.headers.get("Location") == (place if status == 308 else None)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/a//b", 308), ("PROPFIND", "/a/b", 405), ("GET", "/kernelx", 404)],
+)
+def test_strange_method_or_slashes_of_the_host_stay_its_own(
+    host: Flask, kernel: Kernel, method: str, path: str, status: int
+) -> None:
+    def asked() -> tuple[int, str | None, str, str | None]:
+        raw = {"PATH_INFO": path, "REQUEST_URI": path}
+        answer = app.test_client().open(method=method, environ_overrides=raw)
+        return answer.status_code, answer.mimetype, answer.text, answer.headers.get("Location")
+
+    app = Flask("plain")
+    app.register_error_handler(404, lambda error: (MINE, 404))
+    for one in (app, host):
+        one.add_url_rule("/a/b", "b", lambda: "seen")
+    before = asked()
+    app = host
+    init_app(host, kernel, url_prefix="/kernel", hints=FakeHints())
+    assert asked() == before
+    assert before[0] == status
+
+
 def test_orders_health_and_metrics_are_below_the_prefix(mounted: Flask, kernel: Kernel) -> None:
     portal = Client(mounted, new_key(kernel, "portal"))
     for _ in range(2):  # larger than the host's bodies may be

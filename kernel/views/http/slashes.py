@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from urllib.parse import quote
 
 from flask import Response, current_app, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
@@ -27,12 +28,30 @@ def redirected_in_envelope(language: Language) -> Callable[[Response], Response]
     def after(response: Response) -> Response:
         is_redirect = response.status_code == RequestRedirect.code
         if is_redirect and isinstance(request.routing_exception, RequestRedirect):
-            data = {"code": "not_found", "detail": meant_address()}
-            response.set_data(encode(envelope(-1, text("not_found", language), data)))
-            response.mimetype = "application/json"
+            _tell(response, language)
         return response
 
     return after
+
+
+def leads_to_slash(language: Language) -> Callable[..., Response]:
+    """Return the view of an address without its last slash: it leads on to the one that has it."""
+
+    def lead_on(**_: str) -> Response:
+        query = request.query_string.decode("latin-1")
+        place = f"{quote(f'{request.script_root}{request.path}')}/{query and f'?{query}'}"
+        response = Response(status=RequestRedirect.code, headers={"Location": place})
+        _tell(response, language)
+        return response
+
+    return lead_on
+
+
+def _tell(response: Response, language: Language) -> None:
+    """Write into the body of a redirect which address is meant."""
+    data = {"code": "not_found", "detail": meant_address()}
+    response.set_data(encode(envelope(-1, text("not_found", language), data)))
+    response.mimetype = "application/json"
 
 
 def _exists(path: str) -> bool:
