@@ -34,6 +34,12 @@ class Name:
         """Return the name of the queue of hints. Raises as `read`."""
         return QUEUE + self.read()
 
+    def made_queue(self) -> str | None:
+        """Return what `queue` does; None until a process has made the name. Raises as `read`."""
+        with self._kernel.read() as connection:
+            found = _look(connection)
+        return None if found is None else QUEUE + found
+
 
 def _stored_name(kernel: Kernel) -> str:
     with kernel.read() as connection:

@@ -19,6 +19,7 @@ from kernel.errors import ConfigurationError, KernelError
 from kernel.handlers import Handlers, load_handlers
 from kernel.handlers.registering.settings import load_own
 from kernel.runtime import startup
+from kernel.runtime.installation import Name
 from kernel.runtime.kernel import Kernel
 from kernel.runtime.oidc_provider import OidcProvider
 from kernel.runtime.rotation import check_secrets
@@ -149,9 +150,10 @@ def _outcome(name: str, one: Callable[[Settings], str], settings: Settings) -> C
 
 def _handlers(settings: Settings) -> str:
     handlers = load_handlers(settings.handlers)
-    own = load_own(one.declared for one in handlers.parts)
+    with closing(Kernel(settings, handlers)) as kernel:
+        startup.check_handlers(kernel)
+        settings_of = [f"settings of {name}" for name in kernel.own_settings]
     named = f"{settings.handlers}: {', '.join(handlers) or 'none'}"
-    settings_of = [f"settings of {name}" for name in own]
     return "; ".join([named, *settings_of, *startup.missing_programs(handlers)])
 
 
@@ -204,14 +206,23 @@ def _registry(settings: Settings) -> Handlers:
 
 
 def _broker(settings: Settings) -> str:
-    warnings = startup.check_broker(settings)
-    shown = visible(settings.broker_url)
-    celery = make_celery(Kernel(settings, Handlers()), publishing=True)
-    try:
-        with celery.connection_for_write() as connection:
-            connection.ensure_connection(max_retries=1, timeout=2)
-    except Exception as error:  # noqa: BLE001 - each broker's client has errors of its own
-        raise ConfigurationError(
-            f"{shown} does not answer ({error}): start it, or set KERNEL_BROKER_URL"
-        ) from None
+    with closing(Kernel(settings, Handlers())) as kernel:
+        warnings = startup.check_broker(settings, _queue(kernel))
+        shown = visible(settings.broker_url)
+        celery = make_celery(kernel, publishing=True)
+        try:
+            with celery.connection_for_write() as connection:
+                connection.ensure_connection(max_retries=1, timeout=2)
+        except Exception as error:  # noqa: BLE001 - each broker's client has errors of its own
+            raise ConfigurationError(
+                f"{shown} does not answer ({error}): start it, or set KERNEL_BROKER_URL"
+            ) from None
     return "; ".join([f"{shown} answers", *warnings, *startup.open_brokers(settings)])
+
+
+def _queue(kernel: Kernel) -> str | None:
+    """Return the queue's name; None where no process has made it, or it cannot be read."""
+    try:
+        return kernel.one(Name).made_queue()
+    except Exception:  # noqa: BLE001 - the check of the database tells of it
+        return None
