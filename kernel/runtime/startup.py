@@ -188,10 +188,10 @@ def _passwords(urls: str) -> list[str | None]:
 def needs_of(kernel: Kernel) -> Needs:
     """Return what is asked of the database: tables are the kernel's, and those handlers name."""
     settings, own = kernel.settings, Base.metadata.tables
-    named = [table.name for one in kernel.handlers.metadata for table in one.tables.values()]
+    named = [one for each in kernel.handlers.metadata for one in each.tables.values()]
     processes = 8 * settings.api_processes + 3 * settings.worker_processes
     return Needs(
-        tables={*own, *named},
+        tables={(table.schema, table.name) for table in (*own.values(), *named)},
         # Not that of the built-in handlers, which may not be used.
         own={
             name: next(iter(table.columns)).name

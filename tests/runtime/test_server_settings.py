@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Column, Integer, MetaData, String, Table, text
 
 from kernel.db.schema import migrate
 from kernel.errors import ConfigurationError
+from kernel.handlers import Handlers
 from kernel.runtime import startup
 from kernel.runtime.kernel import Kernel
 from tests.support.servers import MariaDB, Redis
@@ -98,3 +99,37 @@ def test_start_is_refused_when_a_table_folds_case(kernel: Kernel) -> None:
     with kernel.engine.begin() as connection:
         connection.execute(text(said.rpartition("Convert it: ")[2]))
     assert startup.check(kernel) == []
+
+
+# ---- Tables of another schema -----------------------------------------------------------------
+
+
+@pytest.fixture
+def beside(mariadb: MariaDB) -> Iterator[str]:
+    """A schema beside that of kernel."""
+    mariadb.execute("CREATE DATABASE beside CHARACTER SET utf8mb4")
+    yield "beside"
+    mariadb.execute("DROP DATABASE beside")
+
+
+@pytest.mark.parametrize(
+    ("options", "mend"),
+    [
+        ("ENGINE=MyISAM", "ALTER TABLE beside.tickets ENGINE=InnoDB"),
+        ("CHARACTER SET latin1", "ALTER TABLE beside.tickets CONVERT TO CHARACTER SET utf8mb4"),
+    ],
+)
+def test_table_of_another_schema_matters_where_handlers_name_that(
+    make_kernel: MakeKernel, mariadb_url: str, redis: Redis, beside: str, options: str, mend: str
+) -> None:
+    here, there = MetaData(), MetaData(schema=beside)
+    for own in (here, there):
+        Table("tickets", own, Column("id", Integer, primary_key=True), Column("said", String(9)))
+    kernel = make_kernel(mariadb_url, Handlers(here), broker_url=redis.url(1))
+    with kernel.engine.begin() as connection:
+        here.create_all(connection)
+        columns = "(id INT PRIMARY KEY, said VARCHAR(9))"
+        connection.execute(text(f"CREATE TABLE {beside}.tickets {columns} {options}"))
+    assert startup.check(kernel) == []
+    kernel = make_kernel(mariadb_url, Handlers(there), broker_url=redis.url(1))
+    assert mend in refused(kernel)

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from sqlalchemy import make_url, text
+from sqlalchemy import Column, Integer, MetaData, Table, make_url, text
 
 from kernel.db.dialects import postgresql_checks
 from kernel.errors import ConfigurationError
+from kernel.handlers import Handlers
 from kernel.runtime import startup
 from kernel.runtime.kernel import Kernel
 from tests.support.postgresql import PostgreSQL
@@ -49,6 +50,24 @@ def test_start_is_refused_when_a_table_does_not_outlive_a_crash(kernel: Kernel) 
     with kernel.write() as connection:
         connection.execute(text(mend))
     assert len(startup.check_database(kernel)) == 1
+
+
+@pytest.mark.parametrize(("schema", "is_refused"), [(None, False), ("beside", True)])
+def test_unlogged_table_of_another_schema_matters_where_handlers_name_that(
+    make_kernel: MakeKernel, postgresql_url: str, schema: str | None, is_refused: bool
+) -> None:
+    own = MetaData(schema=schema)
+    tickets = Table("tickets", own, Column("id", Integer, primary_key=True))
+    kernel = make_kernel(postgresql_url, Handlers(own))
+    with kernel.write() as connection:
+        connection.execute(text("CREATE SCHEMA beside"))
+        connection.execute(text("CREATE UNLOGGED TABLE beside.tickets (id INT PRIMARY KEY)"))
+        if schema is None:
+            tickets.create(connection)
+    if is_refused:
+        assert refused(kernel).endswith("Convert it: ALTER TABLE beside.tickets SET LOGGED")
+    else:
+        assert len(startup.check_database(kernel)) == 1
 
 
 def test_start_is_refused_when_the_database_cannot_hold_every_character(

@@ -19,16 +19,20 @@ _SETTINGS = text(
     " 'max_allowed_packet', 'max_connections')"
 )
 _TABLES = text(
-    "SELECT table_name, engine FROM information_schema.tables"
-    " WHERE table_schema = DATABASE() AND table_type = 'BASE TABLE' ORDER BY table_name"
-)
+    "SELECT table_schema, table_name, table_schema = DATABASE(), engine"
+    " FROM information_schema.tables"
+    " WHERE (table_schema = DATABASE() OR table_schema IN :schemas) AND table_type = 'BASE TABLE'"
+    " ORDER BY table_name"
+).bindparams(bindparam("schemas", expanding=True))
 _COLUMNS = text(
-    "SELECT table_name, MIN(character_set_name IN ('utf8mb4', 'ascii'))"
-    " FROM information_schema.columns WHERE table_schema = DATABASE()"
+    "SELECT table_schema, table_name, table_schema = DATABASE(),"
+    " MIN(character_set_name IN ('utf8mb4', 'ascii'))"
+    " FROM information_schema.columns"
+    " WHERE (table_schema = DATABASE() OR table_schema IN :schemas)"
     " AND (character_set_name NOT IN ('utf8mb4', 'ascii') AND table_name IN :tables"
-    " OR collation_name NOT LIKE '%\\_bin' AND table_name IN :own)"
-    " GROUP BY table_name ORDER BY table_name"
-).bindparams(bindparam("tables", expanding=True), bindparam("own", expanding=True))
+    " OR collation_name NOT LIKE '%\\_bin' AND table_name IN :own AND table_schema = DATABASE())"
+    " GROUP BY table_schema, table_name ORDER BY table_name"
+).bindparams(*(bindparam(name, expanding=True) for name in ("schemas", "tables", "own")))
 # Who we are, and how many of the four rights we have on all of the database or the server. Rights
 # on single tables, and those of roles, are not counted.
 _RIGHTS = text(
@@ -98,18 +102,23 @@ def check_tables(connection: Connection, needs: Needs) -> Iterator[str]:
     """Yield warnings about foreign tables; ConfigurationError for one of ours that is unfit, or on
     which the user lacks a right.
     """
-    for name, engine in connection.execute(_TABLES):
-        if engine == "InnoDB":
+    names = {"schemas": needs.schemas, "tables": needs.names, "own": sorted(needs.own)}
+    for schema, table, is_here, engine in connection.execute(_TABLES, {"schemas": needs.schemas}):
+        is_kept = needs.keeps(schema, table, is_default=is_here)
+        if engine == "InnoDB" or not (is_kept or is_here):
             continue
+        name = table if is_here else f"{schema}.{table}"
         mend = f"ALTER TABLE {name} ENGINE=InnoDB"
-        if name in needs.tables:
+        if is_kept:
             raise ConfigurationError(
                 f"table {name} is {engine}, which cannot roll back: a handler's writes would stay "
                 f"when its run fails. Convert it: {mend}"
             )
         yield f"table {name} is {engine}, which cannot roll back; if a handler writes to it: {mend}"
-    names = {"tables": sorted(needs.tables), "own": sorted(needs.own)}
-    for name, holds_all in connection.execute(_COLUMNS, names):
+    for schema, table, is_here, holds_all in connection.execute(_COLUMNS, names):
+        if not needs.keeps(schema, table, is_default=is_here):
+            continue
+        name = table if is_here else f"{schema}.{table}"
         what = (
             "are compared without regard to case, so that two keys can be one"
             if holds_all

@@ -25,8 +25,9 @@ _RIGHTS = sql(
     " WHERE NOT has_table_privilege(name, rights) ORDER BY name LIMIT 1"
 )
 _UNLOGGED = sql(
-    "SELECT relname FROM pg_class WHERE relpersistence = 'u' AND relkind = 'r'"
-    " AND relname IN :names ORDER BY relname"
+    "SELECT nspname, relname, pg_table_is_visible(pg_class.oid)"
+    " FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace"
+    " WHERE relpersistence = 'u' AND relkind = 'r' AND relname IN :names ORDER BY relname"
 ).bindparams(bindparam("names", expanding=True))
 
 
@@ -61,7 +62,10 @@ def check_server(connection: Connection, needs: Needs) -> Iterator[str]:
 
 def check_tables(connection: Connection, needs: Needs) -> None:
     """Raise ConfigurationError when one of our tables does not outlive a crash."""
-    for name in connection.scalars(_UNLOGGED, {"names": sorted(needs.tables)}):
+    for schema, table, is_visible in connection.execute(_UNLOGGED, {"names": needs.names}):
+        if not needs.keeps(schema, table, is_default=is_visible):
+            continue
+        name = table if is_visible else f"{schema}.{table}"
         raise ConfigurationError(
             f"table {name} is unlogged: its rows are lost when the server crashes. "
             f"Convert it: ALTER TABLE {name} SET LOGGED"
