@@ -37,6 +37,11 @@ NO_SUCH_SAVEPOINT = 1305
 # A statement does not fit the state of an XA transaction; in an open one, it would have ended it.
 WRONG_XA_STATE = 1399
 NO_SUCH_VARIABLE = 1193
+# From MariaDB 12.0 on read_only is one of several words, which are all 0 to OR.
+IS_READ_ONLY = (
+    "SELECT CAST(@@global.read_only AS CHAR) NOT IN ('0', 'OFF') OR @@innodb_read_only"
+    " FROM (SELECT 1) AS probe"
+)
 IS_GALERA = "SELECT @@wsrep_on"
 # What only MariaDB has, and every one that is supported.
 IN_TRANSACTION = "SELECT @@in_transaction"
@@ -136,11 +141,9 @@ class MySQL(Dialect):
     def is_unfit(self, connection: Any, error: BaseException | None = None) -> bool:
         """Ask whether the server is read-only; who may write nevertheless is not asked.
 
-        FROM a table, be it a derived one: a Galera node outside its cluster answers a SELECT
-        without one as if it were in it, and refuses every other (1047).
+        FROM a derived table: a Galera node outside its cluster answers a SELECT without one.
         """
-        read_only = "SELECT @@global.read_only OR @@innodb_read_only FROM (SELECT 1) AS probe"
-        return bool(_say(connection, read_only)[0])
+        return bool(_say(connection, IS_READ_ONLY)[0])
 
     def is_missing_table(self, error: BaseException) -> bool:
         """Compare the number."""

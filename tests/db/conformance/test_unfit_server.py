@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from kernel.db.dialects import mysql
 from kernel.db.errors import is_passing
 from kernel.errors import Unavailable
 from kernel.orders.submit import submit
@@ -105,3 +106,18 @@ def test_submit_is_unavailable_when_the_password_was_rotated(
         kernel.close()
         with pytest.raises(Unavailable):
             submit(kernel, ANYBODY, request())
+
+
+@pytest.mark.parametrize(
+    ("value", "is_so"),
+    [
+        *[("0", False), ("1", True), ("'OFF'", False), ("'ON'", True)],
+        *[("'NO_LOCK'", True), ("'NO_LOCK_NO_ADMIN'", True)],
+    ],
+)
+def test_server_is_read_only_by_a_number_or_by_a_word(
+    mariadb: MariaDB, value: str, is_so: bool
+) -> None:
+    """MariaDB 12.0 and newer say it by a word."""
+    asked = mysql.IS_READ_ONLY.replace("@@global.read_only", value)
+    assert mariadb.execute(asked) == ((int(is_so),),)
