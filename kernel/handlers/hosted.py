@@ -5,6 +5,7 @@
 Only what an application and Flask-SQLAlchemy offer to everyone is used here; neither is imported.
 """
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -22,6 +23,9 @@ from kernel.errors import ConfigurationError
 from kernel.handlers.registry import Function
 from kernel.handlers.run import Run
 
+# The tables of the service, of the built-in handlers and of handlers' migrations: see
+# `kernel.db.schema.scripts`.
+OURS = re.compile(r"kernel_.*|project_tb_project|handlers_(\w+_)?alembic_version", re.DOTALL)
 ASKED = text("SELECT name FROM kernel_installation")
 
 
@@ -177,9 +181,10 @@ def _refuse(table: Any) -> None:
 
 
 def without_kernel(name: str | None, kind: str, _parents: Any) -> bool:
-    """Leave kernel's tables out of an application's own migrations.
+    """Leave kernel's tables, and those by which handlers' migrations are known, out of an
+    application's own migrations.
 
     For Flask-Migrate ``Migrate(app, db, include_name=without_kernel)``, for Alembic
     ``context.configure(..., include_name=without_kernel)``.
     """
-    return kind != "table" or not (str(name).startswith("kernel_") or name == "project_tb_project")
+    return kind != "table" or OURS.fullmatch(str(name)) is None

@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
 from flask import Flask, current_app
 from flask_sqlalchemy import SQLAlchemy
 from pydantic import BaseModel
-from sqlalchemy import event, text
+from sqlalchemy import MetaData, event, text
 
 from kernel import InApp, builtin, without_kernel
 from kernel.db.columns import Base
+from kernel.db.schema.scripts import Scripts
 from kernel.db.schema.version import VERSION_TABLE
 from kernel.errors import ConfigurationError, Reject
 from kernel.handlers import Handlers, Run
@@ -232,11 +235,26 @@ def test_application_is_made_once_or_taken_as_it_is(
     assert host.made == 1
 
 
+def test_host_compares_its_tables_beside_kernels_and_those_of_handlers_migrations(
+    make_kernel: Callable[..., Kernel], sqlite_url: str
+) -> None:
+    kernel = make_kernel(sqlite_url)
+    scripts = [Scripts(name, Path()) for name in ("", "gitlab", "a_b")]
+    with kernel.engine.begin() as connection:
+        for one in scripts:
+            connection.execute(text(f"CREATE TABLE {one.version_table} (version_num VARCHAR(32))"))
+        connection.execute(text("CREATE TABLE account (id INTEGER PRIMARY KEY)"))
+        options = {"include_name": without_kernel}
+        found = compare_metadata(MigrationContext.configure(connection, opts=options), MetaData())
+    assert [(what, table.name) for what, table in found] == [("remove_table", "account")]
+
+
 def test_no_table_of_kernel_is_left_to_the_hosts_migrations() -> None:
     assert builtin.handlers
     ours = Base.metadata.tables
     assert not any(without_kernel(name, "table", {}) for name in (*ours, VERSION_TABLE))
-    assert without_kernel("account", "table", {})
+    for name in ("account", "alembic_version", "handlers_of_mine", "my_handlers_alembic_version"):
+        assert without_kernel(name, "table", {})
     assert without_kernel("kernel_things", "column", {})
 
 
