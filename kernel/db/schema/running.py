@@ -17,6 +17,17 @@ from kernel.errors import Unavailable
 # How long to wait for another migration, and for statements that use a table (the server's own
 # default for the latter is a day, in which every new statement queues up behind the migration).
 WAIT_SECONDS = 60
+# Lifts what a server may end slow statements and silent transactions by: a large table's rebuild
+# would never be over. MariaDB and MySQL take each other's variables for a comment.
+UNLIMITED = (
+    "/*M! , max_statement_time = 0, idle_transaction_timeout = 0 */"
+    " /*!50708 , max_execution_time = 0 */"
+)
+# The same on PostgreSQL, for those that its version has.
+LIFTED = (
+    "SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN"
+    " ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout')"
+)
 
 
 def run(url: str, options: Mapping[str, Any]) -> None:
@@ -52,10 +63,13 @@ def _prepare_sqlite(connection: Connection) -> None:
 
 
 def _lock_mysql(connection: Connection) -> None:
-    """Take the lock for this schema; it goes with the connection. No transaction is begun."""
+    """Take the lock for this schema; it goes with the connection. No transaction is begun.
+
+    The server's time limits are lifted.
+    """
     raw: Any = connection.connection
     with raw.cursor() as cursor:
-        cursor.execute(f"SET SESSION lock_wait_timeout = {WAIT_SECONDS}")
+        cursor.execute(f"SET SESSION lock_wait_timeout = {WAIT_SECONDS} {UNLIMITED}")
         name = "LEFT(CONCAT('kernel migrate ', DATABASE()), 64)"
         cursor.execute(f"SELECT GET_LOCK({name}, {WAIT_SECONDS})")
         if cursor.fetchone() != (1,):
@@ -63,10 +77,11 @@ def _lock_mysql(connection: Connection) -> None:
 
 
 def _lock_postgresql(connection: Connection) -> None:
-    """Take the lock for this database; it goes with the connection. No transaction is begun."""
+    """Take the lock for this database, and lift limits, as `_lock_mysql` does."""
     raw: Any = connection.connection.dbapi_connection
     raw.autocommit = True
     raw.execute(f"SET lock_timeout = '{WAIT_SECONDS}s'")
+    raw.execute(LIFTED)
     try:
         raw.execute("SELECT pg_advisory_lock(hashtext('kernel migrate'))")
     except DRIVER_ERRORS as error:

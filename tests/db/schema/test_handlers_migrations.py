@@ -5,10 +5,11 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import inspect, text
+from sqlalchemy import inspect, make_url, text
 
 from kernel.config.settings import load
 from kernel.db.schema import handlers, migrate
@@ -146,6 +147,36 @@ def test_folders_have_version_tables_of_their_own(new_database_url: str, folder:
     assert handlers.standing(new_database_url, other).is_behind
     assert other.version_table == "handlers_other_alembic_version"
     assert not handlers.standing(new_database_url, scripts_of(["migrations"])[0]).is_behind
+
+
+@contextmanager
+def limited(url: str) -> Iterator[None]:
+    """Have the server end each statement of a new connection after half a second."""
+    if url.startswith("postgresql"):
+        name = make_url(url).database
+        executed(url, f"ALTER DATABASE {name} SET statement_timeout = 500")
+        yield
+        return
+    executed(url, "SET GLOBAL max_statement_time = 0.5")
+    try:
+        yield
+    finally:
+        executed(url, "SET GLOBAL max_statement_time = 0")
+
+
+@pytest.mark.parametrize(("kind", "slow"), [("mariadb", "SLEEP(1)"), ("postgresql", "pg_sleep(1)")])
+def test_slow_step_is_not_ended_by_a_limit_of_the_server(
+    request: pytest.FixtureRequest, folder: Path, kind: str, slow: str
+) -> None:
+    url = request.getfixturevalue(f"{kind}_url")
+    made(url, folder)
+    (file,) = (folder / "migrations" / "versions").glob("*.py")
+    step = f'    op.execute("SELECT {slow}")\n'
+    file.write_text(re.sub(r"(def upgrade\(\).*\n)", lambda head: head[0] + step, file.read_text()))
+    assert step in file.read_text()
+    with limited(url):
+        handlers.upgrade(url, scripts_of(["migrations"]))
+    assert "sites" in tables(url)
 
 
 def test_migrate_runs_both_and_tells_how_far_they_are(
