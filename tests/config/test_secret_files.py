@@ -9,6 +9,7 @@ from kernel.config.secret_files import MAX_BYTES, secret_names
 from kernel.config.settings import Settings, load
 from kernel.errors import ConfigurationError
 
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
 VALUES = {
     "database_url": "mysql+pymysql://kernel:s3cr3t@host/name",
     "broker_url": "redis://:s3cr3t@host:6379/1",
@@ -35,6 +36,12 @@ def refused() -> str:
 def test_every_secret_setting_is_tried_here() -> None:
     assert secret_names(Settings) >= set(VALUES)
     assert all(name in VALUES or "secret" in name for name in secret_names(Settings))
+
+
+def test_page_names_every_setting_that_can_stand_in_a_file() -> None:
+    section = PAGE.read_text().partition("## Secrets from files\n")[2].partition("\n## ")[0]
+    named = {f"KERNEL_{name.upper()}" for name in secret_names(Settings)}
+    assert [name for name in sorted(named) if f"`{name}`" not in section] == []
 
 
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"])

@@ -181,3 +181,13 @@ def test_secrets_are_hidden_when_settings_are_printed() -> None:
 def test_settings_are_frozen_when_made() -> None:
     with pytest.raises(ValueError, match="frozen"):
         load().language = "zh"
+
+
+@pytest.mark.parametrize(
+    "given", [{"lease_seconds": "abc"}, {"retention_days": 1, "callback_give_up_days": 4}]
+)
+def test_error_on_the_page_is_what_is_said(given: dict[str, Any]) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "configuration.md").read_text()
+    with pytest.raises(ConfigurationError) as refused:
+        load(**given)
+    assert f"Error: {refused.value.message}\n" in page

@@ -39,6 +39,18 @@ def test_database_is_the_models_when_it_was_taken_up_down_and_up(new_database_ur
     migrate.check(new_database_url)
 
 
+def test_step_back_that_was_interrupted_is_taken_again(new_database_url: str) -> None:
+    migrate.upgrade(new_database_url)
+    migrate.downgrade(new_database_url, "0016")
+    kernel = kernel_on(new_database_url)
+    with kernel.engine.begin() as connection:  # and its number was not written
+        connection.execute(text("ALTER TABLE kernel_orders DROP COLUMN secret_args"))
+    kernel.close()
+    migrate.downgrade(new_database_url, "0015")
+    migrate.upgrade(new_database_url)
+    migrate.check(new_database_url)
+
+
 def test_migrations_are_one_row_and_each_number_is_given_once() -> None:
     """Two branches may have taken the same number: then one of the two would never be applied."""
     files = sorted(VERSIONS.glob("[0-9]*.py"))
