@@ -15,6 +15,7 @@ from kernel.config.settings import load
 from kernel.db.schema import migrate
 from kernel.errors import Conflict
 from kernel.runtime.rotation import count_sealed
+from tests.support.factories import make_order
 from tests.support.people.terminal import Terminal
 from tests.support.sealing import SECRETS_KEY, signing_secrets
 
@@ -124,6 +125,20 @@ def test_receiver_that_no_key_opens_is_shown_and_not_changed(terminal: Terminal)
     refused = terminal.run("receivers", "set", *at, "--timeout", "5s", exit_code=1)
     assert "a secret is sealed with the key" in refused.stderr
     terminal.run("receivers", "remove", *at)
+
+
+def test_live_orders_with_secret_arguments_are_named_when_secrets_are_put_in_clear(
+    terminal: Terminal,
+) -> None:
+    given = {"secret_args": '{"/password":"hush"}'}
+    make_order(terminal.kernel, state="success", **given)
+    make_order(terminal.kernel)
+    assert "warning" not in terminal.run("secrets", "rotate", "--to-clear").stderr
+    live = [make_order(terminal.kernel, state=one, **given) for one in ("pending", "waiting")]
+    said = terminal.run("secrets", "rotate", "--to-clear").stderr
+    assert all(one in said for one in live)
+    assert "let them end, or cancel them" in said
+    assert "warning" not in terminal.run("secrets", "rotate").stderr
 
 
 def test_older_release_is_refused_until_secrets_are_in_clear(terminal: Terminal) -> None:

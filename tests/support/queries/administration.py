@@ -32,7 +32,7 @@ from kernel.pauses.subjects import Subject
 from kernel.runs.execute import execute
 from kernel.runs.recorded import list_steps, rerun_of, run_live_again, taking_over
 from kernel.runtime.kernel import Kernel
-from kernel.runtime.rotation import NEWEST, count_sealed, rotate
+from kernel.runtime.rotation import NEWEST, count_sealed, live_with_secrets, rotate
 from kernel.schedules import changes
 from kernel.schedules.definition import Definition
 from kernel.schedules.firing import due_schedules, fire
@@ -48,6 +48,7 @@ def secrets_are_rotated(kernel: Kernel) -> None:
     """Look which keys seal secrets at the start, and seal them with another one."""
     count_sealed(kernel, NEWEST)
     rotate(kernel, lambda _: None, to_clear=True)
+    live_with_secrets(kernel, 10)
     with with_keys(kernel, new_key().get_secret_value()) as other:
         assert rotate(other, lambda _: None)
         rotate(other, lambda _: None, to_clear=True)

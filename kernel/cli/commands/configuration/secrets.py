@@ -10,10 +10,12 @@ from kernel.cli.terminal.output import as_json, print_json, print_table
 from kernel.config.keyring import new_key
 from kernel.config.private_files import write_new
 from kernel.errors import Conflict, SecretsLocked
-from kernel.runtime.rotation import count_sealed
+from kernel.runtime.rotation import count_sealed, live_with_secrets
 from kernel.runtime.rotation import rotate as rotated
 
 CLEAR = "in clear"
+# Orders that a warning names at the most.
+NAMED = 10
 
 
 @click.group()
@@ -65,6 +67,15 @@ def rotate(to_clear: bool) -> None:
             by=by_command(),
         )
         ids = kernel.keyring.ids
+        live = live_with_secrets(kernel, NAMED + 1) if to_clear else []
+    if live:
+        more = " and more" if len(live) > NAMED else ""
+        click.echo(
+            f"warning: {', '.join(live[:NAMED])}{more} have secret arguments and have not ended. A "
+            "release without secret arguments would run them with the mask: before it is started, "
+            "let them end, or cancel them",
+            err=True,
+        )
     state = "in clear" if to_clear else f"sealed with the key {ids[0]}"
     click.echo(f"{changed} secrets changed; all are {state}")
 
