@@ -64,12 +64,16 @@ class Limits:
     def refresh(self) -> None:
         """Read what people have set, unless that was read a moment ago."""
         if self._read_at is None or monotonic() - self._read_at > KNOWN_SECONDS:
-            self._read_at = monotonic()
+            began = monotonic()
+            if self._read_at is not None:  # what was read before holds meanwhile
+                self._read_at = began
             with self._kernel.read() as connection:
                 rows = connection.execute(select(SET_LIMITS)).all()
             changed = {row.tag: _changed(self._base(row.tag), row) for row in rows}
             known = self._registered | changed
             self._limits = {tag: limit for tag, limit in known.items() if limit.is_any}
+            # Until it was read once, no thread may take it that there are no limits.
+            self._read_at = began
 
     def of(self, tag: str) -> Limit | None:
         """Return the limit of a tag, as it was read last; None without one."""
