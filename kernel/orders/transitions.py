@@ -51,7 +51,7 @@ from kernel.orders.ends.run_ends import COUNTERS, HAS_BEGUN, note_exit, note_fai
 from kernel.orders.gates.keys import has_key, lock_turn, pass_on
 from kernel.orders.gates.limits import slots
 from kernel.orders.gates.limits.known import limits
-from kernel.orders.gates.limits.line import Line, deal
+from kernel.orders.gates.limits.line import Line, deal, write
 from kernel.runtime.kernel import Kernel
 
 # Statements of the hot paths are made once: building one costs more than running it.
@@ -161,6 +161,9 @@ def leave_running(
 
 def let_go_on(kernel: Kernel, session: Session, line: Line) -> list[str]:
     """Give what is free in a locked line to the orders that wait there; return those woken."""
+    if line.place.tag not in kernel.handlers:  # its limit is not known here: left to the sweep
+        write(session.connection(), line, is_wanted=True)
+        return []
     limit = limits(kernel).of(line.place.tag)
     deal(session.connection(), line, limit)
     woken = wake(kernel, session, line.next) if line.next else []

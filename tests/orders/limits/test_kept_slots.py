@@ -9,15 +9,17 @@ from sqlalchemy import update
 from kernel.db.tables.gates import GATES, Has
 from kernel.db.tables.orders import ORDERS, with_bit
 from kernel.formats.envelope import rfc3339
+from kernel.handlers import Handlers
 from kernel.orders.cancel import cancel
 from kernel.orders.decide import Exit, Why
 from kernel.orders.transitions import RunEnd
 from kernel.runs.leases import leave
 from kernel.runtime.kernel import Kernel
 from kernel.testing import order
+from kernel.worker.maintenance.gates.limits import SettleLimits
 from kernel.worker.maintenance.gates.windows import expire_orders
 from kernel.worker.maintenance.job import Swept
-from tests.orders.limits.test_concurrency import begin, handlers, held
+from tests.orders.limits.test_concurrency import Work, begin, handlers, held
 from tests.support.factories import order as stored
 
 
@@ -51,6 +53,29 @@ def test_slot_that_was_kept_for_an_order_that_ends_is_given_to_the_next(
     assert woken == [ids[2]]
     assert held(kernel) == [ids[2]]
     assert begin(kernel, ids[2])
+
+
+@pytest.mark.parametrize("how", ["cancelled", "rescued"])
+def test_process_that_does_not_know_a_tag_gives_its_line_to_no_order(
+    kernel: Kernel, make_kernel: Callable[..., Kernel], database_url: str, how: str
+) -> None:
+    """As a command has no handlers: to it the tag would be one without a limit."""
+    others = Handlers()
+    others.register("another", Work, concurrency=1)(lambda run, args: {})
+    stranger = make_kernel(database_url, others)
+    ids = [order(kernel, "one") for _ in range(5)]
+    assert [begin(kernel, one) for one in ids] == [True, *[False] * 4]
+    if how == "cancelled":
+        assert leave(kernel, ids[0], 1, Exit(Why.RETRY, after=3600.0)).woken == (ids[1],)
+        cancel(stranger, None, ids[1])
+    else:
+        leave(stranger, ids[0], 1, Exit(Why.DIED))
+    waiting = ids[2:] if how == "cancelled" else ids[1:]
+    assert [stored(kernel, one).state for one in waiting] == ["waiting"] * len(waiting)
+    assert held(kernel) == []
+    swept = Swept()
+    SettleLimits().run(kernel, swept)
+    assert swept.rescued == held(kernel) == [waiting[0]]
 
 
 def parent_of(kernel: Kernel, order_id: str) -> str:

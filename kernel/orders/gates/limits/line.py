@@ -258,10 +258,10 @@ def deal(connection: Connection, line: Line, limit: Limit | None) -> None:
             line.turn = row.order_id
         line.next.append(row.order_id)
     too_many = len(line.slots) > (limit.concurrency or 0)
-    _write(connection, line, len(line_up) > most or line.turn is not None or too_many)
+    write(connection, line, len(line_up) > most or line.turn is not None or too_many)
 
 
-def _write(connection: Connection, line: Line, is_wanted: bool) -> None:
+def write(connection: Connection, line: Line, is_wanted: bool) -> None:
     """Write a locked line and the slots that have changed."""
     there = (SLOTS.c.tag == line.place.tag, SLOTS.c.value == line.place.value)
     for one in line.slots:
