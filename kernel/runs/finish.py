@@ -13,7 +13,9 @@ from kernel.formats.tracecontext import Trace
 from kernel.handlers import Run, Wait
 from kernel.handlers.events import CHILDREN
 from kernel.orders.gates.arrived import go_to_wait
+from kernel.orders.gates.keys import has_key, lock_turn
 from kernel.orders.gates.knots import refuse_knot
+from kernel.orders.gates.limits.known import Limits
 from kernel.orders.gates.limits.lining_up import let_wait_end
 from kernel.orders.transitions import RunEnd, end_order
 from kernel.runs.claim import Batch, Claimed
@@ -30,6 +32,8 @@ def finish(batch: Batch, claimed: Claimed, run: Run, outcome: Outcome) -> RunEnd
     order = claimed.order._replace(state=OrderState.RUNNING, checkpoint=run.checkpoints)
     with statements_of_ours(run.guard):
         run.children.store(run)  # first: keys are locked before limits
+        if has_key(order.gates) and _has_limit(batch, claimed):
+            lock_turn(run.session.connection(), order.id)
         line = batch.leave_slot(claimed)
         first = batch.first_attempts.claim_first_attempt(order)
         trace = Trace(run.request_id, run.traceparent)
@@ -46,6 +50,12 @@ def finish(batch: Batch, claimed: Claimed, run: Run, outcome: Outcome) -> RunEnd
         batch.claim_along()
         commit(run)
     return _with_children(run, end)
+
+
+def _has_limit(batch: Batch, claimed: Claimed) -> bool:
+    """Tell whether the end of a run may lock rows of a limit."""
+    limit = batch.kernel.one(Limits).of(claimed.order.select_tag)
+    return claimed.hold is not None or limit is not None
 
 
 def suspend(batch: Batch, run: Run, wait: Wait) -> RunEnd:
