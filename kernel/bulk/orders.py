@@ -14,7 +14,8 @@ from kernel.errors import Conflict, InvalidOrder, RequestRefused, SecretsLocked,
 from kernel.formats.tracecontext import Trace
 from kernel.orders.accept import Submission, accept
 from kernel.orders.backpressure import Pressure
-from kernel.orders.cancel import cancel
+from kernel.orders.cancel import begin_cancel, go_down
+from kernel.orders.ends.descent import is_noted
 from kernel.orders.ends.unknown_tags import is_for_others
 from kernel.orders.gates.shown import gate_shown
 from kernel.orders.pages import get_order
@@ -31,18 +32,31 @@ class ForOthers(Exception):
     """This process does not know the order's tag, and a worker does, or still may."""
 
 
-def cancel_one(kernel: Kernel, order_id: str, by: Noting, ends: list[RunEnd]) -> Left | None:
+def cancel_one(
+    kernel: Kernel, order_id: str, by: Noting, ends: list[RunEnd], until: float
+) -> Left | None:
     """Cancel an order; what this has ended is added to ``ends``. None when it was done.
 
-    Raises Overtaken, and what says that the database is away.
+    It goes down to children ``until`` then (monotonic); call `go_on_down` after that. Raises
+    Overtaken, and what says that the database is away.
     """
     try:
-        cancel(kernel, None, order_id, by=by, ends=ends)
+        begin_cancel(kernel, order_id, by, ends, until)
     except Overtaken:
         raise
     except Exception as error:  # noqa: BLE001 - the others have their turn
         return _left(order_id, error)
     return None if by.is_written else Left(order_id, Conflict.code, "it was cancelled already")
+
+
+def go_on_down(kernel: Kernel, order_id: str, ends: list[RunEnd], until: float) -> bool:
+    """Cancel the children of an order that an act has cancelled, as far as they are not.
+
+    False: it was ``until`` (monotonic) before the last.
+    """
+    with kernel.read_session() as session:
+        is_left = is_noted(session, order_id)
+    return not is_left or go_down(kernel, order_id, ends, until)
 
 
 def rerun_one(

@@ -14,7 +14,7 @@ from kernel.bulk.callbacks import drop_many, redeliver_many
 from kernel.bulk.choosing import Page, Span, next_page
 from kernel.bulk.jobs import abort
 from kernel.bulk.kinds import JobState, Kind, Plan, plan_of
-from kernel.bulk.orders import ForOthers, cancel_one, rerun_one
+from kernel.bulk.orders import ForOthers, cancel_one, go_on_down, rerun_one
 from kernel.bulk.progress import Left, Noting, Overtaken, Progress, claim, pause_after
 from kernel.callers.audit.actor import SYSTEM
 from kernel.callers.audit.acts import By
@@ -113,25 +113,31 @@ def _work(worker: Worker, progress: Progress, stepped: Stepped) -> None:
 
 
 def _orders(worker: Worker, plan: Plan, progress: Progress, task: tuple[Page, Stepped]) -> bool:
-    """Do one order after another; False when time was up before the last."""
+    """Do one order after another; False when time is up: the last of them may not be done."""
     page, stepped = task
     deadline = time.monotonic() + worker.seconds
-    for number, place in enumerate(page.keys):
-        if number and time.monotonic() > deadline:
+    if plan.kind is Kind.CANCEL and progress.place is not None:
+        # The step before this one may have ended on the way to the children of its last order.
+        (last,) = progress.place
+        if not go_on_down(worker.kernel, last, stepped.ends, deadline):
             return False
-        left = _one(worker, plan, Noting(progress, place), stepped)
+    for place in page.keys:
+        left = _one(worker, plan, Noting(progress, place), (stepped, deadline))
         if left is None:
             progress.written(place, 1)
         else:
             progress.left.append(left)
             progress.place = place
+        if time.monotonic() > deadline:
+            return False
     return True
 
 
-def _one(worker: Worker, plan: Plan, by: Noting, stepped: Stepped) -> Left | None:
+def _one(worker: Worker, plan: Plan, by: Noting, task: tuple[Stepped, float]) -> Left | None:
     (order_id,) = by.place or ("",)
+    stepped, deadline = task
     if plan.kind is Kind.CANCEL:
-        return cancel_one(worker.kernel, order_id, by, stepped.ends)
+        return cancel_one(worker.kernel, order_id, by, stepped.ends, deadline)
     made = rerun_one(worker.kernel, order_id, by, plan.again, worker.pressure)
     if isinstance(made, Left):
         return made

@@ -1,8 +1,11 @@
 """Cancel an order: a pending one at once, a running one at its next checkpoint."""
 
+import math
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
+from time import monotonic
 
 from sqlalchemy import and_, func, not_, select
 from sqlalchemy.orm import Session
@@ -13,6 +16,7 @@ from kernel.db.tables.gates import Has
 from kernel.db.tables.orders import ORDERS, SNAPSHOT, OrderSnapshot
 from kernel.db.transactions import TRIES, retrying
 from kernel.errors import Conflict, NotFound, Unavailable
+from kernel.orders.ends.descent import forget_descent
 from kernel.orders.ends.outbox import ending
 from kernel.orders.gates.children import live_children, with_parent
 from kernel.orders.gates.windows import leave_gate
@@ -39,41 +43,84 @@ def cancel(
     Raises NotFound, or Conflict when it has
     ended otherwise.
     """
-    told: list[RunEnd] = []
-    state = _cancel_with_children(kernel, (caller_id, order_id, tags), by, told)
-    first = next((one for one in told if one.order_id == order_id), None)
-    if first is not None and (parent := with_parent(kernel, first).parent) is not None:
-        told.append(parent)
-    if ends is not None:
-        ends += told
-    return state
+    told = _Told([] if ends is None else ends)
+    return _cancel_and_tell(kernel, (caller_id, order_id, tags), by, told)
+
+
+def begin_cancel(kernel: Kernel, order_id: str, by: By, ends: list[RunEnd], until: float) -> None:
+    """As `cancel`, for any caller's order; to its children until then (monotonic), see `go_down`.
+
+    It has come to some of them at least.
+    """
+    _cancel_and_tell(kernel, (None, order_id, None), by, _Told(ends, until))
 
 
 _Which = tuple[int | None, str, frozenset[str] | None]
 
 
-def _cancel_with_children(kernel: Kernel, which: _Which, by: By, told: list[RunEnd]) -> OrderState:
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What a cancel has ended, and until when (monotonic) it goes on going down."""
+
+    ends: list[RunEnd]
+    until: float = math.inf
+
+    @property
+    def is_late(self) -> bool:
+        return monotonic() > self.until
+
+
+def _cancel_and_tell(kernel: Kernel, which: _Which, by: By, told: _Told) -> OrderState:
+    state = _cancel_with_children(kernel, which, by, told)
+    first = next((one for one in told.ends if one.order_id == which[1]), None)
+    if first is not None and (parent := with_parent(kernel, first).parent) is not None:
+        told.ends.append(parent)
+    return state
+
+
+def _cancel_with_children(kernel: Kernel, which: _Which, by: By, told: _Told) -> OrderState:
     """Cancel an order, then its children: a cancel that was cut short goes on when repeated."""
     for _ in range(TRIES):
         done = retrying(lambda: _cancel(kernel, *which, by))
         if done is not None:
             state, end, has_children = done
-            told += [] if end is None else [end]
-            if has_children:
-                cancel_children(kernel, which[1], told)
+            told.ends.extend([] if end is None else [end])
+            if has_children and state is OrderState.CANCELLED:
+                _go_down(kernel, which[1], told)
+            elif has_children:  # more may come until its run ends, with a note of its own
+                _cancel_children(kernel, which[1], told)
             return state
     raise Unavailable(retry_after=1)
 
 
-def cancel_children(kernel: Kernel, parent_id: str, told: list[RunEnd]) -> None:
-    """Cancel the children of a cancelled order, and theirs: many in one transaction."""
+def go_down(kernel: Kernel, parent_id: str, ends: list[RunEnd], until: float = math.inf) -> bool:
+    """Cancel the children of a cancelled order, and theirs: many in one transaction.
+
+    What this has ended is added to ``ends``. False: it was ``until`` (monotonic) before the last;
+    the sweep goes on, or the next call.
+    """
+    return _go_down(kernel, parent_id, _Told(ends, until))
+
+
+def _go_down(kernel: Kernel, parent_id: str, told: _Told) -> bool:
+    if is_done := _cancel_children(kernel, parent_id, told):
+        forget_descent(kernel, parent_id)
+    return is_done
+
+
+def _cancel_children(kernel: Kernel, parent_id: str, told: _Told) -> bool:
     for page in live_children(kernel, parent_id):
         done = retrying(partial(_cancel_together, kernel, page))
-        told += done
+        told.ends.extend(done)
         ended = {end.order_id for end in done}
         for child in (one for one in page if one not in ended):
             with suppress(Conflict, NotFound):  # it has ended meanwhile
                 _cancel_with_children(kernel, (None, child, None), BY_SYSTEM, told)
+            if told.is_late:
+                return False
+        if told.is_late:
+            return False
+    return True
 
 
 def _cancel_together(kernel: Kernel, order_ids: Sequence[str]) -> list[RunEnd]:

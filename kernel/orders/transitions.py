@@ -44,6 +44,7 @@ from kernel.formats.envelope import TRANSACTION_ENDED, callback_body
 from kernel.formats.tracecontext import UNTRACED, Trace
 from kernel.orders.decide import Again, Ended, Exit, Waits, decide
 from kernel.orders.due import MAY_BEGIN
+from kernel.orders.ends.descent import note_descent
 from kernel.orders.ends.outbox import Owing, ending, owe
 from kernel.orders.ends.outbox import RunEnd as RunEnd  # noqa: PLC0414 - found here by all
 from kernel.orders.ends.outbox import Waiting as Waiting  # noqa: PLC0414 - found here by all
@@ -104,6 +105,8 @@ def end_order(
     note_failed(kernel, connection, order, outcome)
     if order.state == OrderState.WAITING:
         _leave_waiting(connection, [order.id])
+    if order.has_children:
+        note_descent(kernel, connection, order, outcome)
     woken = pass_on(connection, turn, order.id, lambda next_: wake(kernel, session, [next_]))
     if kept is not None:
         woken = (*woken, *let_go_on(kernel, session, kept))

@@ -15,7 +15,7 @@ from kernel.db.tables.gates import Has
 from kernel.delivery.first_attempt import FirstAttempts
 from kernel.errors import LeaseLost, Unavailable
 from kernel.handlers import Run, Wait
-from kernel.orders.cancel import cancel_children
+from kernel.orders.cancel import go_down
 from kernel.orders.decide import Exit, Why
 from kernel.orders.gates.children import with_parent
 from kernel.orders.transitions import RunEnd
@@ -132,9 +132,9 @@ def _go_down(kernel: Kernel, order_id: str, outcome: Outcome) -> list[RunEnd]:
     if outcome.state != OrderState.CANCELLED:
         return ends
     try:
-        cancel_children(kernel, order_id, ends)
+        go_down(kernel, order_id, ends)
     except _AWAY as error:
-        log.warning("children not cancelled: %s", error, extra={"order_id": order_id})
+        log.warning("children left to the sweep: %s", error, extra={"order_id": order_id})
     return ends
 
 
@@ -152,7 +152,7 @@ def _conclude(batch: Batch, claimed: Claimed, run: Run) -> RunEnd:
     try:
         word = run_handler(batch.kernel, claimed, run)
         if isinstance(word, Wait):
-            return suspend(batch, run, word)
+            return suspend(batch, claimed, run, word)
         return finish(batch, claimed, run, word)
     except LeaseLost:
         log.warning("lost to another run", extra={"order_id": run.order_id, "run": run.number})

@@ -8,10 +8,12 @@ from dataclasses import replace
 from datetime import timedelta
 
 from kernel.db.states import OrderState, Outcome
+from kernel.db.tables.gates import Has
 from kernel.errors import LeaseLost, RunBroken
 from kernel.formats.tracecontext import Trace
 from kernel.handlers import Run, Wait
 from kernel.handlers.events import CHILDREN
+from kernel.orders.ends.descent import note_descent
 from kernel.orders.gates.arrived import go_to_wait
 from kernel.orders.gates.keys import has_key, lock_turn
 from kernel.orders.gates.knots import refuse_knot
@@ -58,7 +60,7 @@ def _has_limit(batch: Batch, claimed: Claimed) -> bool:
     return claimed.hold is not None or limit is not None
 
 
-def suspend(batch: Batch, run: Run, wait: Wait) -> RunEnd:
+def suspend(batch: Batch, claimed: Claimed, run: Run, wait: Wait) -> RunEnd:
     """Commit the handler's writes, and that the order waits; or goes on, or is cancelled.
 
     What is returned commits: a cancel that was acknowledged ends the order, and the writes stay.
@@ -76,6 +78,9 @@ def suspend(batch: Batch, run: Run, wait: Wait) -> RunEnd:
         if end is None:
             raise LeaseLost
         run.children.mark(run)
+        if end.outcome is not None and (run.gates or 0) & Has.CHILDREN:
+            connection = run.session.connection()
+            note_descent(batch.kernel, connection, claimed.order, end.outcome)
         batch.claim_along()
         commit(run)
     return _with_children(run, end)

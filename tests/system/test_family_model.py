@@ -158,7 +158,7 @@ class Families(Gated):
     def _suspend(self, running: Running, wait: Wait) -> None:
         with self._ending_when_refused(running):
             try:
-                end = suspend(running.batch, running.run, wait)
+                end = suspend(running.batch, running.claimed, running.run, wait)
             except ValueError:
                 undo(running.run)
                 self._hand_back(running, Exit(Why.STOPPING))

@@ -55,7 +55,8 @@ class Gate(Base):
     # Not after this time; null once a sweep has seen what became of the order by then.
     closes_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     # While it waits, and null otherwise: what for (`ordering_key`, `children`, `event:NAME`,
-    # `limit:NAME`), since when, and when it goes on all the same.
+    # `limit:NAME`), since when, and when it goes on all the same. Of a cancelled order: `descent`,
+    # until its children are cancelled.
     waiting_for: Mapped[str | None] = mapped_column(name(255))
     waiting_since: Mapped[datetime | None] = mapped_column(UTCDateTime)
     wakes_at: Mapped[datetime | None] = mapped_column(UTCDateTime)

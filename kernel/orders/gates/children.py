@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from kernel.db.errors import DATABASE_ERRORS, driver_error
@@ -126,12 +126,18 @@ def count_ended(counts: Mapping[str, int]) -> int:
 
 
 def live_children(kernel: Kernel, parent_id: str) -> Iterator[Sequence[str]]:
-    """Yield the children of an order that have not ended, up to `PAGE` of them at a time."""
+    """Yield the children of an order that are to be cancelled, up to `PAGE` of them at a time.
+
+    One that runs, has been asked to end and has no children itself is not among them.
+    """
     after = ""
+    has_children = func.coalesce(ORDERS.c.gates, 0).op("&")(int(Has.CHILDREN)) != 0
+    is_asked = and_(ORDERS.c.state == OrderState.RUNNING, ORDERS.c.cancel_requested_at.is_not(None))
     asked = (
         select(ORDERS.c.id)
         .join_from(GATES, ORDERS, ORDERS.c.id == GATES.c.order_id)
         .where(GATES.c.parent_id == parent_id, ORDERS.c.state.in_(LIVE))
+        .where(or_(~is_asked, has_children))
         .order_by(GATES.c.order_id)
         .limit(PAGE)
     )

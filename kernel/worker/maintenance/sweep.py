@@ -16,6 +16,7 @@ from kernel.db.tables.limits import LINES
 from kernel.db.tables.operating.pauses import PAUSES
 from kernel.db.tables.schedules import SCHEDULES
 from kernel.insight.readiness import MISSED
+from kernel.orders.ends.descent import descents
 from kernel.runtime.hints import Hints
 from kernel.runtime.kernel import Kernel
 from kernel.worker.maintenance.bookkeeping.audit import forget_refusals, seal_acts
@@ -30,7 +31,13 @@ from kernel.worker.maintenance.bookkeeping.errors import count_errors
 from kernel.worker.maintenance.bring_forward import BringForward
 from kernel.worker.maintenance.due_hints import DueHints
 from kernel.worker.maintenance.gates.limits import SettleLimits
-from kernel.worker.maintenance.gates.windows import Parents, ReleaseKeys, expire_orders, wake_orders
+from kernel.worker.maintenance.gates.windows import (
+    Descents,
+    Parents,
+    ReleaseKeys,
+    expire_orders,
+    wake_orders,
+)
 from kernel.worker.maintenance.job import Job, Swept, idle_jobs
 from kernel.worker.maintenance.known_tags import fail_unknown, fail_unknown_in_line
 from kernel.worker.maintenance.paused import hold_deliveries, hold_due_orders, keep_pauses
@@ -78,6 +85,7 @@ def sweep_jobs(
         Job("ends of waits", partial(wake_orders, aside=not_woken), (_GATE,)),
         Job("stuck ordering keys", ReleaseKeys().run, (_KEY,)),
         Job("parents of ended orders", Parents().run, (_GATE,)),
+        Job("children of cancelled orders", Descents().run, (descents(),)),
         Job("limits", SettleLimits().run, (_LINE, _GATE)),
         *_PAUSES,
         Job("hints of due orders", DueHints(hints).run),

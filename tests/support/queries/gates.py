@@ -7,6 +7,7 @@ from sqlalchemy import select, update
 
 from kernel.builtin import CreateProject
 from kernel.callers import identity, keys
+from kernel.callers.audit.acts import BY_SYSTEM
 from kernel.db.tables.gates import GATES, Has
 from kernel.db.tables.orders import NO_CALLBACK, ORDERS, with_bit
 from kernel.filters.orders import ANYTHING
@@ -14,14 +15,15 @@ from kernel.handlers import Run, Wait
 from kernel.handlers.events import CHILDREN
 from kernel.orders.backpressure import Pressure
 from kernel.orders.batches.accept import BatchSubmission, accept_batch
-from kernel.orders.cancel import cancel
+from kernel.orders.cancel import begin_cancel
+from kernel.orders.ends.descent import is_noted
 from kernel.orders.gates.children import of_live_parents, relatives, wake_parent
 from kernel.orders.gates.events import Told, tell
 from kernel.orders.gates.knots import refuse_knot
 from kernel.orders.pages import LaneFilter, list_orders
 from kernel.runs.execute import execute
 from kernel.runtime.kernel import Kernel
-from kernel.worker.maintenance.gates.windows import Parents
+from kernel.worker.maintenance.gates.windows import Descents, Parents
 from kernel.worker.maintenance.job import Swept
 from kernel.worker.maintenance.prune import delete_orders
 from tests.support.factories import CALLBACK, make_order
@@ -65,7 +67,10 @@ def children_end(kernel: Kernel) -> None:
         Parents().run(kernel, Swept())
         assert wake_parent(kernel, middle) is None
         if is_cancelled:
-            cancel(kernel, None, top)
+            begin_cancel(kernel, top, BY_SYSTEM, [], until=0.0)  # it comes to one of them
+            with kernel.read_session() as session:
+                assert is_noted(session, top)
+            Descents().run(kernel, Swept())
             continue
         for order_id in (*children_of(kernel, middle), middle, top):
             assert execute(kernel, order_id)

@@ -1,9 +1,14 @@
-"""What goes on by itself: ended windows and waits, stuck keys, parents of ended children."""
+"""What goes on by itself: ended windows and waits, stuck keys, parents and children."""
 
+from time import monotonic
+
+from kernel.orders.cancel import go_down
+from kernel.orders.ends.descent import next_descents
 from kernel.orders.gates.children import WaitingParents, childless, wake_parent, with_parent
 from kernel.orders.gates.stuck_keys import StuckKey, release_key, stuck_keys
 from kernel.orders.gates.waiting import end_wait, ended_waits
 from kernel.orders.gates.windows import close_window, ended_windows
+from kernel.orders.transitions import RunEnd
 from kernel.runtime.kernel import Kernel
 from kernel.worker.maintenance.job import Swept
 from kernel.worker.maintenance.set_aside import SetAside
@@ -14,6 +19,8 @@ WINDOWS = 500
 KEYS = 500
 # How many parents one sweep looks at.
 PARENTS = 500
+# For how long one sweep cancels children, in seconds: its process renews leases beside it.
+DOWN_SECONDS = 1.0
 
 
 def expire_orders(kernel: Kernel, swept: Swept, aside: SetAside | None = None) -> None:
@@ -70,5 +77,30 @@ class Parents:
         def go_on(parent_id: str) -> None:
             if (end := wake_parent(kernel, parent_id)) is not None:
                 swept.add(end)
+
+        self._aside.do_each(found, go_on, key=str)
+
+
+class Descents:
+    """Cancels the children of orders whose cancel did not come to all of them."""
+
+    def __init__(self) -> None:
+        self._aside = SetAside("children not cancelled")
+
+    def run(self, kernel: Kernel, swept: Swept) -> None:
+        """Go on for `DOWN_SECONDS`; a parent whose children cannot be written is set aside."""
+        until = monotonic() + DOWN_SECONDS
+        with kernel.read_session() as session:
+            found = next_descents(session, PARENTS + len(self._aside))
+
+        def go_on(parent_id: str) -> None:
+            if monotonic() > until:
+                return
+            ends: list[RunEnd] = []
+            try:
+                go_down(kernel, parent_id, ends, until)
+            finally:
+                for end in ends:
+                    swept.add(end)
 
         self._aside.do_each(found, go_on, key=str)
