@@ -8,7 +8,7 @@ what is late; it shows what holds them. They wait in the order in which they wer
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, or_, select, update
+from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.orm import Session
 
 from kernel.db.columns import by_index
@@ -119,13 +119,48 @@ def _wait_without_slot(
 
 
 def release_orders(kernel: Kernel, most: int) -> list[str]:
-    """Have orders go on that wait for a pause which is over, ``most`` of them; return them."""
+    """Have orders go on that wait for a pause which is over, ``most`` of them; return them.
+
+    Those that another pause holds wait for that one, each in its place.
+    """
     done: list[str] = []
     for what in _over(kernel):
         for ids in _waiting(kernel, what, most - len(done)):
+            held = _held_by_another(kernel, ids)
+            for other, theirs in held.items():
+                _wait_on(kernel, theirs, what, other)
+            free = sorted(set(ids).difference(*held.values()))
             with kernel.write_session() as session:
-                done += wake(kernel, session, ids, GATES.c.waiting_for == what)
+                done += wake(kernel, session, free, GATES.c.waiting_for == what)
     return done
+
+
+def _held_by_another(kernel: Kernel, order_ids: Sequence[str]) -> dict[str, list[str]]:
+    """Return those of these orders that pauses in force hold, by what they are to wait for."""
+    holds = or_(PAUSES.c.tag == ORDERS.c.select_tag, PAUSES.c.orders_of == ORDERS.c.caller_id)
+    asked = (
+        select(ORDERS.c.id, PAUSES.c.tag, PAUSES.c.orders_of)
+        .join_from(ORDERS, PAUSES, holds)
+        .where(ORDERS.c.id.in_(order_ids))
+    )
+    with kernel.read_session() as session:
+        rows = session.execute(asked.order_by(ORDERS.c.id)).all()
+    # One, where both have come since.
+    by_order = {row.id: reason(row.tag, row.orders_of) for row in rows}
+    found: dict[str, list[str]] = {}
+    for order_id, other in by_order.items():
+        found.setdefault(other, []).append(order_id)
+    return found
+
+
+def _wait_on(kernel: Kernel, order_ids: Sequence[str], what: str, other: str) -> None:
+    """Have orders that wait for one pause wait for another one."""
+    waits = and_(ORDERS.c.id.in_(order_ids), ORDERS.c.state == OrderState.WAITING)
+    with kernel.write_session() as session:
+        locked = select(ORDERS.c.id).where(waits).order_by(ORDERS.c.id).with_for_update()
+        if ids := list(session.scalars(locked)):
+            theirs = (GATES.c.order_id.in_(ids), GATES.c.waiting_for == what)
+            session.execute(update(GATES).where(*theirs).values(waiting_for=other))
 
 
 def _over(kernel: Kernel) -> list[str]:

@@ -115,15 +115,23 @@ def test_order_that_runs_is_not_interrupted(kernel: Kernel) -> None:
     assert state(kernel, running) == "running"
 
 
-def test_other_pause_holds_what_one_lets_go(kernel: Kernel) -> None:
-    pause(kernel, WORK)
-    pause(kernel, ANYBODYS)
-    held = quiet(kernel)
+@pytest.mark.parametrize(("first", "other"), [(WORK, ANYBODYS), (ANYBODYS, WORK)])
+def test_other_pause_holds_what_one_would_let_go(
+    kernel: Kernel, first: Subject, other: Subject
+) -> None:
+    pause(kernel, first)
+    ids = [quiet(kernel) for _ in range(3)]
     sweep(kernel)
-    resume(kernel, WORK)
-    drain(kernel)
+    pause(kernel, other)
+    assert resume(kernel, first) == (0, [])
+    said = "paused:tag:work" if other is WORK else "paused:caller:1"
+    assert [waits_for(kernel, one) for one in ids] == [said] * 3
+    assert [state(kernel, one) for one in ids] == ["waiting"] * 3
     sweep(kernel)
-    assert waits_for(kernel, held) == "paused:caller:1"
+    later = quiet(kernel)
+    sweep(kernel)
+    assert resume(kernel, other).number == 4
+    assert due_orders(kernel, 20) == [*ids, later]
 
 
 def test_pause_ends_by_itself(kernel: Kernel) -> None:

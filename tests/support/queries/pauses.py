@@ -9,7 +9,7 @@ from kernel.db.tables.orders import Order
 from kernel.delivery.claim import claim_due
 from kernel.delivery.lanes import Lane
 from kernel.orders.cancel import cancel
-from kernel.pauses.changes import end_pauses, pause
+from kernel.pauses.changes import end_pauses, pause, resume
 from kernel.pauses.listing import find_pause, holding_callback, holding_order, list_pauses
 from kernel.pauses.subjects import Subject, is_known
 from kernel.runtime.kernel import Kernel
@@ -49,3 +49,15 @@ def orders_are_paused(kernel: Kernel) -> None:
         kernel.clock.shift(-61)
         cancel(kernel, None, held)
         cancel(kernel, None, kept)
+    one_of_two_pauses_ends(kernel)
+
+
+def one_of_two_pauses_ends(kernel: Kernel) -> None:
+    """Have an order wait for the pause that is left."""
+    held = make_order(kernel, select_tag=RARE_TAG, caller_id=CALLER)
+    two = (Subject(tag=RARE_TAG), Subject(orders_of=CALLER))
+    for subject in two:
+        pause(kernel, subject)
+    for subject in two:
+        resume(kernel, subject)
+    cancel(kernel, None, held)
