@@ -12,9 +12,9 @@ from kernel.callers.audit.actor import SYSTEM
 from kernel.callers.audit.acts import BY_SYSTEM, By
 from kernel.db.tables.operating.pauses import PAUSES
 from kernel.db.tables.receivers import RECEIVERS
-from kernel.db.transactions import rowcount
+from kernel.db.transactions import TRIES, rowcount
 from kernel.delivery.pauses import hold_paused, release_unpaused
-from kernel.errors import Conflict, InvalidOrder, NotFound
+from kernel.errors import Conflict, InvalidOrder, NotFound, Unavailable
 from kernel.formats.durations import seconds
 from kernel.formats.envelope import rfc3339
 from kernel.formats.order_request import problem
@@ -62,30 +62,46 @@ def pause(
             "the pause is not valid", errors=[problem("/until", "invalid_time", past)]
         )
     told = {"until": until, "why": by.why, "by_whom": by.who}
-    with kernel.read_session() as session:
-        target = subject.named(session)
-    try:
-        with kernel.write_session() as session:
-            row = subject.values | told | {"created_at": kernel.clock.sql()}
-            session.execute(insert(PAUSES).values(row))
-            by.record(session, f"{subject.noun}.pause", target, after=_facts(until))
-    except IntegrityError:
-        _change(kernel, subject, told, target, by)
+    for _ in range(TRIES):
+        with kernel.read_session() as session:
+            asked = (kernel, subject, told, subject.named(session), by)
+        # One that is in force may end between the two: then this one begins.
+        if _begin(*asked) or _change(*asked):
+            break
+    else:
+        raise Unavailable(retry_after=1)
     if subject.is_of_orders:
         return hold_orders(kernel, HELD_AT_ONCE).number
     return hold_paused(kernel)
 
 
-def _change(kernel: Kernel, subject: Subject, told: dict[str, Any], target: str, by: By) -> None:
-    """Give a pause that is in force another end and reason; that of drafts keeps its own."""
+def _begin(kernel: Kernel, subject: Subject, told: dict[str, Any], target: str, by: By) -> bool:
+    """Begin a pause; False when one is in force."""
+    row = subject.values | told | {"created_at": kernel.clock.sql()}
+    try:
+        with kernel.write_session() as session:
+            session.execute(insert(PAUSES).values(row))
+            by.record(session, f"{subject.noun}.pause", target, after=_facts(told["until"]))
+    except IntegrityError:
+        return False
+    return True
+
+
+def _change(kernel: Kernel, subject: Subject, told: dict[str, Any], target: str, by: By) -> bool:
+    """Give a pause that is in force another end and reason; that of drafts keeps its own.
+
+    False when there is none in force.
+    """
     with kernel.write_session() as session:
-        mine = (subject.where, PAUSES.c.reason.is_(None))
-        before = session.execute(select(PAUSES).where(*mine).with_for_update()).one_or_none()
-        if before is None or (before.until, before.why) == (told["until"], told["why"]):
-            return
-        session.execute(update(PAUSES).where(*mine).values(told))
-        ends = {"before": _facts(before.until), "after": _facts(told["until"])}
-        by.record(session, f"{subject.noun}.pause", target, **ends)
+        mine = select(PAUSES).where(subject.where).with_for_update()
+        before = session.execute(mine).one_or_none()
+        if before is None:
+            return False
+        if before.reason is None and (before.until, before.why) != (told["until"], told["why"]):
+            session.execute(update(PAUSES).where(PAUSES.c.id == before.id).values(told))
+            ends = {"before": _facts(before.until), "after": _facts(told["until"])}
+            by.record(session, f"{subject.noun}.pause", target, **ends)
+    return True
 
 
 def _facts(until: datetime | None) -> dict[str, Any] | None:

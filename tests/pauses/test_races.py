@@ -1,16 +1,21 @@
 """A pause that is made while orders are claimed: each runs or waits, and none begins after it."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
 from sqlalchemy import insert
+from sqlalchemy.orm import Session
 
+from kernel.callers.audit.actor import Actor
+from kernel.callers.audit.acts import By
 from kernel.db.tables.operating.pauses import PAUSES
 from kernel.handlers import Handlers, Run
 from kernel.pauses.changes import pause, resume
+from kernel.pauses.listing import list_pauses
 from kernel.pauses.orders import HELD_BY_SWEEP, hold_orders, release_orders
 from kernel.pauses.subjects import Subject
 from kernel.runs.claim import Batch
@@ -78,6 +83,28 @@ def test_order_that_was_found_before_the_pause_is_not_claimed_after_it(
         paused_by_another()
         assert batch.claim() is None
     assert place.states(ids) == ["running", "pending"]
+
+
+@pytest.mark.parametrize("subject", [WORK, Subject(host="in.example")])
+def test_pause_begins_when_the_one_in_force_ends_before_it_is_changed(
+    place: Place, subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pause(place.kernel, subject)
+    plain, blocks = place.kernel.write_session, [0]
+
+    @contextmanager
+    def overtaken() -> Iterator[Session]:
+        blocks[0] += 1
+        if blocks[0] == 2:  # the first has found a pause in force
+            resume(place.rival, subject)
+        with plain() as session:
+            yield session
+
+    monkeypatch.setattr(place.kernel, "write_session", overtaken)
+    pause(place.kernel, subject, by=By(Actor("ann", "cli"), "CHG-4711"))
+    with place.rival.read_session() as session:
+        (found,) = list_pauses(session)
+    assert (found.by_whom, found.why) == ("ann", "CHG-4711")
 
 
 def test_each_order_runs_or_waits_when_a_pause_races_claims(place: Place) -> None:
