@@ -18,7 +18,7 @@ from kernel.errors import Conflict, InvalidOrder, NotFound, Unavailable
 from kernel.formats.durations import seconds
 from kernel.formats.envelope import rfc3339
 from kernel.formats.order_request import problem
-from kernel.pauses.orders import HELD_AT_ONCE, hold_orders, release_orders
+from kernel.pauses.orders import HELD_AT_ONCE, Held, hold_orders, release_orders
 from kernel.pauses.subjects import Subject
 from kernel.runtime.kernel import Kernel
 
@@ -47,10 +47,11 @@ def end_after(kernel: Kernel, span: str) -> datetime:
 
 def pause(
     kernel: Kernel, subject: Subject, *, until: datetime | None = None, by: By = BY_SYSTEM
-) -> int:
+) -> Held:
     """Send nothing, or begin no order, of ``subject``; ``until`` then, or until it is resumed.
 
-    Returns how many callbacks or orders were marked as held at once; the sweep marks the others.
+    Returns how many callbacks or orders were marked as held at once (the sweep marks the others),
+    and which orders to hint: those that go on with a slot that was kept for one of them.
     Attempts and runs that have begun go on. A pause that is in force keeps its beginning, and gets
     this end and this reason. Raises NotFound for a caller or receiver that is not there, and
     InvalidOrder for an end that is past, and ValueError for what is no host.
@@ -71,8 +72,8 @@ def pause(
     else:
         raise Unavailable(retry_after=1)
     if subject.is_of_orders:
-        return hold_orders(kernel, HELD_AT_ONCE).number
-    return hold_paused(kernel)
+        return hold_orders(kernel, HELD_AT_ONCE)
+    return Held(hold_paused(kernel))
 
 
 def _begin(kernel: Kernel, subject: Subject, told: dict[str, Any], target: str, by: By) -> bool:

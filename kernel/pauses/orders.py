@@ -36,7 +36,7 @@ _BY_CALLER = "ix_kernel_orders_state_caller_id_priority_run_after"
 
 
 class Held(NamedTuple):
-    """How many orders wait now, and which others go on with a slot that one of them had."""
+    """How many orders or callbacks wait now, and which orders go on with a slot that one had."""
 
     number: int
     woken: Sequence[str] = ()

@@ -82,7 +82,8 @@ class PauseViews:
             except ValueError as error:
                 raise InvalidOrder(errors=[problem("/for", "no_duration", str(error))]) from None
         held = pause(self.kernel, subject, until=until, by=by_request(self.kernel, who))
-        said = {"held": held, "host": asked.host, "known": known, "until": rfc3339(until)}
+        self._hints.hint(held.woken)
+        said = {"held": held.number, "host": asked.host, "known": known, "until": rfc3339(until)}
         return self._success(said, 201)
 
     def resume(self, pause_id: str) -> Response:

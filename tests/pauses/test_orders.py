@@ -42,7 +42,7 @@ def kernel(
 @pytest.mark.parametrize("subject", [WORK, ANYBODYS])
 def test_order_waits_while_it_is_paused_and_goes_on(kernel: Kernel, subject: Subject) -> None:
     first = quiet(kernel)
-    assert pause(kernel, subject) == 1
+    assert pause(kernel, subject) == (1, [])
     later = quiet(kernel)
     assert [execute(kernel, one) for one in (first, later)] == [None, None]
     assert (due_orders(kernel, 10), next_orders(kernel, 10, 0)) == ([], [])

@@ -5,29 +5,21 @@ from datetime import timedelta
 
 import pytest
 
-from kernel.callers import keys
-from kernel.callers.identity import Identity, find
 from kernel.db.tables.gates import GATES
 from kernel.db.tables.limits import SLOTS
-from kernel.formats.order_request import order_request
 from kernel.orders.batches.accept import BatchSubmission, accept_batch
 from kernel.orders.cancel import cancel
-from kernel.orders.decide import Exit, Why
 from kernel.orders.gates.events import Told, tell
 from kernel.orders.gates.limits import known
-from kernel.orders.submit import submit
 from kernel.pauses.changes import pause, resume
 from kernel.pauses.subjects import Subject
-from kernel.runs.claim import Batch
-from kernel.runs.execute import execute
-from kernel.runs.leases import leave
 from kernel.runtime.kernel import Kernel
 from kernel.testing import drain
 from kernel.worker.maintenance.gates.windows import expire_orders
 from kernel.worker.maintenance.job import Swept
 from tests.support.factories import ANYBODY, rows
 from tests.support.factories import order as stored
-from tests.support.paused import ANYBODYS, WORK, handlers, quiet, state, sweep, waits_for
+from tests.support.paused import ANYBODYS, WORK, handlers, quiet, slot_kept, state, sweep, waits_for
 
 
 @pytest.fixture
@@ -137,31 +129,12 @@ def test_batch_ends_when_its_paused_orders_have(kernel: Kernel) -> None:
 
 
 def test_slot_that_is_kept_for_a_paused_order_is_given_on(kernel: Kernel) -> None:
-    with kernel.write_session() as session:
-        keys.add(session, "zammad", kernel.clock.now())
-        caller_id = find(session, "zammad").id
-    request = order_request({"select_tag": "one", "callback_url": None}, kernel.handlers)
-    first = quiet(kernel, "one")
-    with kernel.run_connection() as connection:
-        batch = Batch(kernel, connection, [first])
-        assert batch.claim() is not None
-        mine = quiet(kernel, "one")
-        theirs = submit(kernel, Identity(caller_id, "zammad"), request).order_id
-        for waiting in (mine, theirs):
-            assert execute(kernel, waiting) is None
-    assert {waits_for(kernel, one) for one in (mine, theirs)} == {"limit:one"}
-    cancel_running(kernel, first)
+    mine, theirs = slot_kept(kernel)
     assert [row.order_id for row in rows(kernel, SLOTS)] == [mine]
-    assert pause(kernel, ANYBODYS) == 1
+    assert pause(kernel, ANYBODYS) == (1, [theirs])
     assert [row.order_id for row in rows(kernel, SLOTS)] == [theirs]
     drain(kernel)
     assert [state(kernel, one) for one in (mine, theirs)] == ["waiting", "success"]
     resume(kernel, ANYBODYS)
     drain(kernel)
     assert state(kernel, mine) == "success"
-
-
-def cancel_running(kernel: Kernel, order_id: str) -> None:
-    """End a claimed run whose handler was never called, as a cancel does that it was asked for."""
-    cancel(kernel, None, order_id)
-    leave(kernel, order_id, 1, Exit(Why.NOT_BEGUN))

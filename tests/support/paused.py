@@ -4,10 +4,19 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from kernel.callers import keys
+from kernel.callers.identity import Identity, find
 from kernel.db.tables.gates import GATES
 from kernel.errors import Retry
+from kernel.formats.order_request import order_request
 from kernel.handlers import Handlers, Run, Wait
+from kernel.orders.cancel import cancel
+from kernel.orders.decide import Exit, Why
+from kernel.orders.submit import submit
 from kernel.pauses.subjects import Subject
+from kernel.runs.claim import Batch
+from kernel.runs.execute import execute
+from kernel.runs.leases import leave
 from kernel.runtime.kernel import Kernel
 from kernel.testing import order
 from kernel.worker.maintenance.job import Swept
@@ -59,6 +68,28 @@ def one_at_a_time(run: Run, args: Work) -> dict[str, Any]:
 def quiet(kernel: Kernel, tag: str = "work", **members: Any) -> str:
     """Submit an order whose caller polls."""
     return order(kernel, tag, callback_url=None, **members)
+
+
+def slot_kept(kernel: Kernel) -> tuple[str, str]:
+    """Return an order for which the slot of its tag is kept, and one of another caller behind it.
+
+    The one before them was cancelled while it ran.
+    """
+    with kernel.write_session() as session:
+        keys.add(session, "zammad", kernel.clock.now())
+        caller_id = find(session, "zammad").id
+    request = order_request({"select_tag": "one", "callback_url": None}, kernel.handlers)
+    first = quiet(kernel, "one")
+    with kernel.run_connection() as connection:
+        assert Batch(kernel, connection, [first]).claim() is not None
+        mine = quiet(kernel, "one")
+        theirs = submit(kernel, Identity(caller_id, "zammad"), request).order_id
+        for waiting in (mine, theirs):
+            assert execute(kernel, waiting) is None
+    assert {waits_for(kernel, one) for one in (mine, theirs)} == {"limit:one"}
+    cancel(kernel, None, first)
+    leave(kernel, first, 1, Exit(Why.NOT_BEGUN))
+    return mine, theirs
 
 
 def sweep(kernel: Kernel) -> Swept:

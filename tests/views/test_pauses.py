@@ -1,6 +1,7 @@
 """Replay, pause and resume, by API and by command."""
 
 import json
+from collections.abc import Callable
 
 import pytest
 from pydantic import SecretStr
@@ -12,18 +13,19 @@ from kernel.callers.profile import profiles_of
 from kernel.runtime.kernel import Kernel
 from kernel.testing import FakeTransport, drain
 from kernel.transport.client import Response
-from tests.support.clients import Client, client, new_key, serve
+from tests.support.clients import Client, FakeHints, client, new_key, serve
 from tests.support.factories import delivery, make_delivery, make_order
+from tests.support.paused import handlers, slot_kept
 from tests.support.people.terminal import Terminal
 
 
-def operator(kernel: Kernel) -> Client:
+def operator(kernel: Kernel, hints: FakeHints | None = None) -> Client:
     """A client with an operator's key."""
     new_key(kernel, "boss")
     with kernel.write_session() as session:
         terms = keys.KeyTerms(frozenset({identity.Scope.OPERATOR}))
         key = keys.add_key(session, "boss", kernel.clock.now(), terms).api_key
-    return Client(serve(kernel), key.get_secret_value())
+    return Client(serve(kernel, hints), key.get_secret_value())
 
 
 def dead(kernel: Kernel, caller_id: int = 1) -> str:
@@ -81,6 +83,16 @@ def test_host_is_paused_and_resumed_when_an_operator_asks(kernel: Kernel) -> Non
     assert delivery(kernel, delivery_id).state == "held"
     answer = boss.open("DELETE", f"/v1/pauses/{found['pause_id']}")
     assert (answer.status_code, answer.json["data"]) == (200, {"released": 1})
+
+
+def test_orders_that_go_on_with_slots_of_paused_ones_are_hinted(
+    make_kernel: Callable[..., Kernel], database_url: str
+) -> None:
+    kernel, hints = make_kernel(database_url, handlers), FakeHints()
+    _, theirs = slot_kept(kernel)
+    answer = operator(kernel, hints).post("/v1/pauses", json={"orders_of": "anonymous"})
+    assert answer.json["data"]["held"] == 1
+    assert hints.hinted == [theirs]
 
 
 @pytest.mark.parametrize(

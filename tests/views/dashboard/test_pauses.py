@@ -1,5 +1,7 @@
 """The page of pauses, and the buttons of other pages that pause and resume."""
 
+from collections.abc import Callable
+
 import pytest
 
 from kernel.db.tables.operating.pauses import PAUSES
@@ -9,6 +11,7 @@ from kernel.pauses.subjects import Subject
 from kernel.runtime.kernel import Kernel
 from tests.support.clients import FakeHints
 from tests.support.factories import make_delivery, make_order, order
+from tests.support.paused import handlers, slot_kept
 from tests.support.people.dashboard import operator, said, words
 from tests.support.ticketing import make_receiver
 
@@ -101,6 +104,15 @@ def test_orders_that_go_on_are_hinted(kernel: Kernel) -> None:
     pause(kernel, Subject(tag="create_project"))
     operator(kernel, hints).post(f"{PATH}/resume?what=tag&of=create_project")
     assert waiting in hints.hinted
+
+
+def test_orders_that_go_on_with_slots_of_paused_ones_are_hinted(
+    make_kernel: Callable[..., Kernel], database_url: str
+) -> None:
+    kernel, hints = make_kernel(database_url, handlers), FakeHints()
+    _, theirs = slot_kept(kernel)
+    operator(kernel, hints).post(f"{PATH}?back=pauses", what="orders_of", of="anonymous")
+    assert hints.hinted == [theirs]
 
 
 @pytest.mark.parametrize(

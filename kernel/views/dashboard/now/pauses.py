@@ -38,7 +38,8 @@ def pause_pages(frame: Frame) -> None:
             until = end_after(kernel, span) if span else None
         except ValueError as error:
             raise InvalidOrder(str(error)) from None
-        pause(kernel, subject, until=until, by=frame.by(visitor))
+        held = pause(kernel, subject, until=until, by=frame.by(visitor))
+        frame.hints.hint(held.woken)
         return _back(frame, "done_paused" if known else "done_paused_unknown")
 
     @frame.change("/pauses/resume")
