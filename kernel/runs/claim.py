@@ -30,7 +30,7 @@ from kernel.orders.gates.events import given_events
 from kernel.orders.gates.limits import slots
 from kernel.orders.gates.limits.known import NONE, Limits
 from kernel.orders.gates.limits.line import Line
-from kernel.orders.gates.limits.lining_up import enter
+from kernel.orders.gates.limits.lining_up import enter, pass_over
 from kernel.orders.gates.shares import has_room
 from kernel.orders.transitions import TAKE, RunEnd
 from kernel.runs.fence import is_fit, saved_checkpoint
@@ -214,8 +214,10 @@ class Batch:
                 continue
             found = self._found[0]
             if found.max_running is not None and not has_room(self.connection, found.order):
+                ends = None if along else pass_over(self.kernel, self.connection, found.order)
+                self.hint(ends or ())
                 self._found.popleft()  # pending: its turn comes when an order of its caller ends
-                continue
+                return ends is not None
             is_limited = self._limits.of(found.order.select_tag) is not None
             if is_limited and along and found is not self._heir:
                 return False
@@ -224,7 +226,8 @@ class Batch:
                 if hold is None:
                     return self._lined_up is not found
                 found = replace(found, hold=hold)
-            taken = self._make_running(found)
+            mine = found.order.fenced() | self._taker()._asdict()
+            taken = TAKE.execute(self.connection, mine) == 1
             claimed = self._claimed(found) if taken else None  # if it raises: found is left
             self._found.popleft()
             if claimed is not None:
@@ -233,7 +236,7 @@ class Batch:
             if found is self._heir and found.hold is not None:
                 slots.drop(self.connection, found.hold, found.order)
             elif is_limited:
-                return False
+                break
         return False
 
     def _take_together(self, company: Sequence[Claimed]) -> bool:
@@ -248,10 +251,6 @@ class Batch:
         if claimed:
             self.next, *self._beside = claimed
         return bool(claimed)
-
-    def _make_running(self, found: Claimed) -> bool:
-        mine = found.order.fenced() | self._taker()._asdict()
-        return TAKE.execute(self.connection, mine) == 1
 
     def _taker(self) -> Taker:
         clock, number = self.kernel.clock, self.kernel.dialect.connection_number(self.connection)

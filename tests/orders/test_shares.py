@@ -9,12 +9,16 @@ from sqlalchemy import update
 
 from kernel.callers import keys
 from kernel.callers.callback_rules import CallerRules
+from kernel.db.tables.limits import SLOTS
 from kernel.db.tables.orders import ORDERS, SNAPSHOT, OrderSnapshot
 from kernel.orders.due import due_orders
 from kernel.orders.gates.shares import has_room
 from kernel.runs.execute import execute, execute_each
 from kernel.runtime.kernel import Kernel
-from tests.support.factories import make_order, order
+from kernel.worker.maintenance.gates.limits import SettleLimits
+from kernel.worker.maintenance.job import Swept
+from tests.support.factories import make_order, order, rows
+from tests.support.paused import end_claimed, handlers, lined_up, of_another, quiet, slot_kept
 
 
 def limit(kernel: Kernel, most: int) -> None:
@@ -49,6 +53,48 @@ def test_orders_of_a_message_run_one_after_the_other_when_one_may_run(limited: K
     limit(limited, 0)
     order_ids = [make_order(limited) for _ in range(2)]
     assert [end.makes_room for end in execute_each(limited, order_ids)] == [False, False]
+
+
+@pytest.fixture
+def shared(make_kernel: Callable[..., Kernel], database_url: str) -> Kernel:
+    """A kernel with a tag of which one order runs at once."""
+    return make_kernel(database_url, handlers)
+
+
+def fill(kernel: Kernel) -> str:
+    """Have one order of ``anonymous`` run, and no more than that; return it."""
+    limit(kernel, 1)
+    return make_order(kernel, select_tag="work", state="running")
+
+
+def test_slot_that_is_kept_for_a_full_caller_goes_to_another_at_once(shared: Kernel) -> None:
+    mine, theirs = slot_kept(shared)
+    fill(shared)
+    assert [end.order_id for end in execute_each(shared, [mine])] == [theirs]
+    assert [order(shared, one).state for one in (mine, theirs)] == ["pending", "pending"]
+    assert [row.order_id for row in rows(shared, SLOTS)] == [theirs]
+    assert execute(shared, theirs) is not None
+
+
+def test_sweep_gives_a_slot_that_is_kept_for_a_full_caller_to_another(shared: Kernel) -> None:
+    mine, theirs = slot_kept(shared)
+    running, swept = fill(shared), Swept()
+    SettleLimits().run(shared, swept)
+    assert swept.rescued == [theirs]
+    assert execute(shared, theirs) is not None
+    end_claimed(shared, running)
+    assert execute(shared, mine) is not None
+
+
+def test_slot_is_given_to_the_first_whose_caller_has_room(shared: Kernel) -> None:
+    holder, mine, behind = of_another(shared), quiet(shared, "one"), of_another(shared, "otrs")
+    lined_up(shared, holder, mine, behind)
+    running, swept = fill(shared), Swept()
+    assert end_claimed(shared, holder) == (behind,)
+    end_claimed(shared, running)
+    assert execute(shared, behind) is not None
+    SettleLimits().run(shared, swept)
+    assert swept.rescued == [mine]
 
 
 def test_claim_waits_for_another_one_and_counts_its_order(limited: Kernel) -> None:

@@ -75,21 +75,34 @@ def slot_kept(kernel: Kernel) -> tuple[str, str]:
 
     The one before them was cancelled while it ran.
     """
+    first, mine, theirs = quiet(kernel, "one"), quiet(kernel, "one"), of_another(kernel)
+    lined_up(kernel, first, mine, theirs)
+    end_claimed(kernel, first)
+    return mine, theirs
+
+
+def of_another(kernel: Kernel, name: str = "zammad") -> str:
+    """Submit an order of a new caller for the one slot that there is."""
     with kernel.write_session() as session:
-        keys.add(session, "zammad", kernel.clock.now())
-        caller_id = find(session, "zammad").id
+        keys.add(session, name, kernel.clock.now())
+        caller_id = find(session, name).id
     request = order_request({"select_tag": "one", "callback_url": None}, kernel.handlers)
-    first = quiet(kernel, "one")
+    return submit(kernel, Identity(caller_id, name), request).order_id
+
+
+def lined_up(kernel: Kernel, first: str, *others: str) -> None:
+    """Claim the first of these orders, and have the others wait for its slot."""
     with kernel.run_connection() as connection:
         assert Batch(kernel, connection, [first]).claim() is not None
-        mine = quiet(kernel, "one")
-        theirs = submit(kernel, Identity(caller_id, "zammad"), request).order_id
-        for waiting in (mine, theirs):
-            assert execute(kernel, waiting) is None
-    assert {waits_for(kernel, one) for one in (mine, theirs)} == {"limit:one"}
-    cancel(kernel, None, first)
-    leave(kernel, first, 1, Exit(Why.NOT_BEGUN))
-    return mine, theirs
+    for waiting in others:
+        assert execute(kernel, waiting) is None
+        assert waits_for(kernel, waiting) == "limit:one"
+
+
+def end_claimed(kernel: Kernel, order_id: str) -> tuple[str, ...]:
+    """End a run that is claimed by a cancel; return who goes on."""
+    cancel(kernel, None, order_id)
+    return leave(kernel, order_id, 1, Exit(Why.NOT_BEGUN)).woken
 
 
 def sweep(kernel: Kernel) -> Swept:

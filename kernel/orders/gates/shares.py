@@ -37,6 +37,18 @@ _AT_WORK = Prepared(
 )
 
 
+_FULL = (
+    select(SHARES.c.caller_id)
+    .outerjoin(_COUNTED, _COUNTED.c.caller_id == SHARES.c.caller_id)
+    .where(func.coalesce(_COUNTED.c.running, 0) >= SHARES.c.max_running)
+)
+
+
+def is_full(caller_id: ColumnElement[int]) -> ColumnElement[bool]:
+    """Return the condition that as many orders of a caller run as may, counted once for all."""
+    return caller_id.in_(_FULL)
+
+
 def max_running_of(caller_id: ColumnElement[int]) -> ScalarSelect[Any]:
     """Ask for a caller's limit in the statement that has its id; null where it has none."""
     return select(SHARES.c.max_running).where(SHARES.c.caller_id == caller_id).scalar_subquery()

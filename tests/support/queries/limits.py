@@ -2,7 +2,10 @@
 
 from typing import Any
 
+from sqlalchemy import select
+
 from kernel.builtin import CreateProject
+from kernel.db.tables.orders import ORDERS, SNAPSHOT, OrderSnapshot
 from kernel.handlers import Run
 from kernel.handlers.limits import Limit
 from kernel.insight.limits import standings
@@ -10,7 +13,13 @@ from kernel.orders.cancel import cancel
 from kernel.orders.decide import Exit, Why
 from kernel.orders.gates.limits.known import NONE, Place
 from kernel.orders.gates.limits.line import fit, locked
-from kernel.orders.gates.limits.lining_up import forget_idle, settle, unsettled, waited_for
+from kernel.orders.gates.limits.lining_up import (
+    forget_idle,
+    pass_over,
+    settle,
+    unsettled,
+    waited_for,
+)
 from kernel.runs.claim import Batch
 from kernel.runs.execute import execute
 from kernel.runs.leases import leave
@@ -44,10 +53,14 @@ def limits_hold(kernel: Kernel) -> None:
         line = locked(kernel, connection, Place("limited", "two"))
         for limit in (Limit(concurrency=1), NONE):
             fit(connection, line, limit)
-    ids = [make_order(kernel, **given | {"select_tag": "paced"}) for _ in range(2)]
+    ids = [make_order(kernel, **given | {"select_tag": "paced"}) for _ in range(3)]
     for order_id in ids:
         execute(kernel, order_id)
-    cancel(kernel, None, ids[1])  # the turn was kept for it
+    with kernel.write() as connection:
+        held = connection.execute(select(*SNAPSHOT).where(ORDERS.c.id == ids[1])).one()
+        (end,) = pass_over(kernel, connection, OrderSnapshot(*held)) or ()
+    assert end.order_id == ids[2]
+    cancel(kernel, None, ids[2])  # the turn was kept for it
     waited_for(kernel, None, 10)
     unsettled(kernel, None, 10)
     standings(kernel)

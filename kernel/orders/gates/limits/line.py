@@ -18,6 +18,7 @@ from sqlalchemy import (
     exists,
     insert,
     literal,
+    or_,
     select,
     update,
 )
@@ -32,6 +33,7 @@ from kernel.db.tables.limits import LINES, SLOTS
 from kernel.db.tables.orders import ORDERS, OrderSnapshot
 from kernel.handlers.limits import Limit
 from kernel.orders.gates.limits.known import NONE, Place
+from kernel.orders.gates.shares import is_full
 from kernel.runtime.kernel import Kernel
 
 # A pending order loses the slot that is kept for it when it is due for this long and not claimed.
@@ -62,6 +64,7 @@ _FIRST = (
     .where(
         GATES.c.waiting_for == bindparam("waiting_for"),
         ORDERS.c.state == OrderState.WAITING,
+        ~is_full(ORDERS.c.caller_id),
     )
     .order_by(GATES.c.accepted_at, GATES.c.order_id)
     .limit(bindparam("most"))
@@ -166,10 +169,10 @@ def count_in(kernel: Kernel, connection: Connection, line: Line) -> None:
 
 
 def heal(kernel: Kernel, connection: Connection, line: Line) -> None:
-    """Free the slots, and the turn, of orders that neither run with them nor are about to."""
+    """Free the slots, and the turn, of orders that neither run with them nor may begin soon."""
     holders = {one.order_id for one in line.slots if one.run} | {line.turn or ""}
-    late = (ORDERS.c.run_after <= kernel.clock.sql(-KEPT)).label("late")
-    columns = (ORDERS.c.id, ORDERS.c.state, ORDERS.c.run, ORDERS.c.run_after, late)
+    late = or_(ORDERS.c.run_after <= kernel.clock.sql(-KEPT), is_full(ORDERS.c.caller_id))
+    columns = (ORDERS.c.id, ORDERS.c.state, ORDERS.c.run, ORDERS.c.run_after, late.label("late"))
     rows = connection.execute(select(*columns).where(ORDERS.c.id.in_(holders))).all()
     runs, begins = set(), {}
     for row in rows:
@@ -216,7 +219,10 @@ def _more_slots(connection: Connection, line: Line, count: int) -> list[Slot]:
 
 
 def waiting(connection: Connection, place: Place, most: int) -> Sequence[Any]:
-    """Return the orders that wait at a place, the first accepted first, with their runs."""
+    """Return the orders that wait at a place and may begin, the first accepted first, with runs.
+
+    Those of a full caller (`is_full`) are found by the sweep, once one of its orders has ended.
+    """
     return connection.execute(_FIRST, {"waiting_for": place.waiting_for, "most": most}).all()
 
 

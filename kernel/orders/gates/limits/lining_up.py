@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from kernel.db.statements.skip_scan import skip_scan
 from kernel.db.tables.gates import GATES, Has
 from kernel.db.tables.limits import LINES, SLOTS
-from kernel.db.tables.orders import ORDERS, OrderSnapshot
+from kernel.db.tables.orders import FENCE, ORDERS, OrderSnapshot
 from kernel.handlers.limits import Limit
 from kernel.orders.gates.limits.known import PREFIX, Place, limits, place_of
 from kernel.orders.gates.limits.line import (
@@ -27,7 +27,7 @@ from kernel.orders.gates.limits.line import (
     note_acceptance,
     waiting,
 )
-from kernel.orders.gates.limits.slots import Hold
+from kernel.orders.gates.limits.slots import Hold, lock_kept
 from kernel.orders.transitions import RunEnd, Waiting, begin_waiting, let_go_on, put_off
 from kernel.runtime.kernel import Kernel
 
@@ -80,6 +80,22 @@ def enter(
         ends += let_wait_end(kernel, session, line)
     hold = Hold(place, None if slot is None else slot.number)
     return Entry(hold if may_begin else None, ends)
+
+
+def pass_over(kernel: Kernel, connection: Connection, order: OrderSnapshot) -> list[RunEnd] | None:
+    """Give the slot and the turn that are kept for a pending order to others; return these.
+
+    For one whose caller has no room for it: it stays pending, and lines up again when it is
+    claimed. The caller commits. None, having asked nothing, where none was ever kept.
+    """
+    if not (order.gates or 0) & Has.LIMIT:
+        return None
+    line = lock_kept(kernel, connection, order)
+    stands = select(ORDERS.c.id).where(FENCE).with_for_update()
+    if line is None or connection.scalar(stands, order.fenced()) is None:
+        return []
+    with Session(connection) as session:
+        return let_wait_end(kernel, session, line)
 
 
 def _fitted(kernel: Kernel, connection: Connection, place: Place, limit: Limit) -> Line:
