@@ -14,7 +14,6 @@ from time import monotonic
 from typing import Any
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
 from kernel.db.states import OrderState
 from kernel.db.tables.gates import Has
@@ -83,7 +82,8 @@ class Batch:
         self.unseen = list(order_ids)
         # What became of orders that were claimed here and whose handlers were not called.
         self.ends: list[RunEnd] = []
-        self._found: deque[Claimed] = deque()
+        # Due, and not claimed yet.
+        self.found: deque[Claimed] = deque()
         self.until = 0.0
         # Claimed, and not taken by `claim` yet; and what was claimed together with it.
         self.next: Claimed | None = None
@@ -101,7 +101,7 @@ class Batch:
     @property
     def left(self) -> list[str]:
         """The orders that are due and were not claimed here: they should be hinted again."""
-        return [*self.unseen, *(found.order.id for found in self._found)]
+        return [*self.unseen, *(found.order.id for found in self.found)]
 
     def claim(self) -> Claimed | None:
         """Claim the next order; None when there is none, or the rest should not wait any longer.
@@ -130,12 +130,12 @@ class Batch:
         Raises RunBroken: trouble with this order costs that one its run, but does not fail it. An
         order whose caller has a share is claimed by itself: its share is locked before any order.
         """
-        if not self.claims_along or (self._found and self._found[0].max_running is not None):
+        if not self.claims_along or (self.found and self.found[0].max_running is not None):
             return
         try:
             self._take(along=True)
-        except DBAPIError as error:
-            raise RunBroken(str(error.orig)) from error
+        except Exception as error:  # a bug, too: `claim` meets it again, without another order
+            raise RunBroken(str(getattr(error, "orig", error))) from error
 
     def leave_slot(self, claimed: Claimed) -> Line | None:
         """Free the slot of a run that ends, or give it to the order that is claimed along.
@@ -146,10 +146,10 @@ class Batch:
         hold = claimed.hold
         if hold is None or hold.number is None:
             return slots.lock_since(self.kernel, self.connection, claimed.order)
-        heir = self._found[0] if self._found and self._goes_on() else None
-        shares = heir is not None and self._shares_slot(claimed, heir)
+        heir = self.found[0] if self.found and self._goes_on() else None
+        shares = heir is not None and self._shares_slot(hold, heir)
         if heir and shares and slots.pass_on(self.connection, hold, claimed.order, heir.order):
-            self._heir = self._found[0] = replace(heir, hold=hold)
+            self._heir = self.found[0] = replace(heir, hold=hold)
             return None
         return slots.free(self.kernel, self.connection, hold, claimed.order)
 
@@ -176,9 +176,8 @@ class Batch:
                 self.ends.append(leave(self.kernel, *held, exit_, one.order.gates))
 
     def _goes_on(self) -> bool:
-        waiting = self.unseen or (self._found and monotonic() < self.until)
-        stopping = self.kernel.stopping.is_set()
-        return bool(waiting) and not stopping and is_fit(self.connection)
+        waiting = self.unseen or (self.found and monotonic() < self.until)
+        return bool(waiting) and not self.kernel.stopping.is_set() and is_fit(self.connection)
 
     def _look(self) -> None:
         self._limits.refresh()
@@ -191,7 +190,7 @@ class Batch:
             clock.heard(row.pop(), sent)
         in_turn = [found.pop(order_id) for order_id in self.unseen if order_id in found]
         self.unseen = []
-        self._found.extend(self._read(row) for row in in_turn)
+        self.found.extend(self._read(row) for row in in_turn)
         self.until = monotonic() + BATCH_SECONDS
 
     def _read(self, row: Sequence[Any]) -> Claimed:
@@ -207,16 +206,16 @@ class Batch:
         ``along``: the transaction ends another order, and goes on in any case. It has locked that
         order's row, so it takes no slot but the one which that order leaves.
         """
-        while self._found and (self._goes_on() or self._found[0] is self._heir):
-            if self._joins and (company := company_of(self._found, self._limits)):
+        while self.found and (self._goes_on() or self.found[0] is self._heir):
+            if self._joins and (company := company_of(self.found, self._limits)):
                 if self._take_together(company):
                     return True
                 continue
-            found = self._found[0]
+            found = self.found[0]
             if found.max_running is not None and not has_room(self.connection, found.order):
                 ends = None if along else pass_over(self.kernel, self.connection, found.order)
                 self.hint(ends or ())
-                self._found.popleft()  # pending: its turn comes when an order of its caller ends
+                self.found.popleft()  # pending: its turn comes when an order of its caller ends
                 return ends is not None
             is_limited = self._limits.of(found.order.select_tag) is not None
             if is_limited and along and found is not self._heir:
@@ -229,7 +228,7 @@ class Batch:
             mine = found.order.fenced() | self._taker()._asdict()
             taken = TAKE.execute(self.connection, mine) == 1
             claimed = self._claimed(found) if taken else None  # if it raises: found is left
-            self._found.popleft()
+            self.found.popleft()
             if claimed is not None:
                 self.next = claimed
                 return True
@@ -246,7 +245,7 @@ class Batch:
             self._joins = False
             raise RunBroken("another thread of this process has some of the orders")
         gone = {one.order.id for one in company}
-        self._found = deque(one for one in self._found if one.order.id not in gone)
+        self.found = deque(one for one in self.found if one.order.id not in gone)
         claimed = [self._claimed(one) for one in company if one.order.id in taken]
         if claimed:
             self.next, *self._beside = claimed
@@ -270,19 +269,21 @@ class Batch:
         entry = enter(self.kernel, self.connection, order, place, limit)
         self.hint(entry.ends)
         if entry.hold is None:
-            self._found.popleft()
+            self.found.popleft()
         return entry.hold
 
-    def _shares_slot(self, claimed: Claimed, heir: Claimed) -> bool:
-        """Tell whether a slot that ``claimed`` holds is one that ``heir`` needs, and all it needs.
+    def _shares_slot(self, hold: slots.Hold, heir: Claimed) -> bool:
+        """Tell whether a slot that is held is one that ``heir`` needs, and all it needs.
 
         Slots of another place, locked after this one's, could make two processes wait for ever.
         """
         tag, limit = heir.order.select_tag, self._limits.of(heir.order.select_tag)
         needs_more = heir.max_running is not None or limit is None or limit.rate is not None
-        if needs_more or tag != claimed.order.select_tag:
+        if needs_more or tag != hold.place.tag:
             return False
-        return claimed.hold is not None and claimed.hold.place == self._limits.place(tag, heir.args)
+        with suppress(Exception):  # as in `claim_along`
+            return hold.place == self._limits.place(tag, heir.args)
+        return False
 
     def _claimed(self, found: Claimed) -> Claimed:
         """Return what was found as the row has it now, with what earlier runs have saved."""

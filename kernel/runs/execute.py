@@ -22,6 +22,7 @@ from kernel.orders.transitions import RunEnd
 from kernel.runs.begin import begin_run
 from kernel.runs.claim import Batch, Claimed
 from kernel.runs.ends.call import count_run, following, judged, run_handler, word_for
+from kernel.runs.ends.unclaimed import end_unclaimed
 from kernel.runs.fence import is_fit, release, undo
 from kernel.runs.finish import finish, suspend
 from kernel.runs.leases import leave
@@ -80,15 +81,20 @@ def execute_each(
 
 
 def _claim(batch: Batch) -> Claimed | None:
-    try:
-        return batch.claim()
-    except DATABASE_ERRORS as error:
-        if batch.unseen:
-            raise
-        log.warning(
-            "others may have the rest: %s", driver_error(error), extra={"order_ids": batch.left}
-        )
-        return None
+    while True:
+        try:
+            return batch.claim()
+        except DATABASE_ERRORS as error:
+            if batch.unseen:
+                raise
+            log.warning(
+                "others may have the rest: %s", driver_error(error), extra={"order_ids": batch.left}
+            )
+            return None
+        except Exception as error:
+            if batch.unseen or not batch.found:  # it is no one order's own
+                raise
+            batch.hint(end_unclaimed(batch.kernel, batch.found.popleft(), error))
 
 
 def _execute_together(batch: Batch, claimed: Sequence[Claimed]) -> Iterator[RunEnd]:
