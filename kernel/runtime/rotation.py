@@ -27,8 +27,6 @@ from kernel.callers.audit.acts import BY_SYSTEM, By
 from kernel.config.keyring import MARK, Keyring, key_id
 from kernel.db.copying.pages import Progress
 from kernel.db.statements.keyset import Key, Walk
-from kernel.db.states import OrderState
-from kernel.db.tables.orders import ORDERS
 from kernel.db.tables.sealed import sealed_columns
 from kernel.db.transactions import rowcount
 from kernel.errors import ConfigurationError, SecretsLocked
@@ -129,17 +127,6 @@ def rotate(
         places = ", ".join(sorted({place for place, _ in locked}))
         raise SecretsLocked(f"{places}: {next(iter(locked.values()))}")
     return changed
-
-
-def live_with_secrets(kernel: Kernel, most: int) -> list[str]:
-    """Return ids of orders that have not ended and have secret arguments, ``most`` at the most.
-
-    A release that does not know these would run them with the mask in the secret's place.
-    """
-    live = [state for state in OrderState if not state.is_final]
-    asked = select(ORDERS.c.id).where(ORDERS.c.state.in_(live), ORDERS.c.secret_args.is_not(None))
-    with kernel.read() as connection:
-        return list(connection.scalars(asked.limit(most)))
 
 
 def _by_key(found: list[SealedRows]) -> dict[str, int]:

@@ -37,7 +37,8 @@ NO_SUCH_SAVEPOINT = 1305
 # A statement does not fit the state of an XA transaction; in an open one, it would have ended it.
 WRONG_XA_STATE = 1399
 NO_SUCH_VARIABLE = 1193
-# From MariaDB 12.0 on read_only is one of several words, which are all 0 to OR.
+# From MariaDB 12.0 on read_only is one of several words, which are all 0 to OR. FROM a derived
+# table: a Galera node outside its cluster answers a SELECT without one.
 IS_READ_ONLY = (
     "SELECT CAST(@@global.read_only AS CHAR) NOT IN ('0', 'OFF') OR @@innodb_read_only"
     " FROM (SELECT 1) AS probe"
@@ -52,10 +53,9 @@ FIRST = "kernel_first"
 CONNECT_SECONDS = 2
 # What a server takes at the most for each answer while it is logged in to.
 GREETING_SECONDS = 5
-# What `limit_silence` has told the server of this connection, in seconds.
-SILENCE = "kernel_wait_timeout"
-# The most that wait_timeout takes: a year. A strict session refuses more.
-LONGEST_SILENCE = 31_536_000
+# What `limit_silence` has told the server of this connection, in seconds. A year is the most that
+# wait_timeout takes: a strict session refuses more.
+SILENCE, LONGEST_SILENCE = "kernel_wait_timeout", 31_536_000
 
 
 class MySQL(Dialect):
@@ -139,10 +139,7 @@ class MySQL(Dialect):
         return plain and not self.is_contention(error)
 
     def is_unfit(self, connection: Any, error: BaseException | None = None) -> bool:
-        """Ask whether the server is read-only; who may write nevertheless is not asked.
-
-        FROM a derived table: a Galera node outside its cluster answers a SELECT without one.
-        """
+        """Ask whether the server is read-only; who may write nevertheless is not asked."""
         return bool(_say(connection, IS_READ_ONLY)[0])
 
     def is_missing_table(self, error: BaseException) -> bool:

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from pydantic import SecretStr
 from sqlalchemy import Connection, select, update
 
+from kernel.db.states import OrderState
 from kernel.db.tables.gates import Has
 from kernel.db.tables.orders import ORDERS, Order
 from kernel.db.tables.steps import STEPS
@@ -135,3 +136,14 @@ def _forget(connection: Connection, ids: Sequence[str], stepped: Sequence[str]) 
     if stepped:
         theirs = (STEPS.c.order_id.in_(stepped), STEPS.c.secret_result.is_not(None))
         connection.execute(update(STEPS).where(*theirs).values(secret_result=None))
+
+
+def live_with_secrets(kernel: Kernel, most: int) -> list[str]:
+    """Return ids of orders that have not ended and have secret arguments, ``most`` at the most.
+
+    A release that does not know these would run them with the mask in the secret's place.
+    """
+    live = [state for state in OrderState if not state.is_final]
+    asked = select(ORDERS.c.id).where(ORDERS.c.state.in_(live), ORDERS.c.secret_args.is_not(None))
+    with kernel.read() as connection:
+        return list(connection.scalars(asked.limit(most)))

@@ -25,14 +25,14 @@ from kernel.orders.cancel import cancel
 from kernel.orders.gates.events import Told, events_of, tell
 from kernel.orders.gates.shown import gates_shown
 from kernel.orders.pages import LaneFilter, list_orders
-from kernel.orders.secrets.arguments import forget_secrets
+from kernel.orders.secrets.arguments import forget_secrets, live_with_secrets
 from kernel.orders.secrets.erase import Whose, count_erasable, erase
 from kernel.pauses.changes import pause
 from kernel.pauses.subjects import Subject
 from kernel.runs.execute import execute
 from kernel.runs.recorded import list_steps, rerun_of, run_live_again, taking_over
 from kernel.runtime.kernel import Kernel
-from kernel.runtime.rotation import NEWEST, count_sealed, live_with_secrets, rotate
+from kernel.runtime.rotation import NEWEST, count_sealed, rotate
 from kernel.schedules import changes
 from kernel.schedules.definition import Definition
 from kernel.schedules.firing import due_schedules, fire

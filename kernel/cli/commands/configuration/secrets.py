@@ -10,7 +10,8 @@ from kernel.cli.terminal.output import as_json, print_json, print_table
 from kernel.config.keyring import new_key
 from kernel.config.private_files import write_new
 from kernel.errors import Conflict, SecretsLocked
-from kernel.runtime.rotation import count_sealed, live_with_secrets
+from kernel.orders.secrets.arguments import live_with_secrets
+from kernel.runtime.rotation import count_sealed
 from kernel.runtime.rotation import rotate as rotated
 
 CLEAR = "in clear"
