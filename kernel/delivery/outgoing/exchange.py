@@ -132,7 +132,7 @@ def converse(
     except Refused as error:
         ended = Heard("refused", judged=str(error))
     except NoToken as error:
-        ended = Heard("token", judged=str(error))
+        ended = Heard("token", judged=str(error), retry_after=error.retry_after)
     except UnfitCertificate as error:
         ended = Heard("tls", judged=str(error))
     return ended if ended.judged is None else replace(ended, judged=_told(conversation, ended))

@@ -45,7 +45,14 @@ Ask = Callable[[], Response]
 
 
 class NoToken(Exception):
-    """There is no token: the message says why, and holds nothing secret."""
+    """There is no token: the message says why, and holds nothing secret.
+
+    ``retry_after``: the endpoint's header, as it came.
+    """
+
+    def __init__(self, why: str, retry_after: str | None = None) -> None:
+        super().__init__(why)
+        self.retry_after = retry_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +70,7 @@ class _Refusal:
 
     why: str
     until: float
+    retry_after: str | None
 
 
 class Tokens:
@@ -92,7 +100,7 @@ class Tokens:
         with self._lock:
             kept, now = self._kept.get(key), self._clock()
             if isinstance(kept, _Refusal) and now < kept.until:
-                raise NoToken(kept.why)
+                raise NoToken(kept.why, kept.retry_after)
             if isinstance(kept, Token) and now < kept.renewed_at:
                 self._kept.move_to_end(key)
                 return kept
@@ -131,7 +139,8 @@ class Tokens:
         except BaseException as error:
             refusal = None
             if isinstance(error, NoToken):
-                refusal = _Refusal(str(error), self._clock() + REFUSED_SECONDS)
+                until = self._clock() + REFUSED_SECONDS
+                refusal = _Refusal(str(error), until, error.retry_after)
             self._end(key, refusal)
             own.set_exception(error)
             raise
@@ -194,7 +203,8 @@ def _read(response: Response, now: float, rand: float) -> Token:
     if response.status != 200:
         code = found.get("error")
         known = f" ({code})" if isinstance(code, str) and _CODE.fullmatch(code) else ""
-        raise NoToken(f"the token endpoint answered {response.status}{known}")
+        said = f"the token endpoint answered {response.status}{known}"
+        raise NoToken(said, response.headers.get("retry-after"))
     value, kind = found.get("access_token"), found.get("token_type", "Bearer")
     if not isinstance(value, str) or not _TOKEN.fullmatch(value):
         raise NoToken("the token endpoint answered 200 without a token")

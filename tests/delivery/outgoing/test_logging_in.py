@@ -6,6 +6,7 @@ import hmac
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 
 import pytest
@@ -108,6 +109,20 @@ def test_delivery_says_what_the_token_endpoint_said_and_nothing_secret(
     said = "the token endpoint answered 401 (invalid_client)"
     assert attempts(sender) == [(None, "token", said)]
     assert ("hush-hush" in caplog.text + repr(finished), tickets.requests) == (False, [])
+
+
+def test_wait_that_the_token_endpoint_asks_for_counts_for_all_that_need_its_token(
+    sender: Kernel, tickets: Receiver
+) -> None:
+    with Receiver(tls=("login.example",)) as endpoint:
+        make_receiver(sender, "itsm", tickets.url, oauth(endpoint))
+        endpoint.default = Answer(429, {"Retry-After": "7200"})
+        for _ in range(2):
+            owe(sender, tickets.url)
+        finished = send_due(sender)
+        assert len(endpoint.requests) == 1
+    waits = [one.verdict.pause for one in finished if isinstance(one.verdict, RetryIn)]
+    assert [wait >= timedelta(hours=2) for wait in waits] == [True, True]
 
 
 def test_token_endpoint_is_vetted_like_any_receiver(sender: Kernel, tickets: Receiver) -> None:
