@@ -18,21 +18,19 @@ _SETTINGS = text(
     " 'character_set_connection', 'innodb_flush_log_at_trx_commit', 'log_bin', 'binlog_format',"
     " 'max_allowed_packet', 'max_connections')"
 )
+# One schema at a time: with more of them, or none, MariaDB opens every table of the server.
 _TABLES = text(
-    "SELECT table_schema, table_name, table_schema = DATABASE(), engine"
-    " FROM information_schema.tables"
-    " WHERE (table_schema = DATABASE() OR table_schema IN :schemas) AND table_type = 'BASE TABLE'"
+    "SELECT table_name, engine FROM information_schema.tables"
+    " WHERE table_schema = COALESCE(:schema, DATABASE()) AND table_type = 'BASE TABLE'"
     " ORDER BY table_name"
-).bindparams(bindparam("schemas", expanding=True))
+)
 _COLUMNS = text(
-    "SELECT table_schema, table_name, table_schema = DATABASE(),"
-    " MIN(character_set_name IN ('utf8mb4', 'ascii'))"
-    " FROM information_schema.columns"
-    " WHERE (table_schema = DATABASE() OR table_schema IN :schemas)"
+    "SELECT table_name, MIN(character_set_name IN ('utf8mb4', 'ascii'))"
+    " FROM information_schema.columns WHERE table_schema = COALESCE(:schema, DATABASE())"
     " AND (character_set_name NOT IN ('utf8mb4', 'ascii') AND table_name IN :tables"
-    " OR collation_name NOT LIKE '%\\_bin' AND table_name IN :own AND table_schema = DATABASE())"
-    " GROUP BY table_schema, table_name ORDER BY table_name"
-).bindparams(*(bindparam(name, expanding=True) for name in ("schemas", "tables", "own")))
+    " OR collation_name NOT LIKE '%\\_bin' AND table_name IN :own)"
+    " GROUP BY table_name ORDER BY table_name"
+).bindparams(bindparam("tables", expanding=True), bindparam("own", expanding=True))
 # Who we are, and how many of the four rights we have on all of the database or the server. Rights
 # on single tables, and those of roles, are not counted.
 _RIGHTS = text(
@@ -102,12 +100,19 @@ def check_tables(connection: Connection, needs: Needs) -> Iterator[str]:
     """Yield warnings about foreign tables; ConfigurationError for one of ours that is unfit, or on
     which the user lacks a right.
     """
-    names = {"schemas": needs.schemas, "tables": needs.names, "own": sorted(needs.own)}
-    for schema, table, is_here, engine in connection.execute(_TABLES, {"schemas": needs.schemas}):
-        is_kept = needs.keeps(schema, table, is_default=is_here)
-        if engine == "InnoDB" or not (is_kept or is_here):
+    for schema in (None, *needs.schemas):
+        yield from _check_engines(connection, needs, schema)
+        _check_columns(connection, needs, schema)
+    _check_rights(connection, needs)
+
+
+def _check_engines(connection: Connection, needs: Needs, schema: str | None) -> Iterator[str]:
+    """Yield a warning about each other table of the connection's schema that cannot roll back."""
+    for table, engine in connection.execute(_TABLES, {"schema": schema}):
+        is_kept = (schema, table) in needs.tables
+        if engine == "InnoDB" or not (is_kept or schema is None):
             continue
-        name = table if is_here else f"{schema}.{table}"
+        name = _named(schema, table)
         mend = f"ALTER TABLE {name} ENGINE=InnoDB"
         if is_kept:
             raise ConfigurationError(
@@ -115,10 +120,15 @@ def check_tables(connection: Connection, needs: Needs) -> Iterator[str]:
                 f"when its run fails. Convert it: {mend}"
             )
         yield f"table {name} is {engine}, which cannot roll back; if a handler writes to it: {mend}"
-    for schema, table, is_here, holds_all in connection.execute(_COLUMNS, names):
-        if not needs.keeps(schema, table, is_default=is_here):
+
+
+def _check_columns(connection: Connection, needs: Needs, schema: str | None) -> None:
+    own = sorted(needs.own) if schema is None else []
+    asked = {"schema": schema, "tables": needs.names, "own": own}
+    for table, holds_all in connection.execute(_COLUMNS, asked):
+        if (schema, table) not in needs.tables:
             continue
-        name = table if is_here else f"{schema}.{table}"
+        name = _named(schema, table)
         what = (
             "are compared without regard to case, so that two keys can be one"
             if holds_all
@@ -127,7 +137,10 @@ def check_tables(connection: Connection, needs: Needs) -> Iterator[str]:
         raise ConfigurationError(
             f"table {name} has columns that {what}. Convert it: ALTER TABLE {name} {CONVERT}"
         )
-    _check_rights(connection, needs)
+
+
+def _named(schema: str | None, table: str) -> str:
+    return table if schema is None else f"{schema}.{table}"
 
 
 def _check_rights(connection: Connection, needs: Needs) -> None:
