@@ -52,11 +52,17 @@ def cancel_one(
 def go_on_down(kernel: Kernel, order_id: str, ends: list[RunEnd], until: float) -> bool:
     """Cancel the children of an order that an act has cancelled, as far as they are not.
 
-    False: it was ``until`` (monotonic) before the last.
+    False: it was ``until`` (monotonic) before the last. Those that cannot be written are left to
+    the sweep. Raises what says that the database is away.
     """
     with kernel.read_session() as session:
-        is_left = is_noted(session, order_id)
-    return not is_left or go_down(kernel, order_id, ends, until)
+        if not is_noted(session, order_id):
+            return True
+    try:
+        return go_down(kernel, order_id, ends, until)
+    except Exception as error:  # noqa: BLE001 - the others have their turn
+        _left(order_id, error)
+        return True
 
 
 def rerun_one(

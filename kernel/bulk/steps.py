@@ -95,7 +95,11 @@ def step(worker: Worker, job_id: str | None = None) -> Stepped | None:
 
 
 def _work(worker: Worker, progress: Progress, stepped: Stepped) -> None:
-    plan, job = plan_of(progress.job), progress.job
+    job = progress.job
+    try:
+        plan = plan_of(job)
+    except TypeError:
+        raise ForOthers from None  # it asks for what only a newer release knows
     most = ORDERS if plan.kind.is_of_orders else CALLBACKS
     quota = most if plan.rate is None else min(most, max(1, plan.rate // 60))
     with worker.kernel.read_session() as session:

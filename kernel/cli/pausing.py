@@ -69,8 +69,6 @@ def begin(given: Mapping[str, Any], machine: bool) -> None:
             known = is_known(session, subject)
         until = _end(kernel, given["lasts"], given["until"])
         held = pause(kernel, subject, until=until, by=by_command())
-        if held.woken:
-            say(kernel, lambda broker: broker.hint(held.woken))
     if not known:
         never = "order ever had the tag" if what == "tag" else "callback was ever owed to"
         click.echo(f"no {never} {name}: is it spelt right?", err=True)

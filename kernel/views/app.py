@@ -6,7 +6,6 @@ from typing import Any
 
 from flask import Blueprint, Flask, Response, redirect, request, url_for
 from flask.blueprints import BlueprintSetupState
-from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.routing import PathConverter, Rule
 
 from kernel import REQUEST_SECONDS
@@ -19,7 +18,7 @@ from kernel.runtime.kernel import Kernel
 from kernel.views.api import METHODS, api_blueprint
 from kernel.views.dashboard.blueprint import dashboard_blueprint
 from kernel.views.health import health_blueprint
-from kernel.views.http.errors import install
+from kernel.views.http.errors import REFUSES, by_views, install
 from kernel.views.http.gate import Gate
 from kernel.views.http.hosts import KnownHosts, name_no_host
 from kernel.views.http.slashes import leads_to_slash, meant_address, redirected_in_envelope
@@ -105,6 +104,7 @@ def init_app(
     """
     made = Kernel.from_env(read_timeout=REQUEST_SECONDS) if kernel is None else kernel
     _check(made)
+    url_prefix = url_prefix.rstrip("/")
     told = Broker(made) if hints is None else hints
     beside = Blueprint(f"{name}-beside", __name__)
     track(beside, made)
@@ -138,11 +138,11 @@ def _own_all_below(beside: Blueprint, dashboard_of: str | None) -> None:
 
     def refuse(**_: str) -> Response:
         if request.method not in METHODS:
-            raise MethodNotAllowed(sorted(METHODS))
+            raise by_views()
         raise NotFound(meant_address())
 
     def own(state: BlueprintSetupState) -> None:
-        endpoint, prefix = f"{state.name}.below", str(state.url_prefix).rstrip("/")
+        endpoint, prefix = f"{state.name}.{REFUSES} all below", str(state.url_prefix)
         state.app.view_functions[endpoint] = refuse
         state.app.url_map.add(_Below(f"{prefix}<path:below>", endpoint=endpoint))
 
@@ -157,7 +157,7 @@ def _own_slashes(app: Flask, kernel: str, beside: str, language: Language) -> No
     lead_on = leads_to_slash(language)
     for rule in list(app.url_map.iter_rules()):
         path, is_ours = rule.rule.rstrip("/"), rule.endpoint.partition(".")[0] in (kernel, beside)
-        if is_ours and path and path != rule.rule:
+        if is_ours and rule.strict_slashes and path and path != rule.rule:
             app.add_url_rule(
                 path,
                 f"{beside}.lead_on",

@@ -42,6 +42,23 @@ def test_act_goes_on_with_the_children_of_the_order_at_which_a_step_failed(
     assert (job(kernel, job_id).state, job(kernel, job_id).done) == ("done", 1)
 
 
+def test_act_goes_on_when_a_child_cannot_be_written(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sweep has the note of its parent, and sets aside what cannot be written."""
+    for _ in range(2):
+        execute(kernel, order(kernel, "whole", count=1))
+
+    def live(kernel: Kernel, parent_id: str) -> Iterator[Sequence[str]]:
+        raise ValueError("this row cannot be written")
+
+    monkeypatch.setattr("kernel.orders.cancel.live_children", live)
+    job_id = begun(kernel, "cancel", select_tag="whole")
+    stepped(kernel, job_id, worker(kernel, seconds=0.0))
+    assert sorted(states(kernel)) == ["cancelled"] * 2 + ["pending"] * 2
+    assert job(kernel, job_id).state == "done"
+
+
 def test_step_ends_in_time_among_many_children(
     kernel: Kernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -103,6 +103,14 @@ def test_kernelctl_leaves_a_key_that_the_settings_name_as_it_is(
     assert not {"KERNEL_SECRETS_KEY_FILE", "KERNEL_BROKER_KEY_FILE"} & host.environment().keys()
 
 
+def test_kernelctl_leaves_the_file_of_a_key_that_the_settings_name(host: Installation) -> None:
+    host.file("etc/kernel/secrets.key", "one")
+    host.file("other.key", "another")
+    named = str(host.folder / "other.key")
+    host.run("status", KERNEL_SECRETS_KEY_FILE=named)
+    assert host.environment()["KERNEL_SECRETS_KEY_FILE"] == named
+
+
 def test_kernelctl_tells_the_trail_who_called_it(host: Installation) -> None:
     host.run("callers", "add", "jira", SUDO_USER="ada")
     assert host.actor() == "ada"

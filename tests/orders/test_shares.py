@@ -9,7 +9,7 @@ from sqlalchemy import update
 
 from kernel.callers import keys
 from kernel.callers.callback_rules import CallerRules
-from kernel.db.tables.limits import SLOTS
+from kernel.db.tables.limits import LINES, SLOTS
 from kernel.db.tables.orders import ORDERS, SNAPSHOT, OrderSnapshot
 from kernel.orders.due import due_orders
 from kernel.orders.gates.shares import has_room
@@ -89,12 +89,44 @@ def test_sweep_gives_a_slot_that_is_kept_for_a_full_caller_to_another(shared: Ke
 def test_slot_is_given_to_the_first_whose_caller_has_room(shared: Kernel) -> None:
     holder, mine, behind = of_another(shared), quiet(shared, "one"), of_another(shared, "otrs")
     lined_up(shared, holder, mine, behind)
-    running, swept = fill(shared), Swept()
+    running = fill(shared)
     assert end_claimed(shared, holder) == (behind,)
     end_claimed(shared, running)
     assert execute(shared, behind) is not None
-    SettleLimits().run(shared, swept)
-    assert swept.rescued == [mine]
+    assert order(shared, mine).state == "pending"
+    assert execute(shared, mine) is not None
+
+
+def test_order_of_a_full_caller_gets_the_slot_when_no_other_waits(shared: Kernel) -> None:
+    """It is pending with those of its caller then, and has its turn among them."""
+    holder, mine = of_another(shared), quiet(shared, "one")
+    lined_up(shared, holder, mine)
+    running = fill(shared)
+    assert end_claimed(shared, holder) == (mine,)
+    assert execute(shared, mine) is None
+    assert order(shared, mine).state == "pending"
+    end_claimed(shared, running)
+    assert execute(shared, mine) is not None
+
+
+def test_new_order_takes_a_free_slot_before_those_of_a_full_caller(shared: Kernel) -> None:
+    holder, mine = of_another(shared), quiet(shared, "one")
+    lined_up(shared, holder, mine, quiet(shared, "one"))
+    fill(shared)
+    end_claimed(shared, holder)
+    assert execute(shared, mine) is None
+    assert execute(shared, of_another(shared, "otrs")) is not None
+
+
+def test_turn_of_a_rate_stays_until_it_is_due_when_its_caller_is_full(shared: Kernel) -> None:
+    first, mine = quiet(shared, "paced"), quiet(shared, "paced")
+    assert execute(shared, first) is not None
+    put_off = execute(shared, mine)
+    assert put_off is not None
+    assert put_off.again_in is not None
+    fill(shared)
+    SettleLimits().run(shared, Swept())
+    assert [line.turn for line in rows(shared, LINES)] == [mine]
 
 
 def test_claim_waits_for_another_one_and_counts_its_order(limited: Kernel) -> None:

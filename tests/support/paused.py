@@ -65,6 +65,11 @@ def one_at_a_time(run: Run, args: Work) -> dict[str, Any]:
     return {}
 
 
+@handlers.register("paced", Work, rate="6/m")
+def paced(run: Run, args: Work) -> dict[str, Any]:
+    return {}
+
+
 def quiet(kernel: Kernel, tag: str = "work", **members: Any) -> str:
     """Submit an order whose caller polls."""
     return order(kernel, tag, callback_url=None, **members)

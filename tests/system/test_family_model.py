@@ -39,6 +39,7 @@ from kernel.runtime.kernel import Kernel
 from kernel.testing import FakeTransport
 from kernel.worker.maintenance.sweep import sweep
 from tests.support.factories import ANYBODY, CALLBACK, order, rows
+from tests.support.guards import by_night
 from tests.support.stepwise_runs import Anything, Running, steps
 from tests.system.test_gated_model import Gated
 
@@ -284,7 +285,7 @@ def test_rows_agree_when_limits_children_and_batches_come_in_any_order(
     run_state_machine_as_test(
         lambda: Families(kernel, transport),
         settings=settings(
-            max_examples=6 if kernel.dialect.is_remote else 20,
+            max_examples=by_night(6, 4) if kernel.dialect.is_remote else by_night(20, 10),
             stateful_step_count=40,
             deadline=None,
             database=None,

@@ -34,7 +34,8 @@ def host() -> Flask:
     app.config |= {"SECRET_KEY": "theirs", "MAX_CONTENT_LENGTH": 7}
     app.wsgi_app = ProxyFix(app.wsgi_app)  # type: ignore[method-assign]
     limiter = Limiter(lambda: "all", app=app, storage_uri="memory://")
-    app.register_error_handler(404, lambda error: (MINE, 404))
+    for code in (404, 413):
+        app.register_error_handler(code, lambda error: (MINE, error.code))
     app.before_request(lambda: None)
     app.teardown_request(lambda error: None)
     app.context_processor(lambda: {"theirs": 1})
@@ -121,7 +122,7 @@ def test_unknown_paths_below_the_prefix_are_answered_in_the_envelope(
         ("POST", "/kernel", 404),
         ("GET", "/kernel/a\nb", 404),
         ("PROPFIND", "/kernel/v1/orders", 405),
-        ("PROPFIND", "/kernel/x", 405),
+        ("PROPFIND", "/kernel/x", 404),
         ("PROPFIND", "/kernel", 405),
         ("GET", "/kernel", 308),
         ("GET", "/kernel/dashboard?a=b", 308),
@@ -140,6 +141,25 @@ def test_strange_method_or_slashes_below_the_prefix_get_an_envelope_that_names_n
     assert "evil.example" not in f"{answer.headers}{answer.text}"
     place = f"{path}/{query and f'?{query}'}"
     assert answer.headers.get("Location") == (place if status == 308 else None)
+
+
+def test_invented_method_is_told_those_that_are_taken(mounted: Flask) -> None:
+    answer = mounted.test_client().open("/kernel/v1/orders", method="PROPFIND")
+    assert answer.headers["Allow"] == "GET, HEAD, POST"
+
+
+def test_address_without_its_last_slash_is_served_where_the_host_takes_it(kernel: Kernel) -> None:
+    host = Flask("host")
+    host.url_map.strict_slashes = False
+    init_app(host, kernel, url_prefix="/kernel", hints=FakeHints())
+    answer = host.test_client().post("/kernel/test/add", json=ORDER)
+    assert (answer.status_code, answer.location) == (401, None)
+
+
+def test_prefix_of_a_slash_is_none(kernel: Kernel) -> None:
+    host = Flask("host")
+    init_app(host, kernel, url_prefix="/", hints=FakeHints())
+    assert host.test_client().get("/healthz").status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import logging
 
 from flask import Response, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, default_exceptions
 
 from kernel import errors
 from kernel.db.errors import DATABASE_ERRORS
@@ -25,12 +25,8 @@ def install(frame: Frame, sign_in: SignIn) -> None:
             return _ask_for_key(sign_in)
         if status_of(error) == 500:
             return on_bug(error)
-        seconds = retry_after(error)
         code = str(error.data.get("page", error.code))
-        answer = problem(frame, status_of(error), code, seconds)
-        if seconds is not None:
-            answer.headers["Retry-After"] = str(seconds)
-        return answer
+        return problem(frame, status_of(error), code, retry_after(error))
 
     def on_http_error(error: HTTPException) -> Response:
         status = error.code or 500
@@ -49,14 +45,19 @@ def install(frame: Frame, sign_in: SignIn) -> None:
     handle = frame.blueprint.register_error_handler
     handle(errors.KernelError, on_kernel_error)
     handle(HTTPException, on_http_error)
+    for code in default_exceptions:  # by number, too, as in the API
+        handle(code, on_http_error)
     for kind in DATABASE_ERRORS:
         handle(kind, on_database_error)
     handle(Exception, on_bug)
 
 
 def problem(frame: Frame, status: int, code: str, retry_after: int | None = None) -> Response:
-    """Render the page of an error. ``code`` is a text of the pages, or one of the API's."""
-    return frame.render(
+    """Render the page of an error. ``code`` is a text of the pages, or one of the API's.
+
+    ``retry_after``: seconds, as the header of that name says as well.
+    """
+    page = frame.render(
         "dashboard/problem.html",
         status,
         code=code,
@@ -65,6 +66,9 @@ def problem(frame: Frame, status: int, code: str, retry_after: int | None = None
         request_id=trace_of_request().request_id,
         number=status,
     )
+    if retry_after is not None:
+        page.headers["Retry-After"] = str(retry_after)
+    return page
 
 
 def _ask_for_key(sign_in: SignIn) -> Response:

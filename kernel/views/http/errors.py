@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import Any
 
 from flask import Blueprint, Flask, Response, current_app, request
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, default_exceptions
 
 from kernel import errors
 from kernel.db.errors import DATABASE_ERRORS, blames_statement, driver_error, is_passing
@@ -98,7 +98,7 @@ def is_unavailable(error: Exception) -> bool:
     return False
 
 
-def _by_views() -> HTTPException:
+def by_views() -> HTTPException:
     """Return what to say of a method that no rule of the address has, an invented one mostly.
 
     Werkzeug names the methods of all rules, those among them that are there to refuse.
@@ -124,7 +124,7 @@ def install(target: Flask | Blueprint, language: Language) -> None:
 
     def on_http_error(error: HTTPException) -> Response:
         if isinstance(error, MethodNotAllowed) and request.routing_exception is error:
-            error = _by_views()
+            error = by_views()
         status = error.code or 500
         code = HTTP_CODES.get(status, "bad_request" if status < 500 else "internal_error")
         detail = meant_address() if status == 404 else None
@@ -146,6 +146,9 @@ def install(target: Flask | Blueprint, language: Language) -> None:
 
     target.register_error_handler(errors.KernelError, on_kernel_error)
     target.register_error_handler(HTTPException, on_http_error)
+    # By number, too: for that, an application that we are mounted in may have answers of its own.
+    for code in default_exceptions:
+        target.register_error_handler(code, on_http_error)
     for kind in DATABASE_ERRORS:
         target.register_error_handler(kind, on_database_error)
     target.register_error_handler(Exception, on_bug)

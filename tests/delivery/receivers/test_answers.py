@@ -34,6 +34,7 @@ def test_answer_that_drips_ends_by_the_time_limit_and_its_status_counts_where_it
     """That of iTop is 200 in any case."""
     with DESKS[receiver]() as desk:
         ticket, setting = ticket_in(desk, receiver), set_up(receiver, desk)
+        setting.change("--timeout", "3s")
         desk.next(faults.slow(0.2), on=WRITES.get(receiver, ""))
         order_id = setting.order()
         assert (setting.deliver(order_id).state == "delivered") == (notes == 1), setting.attempts()

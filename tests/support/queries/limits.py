@@ -1,10 +1,14 @@
 """What limits ask the database, done once."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import select
 
 from kernel.builtin import CreateProject
+from kernel.callers import keys
+from kernel.callers.callback_rules import CallerRules
 from kernel.db.tables.orders import ORDERS, SNAPSHOT, OrderSnapshot
 from kernel.handlers import Run
 from kernel.handlers.limits import Limit
@@ -37,6 +41,16 @@ def give_limited_handlers(kernel: Kernel) -> None:
     kernel.handlers.register("paced", CreateProject, rate="6/m")(limited)
 
 
+@contextmanager
+def a_share(kernel: Kernel) -> Iterator[None]:
+    """Have a caller be full that has an order running."""
+    for most in (1, 0):
+        with kernel.write_session() as session:
+            keys.change(session, "anonymous", CallerRules(max_running=most))
+        if most:
+            yield
+
+
 def limits_hold(kernel: Kernel) -> None:
     """Wait for a slot, and for a turn; have a slot less; forget a place that is idle."""
     given: dict[str, Any] = {"select_tag": "limited", "args": '{"projname":"one","prodesc":""}'}
@@ -44,6 +58,8 @@ def limits_hold(kernel: Kernel) -> None:
     with kernel.run_connection() as connection:
         assert Batch(kernel, connection, ids[:1]).claim()
     assert execute(kernel, ids[1]) is None
+    with a_share(kernel):
+        settle(kernel, Place("limited", "one"))
     leave(kernel, ids[0], 1, Exit(Why.STOPPING))
     for order_id in ids:
         kernel.clock.shift(11.0)

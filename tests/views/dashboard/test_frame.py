@@ -1,10 +1,12 @@
 """The dashboard's frame: who may change something, what pages guard, how they say errors."""
 
 import re
+import sqlite3
 from collections.abc import Callable
 
 import pytest
 from flask import Flask
+from sqlalchemy.exc import OperationalError
 
 from kernel.errors import ConfigurationError
 from kernel.runtime.kernel import Kernel
@@ -273,3 +275,14 @@ def test_cookie_that_another_made_is_not_believed(kernel: Kernel, value: str) ->
     visitor.client.set_cookie("__Host-kernel-said", value, domain="kernel.example", secure=True)
     page = visitor.get("/dashboard/")
     assert (page.status_code, "The order is cancelled." in words(page)) == (200, False)
+
+
+def test_page_says_when_to_come_back_while_the_database_is_away(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(*_: object) -> None:
+        raise OperationalError("SELECT 1", {}, sqlite3.OperationalError("database is locked"))
+
+    monkeypatch.setattr("kernel.views.dashboard.order.details.gate_shown", locked)
+    answer = operator(kernel).get(f"/dashboard/orders/{make_order(kernel)}")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")

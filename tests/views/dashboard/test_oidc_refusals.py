@@ -148,6 +148,7 @@ def test_keys_still_open_the_dashboard_when_the_provider_is_away(
     provider.tell(lie="broken")
     answer = visitor.get(START)
     assert (answer.status_code, "does not answer" in words(answer)) == (503, True)
+    assert int(answer.headers["Retry-After"]) > 0
     assert 'name="key"' in answer.text
     assert visitor.sign_in(operator_key(kernel)).status_code == 303
     assert not is_outside(visitor)

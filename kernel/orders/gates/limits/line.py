@@ -4,7 +4,6 @@ Lock order: line, slots, orders. Knows no transition: `kernel.orders.transitions
 names.
 """
 
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -28,11 +27,11 @@ from kernel.db.clock import database_time
 from kernel.db.columns import UTCDateTime
 from kernel.db.statements.prepared import Prepared
 from kernel.db.states import OrderState
-from kernel.db.tables.gates import GATES
 from kernel.db.tables.limits import LINES, SLOTS
-from kernel.db.tables.orders import ORDERS, OrderSnapshot
+from kernel.db.tables.orders import ORDERS
 from kernel.handlers.limits import Limit
 from kernel.orders.gates.limits.known import NONE, Place
+from kernel.orders.gates.limits.waiters import waiting
 from kernel.orders.gates.shares import is_full
 from kernel.runtime.kernel import Kernel
 
@@ -57,17 +56,6 @@ _SLOTS = Prepared(
     .where(at(SLOTS))
     .order_by(SLOTS.c.number)
     .with_for_update()
-)
-_FIRST = (
-    select(GATES.c.order_id, ORDERS.c.run, GATES.c.accepted_at)
-    .join(ORDERS, ORDERS.c.id == GATES.c.order_id)
-    .where(
-        GATES.c.waiting_for == bindparam("waiting_for"),
-        ORDERS.c.state == OrderState.WAITING,
-        ~is_full(ORDERS.c.caller_id),
-    )
-    .order_by(GATES.c.accepted_at, GATES.c.order_id)
-    .limit(bindparam("most"))
 )
 
 
@@ -171,7 +159,10 @@ def count_in(kernel: Kernel, connection: Connection, line: Line) -> None:
 def heal(kernel: Kernel, connection: Connection, line: Line) -> None:
     """Free the slots, and the turn, of orders that neither run with them nor may begin soon."""
     holders = {one.order_id for one in line.slots if one.run} | {line.turn or ""}
-    late = or_(ORDERS.c.run_after <= kernel.clock.sql(-KEPT), is_full(ORDERS.c.caller_id))
+    is_due = ORDERS.c.run_after <= kernel.clock.sql()
+    late = or_(
+        ORDERS.c.run_after <= kernel.clock.sql(-KEPT), and_(is_due, is_full(ORDERS.c.caller_id))
+    )
     columns = (ORDERS.c.id, ORDERS.c.state, ORDERS.c.run, ORDERS.c.run_after, late.label("late"))
     rows = connection.execute(select(*columns).where(ORDERS.c.id.in_(holders))).all()
     runs, begins = set(), {}
@@ -216,32 +207,6 @@ def _more_slots(connection: Connection, line: Line, count: int) -> list[Slot]:
     of = {"tag": line.place.tag, "value": line.place.value, "is_wanted": line.is_wanted}
     connection.execute(insert(SLOTS), [of | {"number": number} for number in lacking[:count]])
     return [Slot(number, "", 0) for number in lacking[:count]]
-
-
-def waiting(connection: Connection, place: Place, most: int) -> Sequence[Any]:
-    """Return the orders that wait at a place and may begin, the first accepted first, with runs.
-
-    Those of a full caller (`is_full`) are found by the sweep, once one of its orders has ended.
-    """
-    return connection.execute(_FIRST, {"waiting_for": place.waiting_for, "most": most}).all()
-
-
-def args_of(connection: Connection, order_id: str) -> str | None:
-    """Return an order's arguments, which say at which place of its tag it stands."""
-    found: str | None = connection.scalar(select(ORDERS.c.args).where(ORDERS.c.id == order_id))
-    return found
-
-
-def note_acceptance(connection: Connection, order: OrderSnapshot) -> None:
-    """Note on what an order waits with when it was accepted: that is its place in the line."""
-    connection.execute(_ACCEPTED, {"of": order.id, "at": order.created_at})
-
-
-_ACCEPTED = (
-    update(GATES)
-    .where(GATES.c.order_id == bindparam("of"))
-    .values(accepted_at=bindparam("at", type_=UTCDateTime()))
-)
 
 
 def deal(connection: Connection, line: Line, limit: Limit | None) -> None:

@@ -24,10 +24,9 @@ from kernel.orders.gates.limits.line import (
     heal,
     lock,
     locked,
-    note_acceptance,
-    waiting,
 )
 from kernel.orders.gates.limits.slots import Hold, lock_kept
+from kernel.orders.gates.limits.waiters import note_acceptance, waiting
 from kernel.orders.transitions import RunEnd, Waiting, begin_waiting, let_go_on, put_off
 from kernel.runtime.kernel import Kernel
 
@@ -57,7 +56,8 @@ def enter(
         heal(kernel, connection, line)
     before = waiting(connection, place, 1)
     mine = (order.created_at, order.id)
-    is_first = not before or mine < (before[0].accepted_at, before[0].order_id)
+    is_passed = bool(before) and bool(before[0].is_full)  # it could not begin
+    is_first = not before or is_passed or mine < (before[0].accepted_at, before[0].order_id)
     has_slot = limit.concurrency is None or slot or (line.vacant and is_first)
     has_turn = limit.rate is None or line.turn == order.id or (line.turn is None and is_first)
     ends: list[RunEnd] = []

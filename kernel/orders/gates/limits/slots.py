@@ -17,7 +17,8 @@ from kernel.db.tables.limits import LINES, SLOTS
 from kernel.db.tables.orders import OrderSnapshot
 from kernel.handlers.limits import Limit
 from kernel.orders.gates.limits.known import Limits, Place, limits
-from kernel.orders.gates.limits.line import Line, args_of, at, lock
+from kernel.orders.gates.limits.line import Line, at, lock
+from kernel.orders.gates.limits.waiters import args_of
 from kernel.runtime.kernel import Kernel
 
 # By the primary key: a lock that begins at the index of orders would be taken the other way round

@@ -9,6 +9,7 @@ since with a POST from there no such cookie comes along.
 import base64
 import hmac
 import logging
+from http import HTTPStatus
 
 from cryptography.fernet import Fernet, InvalidToken
 from flask import Response, request, url_for
@@ -27,6 +28,7 @@ from kernel.views.dashboard.signing_in.sign_in import SignIn
 from kernel.views.html.rendering import go_to, safe_next
 from kernel.views.http.acting import by_page
 from kernel.views.http.client_address import client_address
+from kernel.views.http.errors import RETRY_SECONDS
 from kernel.views.http.gate import gate
 from kernel.views.http.origin import keeps_secrets
 
@@ -158,7 +160,10 @@ class OidcPages:
         except TooManyRequests as limited:
             return self._sign_in.too_often(limited, back)
         self._note(refused, address)
-        return self._sign_in.form(STATUS[refused.said], refused.said, back)
+        page = self._sign_in.form(STATUS[refused.said], refused.said, back)
+        if page.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
+            page.headers["Retry-After"] = str(RETRY_SECONDS)
+        return page
 
     def _note(self, refused: SignInRefused, address: str) -> None:
         """Write an act of a person whom the provider knows and who may not come in.
