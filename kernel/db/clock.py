@@ -116,7 +116,7 @@ class Clock:
         """Note the time that a statement told which was sent at monotonic ``sent``.
 
         ``moment`` is a `database_time` with this clock's `offset`. Returns False when the answer
-        took so long that it tells little of when it was made.
+        took longer than `STALL_SECONDS`.
         """
         reading = _Reading(moment - self._shift, sent, time.monotonic())
         return self._note(reading) is reading
