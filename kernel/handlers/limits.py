@@ -69,16 +69,28 @@ def is_concurrency(value: Any) -> bool:
 def shown(value: str | float | Decimal | None) -> str:
     """Return the value of the argument that keeps a limit apart as a short text; "" for None.
 
-    A number is one value however it is written: 1 and 1.0, and a Decimal of 1.50 and 1.5.
+    A number is one value however it is written: 1 and 1.0, and Decimals of 1.50 and 1.5, or of 1E+2
+    and 100.
     """
     if value is None:
         return ""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    text = str(value)
-    if isinstance(value, Decimal) and "." in text and "E" not in text:
-        text = text.rstrip("0").rstrip(".")
-    return bounded(text)
+    return bounded(_decimal(value) if isinstance(value, Decimal) else str(value))
+
+
+def _decimal(value: Decimal) -> str:
+    sign, digits, exponent = value.as_tuple()
+    if isinstance(exponent, str):  # no number, or an infinite one
+        return str(value)
+    kept = list(digits)
+    while kept and kept[-1] == 0:
+        kept.pop()
+        exponent += 1
+    least = Decimal((sign, tuple(kept), exponent))
+    if not kept:
+        return "0"
+    return format(least, "f") if abs(least.adjusted()) < MAX_VALUE else str(least)
 
 
 def bounded(text: str) -> str:

@@ -19,6 +19,7 @@ from typing_extensions import TypeAliasType
 
 from kernel.errors import ConfigurationError
 from kernel.handlers import Handler, Handlers
+from kernel.handlers.limits import shown
 
 
 class Color(str, Enum):  # noqa: UP042 - a StrEnum writes itself as its value
@@ -144,3 +145,16 @@ def test_reference_may_be_a_choice_of_texts() -> None:
     Handlers().register("do", Kinds, reference="choice")
     with pytest.raises(ConfigurationError, match="an argument of type str"):
         Handlers().register("do", Kinds, reference="size")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("1", "1.00"), ("1E+2", "100"), ("-0", "0"), ("1E-7", "0.00000010"), ("1E+999", "10E+998")],
+)
+def test_number_is_one_value_of_a_limit_however_it_is_written(one: str, other: str) -> None:
+    assert shown(Decimal(one)) == shown(Decimal(other))
+
+
+def test_values_of_a_limit_that_are_not_the_same_stay_apart() -> None:
+    values = (None, " ", "0", "~", Decimal("1.5"), Decimal("15"), Decimal("1E+15"), "NaN")
+    assert len({shown(one) for one in values}) == len(values)
