@@ -1,16 +1,21 @@
 """What is refused at the start on PostgreSQL, and what is only warned about."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import pytest
 from sqlalchemy import Column, Integer, MetaData, Table, make_url, text
 
+from kernel.config.settings import load
 from kernel.db.dialects import postgresql_checks
+from kernel.db.schema import migrate
 from kernel.errors import ConfigurationError
 from kernel.handlers import Handlers
 from kernel.runtime import startup
 from kernel.runtime.kernel import Kernel
+from kernel.testing import FakeTransport
 from tests.support.postgresql import PostgreSQL
+from tests.support.two_users import NAME, on_postgresql
 
 MakeKernel = Callable[..., Kernel]
 
@@ -91,3 +96,39 @@ def test_start_warns_when_the_server_does_not_say_whether_it_is_a_standby(
     monkeypatch.setattr(postgresql_checks, "REPORTED", ("in_hot_standby", "kept_back"))
     first, _ = startup.check_database(kernel)
     assert "does not report kept_back" in first
+
+
+# ---- What the user may do ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def service(postgresql: PostgreSQL) -> Iterator[Kernel]:
+    """A kernel of the user of deploy/databases, migrated by the other one."""
+    with on_postgresql(postgresql) as urls:
+        migrate.upgrade(urls.migrate)
+        settings = load(database_url=urls.service, result_backend="", api_processes=2)
+        with closing(Kernel(settings, Handlers(), FakeTransport())) as kernel:
+            yield kernel
+
+
+@pytest.mark.parametrize(
+    ("taken", "mend"),
+    [
+        (f"REVOKE USAGE ON SCHEMA public FROM {NAME}", f"GRANT USAGE ON SCHEMA public TO {NAME}"),
+        (
+            f"ALTER ROLE {NAME} SET search_path = elsewhere",
+            f"ALTER ROLE {NAME} SET search_path = public",
+        ),
+    ],
+)
+def test_schema_that_is_not_looked_through_is_named(
+    service: Kernel, postgresql: PostgreSQL, taken: str, mend: str
+) -> None:
+    """The server says of its tables what it says of tables that are nowhere."""
+    before = startup.check_database(service)
+    postgresql.execute(taken, database=NAME)
+    service.close()
+    assert f"{mend}. For another installation than that, run `kernel migrate`" in refused(service)
+    postgresql.execute(mend, database=NAME)
+    service.close()
+    assert startup.check_database(service) == before

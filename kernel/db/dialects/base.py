@@ -132,6 +132,10 @@ class Dialect(ABC):
     def is_missing_table(self, error: BaseException) -> bool:
         """Tell whether ``error`` says that a table does not exist."""
 
+    def unseen(self, connection: Connection, table: str) -> str | None:
+        """Say what to do to have a table found that is there; None: there is none."""
+        return None
+
     # ---- The connection of a run --------------------------------------------------------------
 
     @abstractmethod
@@ -280,10 +284,7 @@ class Dialect(ABC):
         """
 
     def overwrite_deleted(self, connection: Connection) -> None:  # noqa: B027 - optional
-        """Have what this connection changes overwritten on the disk, where that can be asked for.
-
-        Call it before a secret in clear is replaced.
-        """
+        """Have this connection overwrite on the disk what it replaces: a secret in clear."""
 
     def forget_log(self, engine: Engine) -> None:  # noqa: B027 - optional
         """Empty a log that has kept the old texts of rows, where that is this database's file."""

@@ -14,9 +14,15 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.types import TypeEngine
 
 from kernel.db.dialects.base import Dialect
-from kernel.db.dialects.link import check_link
 from kernel.db.dialects.needs import Needs
-from kernel.db.dialects.postgresql_checks import REPORTED, check_rights, check_server, check_tables
+from kernel.db.dialects.postgresql_checks import (
+    REPORTED,
+    VERIFIED,
+    check_rights,
+    check_server,
+    check_tables,
+    find_unseen,
+)
 from kernel.db.dialects.postgresql_jumps import jump
 from kernel.db.dialects.postgresql_rows import from_json
 from kernel.db.dialects.psycopg_waiting import change_limit, limit_waiting, say_alone
@@ -44,10 +50,7 @@ UNDEFINED_TABLE = "42P01"
 SPOILED = "25P02"  # of a transaction: one of its statements has failed
 # It has no code of its own for a prepared statement whose columns have changed.
 UNSUPPORTED = "0A000"
-# How a URL asks for a server whose certificate and name are checked.
-VERIFIED = "verify-full"
 ENDED = frozenset({"COMMIT", "PREPARE TRANSACTION"})
-
 CONNECT_SECONDS = 2
 # What a server takes at the most for each answer while a connection is set up.
 GREETING_SECONDS = 5
@@ -196,6 +199,10 @@ class PostgreSQL(Dialect):
         """Compare SQLSTATE."""
         return _state(error) == UNDEFINED_TABLE
 
+    def unseen(self, connection: Connection, table: str) -> str | None:
+        """Look for it in schemas that the user may not use, or does not look through."""
+        return find_unseen(connection, table)
+
     def connection_number(self, connection: Connection) -> int | None:
         """Return the server's process and when it began, in one number."""
         driver = _driver(connection)
@@ -269,7 +276,6 @@ class PostgreSQL(Dialect):
         """Refuse a server that is too old or cannot hold every character, and unlogged tables."""
         with engine.begin() as connection:
             yield from check_server(connection, needs)
-            yield from check_link(*_link(connection))
             check_tables(connection, needs)
             check_rights(connection, needs)
 
@@ -281,14 +287,6 @@ def _milliseconds(seconds: float) -> str:
 
 def _driver(connection: Connection) -> Any:
     return connection.connection.dbapi_connection
-
-
-def _link(connection: Connection) -> tuple[str, bool, bool]:
-    """Return the server's address, whether TLS is spoken, and whether the server was verified."""
-    driver = _driver(connection)
-    encrypted = bool(driver.pgconn.ssl_in_use)
-    mode = driver.info.get_parameters().get("sslmode")
-    return driver.info.hostaddr, encrypted, encrypted and mode == VERIFIED
 
 
 def _is_outdated(error: BaseException) -> bool:

@@ -6,12 +6,15 @@ from typing import Any
 from sqlalchemy import Connection, bindparam
 from sqlalchemy import text as sql
 
+from kernel.db.dialects.link import check_link
 from kernel.db.dialects.needs import ADDS, CHANGES, Needs
 from kernel.errors import ConfigurationError
 
 # What a server reports of itself, unasked, since version 14. A proxy may keep it back.
 REPORTED = ("in_hot_standby", "default_transaction_read_only")
 OLDEST = 140000
+# How a URL asks for a server whose certificate and name are checked.
+VERIFIED = "verify-full"
 
 _DURABILITY = sql(
     "SELECT current_setting('synchronous_commit'), current_setting('fsync'),"
@@ -23,6 +26,12 @@ _RIGHTS = sql(
     "SELECT current_user, name, rights"
     " FROM unnest(CAST(:tables AS text[]), CAST(:rights AS text[])) AS wanted (name, rights)"
     " WHERE NOT has_table_privilege(name, rights) ORDER BY name LIMIT 1"
+)
+# A schema that the user may not use is passed over in silence, wherever it stands in the path.
+_UNSEEN = sql(
+    "SELECT quote_ident(nspname), current_user, has_schema_privilege(pg_namespace.oid, 'USAGE'),"
+    " current_setting('search_path') FROM pg_class JOIN pg_namespace"
+    " ON pg_namespace.oid = relnamespace WHERE relname = :name AND relkind = 'r' LIMIT 1"
 )
 _UNLOGGED = sql(
     "SELECT nspname, relname, pg_table_is_visible(pg_class.oid)"
@@ -58,6 +67,31 @@ def check_server(connection: Connection, needs: Needs) -> Iterator[str]:
 
     if warning := needs.too_few_connections(connections):
         yield warning
+    yield from check_link(*_link(driver))
+
+
+def _link(driver: Any) -> tuple[str, bool, bool]:
+    """Return the server's address, whether TLS is spoken, and whether the server was verified."""
+    encrypted = bool(driver.pgconn.ssl_in_use)
+    mode = driver.info.get_parameters().get("sslmode")
+    return driver.info.hostaddr, encrypted, encrypted and mode == VERIFIED
+
+
+def find_unseen(connection: Connection, table: str) -> str | None:
+    """Say where a table stands that is not found by its name, and what to do; None: nowhere."""
+    found = connection.execute(_UNSEEN, {"name": table}).one_or_none()
+    if found is None:
+        return None
+    schema, user, may_use, path = found
+    if not may_use:
+        return (
+            f"{table} is in the schema {schema}, which the database user {user} may not use: "
+            f"GRANT USAGE ON SCHEMA {schema} TO {user}"
+        )
+    return (
+        f"{table} is in the schema {schema}, and the database user {user} looks through "
+        f"{path}: ALTER ROLE {user} SET search_path = {schema}"
+    )
 
 
 def check_tables(connection: Connection, needs: Needs) -> None:

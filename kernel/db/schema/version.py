@@ -25,11 +25,12 @@ def check_schema(engine: Engine) -> None:
     file = dialect_of(engine.url).file_of(engine.url)
     if file is not None and not file.exists():
         raise ConfigurationError(f"there is no database {file}: run `kernel migrate`")
-    found = _version(engine)
+    found, unseen = _version(engine)
     if found is None or found < SCHEMA:
+        said = "" if unseen is None else f"{unseen}. For another installation than that, "
         raise ConfigurationError(
             f"the database is at migration {found or 'none'} and this code needs {SCHEMA}: "
-            "run `kernel migrate`"
+            f"{said}run `kernel migrate`"
         )
 
 
@@ -47,9 +48,13 @@ def found_schema(connection: Connection) -> str | None:
     return found
 
 
-def _version(engine: Engine) -> str | None:
+def _version(engine: Engine) -> tuple[str | None, str | None]:
+    """Return the migration, and where there is none what to do to have the table of it found."""
     try:
         with engine.connect().execution_options(**{READ_ONLY: True}) as connection:
-            return found_schema(connection)
+            if (found := found_schema(connection)) is not None:
+                return found, None
+            connection.rollback()  # an error may have spoiled the transaction
+            return None, dialect_of(engine.url).unseen(connection, VERSION_TABLE)
     except DATABASE_ERRORS as error:
         raise Unavailable(explain(driver_error(error) or error, engine.url)) from error
