@@ -1,5 +1,6 @@
 """What is refused at the start on PostgreSQL, and what is only warned about."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import closing
 
@@ -109,6 +110,20 @@ def service(postgresql: PostgreSQL) -> Iterator[Kernel]:
         settings = load(database_url=urls.service, result_backend="", api_processes=2)
         with closing(Kernel(settings, Handlers(), FakeTransport())) as kernel:
             yield kernel
+
+
+def test_start_is_refused_when_ids_may_not_be_counted(
+    service: Kernel, postgresql: PostgreSQL
+) -> None:
+    """`GRANT ... ON ALL TABLES` gives no right on the sequences of their ids."""
+    before = startup.check_database(service)
+    taken = f"REVOKE USAGE ON ALL SEQUENCES IN SCHEMA public FROM {NAME}"
+    postgresql.execute(taken, database=NAME)
+    said = refused(service)
+    assert f"the database user {NAME} may not use the sequence kernel_" in said
+    (line,) = re.findall("GRANT .*?(?=;)", said)
+    postgresql.execute(line, database=NAME)
+    assert startup.check_database(service) == before
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,16 @@ _RIGHTS = sql(
     " FROM unnest(CAST(:tables AS text[]), CAST(:rights AS text[])) AS wanted (name, rights)"
     " WHERE NOT has_table_privilege(name, rights) ORDER BY name LIMIT 1"
 )
+# Sequences that count up a column of our tables. One of an IDENTITY column needs no right.
+_SEQUENCES = sql(
+    "SELECT current_user, sequence.oid::regclass::text, quote_ident(nspname)"
+    " FROM pg_class AS sequence JOIN pg_namespace ON pg_namespace.oid = relnamespace"
+    " JOIN pg_depend ON objid = sequence.oid AND classid = 'pg_class'::regclass AND deptype = 'a'"
+    " WHERE refclassid = 'pg_class'::regclass"
+    " AND refobjid IN (SELECT to_regclass(name) FROM unnest(CAST(:tables AS text[])) AS own (name))"
+    " AND CASE relkind WHEN 'S' THEN NOT has_sequence_privilege(sequence.oid, 'USAGE, UPDATE') END"
+    " ORDER BY 2 LIMIT 1"
+)
 # A schema that the user may not use is passed over in silence, wherever it stands in the path.
 _UNSEEN = sql(
     "SELECT quote_ident(nspname), current_user, has_schema_privilege(pg_namespace.oid, 'USAGE'),"
@@ -107,7 +117,10 @@ def check_tables(connection: Connection, needs: Needs) -> None:
 
 
 def check_rights(connection: Connection, needs: Needs) -> None:
-    """Raise ConfigurationError when the user lacks a right on one of the service's tables."""
+    """Raise ConfigurationError when the user lacks a right on one of the service's tables.
+
+    Or on a sequence that counts up their ids, which GRANT ... ON TABLES leaves out.
+    """
     wanted = [
         (table, right)
         for table in needs.own
@@ -120,4 +133,12 @@ def check_rights(connection: Connection, needs: Needs) -> None:
         raise ConfigurationError(
             f"the database user {user} may not {right} {table}: GRANT {right} ON {table} "
             f"TO {user}, in the database of kernel; deploy/databases has all that it needs"
+        )
+    uncounted = connection.execute(_SEQUENCES, {"tables": list(needs.own)}).one_or_none()
+    if uncounted is not None:
+        user, sequence, schema = uncounted
+        raise ConfigurationError(
+            f"the database user {user} may not use the sequence {sequence}, so it can add no row: "
+            f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO {user}; deploy/databases has all "
+            "that it needs"
         )
