@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
 import pytest
-from sqlalchemy import Column, Integer, MetaData, String, Table, text
+from sqlalchemy import Column, Integer, MetaData, String, Table, make_url, text
 
 from kernel.db.schema import migrate
 from kernel.errors import ConfigurationError
@@ -65,6 +65,23 @@ def test_start_warns_when_the_processes_may_open_more_connections_than_there_are
         (warning,) = startup.check(kernel)
     assert "max_connections is 151" in warning
     assert "about 167" in warning
+
+
+def test_start_warns_when_its_own_connections_are_limited(
+    make_kernel: MakeKernel, mariadb_url: str, mariadb: MariaDB, redis: Redis
+) -> None:
+    url, user = make_url(mariadb_url).set(username="counted"), "counted@'127.0.0.1'"
+    mariadb.execute(
+        f"CREATE USER {user} WITH MAX_USER_CONNECTIONS 12",
+        f"GRANT ALL ON {url.database}.* TO {user}",
+    )
+    try:
+        shown = url.render_as_string(hide_password=False)
+        kernel = make_kernel(shown, broker_url=redis.url(1), api_processes=2)
+        (warning,) = startup.check(kernel)
+    finally:
+        mariadb.execute(f"DROP USER {user}")
+    assert "max_user_connections is 12" in warning
 
 
 class Logging(MariaDB):

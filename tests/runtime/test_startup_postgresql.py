@@ -147,3 +147,20 @@ def test_schema_that_is_not_looked_through_is_named(
     postgresql.execute(mend, database=NAME)
     service.close()
     assert startup.check_database(service) == before
+
+
+@pytest.mark.parametrize(
+    ("taken", "whose"),
+    [
+        (f"ALTER ROLE {NAME} CONNECTION LIMIT 12", "user"),
+        (f"ALTER DATABASE {NAME} CONNECTION LIMIT 12", "database"),
+    ],
+)
+def test_start_warns_when_its_own_connections_are_limited(
+    service: Kernel, postgresql: PostgreSQL, taken: str, whose: str
+) -> None:
+    before = startup.check_database(service)
+    postgresql.execute(taken)
+    *others, warning = startup.check_database(service)
+    assert others == before
+    assert f"the {whose}'s CONNECTION LIMIT is 12, and " in warning

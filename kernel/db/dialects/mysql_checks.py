@@ -16,7 +16,7 @@ CONVERT = "CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
 _SETTINGS = text(
     "SHOW VARIABLES WHERE Variable_name IN ('sql_mode', 'character_set_client',"
     " 'character_set_connection', 'innodb_flush_log_at_trx_commit', 'log_bin', 'binlog_format',"
-    " 'max_allowed_packet', 'max_connections')"
+    " 'max_allowed_packet', 'max_connections', 'max_user_connections')"
 )
 # One schema at a time: with more of them, or none, MariaDB opens every table of the server.
 _TABLES = text(
@@ -71,7 +71,8 @@ def check_session(connection: Connection, needs: Needs) -> Iterator[str]:
             "server's machine fails; set it to 1 unless you can live with that"
         )
     yield from _check_statements(there, needs)
-    if warning := needs.too_few_connections(int(there["max_connections"])):
+    limits = {name: int(there[name]) for name in ("max_connections", "max_user_connections")}
+    if warning := needs.too_few_connections({name: most for name, most in limits.items() if most}):
         yield warning
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
+from operator import itemgetter
 
 # What the service does with the rows of its tables; with those that it only adds to, the first two.
 ADDS = ("SELECT", "INSERT")
@@ -40,12 +41,13 @@ class Needs:
         """Tell whether that table is one of `tables`; ``is_default``: found without its schema."""
         return (schema, name) in self.tables or (is_default and (None, name) in self.tables)
 
-    def too_few_connections(self, there: int) -> str | None:
-        """Return a warning when a server with ``there`` connections has too few of them."""
+    def too_few_connections(self, limits: Mapping[str, int]) -> str | None:
+        """Return a warning when the lowest of a server's ``limits``, by their names, is too low."""
+        name, there = min(limits.items(), key=itemgetter(1))
         if self.connections <= there:
             return None
         return (
-            f"max_connections is {there}, and the processes of these settings may open about "
+            f"{name} is {there}, and the processes of these settings may open about "
             f"{self.connections} (8 for each of KERNEL_API_PROCESSES, 3 for each of "
             "KERNEL_WORKER_PROCESSES, 3 for a dispatcher): requests would be answered 503. Raise "
             "it, or run fewer processes"

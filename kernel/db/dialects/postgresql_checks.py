@@ -15,12 +15,16 @@ REPORTED = ("in_hot_standby", "default_transaction_read_only")
 OLDEST = 140000
 # How a URL asks for a server whose certificate and name are checked.
 VERIFIED = "verify-full"
+# What keeps connections few, in the order of `_SERVER`; a negative one does not.
+LIMITS = ("max_connections", "the user's CONNECTION LIMIT", "the database's CONNECTION LIMIT")
 
-_DURABILITY = sql(
+_SERVER = sql(
     "SELECT current_setting('synchronous_commit'), current_setting('fsync'),"
     " current_setting('server_encoding'), current_setting('server_version_num')::int,"
     " current_setting('max_connections')::int"
-    " - current_setting('superuser_reserved_connections')::int"
+    " - current_setting('superuser_reserved_connections')::int,"
+    " (SELECT rolconnlimit FROM pg_roles WHERE rolname = current_user),"
+    " (SELECT datconnlimit FROM pg_database WHERE datname = current_database())"
 )
 _RIGHTS = sql(
     "SELECT current_user, name, rights"
@@ -52,7 +56,7 @@ _UNLOGGED = sql(
 
 def check_server(connection: Connection, needs: Needs) -> Iterator[str]:
     """Yield warnings about a server; ConfigurationError for one that cannot be used."""
-    commit, fsync, encoding, version, connections = connection.execute(_DURABILITY).one()
+    commit, fsync, encoding, version, *limits = connection.execute(_SERVER).one()
     if version < OLDEST:
         raise ConfigurationError(
             f"PostgreSQL {version // 10000} is too old: {OLDEST // 10000} is needed"
@@ -74,8 +78,8 @@ def check_server(connection: Connection, needs: Needs) -> Iterator[str]:
             f"{name} is off: an accepted order can be lost when the server's machine fails; "
             "set it to on unless you can live with that"
         )
-
-    if warning := needs.too_few_connections(connections):
+    named = zip(LIMITS, limits, strict=True)
+    if warning := needs.too_few_connections({name: most for name, most in named if most >= 0}):
         yield warning
     yield from check_link(*_link(driver))
 
