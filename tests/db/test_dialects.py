@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,33 @@ def test_connection_is_killed_when_a_pooler_has_told_the_driver_another_id(
         with pytest.raises(DBAPIError) as ended:
             frozen.execute(text("SELECT 1"))
     assert is_passing(ended.value)
+
+
+@pytest.fixture
+def translated(monkeypatch: pytest.MonkeyPatch) -> Iterator[PostgreSQL]:
+    """A server that says errors in German, where its package has that."""
+    monkeypatch.setenv("LANGUAGE", "de")
+    with closing(PostgreSQL()) as server:
+        server.start()
+        yield server
+
+
+def test_statement_that_was_prepared_for_other_columns_passes(
+    make_kernel: Callable[..., Kernel], translated: PostgreSQL
+) -> None:
+    """As after a migration, in the language of any server."""
+    kernel = make_kernel(translated.create_database())
+    asked = select(ORDERS.c.message)
+    with kernel.run_connection() as connection:
+        connection.execute(asked)
+        connection.commit()
+        with kernel.write() as other:
+            other.execute(text("ALTER TABLE kernel_orders ALTER message TYPE VARCHAR(2000)"))
+        with pytest.raises(DBAPIError) as outdated:
+            connection.execute(asked)
+        assert connection.invalidated
+    assert is_passing(outdated.value)
+    kernel.close()
 
 
 def test_limit_of_silence_outlives_a_rollback_when_it_was_set(

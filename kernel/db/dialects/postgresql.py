@@ -48,8 +48,9 @@ CONTENTION = frozenset({"40001", "40P01", "55P03"})
 INTERRUPTED = frozenset({"57014"})
 UNDEFINED_TABLE = "42P01"
 SPOILED = "25P02"  # of a transaction: one of its statements has failed
-# It has no code of its own for a prepared statement whose columns have changed.
-UNSUPPORTED = "0A000"
+# It has no code of its own for a prepared statement whose columns have changed, and says so in the
+# server's language.
+UNSUPPORTED, REVALIDATES = "0A000", "RevalidateCachedQuery"
 ENDED = frozenset({"COMMIT", "PREPARE TRANSACTION"})
 CONNECT_SECONDS = 2
 # What a server takes at the most for each answer while a connection is set up.
@@ -289,9 +290,9 @@ def _driver(connection: Connection) -> Any:
     return connection.connection.dbapi_connection
 
 
-def _is_outdated(error: BaseException) -> bool:
+def _is_outdated(error: Any) -> bool:
     """Tell whether a statement was prepared before a table was changed: a migration meanwhile."""
-    return _state(error) == UNSUPPORTED and "cached plan" in str(error)
+    return _state(error) == UNSUPPORTED and bool(error.diag.source_function == REVALIDATES)
 
 
 def _state(error: BaseException) -> str | None:
