@@ -108,6 +108,17 @@ def test_connection_is_killed_when_a_pooler_has_told_the_driver_another_id(
     assert is_passing(ended.value)
 
 
+def test_session_speaks_utf8_when_the_database_is_set_to_another_encoding(
+    make_kernel: Callable[..., Kernel], postgresql: PostgreSQL, postgresql_url: str
+) -> None:
+    postgresql.execute(
+        f"ALTER DATABASE {make_url(postgresql_url).database} SET client_encoding = 'LATIN1'"
+    )
+    kernel = make_kernel(postgresql_url)
+    order_id = make_order(kernel, message="桥 \N{BRIDGE AT NIGHT}")
+    assert order(kernel, order_id).message == "桥 \N{BRIDGE AT NIGHT}"
+
+
 @pytest.fixture
 def translated(monkeypatch: pytest.MonkeyPatch) -> Iterator[PostgreSQL]:
     """A server that says errors in German, where its package has that."""

@@ -139,6 +139,7 @@ class PostgreSQL(Dialect):
         """Set the session's zone and time limits, by one statement outside of a transaction."""
         wanted = {
             "TimeZone": "UTC",
+            "client_encoding": "UTF8",
             "standard_conforming_strings": "on",
             "lock_timeout": f"{int(self.lock_wait_seconds * 1000)}",
             "default_transaction_isolation": "read committed",
