@@ -1,7 +1,7 @@
 """What a MariaDB server has to allow: refused or warned of at the start, with the line to type."""
 
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 
 import pytest
 from sqlalchemy import Column, Integer, MetaData, String, Table, make_url, text
@@ -65,6 +65,21 @@ def test_start_warns_when_the_processes_may_open_more_connections_than_there_are
         (warning,) = startup.check(kernel)
     assert "max_connections is 151" in warning
     assert "about 167" in warning
+
+
+@pytest.mark.parametrize(("kind", "idle"), [("running", 0), ("writing", 10)])
+def test_limits_of_the_server_for_silent_transactions_hold_in_no_session(
+    kernel: Kernel, mariadb: MariaDB, kind: str, idle: int
+) -> None:
+    """A run is silent for as long as its handler may; a short transaction for 10 s, not longer."""
+    names = [f"idle_{one}transaction_timeout" for one in ("", "write_", "readonly_")]
+    kernel.engines.dispose()
+    with ExitStack() as limited:
+        for name in names:
+            limited.enter_context(set_to(mariadb, name, 3600))
+        with getattr(kernel.engines, kind).connect() as connection:
+            found = connection.execute(text(f"SELECT {', '.join(f'@@{one}' for one in names)}"))
+            assert found.one() == (idle, 0, 0)
 
 
 def test_start_warns_when_its_own_connections_are_limited(

@@ -47,6 +47,8 @@ IS_GALERA = "SELECT @@wsrep_on"
 # What only MariaDB has, and every one that is supported.
 IN_TRANSACTION = "SELECT @@in_transaction"
 IDLE_TIMEOUT = "idle_transaction_timeout"
+# What goes before that one, by what the transaction has done.
+OTHER_IDLE = "idle_write_transaction_timeout = 0, idle_readonly_transaction_timeout = 0"
 # Set before the first write of a run, on servers that cannot say whether a transaction is open.
 FIRST = "kernel_first"
 # An address that swallows packets is given up after this time: a lost SYN is sent again after 1 s.
@@ -100,17 +102,15 @@ class MySQL(Dialect):
         """
         keep_alive(connection._sock)  # there is no public way to the socket
         waits = f"innodb_lock_wait_timeout = {int(self.lock_wait_seconds)}"
-        with connection.cursor() as cursor:
+        idle = f"{IDLE_TIMEOUT} = {int(self.idle_transaction_seconds) if brief else 0}"
+        with connection.cursor() as cursor, _needing(connection):
+            # MySQL knows none of the last, and takes what stands in /*M! */ for a comment.
             cursor.execute(
                 "SET SESSION time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,"
                 f"NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO', {waits}"
+                f" /*M! , {idle}, {OTHER_IDLE} */"
             )
             cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
-            if brief:
-                # MySQL has no such variable, and takes what stands in /*M! */ for a comment.
-                idle = f"{IDLE_TIMEOUT} = {int(self.idle_transaction_seconds)}"
-                with _needing(connection):
-                    cursor.execute(f"SET SESSION {waits} /*M! , {idle} */")
         if not brief:
             connection.life()  # before a run is in a transaction
 

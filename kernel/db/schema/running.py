@@ -18,11 +18,9 @@ from kernel.errors import Unavailable
 # default for the latter is a day, in which every new statement queues up behind the migration).
 WAIT_SECONDS = 60
 # Lifts what a server may end slow statements and silent transactions by: a large table's rebuild
-# would never be over. MariaDB and MySQL take each other's variables for a comment.
-UNLIMITED = (
-    "/*M! , max_statement_time = 0, idle_transaction_timeout = 0 */"
-    " /*!50708 , max_execution_time = 0 */"
-)
+# would never be over. MariaDB and MySQL take each other's variables for a comment. MariaDB's limits
+# of silence are lifted in every session but those of short transactions.
+UNLIMITED = "/*M! , max_statement_time = 0 */ /*!50708 , max_execution_time = 0 */"
 # The same on PostgreSQL, for those that its version has.
 LIFTED = (
     "SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN"
