@@ -42,6 +42,8 @@ def wrapped(error: BaseException, *, lost: bool = False) -> OperationalError:
 BUSY_SNAPSHOT = sqlite3.SQLITE_BUSY | 2 << 8
 PASSING = [server(number) for number in (1205, 1213, 1969, 2013)]
 PASSING += [pymysql.err.InterfaceError(0, "")]
+# A disk that is full, as an engine and as a file says it; no memory, no thread.
+PASSING += [server(number) for number in (1030, 1026, 3, 1037, 1038, 1041, 1135)]
 PASSING += [file(sqlite3.SQLITE_BUSY), file(BUSY_SNAPSHOT), file(sqlite3.SQLITE_FULL)]
 FINAL = [server(1062), server(1146), file(sqlite3.SQLITE_ERROR), sqlite3.IntegrityError("")]
 FINAL += [OSError("gone"), ValueError("")]

@@ -19,14 +19,14 @@ from kernel.db.dialects.needs import Needs
 from kernel.errors import ConfigurationError
 
 # Errors after which the transaction, or the whole connection, is gone while the work itself may
-# be fine: lock wait timeout, deadlock, too many connections, shutdown, killed, disk or table
-# full, network errors, server gone, idle too long, "record has changed since last read", a
-# statement that took longer than max_statement_time (MariaDB) or max_execution_time (MySQL), an XA
-# transaction that was rolled back: for no reason given, a lock wait, a deadlock.
+# be fine: lock wait timeout, deadlock, too many connections, shutdown, killed, disk or table full
+# (also as the engine says it), no memory, network errors, server gone, idle too long, "record has
+# changed since last read", a statement that took longer than max_statement_time (MariaDB) or
+# max_execution_time (MySQL), an XA transaction that was rolled back: also by a lock wait.
 PASSING = frozenset(
     {1020, 1021, 1040, 1053, 1077, 1078, 1079, 1080, 1114, 1129, 1158, 1159, 1160, 1161, 1180}
     | {1184, 1203, 1205, 1213, 1226, 1290, 1317, 1927, 1969, 2002, 2003, 2006, 2013, 2014, 2055}
-    | {3024, 4031, 1402, 1613, 1614}
+    | {3024, 4031, 1402, 1613, 1614, 3, 1026, 1030, 1037, 1038, 1041, 1135}
 )
 # Of these, the ones that say that another transaction was first.
 CONTENTION = frozenset({1020, 1205, 1213, 1613, 1614})
