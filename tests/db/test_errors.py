@@ -1,6 +1,7 @@
 """What an error of the database means, as SQLAlchemy wraps it and as a driver raises it itself."""
 
 import sqlite3
+from collections.abc import Callable
 from typing import Any
 
 import pymysql
@@ -73,6 +74,18 @@ def test_number_that_stands_in_no_list_is_the_statements_own_fault(number: int) 
 @given(st.integers(1, 1 << 16).filter(lambda code: code & 0xFF not in sqlite.PASSING))
 def test_result_code_that_stands_in_no_list_is_the_statements_own_fault(code: int) -> None:
     assert not any(asks(file(code)) for asks in (is_passing, is_contention))
+
+
+def test_file_that_takes_no_writes_is_no_fault_of_a_statement(
+    make_kernel: Callable[..., Kernel], sqlite_url: str
+) -> None:
+    kernel = make_kernel(sqlite_url)
+    with kernel.write() as connection:
+        connection.execute(text("PRAGMA query_only = ON"))  # as on a disk that is read-only
+        with pytest.raises(DBAPIError) as refused:
+            connection.execute(text("DELETE FROM kernel_orders"))
+    kernel.engines.dispose()
+    assert is_passing(refused.value)
 
 
 def test_no_list_of_kinds_names_an_error_that_does_not_pass() -> None:

@@ -11,15 +11,21 @@ from sqlalchemy.types import TypeEngine
 
 from kernel.db.dialects.base import Dialect
 
-# Locked by another process, the disk full, the file out of reach: nothing of it is the statement's.
+# Locked by another process, the disk full or read-only, the file out of reach: nothing of it is the
+# statement's. It is all that the driver calls an OperationalError, but SQLITE_ERROR.
 PASSING = frozenset(
     {
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_ABORT,
         sqlite3.SQLITE_BUSY,
         sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_READONLY,
         sqlite3.SQLITE_INTERRUPT,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_FULL,
         sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_SCHEMA,
     }
 )
 
