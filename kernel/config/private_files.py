@@ -73,6 +73,15 @@ def secure_database(file: Path) -> None:
         _mend(one, FILE)
 
 
+def identity_of(file: Path) -> tuple[int, int] | None:
+    """Return what tells a file from one that is put in its place; None where there is none."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def _mend(path: Path, mode: int) -> None:
     try:
         found = path.stat()

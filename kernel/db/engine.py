@@ -9,15 +9,17 @@ import os
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import ArgumentError, DisconnectionError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import PoolResetState
 
 from kernel.config.keyring import Keyring
-from kernel.config.private_files import secure_database
+from kernel.config.private_files import identity_of, secure_database
 from kernel.db import guard
 from kernel.db.dialects import Dialect, dialect_of
 from kernel.db.dialects.mends import MISTAKES, explain_options
@@ -155,7 +157,7 @@ def make_engine(
     arguments = dialect.connect_args(read_timeout)
     engine = _made(dialect.complete(make_url(url)), connect_args=arguments, **pooling)
     if (file := dialect.file_of(engine.url)) is not None:
-        event.listen(engine, "do_connect", lambda *_: secure_database(file))
+        _keep_to(engine, file.absolute())
     event.listen(engine, "connect", opened)
     event.listen(engine, "begin", lambda connection: _begin(dialect, connection))
     # First: what the guard hears of an error depends on whether the server was found unfit.
@@ -226,6 +228,27 @@ def _begin(dialect: Dialect, connection: Connection) -> None:
     read_only = connection.get_execution_options().get(READ_ONLY, False)
     with guard.unsealed(connection.info.get(guard.GUARD)):
         dialect.begin(connection, read_only=read_only)
+
+
+def _keep_to(engine: Engine, file: Path) -> None:
+    """Refuse to go on once ``file`` was moved away or replaced: what is written there is lost.
+
+    Nor can connections change over: the last of the old ones deletes the new log by its name.
+    """
+    opened: list[tuple[int, int]] = []
+
+    def look(*_given: Any) -> None:
+        if opened and opened != [identity_of(file)]:
+            raise PoolTimeout(f"{file} was moved away or replaced: put it back, or restart")
+
+    def opens(*_given: Any) -> None:
+        look()
+        secure_database(file)
+        opened[:] = filter(None, [identity_of(file)])
+
+    event.listen(engine, "do_connect", opens)
+    event.listen(engine, "checkout", look)
+    event.listen(engine, "engine_disposed", lambda _: opened.clear())
 
 
 # ---- Round trips that are spared -------------------------------------------------------------

@@ -1,5 +1,6 @@
 """The engine's guards and the clock."""
 
+import shutil
 import ssl
 import time
 from collections.abc import Callable
@@ -10,14 +11,17 @@ import pytest
 import trustme
 from sqlalchemy import text
 from sqlalchemy.exc import DataError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from kernel.db.clock import Clock, read_clock
 from kernel.db.dialects.mysql_driver import XaConnection
 from kernel.db.engine import Idle, make_engine
 from kernel.db.errors import is_passing
 from kernel.db.ids import new_id
+from kernel.errors import Unavailable
+from kernel.orders.submit import submit
 from kernel.runtime.kernel import Kernel
-from tests.support.factories import make_order, order
+from tests.support.factories import ANYBODY, make_order, order, request
 from tests.support.servers import MariaDB
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
@@ -126,3 +130,41 @@ def test_authorities_are_read_for_a_connection_when_certificates_are_checked(
     trustme.CA().cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     checked = XaConnection(defer_connect=True, ssl={"ca": str(tmp_path / "ca.pem")})
     assert checked.ctx.verify_mode == ssl.CERT_REQUIRED
+
+
+# ---- A database that is a file ----------------------------------------------------------------
+
+
+@pytest.fixture
+def on_file(make_kernel: MakeKernel, sqlite_url: str) -> Kernel:
+    return make_kernel(sqlite_url)
+
+
+@pytest.mark.parametrize("is_replaced", [True, False])
+def test_file_that_was_moved_away_takes_nothing_more(
+    on_file: Kernel, tmp_path: Path, is_replaced: bool
+) -> None:
+    """As a restore beside a process that was not stopped does it."""
+    order_id, file, moved = make_order(on_file), tmp_path / "kernel.db", tmp_path / "moved.db"
+    on_file.dialect.forget_log(on_file.engine)
+    file.rename(moved)
+    if is_replaced:
+        shutil.copy(moved, file)
+    with pytest.raises(Unavailable):
+        submit(on_file, ANYBODY, request())
+    with pytest.raises(PoolTimeout, match="was moved away or replaced: put it back"):
+        order(on_file, order_id)
+    assert file.exists() == is_replaced
+    moved.rename(file)
+    submit(on_file, ANYBODY, request())
+
+
+def test_file_that_took_anothers_place_is_the_database_of_a_new_start(
+    on_file: Kernel, tmp_path: Path
+) -> None:
+    make_order(on_file)
+    on_file.dialect.forget_log(on_file.engine)
+    (tmp_path / "kernel.db").rename(tmp_path / "moved.db")
+    shutil.copy(tmp_path / "moved.db", tmp_path / "kernel.db")
+    on_file.close()
+    submit(on_file, ANYBODY, request())
