@@ -1,9 +1,11 @@
 """The engine's guards and the clock."""
 
 import shutil
+import sqlite3
 import ssl
 import time
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,13 +15,17 @@ from sqlalchemy import text
 from sqlalchemy.exc import DataError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from kernel.config.settings import load
 from kernel.db.clock import Clock, read_clock
 from kernel.db.dialects.mysql_driver import XaConnection
 from kernel.db.engine import Idle, make_engine
 from kernel.db.errors import is_passing
 from kernel.db.ids import new_id
+from kernel.db.schema import migrate
 from kernel.errors import Unavailable
+from kernel.handlers import Handlers
 from kernel.orders.submit import submit
+from kernel.runtime import startup
 from kernel.runtime.kernel import Kernel
 from tests.support.factories import ANYBODY, make_order, order, request
 from tests.support.servers import MariaDB
@@ -168,3 +174,15 @@ def test_file_that_took_anothers_place_is_the_database_of_a_new_start(
     shutil.copy(tmp_path / "moved.db", tmp_path / "kernel.db")
     on_file.close()
     submit(on_file, ANYBODY, request())
+
+
+def test_start_warns_when_the_file_system_takes_no_log_to_write_ahead(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    migrate.upgrade(sqlite_url)
+    with closing(sqlite3.connect(tmp_path / "kernel.db")) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")
+    url = f"sqlite:///file:{tmp_path}/kernel.db?vfs=unix-dotfile&uri=true"
+    with closing(Kernel(load(database_url=url), Handlers())) as kernel:
+        (warning,) = startup.check_database(kernel)
+    assert "journal_mode is delete" in warning

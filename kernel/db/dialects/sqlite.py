@@ -1,6 +1,7 @@
 """SQLite: one file, one writer at a time, no server."""
 
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.types import TypeEngine
 
 from kernel.db.dialects.base import Dialect
+from kernel.db.dialects.needs import Needs
 
 # Locked by another process, the disk full or read-only, the file out of reach: nothing of it is the
 # statement's. It is all that the driver calls an OperationalError, but SQLITE_ERROR.
@@ -131,6 +133,18 @@ class SQLite(Dialect):
         """Move the log into the file and cut it off; readers that need it keep it a while."""
         with closing(engine.raw_connection()) as connection:
             connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def check(self, engine: Engine, needs: Needs) -> Iterator[str]:
+        """Warn of a file system that takes no write-ahead log: SQLite does without, in silence."""
+        with closing(engine.raw_connection()) as connection:
+            cursor = connection.cursor()
+            (mode,) = cursor.execute("PRAGMA journal_mode").fetchone()
+        if mode != "wal":
+            yield (
+                f"the database's journal_mode is {mode}, and not wal: its file system shares no "
+                "memory between processes, and may not lock the file well enough, as those of "
+                "a network. Put the file on a local disk, or use MariaDB or PostgreSQL"
+            )
 
     def serial(self) -> TypeEngine[Any]:
         """Return INTEGER: only a primary key of this very type is counted up."""
