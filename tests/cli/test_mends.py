@@ -153,6 +153,12 @@ def test_number_that_is_not_known_is_told_in_the_servers_words() -> None:
     )
 
 
+def test_file_is_named_that_cannot_be_opened(says: Says, tmp_path: Path) -> None:
+    (tmp_path / "kernel.db").mkdir()
+    said = says("orders", "list", database_url=f"sqlite:///{tmp_path}/kernel.db")
+    assert f"the database at {tmp_path}/kernel.db does not answer: unable to open" in said
+
+
 # ---- A module of handlers ---------------------------------------------------------------------
 
 BROKEN = {

@@ -60,8 +60,10 @@ def explain(error: BaseException, url: URL | None = None) -> str:
             user="of the database", said=said
         )
     options = " CHARACTER SET utf8mb4" if "postgresql" not in url.drivername else ""
+    is_file = url.drivername.startswith("sqlite")
+    host = str(url.database) if is_file else url.host or "localhost"
     facts = {
-        "host": f"{url.host or 'localhost'}{'' if url.port is None else f':{url.port}'}",
+        "host": host if url.port is None else f"{host}:{url.port}",
         "user": url.username or "(none)",
         "database": url.database,
         "create": f'"CREATE DATABASE {url.database}{options}"',
