@@ -49,6 +49,8 @@ log = logging.getLogger(__name__)
 
 MAX_RESULT_BYTES = 262_144
 MAX_STEPS = 1000
+# No more are counted: the column takes none, and a step that polls may be attempted without end.
+MOST_ATTEMPTS = 2**15 - 1
 _COLUMNS = ("number", "name", "attempts", "again", "done_at", "result", "secret_result")
 _LOOK = select(*(STEPS.c[name] for name in _COLUMNS)).order_by(STEPS.c.number)
 
@@ -146,7 +148,7 @@ class StepRecorder:
         begun = found or Known(
             number=1 + max((one.number for one in steps.values()), default=0), name=step.name
         )
-        begun = replace(begun, attempts=begun.attempts + 1)
+        begun = replace(begun, attempts=min(begun.attempts + 1, MOST_ATTEMPTS))
         values = {"attempts": begun.attempts, "started_at": self._kernel.clock.sql()}
         # Set with the first step that there is: the others see it there.
         marked = {} if steps else {"gates": with_bit(Has.STEPS)}

@@ -232,3 +232,22 @@ def test_steps_work_in_a_guarded_run(make_kernel: MakeKernel, database_url: str)
     desk = Desk(make_kernel, database_url, work, guarded=True)
     desk.run()
     assert desk.run().result == '{"of":1}'
+
+
+def test_attempts_are_counted_for_as_long_as_their_column_can(
+    make_kernel: MakeKernel, database_url: str
+) -> None:
+    """A step that polls may be attempted without an end."""
+
+    def work(run: Run) -> None:
+        run.step("poll", poll, retry=None)
+
+    def poll() -> None:
+        raise Retry(after=5)
+
+    desk = Desk(make_kernel, database_url, work)
+    desk.run()
+    with desk.kernel.write_session() as session:
+        session.execute(update(STEPS).values(attempts=32_767))
+    assert desk.run().state == "pending"
+    assert desk.told() == [("poll", 32_767, False)]
