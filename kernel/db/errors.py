@@ -50,10 +50,7 @@ def blames_statement(error: BaseException) -> bool:
 
 
 def is_contention(error: BaseException | None) -> bool:
-    """Tell whether a passing error came from a database that is there: a rival was first.
-
-    Every passing error of SQLite does: while its file is locked, no process could have written.
-    """
+    """Tell whether a passing error came from a database that is there: a rival was first."""
     if isinstance(error, DBAPIError):
         return not error.connection_invalidated and is_contention(error.orig)
     dialect = dialect_of_error(error)

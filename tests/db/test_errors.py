@@ -71,6 +71,20 @@ def test_number_that_stands_in_no_list_is_the_statements_own_fault(number: int) 
         assert not is_outage(wrapped(error)), "an answer of the database"
 
 
+@pytest.mark.parametrize(
+    ("code", "is_so"),
+    [
+        *[(sqlite3.SQLITE_READONLY, True), (sqlite3.SQLITE_FULL, True)],
+        *[(sqlite3.SQLITE_IOERR_WRITE, True), (sqlite3.SQLITE_CANTOPEN, True)],
+        *[(sqlite3.SQLITE_BUSY, False), (sqlite3.SQLITE_ERROR, False)],
+    ],
+)
+def test_file_is_away_while_its_disk_takes_nothing(code: int, is_so: bool) -> None:
+    """While it is locked it is there: a rival writes."""
+    assert is_outage(wrapped(file(code))) is is_so
+    assert is_passing(file(code)) is (code != sqlite3.SQLITE_ERROR)
+
+
 @given(st.integers(1, 1 << 16).filter(lambda code: code & 0xFF not in sqlite.PASSING))
 def test_result_code_that_stands_in_no_list_is_the_statements_own_fault(code: int) -> None:
     assert not any(asks(file(code)) for asks in (is_passing, is_contention))

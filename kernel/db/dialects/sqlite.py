@@ -30,6 +30,16 @@ PASSING = frozenset(
         sqlite3.SQLITE_SCHEMA,
     }
 )
+# Of these, the ones that no other process has caused: while they last, no lease can be renewed.
+OUTAGES = frozenset(
+    {
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+    }
+)
 
 
 def file_url(file: str | Path) -> str:
@@ -73,13 +83,11 @@ class SQLite(Dialect):
 
     def is_passing(self, error: BaseException) -> bool:
         """Look the primary result code up."""
-        if not isinstance(error, sqlite3.OperationalError):
-            return False
-        return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in PASSING
+        return isinstance(error, sqlite3.OperationalError) and _code(error) in PASSING
 
     def is_contention(self, error: BaseException) -> bool:
-        """Take it for that, always: while the file is locked, no process could have written."""
-        return self.is_passing(error)
+        """Take what passes for that, unless the file or its disk is out of order."""
+        return self.is_passing(error) and _code(error) not in OUTAGES
 
     def blames_statement(self, error: BaseException) -> bool:
         """Look for the result code of an error in a statement: its class is that of a full disk."""
@@ -153,3 +161,8 @@ class SQLite(Dialect):
     def cannot_hold(self, value: str, length: int | None) -> str | None:
         """Return None: a column holds texts of any length."""
         return None
+
+
+def _code(error: BaseException) -> int:
+    """Return the primary result code; 0 for an error that has none."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
