@@ -5,7 +5,9 @@ from contextlib import ExitStack, closing, contextmanager
 
 import pytest
 from sqlalchemy import Column, Integer, MetaData, String, Table, make_url, text
+from sqlalchemy.exc import DBAPIError
 
+from kernel.db.errors import is_contention
 from kernel.db.schema import migrate
 from kernel.errors import ConfigurationError
 from kernel.handlers import Handlers
@@ -80,6 +82,20 @@ def test_limits_of_the_server_for_silent_transactions_hold_in_no_session(
         with getattr(kernel.engines, kind).connect() as connection:
             found = connection.execute(text(f"SELECT {', '.join(f'@@{one}' for one in names)}"))
             assert found.one() == (idle, 0, 0)
+
+
+def test_table_that_is_locked_is_waited_for_as_long_as_a_row(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by a change of the table that waits itself, and a backup."""
+    monkeypatch.setattr(kernel.dialect, "lock_wait_seconds", 1)
+    kernel.engines.dispose()
+    with kernel.engine.connect() as locking:
+        locking.execute(text("LOCK TABLES kernel_pauses WRITE"))
+        with pytest.raises(DBAPIError) as refused, kernel.write() as rival:
+            rival.execute(text("DELETE FROM kernel_pauses"))
+        locking.execute(text("UNLOCK TABLES"))
+    assert is_contention(refused.value)
 
 
 def test_start_warns_when_its_own_connections_are_limited(

@@ -21,8 +21,7 @@ from kernel.errors import ConfigurationError
 # Errors after which the transaction, or the whole connection, is gone while the work itself may
 # be fine: lock wait timeout, deadlock, too many connections, shutdown, killed, disk or table full
 # (also as the engine says it), no memory, network errors, server gone, idle too long, "record has
-# changed since last read", a statement that took longer than max_statement_time (MariaDB) or
-# max_execution_time (MySQL), an XA transaction that was rolled back: also by a lock wait.
+# changed since last read", a statement that took too long, an XA transaction that was rolled back.
 PASSING = frozenset(
     {1020, 1021, 1040, 1053, 1077, 1078, 1079, 1080, 1114, 1129, 1158, 1159, 1160, 1161, 1180}
     | {1184, 1203, 1205, 1213, 1226, 1290, 1317, 1927, 1969, 2002, 2003, 2006, 2013, 2014, 2055}
@@ -101,7 +100,8 @@ class MySQL(Dialect):
         Raises ConfigurationError, too, when MariaDB is so old that it does not know one of them.
         """
         keep_alive(connection._sock)  # there is no public way to the socket
-        waits = f"innodb_lock_wait_timeout = {int(self.lock_wait_seconds)}"
+        seconds = int(self.lock_wait_seconds)  # for a row, and for a table that is being altered
+        waits = f"innodb_lock_wait_timeout = {seconds}, lock_wait_timeout = {seconds}"
         idle = f"{IDLE_TIMEOUT} = {int(self.idle_transaction_seconds) if brief else 0}"
         with connection.cursor() as cursor, _needing(connection):
             # MySQL knows none of the last, and takes what stands in /*M! */ for a comment.
