@@ -5,8 +5,11 @@ be logged. A server that does not answer may come back: only the API and command
 refuse to start without it.
 """
 
+import os
 from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
+
+from sqlalchemy import Connection
 
 from kernel.config.brokers.urls import redis_urls
 from kernel.config.checks import is_redis
@@ -32,6 +35,10 @@ from kernel.transport.connecting.tls import TlsContext
 
 # As many times longer an order can be in a statement that escapes what it holds.
 ESCAPED = 4
+READ_ONLY = (
+    "the database takes no writes now, as a standby or a read-only one: orders are refused by 503 "
+    "until KERNEL_DATABASE_URL leads to the primary, or this is one"
+)
 
 
 def check(kernel: Kernel) -> list[str]:
@@ -135,7 +142,17 @@ def check_database(kernel: Kernel) -> list[str]:
     check_tables(kernel)
     if any(handler.guarded for handler in kernel.handlers.values()):
         kernel.dialect.check_guarded(kernel.engine)
-    return list(kernel.dialect.check(kernel.engine, needs_of(kernel)))
+    found = list(kernel.dialect.check(kernel.engine, needs_of(kernel)))
+    with kernel.read() as connection:
+        return found if takes_writes(kernel, connection) else [*found, READ_ONLY]
+
+
+def takes_writes(kernel: Kernel, connection: Connection) -> bool:
+    """Ask the database that ``connection`` leads to whether it does. Raises its errors."""
+    file = kernel.dialect.file_of(kernel.engine.url)
+    if file is not None and not os.access(file, os.W_OK):
+        return False
+    return not kernel.dialect.is_unfit(connection.connection.dbapi_connection)
 
 
 def check_migrations(kernel: Kernel) -> None:

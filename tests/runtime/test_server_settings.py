@@ -84,6 +84,12 @@ def test_limits_of_the_server_for_silent_transactions_hold_in_no_session(
             assert found.one() == (idle, 0, 0)
 
 
+def test_start_warns_of_a_server_that_takes_no_writes(kernel: Kernel, mariadb: MariaDB) -> None:
+    with set_to(mariadb, "read_only", 1):
+        (warning,) = startup.check(kernel)
+    assert "takes no writes now, as a standby" in warning
+
+
 def test_table_that_is_locked_is_waited_for_as_long_as_a_row(
     kernel: Kernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:

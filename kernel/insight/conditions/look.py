@@ -4,7 +4,6 @@ The broker is asked for half a second at the most, the database at all only whil
 """
 
 import logging
-import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -28,6 +27,7 @@ from kernel.insight.readiness import workers_alive
 from kernel.insight.workers import processes
 from kernel.orders.due import oldest_due
 from kernel.runtime.kernel import Kernel
+from kernel.runtime.startup import takes_writes
 
 log = logging.getLogger(__name__)
 
@@ -78,11 +78,9 @@ def look_at_database(kernel: Kernel) -> Database:
     try:
         with kernel.read() as connection:
             schema = found_schema(connection)
-            read_only = kernel.dialect.is_unfit(connection.connection.dbapi_connection)
+            read_only = not takes_writes(kernel, connection)
     except DATABASE_ERRORS as error:
         return _silent(kernel, error)
-    if file is not None and not os.access(file, os.W_OK):
-        read_only = True
     found = Database(schema=schema, needs=SCHEMA, is_read_only=read_only)
     if found.is_behind:
         log.warning("not ready: the database is at migration %s, not %s", schema, SCHEMA)
