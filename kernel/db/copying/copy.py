@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from kernel.db.columns import Token
 from kernel.db.copying.pages import Page, Progress, Row, Sides, count, named, pages
 from kernel.db.dialects import Dialect, dialect_of
+from kernel.db.engine import READ_ONLY
 from kernel.db.errors import driver_error, is_passing
 from kernel.db.tables.callers import ANONYMOUS, Caller, SigningSecret
 from kernel.errors import ConfigurationError, Conflict
@@ -46,13 +47,22 @@ def holds_rows(engine: Engine, tables: Any) -> bool:
 
 
 def _forget_seeds(sides: Sides) -> None:
-    """Delete what the first migration wrote at the target, as long as nothing else is there."""
-    if holds_rows(sides.target, sides.tables):
+    """Delete what the first migration wrote at the target, as long as nothing else is there.
+
+    Its secret was drawn there. A target that has the source's is a copy, or the source by another
+    address.
+    """
+    if holds_rows(sides.target, sides.tables) or _secrets(sides.target) == _secrets(sides.source):
         return
     with sides.target.begin() as connection:
         if connection.scalars(select(Caller.name)).all() == [ANONYMOUS]:
             for table in SEEDED:
                 connection.execute(delete(table))
+
+
+def _secrets(engine: Engine) -> list[str]:
+    with engine.connect().execution_options(**{READ_ONLY: True}) as connection:
+        return list(connection.scalars(select(SigningSecret.secret)))
 
 
 def _check_target(sides: Sides, table: Any) -> int:

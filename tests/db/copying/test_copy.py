@@ -177,3 +177,19 @@ def test_row_is_named_when_the_target_takes_it_for_another(sides: Sides) -> None
     with pytest.raises(Conflict, match="the target refuses kernel_select_tags tag=same : "):
         copy_rows(sides)
     assert rows(sides.target, SelectTag.__table__) == []
+
+
+def test_new_installation_is_left_alone_when_the_target_is_itself_by_another_address(
+    sqlite_url: str,
+) -> None:
+    migrate.upgrade(sqlite_url)
+    here, there = (
+        make_engine(sqlite_url),
+        make_engine(sqlite_url.replace("kernel.db", "./kernel.db")),
+    )
+    before = [rows(here, table) for table in SEEDED]
+    assert copy_rows(Sides(here, there, TABLES, lambda _: None)) == 0
+    assert [rows(here, table) for table in SEEDED] == before
+    assert all(before)
+    for engine in (here, there):
+        engine.dispose()
