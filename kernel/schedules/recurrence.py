@@ -4,9 +4,11 @@ cronsim reads the expression as Debian's cron does, and so it does when clocks c
 whose minute and hour are both written without a leading ``*`` names times of day: one that does not
 exist that day is due at the first moment after the gap, and one that exists twice is due at the
 first of the two. Any other expression follows the clock on the wall: each minute that matches is
-due as often as the clock shows it.
+due as often as the clock shows it. When that is, is told here: cronsim goes from one day to the
+next by its midnight, which not every day has.
 """
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,7 +19,7 @@ from cronsim import CronSim, CronSimError
 MAX_CRON, MAX_ZONE, FIELDS = 100, 64, 5
 # A file beside the zones, which says where the host stands: another host means another zone.
 OF_THE_HOST = "localtime"
-SECOND = timedelta(seconds=1)
+SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
 # For how long a missed time may be made up: so the times that one turn looks at are few.
 LEAST, MOST = timedelta(minutes=1), timedelta(days=7)
 
@@ -39,10 +41,14 @@ class Recurrence:
 
     def after(self, moment: datetime) -> Iterator[datetime]:
         """Yield the times later than ``moment``, the earliest first, in UTC; they may end."""
-        last = moment
-        for found in CronSim(self.cron, moment.astimezone(ZoneInfo(self.zone))):
-            at = found.astimezone(UTC)
-            # In an hour that the clock shows twice cronsim may begin with the first of the two.
+        last, zone = moment, ZoneInfo(self.zone)
+        minute, hour = self.cron.split()[:2]
+        if minute.startswith("*") or hour.startswith("*"):
+            found = _as_shown(self.cron, moment, zone)
+        else:
+            found = (one.astimezone(UTC) for one in CronSim(self.cron, moment.astimezone(zone)))
+        for at in found:
+            # In an hour that the clock shows twice they may begin with the first of the two.
             if at > last:
                 last = at
                 yield at
@@ -50,6 +56,30 @@ class Recurrence:
     def next(self, moment: datetime) -> datetime | None:
         """Return the first time later than ``moment``; None when there is none."""
         return next(self.after(moment), None)
+
+
+def _as_shown(cron: str, moment: datetime, zone: ZoneInfo) -> Iterator[datetime]:
+    """Yield when a clock shows what ``cron`` says, in UTC: never, once or twice each.
+
+    From ``moment`` on, or a little before.
+    """
+
+    def wall(at: datetime) -> datetime:
+        return at.astimezone(zone).replace(tzinfo=None)
+
+    # Where the clock is set back soon, what it shows again was shown before.
+    begin = min(wall(moment), wall(moment + DAY) - DAY)
+    again: deque[datetime] = deque()
+    for shown in CronSim(cron, begin):
+        first, second = (shown.replace(tzinfo=zone, fold=n).astimezone(UTC) for n in (0, 1))
+        if wall(first) != shown:  # the clock leaves it out
+            continue
+        while again and again[0] < first:
+            yield again.popleft()
+        yield first
+        if second != first:
+            again.append(second)
+    yield from again
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +119,8 @@ def cron_problem(cron: str) -> str | None:
             f"{cron!r} has {fields} fields, and these are five: minute, hour, day of month, month, "
             'day of week, as in "0 2 * * *"'
         )
+    if not cron.isascii():  # some letters of other scripts have capitals that are ASCII
+        return f"{cron!r} is no cron expression: it has letters that are not ASCII"
     try:
         if next(CronSim(cron, datetime(2000, 1, 1)), None) is None:
             return f"{cron!r} never comes"

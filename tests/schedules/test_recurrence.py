@@ -5,6 +5,7 @@ from itertools import islice, pairwise, takewhile
 from zoneinfo import ZoneInfo
 
 import pytest
+from cronsim import CronSim
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -53,6 +54,17 @@ def test_times_are_the_zones() -> None:
         ("30 * * * *", "Europe/Berlin", "2026-03-29 00:00", ["03-29 00:30", "03-29 01:30"]),
         ("30 * * * *", "Europe/Berlin", "2026-10-25 00:00", ["10-25 00:30", "10-25 01:30"]),
         ("*/30 2 * * *", "Europe/Berlin", "2026-03-28 12:00", ["03-30 00:00", "03-30 00:30"]),
+        # The clock skips midnight, by which cronsim comes to a day.
+        ("*/30 0 * * SUN", "America/Havana", "2026-03-07", ["03-15 04:00", "03-15 04:30"]),
+        ("0 */2 * * SUN", "America/Havana", "2026-03-08", ["03-08 06:00", "03-08 08:00"]),
+        ("0 * * * FRI", "Africa/Cairo", "2026-04-23 20:00", ["04-23 22:00", "04-23 23:00"]),
+        ("*/15 0 24 4 *", "Africa/Cairo", "2026-01-01", ["04-23 22:00", "04-23 22:15"]),
+        # Half an hour is left out, and half an hour comes twice.
+        ("*/15 2 * * *", "Australia/Lord_Howe", "2026-10-03 10:00", ["10-03 15:30", "10-03 15:45"]),
+        (
+            *("*/15 1 * * *", "Australia/Lord_Howe", "2026-04-04 14:20"),
+            ["04-04 14:30", "04-04 14:45", "04-04 15:00", "04-04 15:15", "04-05 14:30"],
+        ),
         # A zone without such changes.
         ("30 2 * * *", "Asia/Tokyo", "2026-03-28 12:00", ["03-28 17:30", "03-29 17:30"]),
     ],
@@ -73,6 +85,7 @@ def test_each_time_of_day_comes_once_when_clocks_change(
         ("60 2 * * *", "'60 2 * * *' is no cron expression: bad minute"),
         ("0 2 * * FUNDAY", "bad day-of-week"),
         ("0 2 31-30 * *", "bad day-of-month"),
+        ("0 2 * * \u017fun", "letters that are not ASCII"),
         ("0 0 30 2 *", "bad day-of-month"),
         ("*/0 * * * *", "bad minute"),
         ("0 2 * * *" + " " * 100, "at most 100 characters"),
@@ -117,11 +130,12 @@ MINUTES = st.sampled_from(["0", "30", "*/20", "5-55/10", "*"])
 HOURS = st.sampled_from(["*", "2", "1,2,3", "*/6", "0", "22-23"])
 DAYS = st.sampled_from(["* * *", "1 * *", "* * SUN", "29 2 *", "* 3,10 *"])
 CRONS = st.builds("{} {} {}".format, MINUTES, HOURS, DAYS)
-# Not Australia/Lord_Howe, whose clocks change by half an hour: with a star cronsim may miss a time.
+STARRED = CRONS.filter(lambda cron: any(one.startswith("*") for one in cron.split()[:2]))
 ZONES = st.sampled_from(
     [
         *("UTC", "Europe/Berlin", "America/New_York", "America/Santiago", "Asia/Kolkata"),
         *("Africa/Casablanca", "Pacific/Apia", "America/Havana", "Antarctica/Troll"),
+        *("Australia/Lord_Howe", "Africa/Cairo", "Asia/Beirut", "Atlantic/Azores"),
     ]
 )
 # Around changes of clocks in each half of the world.
@@ -144,6 +158,19 @@ def test_times_rise_and_are_the_same_from_wherever_they_are_asked(
         before = (one - timedelta(minutes=1)).astimezone(ZoneInfo(zone))
         is_shown = cron.split()[1] != "2" or local.hour == 2
         assert is_shown or before.utcoffset() != local.utcoffset()
+
+
+@given(STARRED, ZONES, STARTS)
+def test_star_follows_the_clock_on_the_wall_minute_by_minute(
+    cron: str, zone: str, start: str
+) -> None:
+    begin, days = at(start), 3
+    minutes = (begin + timedelta(minutes=n) for n in range(1, days * 24 * 60))
+    shown = {one: one.astimezone(ZoneInfo(zone)).replace(tzinfo=None) for one in minutes}
+    first, last = min(shown.values()) - LEAST, max(shown.values())
+    matching = set(takewhile(lambda one: one <= last, CronSim(cron, first)))
+    came = takewhile(lambda one: one in shown, Recurrence(cron, zone).after(begin))
+    assert list(came) == [one for one, wall in shown.items() if wall in matching]
 
 
 OUTAGES = st.lists(
