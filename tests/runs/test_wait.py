@@ -137,6 +137,16 @@ def test_event_ends_one_wait_and_no_second_one(make_kernel: MakeKernel, database
     assert [one.is_used for one in rows(kernel, EVENTS)] == [True, True]
 
 
+def test_each_early_event_ends_one_wait(make_kernel: MakeKernel, database_url: str) -> None:
+    kernel = kernel_of(make_kernel, database_url, lambda run: Wait("approved"))
+    order_id = make_order(kernel, select_tag="do", args="{}")
+    for key in ("ada", "bob"):
+        tell(kernel, order_id, Told("approved", key=key))
+    for _ in range(2):
+        assert execute(kernel, order_id) == RunEnd(order_id, again_in=0.0)
+    assert execute(kernel, order_id) == RunEnd(order_id, waits=True)
+
+
 def test_order_goes_on_without_events_when_its_time_is_over(
     make_kernel: MakeKernel, database_url: str
 ) -> None:

@@ -163,18 +163,22 @@ def _stored(
 def take_early(session: Session, order_id: str, what: str) -> bool:
     """Tell whether an event that ``what`` names is there and has ended no wait; it ends this one.
 
-    The order's row is locked, in the transaction in which it goes to wait.
+    The first of them: the others are left to the waits after it, as those are that come while an
+    order does not wait. The order's row is locked, in the transaction in which it goes to wait.
     """
-    early = session.scalars(
-        select(EVENTS.c.id).where(
+    early = session.scalar(
+        select(EVENTS.c.id)
+        .where(
             EVENTS.c.order_id == order_id,
             EVENTS.c.name.in_(awaited_events(what)),
             EVENTS.c.is_used.is_(False),
         )
-    ).all()
-    if early:
-        session.execute(update(EVENTS).where(EVENTS.c.id.in_(early)).values(is_used=True))
-    return bool(early)
+        .order_by(EVENTS.c.id)
+        .limit(1)
+    )
+    if early is not None:
+        session.execute(update(EVENTS).where(EVENTS.c.id == early).values(is_used=True))
+    return early is not None
 
 
 def events_of(session: Session, order_id: str) -> Sequence[Row[Any]]:
