@@ -200,6 +200,8 @@ def post_worker_init(worker: Any) -> None:
     # Requests that wait for an order's end are answered before the server ends.
     if hasattr(getattr(worker, "wsgi", None), "config"):
         worker.wsgi.config["KERNEL_SERVER_ENDS"] = lambda: not worker.alive
+        if isinstance(worker, ThreadWorker):
+            worker.wsgi.config["KERNEL_LONG_POLLS"] = worker.cfg.threads // 4
     # The server's name tells an attacker where to look. Gunicorn has no option for it; the name
     # is a constant that each answer reads when it is made.
     wsgi.SERVER = "kernel"

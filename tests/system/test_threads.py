@@ -33,8 +33,12 @@ def app(environ, start):
     if environ["PATH_INFO"] == "/break":
         raise BaseException("what no server expects of an application")
     body = str(os.getpid()).encode()
+    if environ["PATH_INFO"] == "/places":
+        body = str(app.config["KERNEL_LONG_POLLS"]).encode()
     start("200 OK", [("Content-Length", str(len(body)))])
     return [body]
+
+app.config = {}
 """
 
 
@@ -146,3 +150,8 @@ def test_no_request_is_lost_when_the_server_ends_under_load(server: Served) -> N
     for client in clients:
         client.join(15)
     assert ends == ["told"] * 6
+
+
+@pytest.mark.parametrize("threads", [1, 4, 8, 20])
+def test_quarter_of_the_threads_that_there_are_may_wait(server: Served, threads: int) -> None:
+    assert ask(server.start(1, threads), "/places") == str(threads // 4)

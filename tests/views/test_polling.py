@@ -12,7 +12,7 @@ from kernel.callers import keys
 from kernel.db.tables.deliveries import DELIVERIES
 from kernel.runtime.kernel import Kernel
 from kernel.testing import drain
-from kernel.views.http.long_polls import MAX_WAIT, PLACES, SERVER_ENDS
+from kernel.views.http.long_polls import LONG_POLLS, MAX_WAIT, PLACES, SERVER_ENDS
 from tests.support.clients import Client, client, codes, handlers, is_refusal, new_key, serve
 
 
@@ -177,20 +177,24 @@ def test_wait_is_refused_when_it_is_no_number_of_seconds(zammad: Client, wait: s
     assert is_refusal(answer, 422, "invalid_query")
 
 
-def test_no_more_wait_than_there_are_places(kernel: Kernel) -> None:
+@pytest.mark.parametrize("places", [None, 0, 1])
+def test_no_more_wait_than_there_are_places(kernel: Kernel, places: int | None) -> None:
     app, key = serve(kernel), new_key(kernel, "zammad")
     order_id = polled(Client(app, key))
     ends, begun = threading.Event(), list[float]()
+    if places is not None:
+        app.config[LONG_POLLS] = places
+    places = PLACES if places is None else places
     app.config[SERVER_ENDS] = lambda: begun.append(time.monotonic()) or ends.is_set()
 
     def ask() -> None:
         Client(app, key).get(f"/v1/orders/{order_id}?wait=30")
 
-    waiting = [threading.Thread(target=ask) for _ in range(PLACES)]
+    waiting = [threading.Thread(target=ask) for _ in range(places)]
     for one in waiting:
         one.start()
     deadline = time.monotonic() + 20
-    while len(begun) < 2 * PLACES:
+    while len(begun) < 2 * places:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     began = time.monotonic()

@@ -17,10 +17,11 @@ from kernel.runtime.kernel import Kernel
 
 # Seconds. ServiceNow gives up after 30, most proxies after 60.
 MAX_WAIT = 30
-# A quarter of the eight threads in gunicorn.conf.py, which sets what `SERVER_ENDS` finds.
+# In the application's configuration, by gunicorn.conf.py: how many requests may wait at once, and
+# what tells whether the server that asks is about to end.
+LONG_POLLS, SERVER_ENDS = "KERNEL_LONG_POLLS", "KERNEL_SERVER_ENDS"
+# A quarter of eight threads, for a server that does not say how many it has.
 PLACES = 2
-# In the application's configuration: what tells whether the server that asks is about to end.
-SERVER_ENDS = "KERNEL_SERVER_ENDS"
 # Seconds between two looks at the row: soon at first, for most orders are short.
 FIRST_LOOK, LAST_LOOK = 0.05, 0.5
 
@@ -30,8 +31,9 @@ _STATE = select(ORDERS.c.state).where(ORDERS.c.id == bindparam("order_id"))
 class LongPolls:
     """The places of one process for requests that wait."""
 
-    def __init__(self, places: int = PLACES) -> None:
-        self._places = threading.BoundedSemaphore(places)
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._taken = 0
 
     def wait(self, kernel: Kernel, order_id: str, seconds: float) -> None:
         """Return when the order has ended or is not there, or after ``seconds``.
@@ -39,12 +41,20 @@ class LongPolls:
         At once where all places are taken, and soon when the server is about to end. No
         connection to the database is held between two looks at the row.
         """
-        if seconds <= 0 or not self._places.acquire(blocking=False):
+        if seconds <= 0 or not self._take():
             return
         try:
             until_ended(kernel, order_id, seconds, _server_ends())
         finally:
-            self._places.release()
+            with self._lock:
+                self._taken -= 1
+
+    def _take(self) -> bool:
+        places: int = current_app.config.get(LONG_POLLS, PLACES)
+        with self._lock:
+            is_free = self._taken < places
+            self._taken += is_free
+        return is_free
 
 
 def until_ended(
