@@ -19,6 +19,7 @@ from sqlalchemy import (
     case,
     delete,
     exists,
+    func,
     insert,
     null,
     select,
@@ -56,9 +57,10 @@ from kernel.orders.gates.limits.line import Line, deal, write
 from kernel.runtime.kernel import Kernel
 
 # Statements of the hot paths are made once: building one costs more than running it.
+# As it was looked at, for what is beside the row is read by that: it may have been told an event.
 TAKE = Prepared(
     update(ORDERS)
-    .where(FENCE, MAY_BEGIN)
+    .where(FENCE, MAY_BEGIN, func.coalesce(ORDERS.c.gates, 0) == bindparam("held_gates"))
     .values(
         state=OrderState.RUNNING,
         run=ORDERS.c.run + 1,

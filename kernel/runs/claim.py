@@ -225,8 +225,8 @@ class Batch:
                 if hold is None:
                     return self._lined_up is not found
                 found = replace(found, hold=hold)
-            mine = found.order.fenced() | self._taker()._asdict()
-            taken = TAKE.execute(self.connection, mine) == 1
+            mine = found.order.fenced() | {"held_gates": found.order.gates or 0}
+            taken = TAKE.execute(self.connection, mine | self._taker()._asdict()) == 1
             claimed = self._claimed(found) if taken else None  # if it raises: found is left
             self.found.popleft()
             if claimed is not None:

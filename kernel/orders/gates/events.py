@@ -60,11 +60,16 @@ def as_data(given: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """An event that is stored, and whether it was before; ``woken``: orders to be hinted."""
+    """An event that is stored, and whether it was before; ``woken``: the order, if it goes on.
+
+    ``hints``: the order, if it is to be hinted. So is one that is pending, for a claim that has
+    looked at it before the event came leaves it.
+    """
 
     event: Row[Any]
     replayed: bool = False
     woken: Sequence[str] = ()
+    hints: Sequence[str] = ()
 
 
 def tell(
@@ -79,7 +84,7 @@ def tell(
     """Store an event of an order, and have the order go on if that is what it waits for.
 
     A repeat (the same key and event) is answered with the first one, also once the order has
-    ended. ``caller_id`` and ``tags``: as of `get_order`. The caller hints ``woken`` afterwards.
+    ended. ``caller_id`` and ``tags``: as of `get_order`. The caller hints ``hints`` afterwards.
     Raises NotFound, Conflict for an order that has ended or has as many events as it may,
     IdempotencyKeyReused, Unavailable.
     """
@@ -104,12 +109,14 @@ def _tell(
         _refuse(session, order_id, OrderState(order.state))
         is_awaited = order.state == OrderState.WAITING and _is_awaited(session, order_id, told)
         event = _stored(kernel, session, order_id, told, by, is_used=is_awaited)
+        hints: Sequence[str] = ()
         if not (order.gates or 0) & Has.EVENTS:
+            hints = [order_id] if order.state == OrderState.PENDING else hints
             noted = update(ORDERS).where(ORDERS.c.id == order_id)
             session.execute(noted.values(gates=(order.gates or 0) | int(Has.EVENTS)))
         woken = tuple(wake(kernel, session, [order_id])) if is_awaited else ()
         by.record(session, "order.tell", f"order {order_id}", after={"event": told.name})
-        return Telling(event, woken=woken)
+        return Telling(event, woken=woken, hints=woken or hints)
 
 
 def _repeated(session: Session, order_id: str, told: Told) -> Row[Any] | None:

@@ -47,7 +47,7 @@ class EventViews:
         told = self._read()
         by = by_request(self._kernel, who)
         telling = tell(self._kernel, order_id, told, caller_id=who.sees, tags=who.tags, by=by)
-        self._hints.hint(telling.woken)
+        self._hints.hint(telling.hints)
         answer = self._success({"order_id": order_id, **event_data(telling.event)}, 202)
         if telling.replayed:
             answer.headers["Idempotency-Replayed"] = "true"

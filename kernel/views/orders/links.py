@@ -109,7 +109,7 @@ class LinkPages:
             telling = tell(self._kernel, asked.link.order_id, asked.link.told, by=by)
         except (Conflict, NotFound):
             return self._over(asked)
-        self._hints.hint(telling.woken)
+        self._hints.hint(telling.hints)
         if telling.replayed:
             return self._over(asked._replace(told=telling.event))
         return self._page("told.html", asked, told_at=telling.event.told_at)

@@ -40,7 +40,7 @@ def tell_event(order_id: str, name: str, data: str, event_id: str | None, machin
     key = None if event_id is None else BY_KEY + event_id
     with opened() as kernel:
         telling = tell(kernel, order_id, Told(name, given.decode(), key), by=by_command())
-        say(kernel, lambda broker: broker.hint(telling.woken))
+        say(kernel, lambda broker: broker.hint(telling.hints))
     if machine:
         print_json({"order_id": order_id, **event_data(telling.event)})
     elif telling.replayed:
