@@ -6,7 +6,7 @@ from datetime import UTC, datetime, time, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from kernel.formats.durations import seconds
-from kernel.formats.moments import FIRST
+from kernel.formats.moments import FIRST, HOUR, MINUTE, OFFSET
 
 WORDS = "14:00, 2h (two hours ago), 2026-11-29 14:00 or 2026-11-29T14:00:00Z"
 ZONELESS = "a time without an offset needs a zone"
@@ -14,10 +14,10 @@ DAY = timedelta(days=1)
 _CLOCK = re.compile(r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?", re.ASCII)
 _DATE = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
-    r"(?:[Tt ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})?)?",
+    rf"(?:[Tt ]{HOUR}:{MINUTE}(?::[0-9]{{2}}(?:\.[0-9]{{1,9}})?)?(?:[Zz]|{OFFSET})?)?",
     re.ASCII,
 )
-_OFFSET = re.compile(r"([+-])([0-9]{2}):?([0-9]{2})", re.ASCII)
+_OFFSET = re.compile(f"([+-])({HOUR}):?({MINUTE})")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,13 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
+# Python takes an offset of +01:75 for one of +02:15, and newer ones an hour 24 for the next day.
+HOUR, MINUTE = "(?:[01][0-9]|2[0-3])", "[0-5][0-9]"
+OFFSET = f"[+-]{HOUR}:{MINUTE}"
 # Lower case letters are RFC 3339's; a space in place of the T is not taken.
 _RFC3339 = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    rf"[Tt]{HOUR}:{MINUTE}:[0-9]{{2}}(\.[0-9]{{1,9}})?([Zz]|{OFFSET})"
 )
 # Every database keeps times from here on, until the end of the year 9999.
 FIRST = datetime(1970, 1, 1, tzinfo=UTC)
