@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -53,7 +53,7 @@ class Desk:
         if run.has_waited:
             return {"told": [[one.name, one.data, one.told_by] for one in run.events]}
         options = dict(self.options)
-        if until := options.pop("until", None):
+        if isinstance(until := options.get("until"), timedelta):
             options["until"] = run.now + until
         self.links.append(run.link("approved", options.pop("data", {"stage": 1}), **options))
         return Wait("approved")
@@ -235,6 +235,8 @@ def test_link_shows_its_data_as_text(desk: Desk) -> None:
         ({"dashboard": "off"}, {"sign_in": True}, ConfigurationError),
         ({}, {"data": ["x"]}, TypeError),
         ({}, {"data": {"x": "y" * 1024}}, ValueError),
+        ({}, {"until": "2026-11-20T08:00:00Z"}, TypeError),
+        ({}, {"until": datetime(2026, 11, 20)}, ValueError),
     ],
 )
 def test_link_that_could_not_work_is_a_bug_of_the_handler(

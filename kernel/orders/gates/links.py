@@ -66,6 +66,8 @@ def make_link(
         raise ConfigurationError("run.link(sign_in=True) needs KERNEL_DASHBOARD to sign in at")
     if data is not None and not isinstance(data, dict):
         raise TypeError(f"link: data is a dict, not {type(data).__name__}")
+    if until is not None and not isinstance(until, datetime):
+        raise TypeError(f"link: until is a datetime, not {type(until).__name__}")
     if until is not None and until.utcoffset() is None:
         raise ValueError("link: until has no time zone; write run.now + timedelta(...)")
     said = to_json(data or {}, "data", refused)
