@@ -15,7 +15,7 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from kernel.callers.identity import Scope
+from kernel.callers.identity import Identity, Scope
 from kernel.db.states import OrderState
 from kernel.errors import (
     BodyTooLarge,
@@ -28,6 +28,7 @@ from kernel.formats.envelope import cut, encode, envelope
 from kernel.formats.order_request import problem
 from kernel.formats.strictjson import is_json, parse_json
 from kernel.formats.texts import Language, in_languages
+from kernel.orders.accept import checked_order
 from kernel.orders.submit import Accepted
 from kernel.runtime.hints import Hints
 from kernel.runtime.kernel import Kernel
@@ -62,6 +63,7 @@ def original_blueprint(kernel: Kernel, hints: Hints) -> Blueprint:
             # Its clients never said what content they send.
             body = read_body(kernel.settings.max_body_bytes)
             members = _members(body)
+            _refuse_without_description(kernel, who, members)
             accepted = accept(kernel, who, members, is_original=True)
         except Unauthenticated:
             raise
@@ -91,9 +93,20 @@ def _members(body: bytes) -> dict[str, Any]:
     members = parse_json(body)
     if members.get("select_tag") in (None, ""):
         raise _NoTag(errors=[problem("/select_tag", "missing", "this member is required")])
-    if members["select_tag"] == CREATE_PROJECT and members.get("prodesc") is None:
-        raise InvalidOrder(errors=[problem("/prodesc", "missing", "this member is required")])
     return members
+
+
+def _refuse_without_description(kernel: Kernel, who: Identity, members: dict[str, Any]) -> None:
+    """Refuse a project without one, naming all else that is wrong as well. Raises InvalidOrder."""
+    if members["select_tag"] != CREATE_PROJECT or members.get("prodesc") is not None:
+        return
+    wrong = []
+    try:
+        checked_order(kernel, who, members)
+    except InvalidOrder as invalid:
+        wrong = invalid.data["errors"]
+    missing = problem("/prodesc", "missing", "this member is required")
+    raise InvalidOrder(errors=[*(one for one in wrong if one["pointer"] != "/prodesc"), missing])
 
 
 class _NoTag(InvalidOrder):

@@ -124,6 +124,12 @@ def test_add_refuses_to_the_letter(nobody: Client, sent: bytes, said: str) -> No
     assert "X-Order-Id" not in answer.headers
 
 
+def test_add_names_all_that_is_wrong_with_a_project(nobody: Client) -> None:
+    said = nobody.post("/test/add/", data=b'{"select_tag": "create_project"}').json["msg"]
+    named = [one.partition(": ")[0] for one in said.removeprefix(NOT_ACCEPTED).split("; ")]
+    assert sorted(named) == ["callback_url", "prodesc", "projname"]
+
+
 def test_add_refuses_a_key_that_named_another_order(nobody: Client) -> None:
     key = {"X-Zammad-Delivery": "one"}
     nobody.post("/test/add/", data=body(), headers=key)
