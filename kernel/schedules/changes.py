@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, update
+from sqlalchemy import Connection, case, delete, insert, literal, null, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from kernel.callers.audit.acts import BY_SYSTEM, By
 from kernel.callers.identity import identity_of
+from kernel.db.columns import UTCDateTime
 from kernel.db.tables.orders import NO_CALLBACK
 from kernel.db.tables.schedules import SCHEDULES
 from kernel.db.transactions import rowcount
@@ -78,8 +79,9 @@ def change(kernel: Kernel, name: str, changes: Mapping[str, Any], by: By = BY_SY
     if not changed:
         return False
     values = {one: value for one, value in _stored(after).items() if one in changed}
-    if changed & TIMES and row.paused_at is None:
-        values["next_at"] = after.recurrence.next(kernel.clock.now())
+    if changed & TIMES:  # it may have been paused or resumed since it was read
+        upcoming = literal(after.recurrence.next(kernel.clock.now()), UTCDateTime())
+        values["next_at"] = case((SCHEDULES.c.paused_at.is_(None), upcoming), else_=null())
     told = {"before": _facts(before, changed), "after": _facts(after, changed)}
     with kernel.write_session() as session:
         _update(session, SCHEDULES.c.id == row.id, name, values)

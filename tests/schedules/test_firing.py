@@ -3,10 +3,13 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from threading import Barrier, Thread
+from typing import Self
 
 import pytest
+from pydantic import BaseModel, model_validator
 from sqlalchemy import update
 
+from kernel import Handlers
 from kernel.db.tables.schedules import SCHEDULES
 from kernel.runtime.kernel import Kernel
 from kernel.schedules import changes
@@ -150,6 +153,30 @@ def test_changed_definition_holds_from_the_next_time_on(lite: Kernel) -> None:
     swept(lite)
     (made,) = orders(lite)
     assert "Other" in made.args
+
+
+def test_changed_times_hold_though_it_is_resumed_at_that_moment(
+    make_kernel: MakeKernel, sqlite_url: str
+) -> None:
+    meanwhile: list[Callable[[], object]] = []
+
+    class Asked(BaseModel):
+        @model_validator(mode="after")
+        def asked(self) -> Self:
+            """A change has the order checked, between its look at the schedule and its write."""
+            for one in meanwhile:
+                one()
+            return self
+
+    registry = Handlers()
+    registry.register("asked", Asked)(lambda run, args: {})
+    kernel = make_kernel(sqlite_url, registry)
+    add(kernel, select_tag="asked", args={})
+    changes.pause(kernel, "nightly")
+    meanwhile.append(lambda: changes.resume(kernel, "nightly"))
+    changes.change(kernel, "nightly", {"cron": "0 4 * * *"})
+    assert row(kernel).paused_at is None
+    assert row(kernel).next_at.hour == 4
 
 
 def test_a_sweep_fires_so_many_schedules_and_the_next_one_the_others(lite: Kernel) -> None:
