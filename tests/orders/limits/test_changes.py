@@ -113,6 +113,40 @@ def test_tag_gets_a_limit_and_loses_it_again(kernel: Kernel) -> None:
     assert {line.is_wanted for line in rows(kernel, LINES)} == {False}
 
 
+def test_orders_that_began_while_there_was_no_limit_count_when_it_is_back(kernel: Kernel) -> None:
+    ids = [order(kernel, "two") for _ in range(5)]
+    assert [begin(kernel, one) for one in ids[:2]] == [True, True]
+    set_limit(kernel, "two", Change(concurrency=0))
+    assert [begin(kernel, one) for one in ids[2:4]] == [True, True]
+    clear_limit(kernel, "two")
+    assert not begin(kernel, ids[4])
+    again = Exit(Why.RETRY, after=60.0)
+    woken = [leave(kernel, one, 1, again).woken for one in ids[:4]]
+    assert woken == [(), (), (ids[4],), ()]
+    assert len(rows(kernel, SLOTS)) == 2
+
+
+def test_slot_of_a_run_is_free_at_its_end_when_it_was_counted_anew(kernel: Kernel) -> None:
+    numbers: list[int] = []
+
+    def meanwhile(run: Run, args: Work) -> dict[str, Any]:
+        """Its slot is taken away, and it gets another one."""
+        if not numbers:
+            set_limit(kernel, "slow", Change(concurrency=0))
+            clear_limit(kernel, "slow")
+            assert not begin(kernel, ids[1])
+            (slot,) = rows(kernel, SLOTS)
+            numbers.append(slot.number)
+            with kernel.write() as connection:
+                connection.execute(update(SLOTS).values(number=slot.number + 1))
+        return {}
+
+    kernel.handlers.register("slow", Work, concurrency=1)(meanwhile)
+    ids = [order(kernel, "slow") for _ in range(2)]
+    assert [end.order_id for end in execute_each(kernel, ids[:1])] == ids
+    assert numbers == [0]
+
+
 def test_orders_that_run_already_count_when_their_tag_gets_its_first_limit(kernel: Kernel) -> None:
     ids = [order(kernel, "free", customer=one) for one in "aaab"]
     assert [begin(kernel, one) for one in ids[:2]] == [True, True]

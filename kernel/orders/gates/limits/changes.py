@@ -1,5 +1,6 @@
 """What people set for the limit of a tag, instead of what its handler registers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,7 +54,7 @@ def set_limit(kernel: Kernel, tag: str, change: Change, *, by: By = BY_SYSTEM) -
         changed = update(SET_LIMITS).where(SET_LIMITS.c.tag == tag).values(row)
         if rowcount(session.execute(changed)) == 0:
             session.execute(insert(SET_LIMITS).values(tag=tag, **row))
-        _look_again(session, tag)
+        _look_again(session, tag, keeps_slots=_has_slots(kernel, tag, before))
         by.record(
             session, "limits.set", f"limit {tag}", before=before, after=_set_now(session, tag)
         )
@@ -65,14 +66,30 @@ def clear_limit(kernel: Kernel, tag: str, *, by: By = BY_SYSTEM) -> None:
         before = _set_now(session, tag)
         if rowcount(session.execute(delete(SET_LIMITS).where(SET_LIMITS.c.tag == tag))) == 0:
             raise NotFound(f"no limit is set for {tag!r}")
-        _look_again(session, tag)
+        _look_again(session, tag, keeps_slots=_has_slots(kernel, tag, before))
         by.record(session, "limits.clear", f"limit {tag}", before=before)
 
 
-def _look_again(session: Session, tag: str) -> None:
-    """Have nothing taken at a tag's places without a look at how many slots there should be."""
-    for table in (LINES, SLOTS):
-        session.execute(update(table).where(table.c.tag == tag).values(is_wanted=true()))
+def _look_again(session: Session, tag: str, *, keeps_slots: bool) -> None:
+    """Have nothing taken at a tag's places without a look at how many slots there should be.
+
+    ``keeps_slots`` False: what runs is counted then, for some of it may have begun without a slot.
+    """
+    session.execute(update(LINES).where(LINES.c.tag == tag).values(is_wanted=true()))
+    slots = SLOTS.c.tag == tag
+    change = update(SLOTS).values(is_wanted=true()) if keeps_slots else delete(SLOTS)
+    session.execute(change.where(slots))
+
+
+def _has_slots(kernel: Kernel, tag: str, known: Mapping[str, Any] | None) -> bool:
+    """Tell whether a tag has a concurrency by what is ``known`` to be set, else by its handler.
+
+    A process without the handler takes it for one that has: nothing changes by its leave.
+    """
+    found = None if known is None else known["concurrency"]
+    if found is None and tag in kernel.handlers:
+        found = kernel.handlers[tag].limit.concurrency or 0
+    return found != 0
 
 
 def _set_now(session: Session, tag: str) -> dict[str, Any] | None:

@@ -129,8 +129,10 @@ def free(kernel: Kernel, connection: Connection, hold: Hold, order: OrderSnapsho
     None: no order waits for it. Otherwise the line, locked: `deal` says who is next.
     """
     mine = hold.values | _held(order, order.run)
-    if _FREE.execute(connection, mine) == 1 or _GIVE_UP.execute(connection, mine) == 0:
+    if _FREE.execute(connection, mine) == 1:
         return None
+    if _GIVE_UP.execute(connection, mine) == 0:  # counted anew since, it may hold another one
+        return lock_held(kernel, connection, (order.id, order.run))
     # The slot is locked, so this transaction must not wait for the line. If another one has that,
     # it waits for the slot, finds it free, and deals itself.
     return lock(kernel, connection, hold.place, waits=False)
