@@ -15,13 +15,14 @@ from kernel.handlers import Handlers, Run
 from kernel.handlers.limits import Limit, Rate
 from kernel.insight.limits import Standing, standings
 from kernel.orders.decide import Exit, Why
-from kernel.orders.gates.limits import known
+from kernel.orders.gates.limits import known, line
 from kernel.orders.gates.limits.changes import Change, clear_limit, set_limit
 from kernel.runs.claim import Batch
 from kernel.runs.execute import execute, execute_each
 from kernel.runs.leases import leave
 from kernel.runtime.kernel import Kernel
 from kernel.testing import drain, order
+from kernel.worker.maintenance.gates import limits as maintenance
 from kernel.worker.maintenance.gates.limits import SettleLimits
 from kernel.worker.maintenance.job import Swept
 from tests.support.factories import order as stored
@@ -124,6 +125,17 @@ def test_orders_that_began_while_there_was_no_limit_count_when_it_is_back(kernel
     woken = [leave(kernel, one, 1, again).woken for one in ids[:4]]
     assert woken == [(), (), (ids[4],), ()]
     assert len(rows(kernel, SLOTS)) == 2
+
+
+def test_all_that_wait_go_on_with_a_sweep_when_there_is_no_limit_any_more(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (line, maintenance):
+        monkeypatch.setattr(module, "TOGETHER", 3)
+    ids = [order(kernel, "two") for _ in range(9)]
+    assert [begin(kernel, one) for one in ids] == [True, True, *[False] * 7]
+    set_limit(kernel, "two", Change(concurrency=0))
+    assert settled(kernel) == ids[2:]
 
 
 def test_slot_of_a_run_is_free_at_its_end_when_it_was_counted_anew(kernel: Kernel) -> None:

@@ -1,6 +1,9 @@
 """Limits: slots of runs that died are free, what is free is given away, idle places are deleted."""
 
+from time import monotonic
+
 from kernel.orders.gates.limits.known import Place
+from kernel.orders.gates.limits.line import TOGETHER
 from kernel.orders.gates.limits.lining_up import forget_idle, settle, unsettled, waited_for
 from kernel.runtime.kernel import Kernel
 from kernel.worker.maintenance.job import Swept
@@ -9,6 +12,8 @@ from kernel.worker.maintenance.set_aside import SetAside
 # Places of each kind that one sweep puts in order, and those that it looks at whether they are
 # idle: its process renews leases and sends callbacks beside it.
 PLACES, LOOKED_AT = 200, 100
+# For how long one sweep lets orders go on of which very many wait, in seconds.
+SETTLE_SECONDS = 1.0
 
 
 class SettleLimits:
@@ -27,14 +32,18 @@ class SettleLimits:
         self._after = wanted[-1] if len(wanted) == PLACES else None
         waited = waited_for(kernel, self._waited, PLACES)
         self._waited = waited[-1] if len(waited) == PLACES else None
-        places = sorted({*wanted, *waited})
+        places, until = sorted({*wanted, *waited}), monotonic() + SETTLE_SECONDS
 
         def put_in_order(place: Place) -> None:
-            for end in settle(kernel, place):
-                if end.again_in:
-                    swept.soon[end.order_id] = end.again_in
-                else:
-                    swept.rescued.append(end.order_id)
+            there_are_more = True  # where there is no limit any more, and very many have waited
+            while there_are_more:
+                ends = settle(kernel, place)
+                for end in ends:
+                    if end.again_in:
+                        swept.soon[end.order_id] = end.again_in
+                    else:
+                        swept.rescued.append(end.order_id)
+                there_are_more = len(ends) >= TOGETHER and monotonic() < until
 
         # Another release may know the tags that this one does not.
         known = [one for one in places if one.tag in kernel.handlers]
