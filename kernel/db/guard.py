@@ -51,6 +51,9 @@ class Guard:
     together: bool = False
     # The savepoint behind which it writes while others share its transaction.
     savepoint: str | None = None
+    # A statement may have changed the session: a variable, a temporary table, a lock of its own.
+    # No other order is to find that there.
+    lasts: bool = False
 
     @property
     def told(self) -> str:
@@ -153,14 +156,16 @@ class Watch:
             raise InvalidRequestError(
                 f"a handler may not say {found.word}: it would end the transaction"
             )
+        is_watched = found.kind is Kind.UNKNOWN and self._may_end_unseen(connection, guard)
+        if is_watched and guard.together:
+            raise InvalidRequestError(
+                f"a handler with together=True may not say {found.word}: it could end the "
+                "transaction that its orders share"
+            )
+        guard.lasts = guard.lasts or found.lasts
         if (found.locks or found.calls) and not guard.holds:
             self._dialect.before_first_write(connection)
-        if found.kind is Kind.UNKNOWN and self._may_end_unseen(connection, guard):
-            if guard.together:
-                raise InvalidRequestError(
-                    f"a handler with together=True may not say {found.word}: it could end the "
-                    "transaction that its orders share"
-                )
+        if is_watched:
             try:
                 _say(connection, f"SAVEPOINT {SAVEPOINT}")
                 _mark(connection, guard, "INSERT INTO {marks} (order_id, run) VALUES (%s, %s)")

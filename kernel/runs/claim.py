@@ -146,7 +146,7 @@ class Batch:
         hold = claimed.hold
         if hold is None or hold.number is None:
             return slots.lock_since(self.kernel, self.connection, claimed.order)
-        heir = self.found[0] if self.found and self._goes_on() else None
+        heir = self.found[0] if self.claims_along and self.found and self._goes_on() else None
         shares = heir is not None and self._shares_slot(hold, heir)
         if heir and shares and slots.pass_on(self.connection, hold, claimed.order, heir.order):
             self._heir = self.found[0] = replace(heir, hold=hold)

@@ -7,7 +7,10 @@ the run can commit nothing more: the order goes back to pending and the next cla
 import logging
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
+
+from sqlalchemy.exc import InvalidRequestError
 
 from kernel.db.errors import DATABASE_ERRORS, DRIVER_ERRORS, driver_error
 from kernel.db.states import OrderState, Outcome
@@ -119,14 +122,24 @@ def _execute(batch: Batch, claimed: Claimed) -> RunEnd:
         log.warning("handed back before it began: %s", error, extra={"order_id": order.id})
         connection.invalidate()
         return leave(kernel, order.id, order.run, Exit(Why.NOT_BEGUN), order.gates)
+    along = batch.claims_along
     try:
         end = _followed(batch, claimed, run)
     finally:
         kernel.running.pop((run.order_id, run.number), None)
         release(run, connection, batch.pooled)
+        batch.claims_along = along
+        if run.guard.lasts:
+            _go_on_anew(batch)
     if end.outcome is not None and (run.gates or 0) & Has.CHILDREN:
         batch.hint(_go_down(kernel, end.order_id, end.outcome))
     return end if claimed.max_running is None else replace(end, makes_room=True)
+
+
+def _go_on_anew(batch: Batch) -> None:
+    """Take another connection for the orders that are left, if one is to be had."""
+    with suppress(InvalidRequestError, *DATABASE_ERRORS):
+        batch.pooled = batch.connection.info
 
 
 def _go_down(kernel: Kernel, order_id: str, outcome: Outcome) -> list[RunEnd]:
@@ -157,6 +170,7 @@ def _conclude(batch: Batch, claimed: Claimed, run: Run) -> RunEnd:
     """Run the handler and commit its outcome; without one, write what `decide` says."""
     try:
         word = run_handler(batch.kernel, claimed, run)
+        batch.claims_along = batch.claims_along and not run.guard.lasts
         if isinstance(word, Wait):
             return suspend(batch, claimed, run, word)
         return finish(batch, claimed, run, word)

@@ -169,7 +169,7 @@ def undo(run: Run) -> None:
                 connection.connection.rollback()
         except Exception:
             log.debug("rollback on a lost connection", exc_info=True)
-            _throw_away(connection)
+            throw_away(connection)
     run.guard.spoiled = False
 
 
@@ -190,7 +190,7 @@ def discard(kernel: Kernel, run: Run) -> None:
     The server is told to end it, for it may be in a statement that takes long. What cannot be told
     is left to the server, which rolls back when it finds the connection closed.
     """
-    _throw_away(cast(Connection, run.session.get_bind()))
+    throw_away(cast(Connection, run.session.get_bind()))
     if run.connection_number is not None:
         with suppress(DBAPIError), kernel.write() as other:
             kernel.dialect.kill_connection(other, run.connection_number)
@@ -201,7 +201,8 @@ def release(run: Run, connection: Connection, pooled: dict[Any, Any]) -> None:
 
     ``pooled``: the connection's ``info``, from before the handler began. The session is closed for
     good: kept by a handler, it would write into the next order's run. A connection that the
-    handler has closed, given back to the pool or left in a transaction is thrown away.
+    handler has closed, given back to the pool or left in a transaction is thrown away, and so is
+    one whose session the handler may have changed.
     """
     # For good: given back to the pool by the handler, the connection still carries this guard.
     run.guard.sealed = False
@@ -209,8 +210,8 @@ def release(run: Run, connection: Connection, pooled: dict[Any, Any]) -> None:
         Session.close(run.session)
     if pooled.get(GUARD) is run.guard:
         del pooled[GUARD]
-    if not is_fit(connection) or connection.in_transaction():
-        _throw_away(connection)
+    if run.guard.lasts or not is_fit(connection) or connection.in_transaction():
+        throw_away(connection)
     else:
         connection.info.pop(GUARD, None)
 
@@ -226,7 +227,8 @@ def is_guarded(run: Run) -> bool:
     return is_fit(connection) and connection.info.get(GUARD) is run.guard
 
 
-def _throw_away(connection: Connection | None) -> None:
+def throw_away(connection: Connection | None) -> None:
+    """Close a connection for good; no order is to use it any more."""
     if connection is None:
         return
     with suppress(Exception):

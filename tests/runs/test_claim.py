@@ -250,13 +250,12 @@ def test_next_order_is_not_run_unclaimed_when_the_commit_is_refused(
     def orphan(kernel: Kernel, run: Run) -> None:
         begun.append(run.order_id)
         if run.order_id == together.order_ids[0]:
-            run.session.execute(text("PRAGMA defer_foreign_keys = ON"))
-            run.session.connection().exec_driver_sql(
-                "INSERT INTO kernel_attempts (delivery_id, number, started_at, duration_ms, phases)"
-                " VALUES ('nobody', 1, '2026-01-01', 1, '{}')"
-            )
+            run.session.execute(text("INSERT INTO orphans VALUES ('of no order')"))
 
     together = make(make_kernel, sqlite_url, orphan)
+    with together.kernel.write() as connection:
+        refers = "REFERENCES kernel_orders (id) DEFERRABLE INITIALLY DEFERRED"
+        connection.exec_driver_sql(f"CREATE TABLE orphans (order_id TEXT {refers})")
     together.execute()
     assert begun == [together.order_ids[0], together.order_ids[2]]
     assert together.states == [("failed", 1, 0), PENDING, DONE]

@@ -33,13 +33,15 @@ class Sorted:
 
     ``locks``: it writes rows, or reads them FOR UPDATE or IN SHARE MODE, so that the transaction
     has something to lose once it has succeeded. ``calls``: it reads, and calls what may be a stored
-    function, which may write.
+    function, which may write. ``lasts``: it may change the session of its connection beyond the
+    transaction.
     """
 
     kind: Kind
     word: str
     locks: bool = False
     calls: bool = False
+    lasts: bool = False
 
 
 READS = frozenset({"SELECT", "VALUES", "TABLE", "WITH"})
@@ -58,6 +60,9 @@ OF_THE_SESSION = ("TEMPORARY", "TEMP")
 # How a SELECT says that it locks the rows it reads.
 LOCKING = {("FOR", "UPDATE"), ("FOR", "SHARE"), ("LOCK", "IN")}
 ENDING_VARIABLES = frozenset({"AUTOCOMMIT", "PASSWORD", "ROLE", "DEFAULT"})
+
+# How functions begin that lock or set something for as long as the connection is open.
+LASTING_CALLS = ("GET_LOCK", "PG_ADVISORY_LOCK", "PG_TRY_ADVISORY_LOCK", "SET_CONFIG")
 
 # What stands before a parenthesis and writes nothing: words of the grammar, and the functions of
 # the servers that are used most. Any other name may be a stored function.
@@ -94,14 +99,16 @@ def sort_statement(sql: str, *, nests_comments: bool = False) -> Sorted:
 
 
 def _sort(sql: str, nests_comments: bool) -> Sorted:
-    words = tuple(_words(sql, nests_comments))
+    spelled = tuple(_words(sql, nests_comments))
+    words = tuple(word.lstrip("@") for word in spelled)
     first = next((word for word in words if word != "("), "")
     kind = _kind(first, words)
+    lasts = kind is Kind.UNKNOWN or any(map(_is_of_session, spelled))
     if kind is not Kind.PLAIN:
-        return Sorted(kind, first, locks=kind is Kind.UNKNOWN)
+        return Sorted(kind, first, locks=kind is Kind.UNKNOWN, lasts=lasts)
     if first in WRITES or _locks_rows(first, words):
-        return Sorted(kind, first, locks=True)
-    return Sorted(kind, first, calls=_may_call(words))
+        return Sorted(kind, first, locks=True, lasts=lasts)
+    return Sorted(kind, first, calls=_may_call(words), lasts=lasts)
 
 
 _remembered = lru_cache(maxsize=1024)(_sort)
@@ -136,6 +143,12 @@ def _may_call(words: tuple[str, ...]) -> bool:
     )
 
 
+def _is_of_session(spelled: str) -> bool:
+    """Tell a function that lasts, and a variable of a person's own, which any SELECT may set."""
+    is_variable = spelled[:1] == "@" and spelled[1:2] not in ("", "@")
+    return is_variable or spelled.startswith(LASTING_CALLS)
+
+
 def _is_of_the_session(words: tuple[str, ...]) -> bool:
     """Tell CREATE [OR REPLACE] TEMPORARY and DROP TEMPORARY."""
     head = [word for word in words[:4] if word not in ("OR", "REPLACE")]
@@ -144,6 +157,8 @@ def _is_of_the_session(words: tuple[str, ...]) -> bool:
 
 def _words(sql: str, nests: bool) -> Iterator[str]:
     """Yield the words of a text in capitals, its dots, opening parentheses and semicolons.
+
+    The name of a variable has its ``@`` or ``@@`` in front.
 
     Quoted names and strings are skipped as a whole: no word in them is run. A name in backquotes
     yields one backquote.
@@ -163,7 +178,7 @@ def _words(sql: str, nests: bool) -> Iterator[str]:
             start = at
             while at < end and (sql[at].isalnum() or sql[at] in "_@$"):
                 at += 1
-            yield sql[start:at].upper().lstrip("@")
+            yield sql[start:at].upper()
         else:
             at += 1
             # Not the point of a number: what stands between two names.

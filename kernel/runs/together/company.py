@@ -30,7 +30,7 @@ from kernel.runs.begin import begin_run
 from kernel.runs.claim import Batch, Claimed
 from kernel.runs.ends.call import count_run, following, judged, run_handler
 from kernel.runs.ends.exits import HandlerBug
-from kernel.runs.fence import commit, is_fit, undo
+from kernel.runs.fence import commit, is_fit, throw_away, undo
 from kernel.runs.leases import leave
 
 log = logging.getLogger("kernel.runs.execute")
@@ -61,8 +61,9 @@ class Company:
         self.alone: deque[Claimed] = deque()
         self._runs: dict[str, Run] = {}
         self._transaction: RootTransaction | None = None
-        # Whether the transaction has something to lose.
-        self._holds = False
+        # Whether the transaction has something to lose, and whether a handler may have changed the
+        # session: then no other one is called in it.
+        self._holds = self._lasts = False
         try:
             for one in claimed:
                 run = self._runs[one.order.id] = begin_run(batch, one)
@@ -89,7 +90,7 @@ class Company:
             self._transaction, self._holds = self._connection.begin(), False
             until = monotonic() + TOGETHER_SECONDS
             while self._waiting and (not done or monotonic() < until):
-                if done and self._kernel.stopping.is_set():
+                if self._lasts or (done and self._kernel.stopping.is_set()):
                     break
                 claimed = self._waiting.popleft()
                 done.append(_Done(claimed, self._runs[claimed.order.id]))
@@ -97,6 +98,9 @@ class Company:
             ends = self._commit([one for one in done if one.outcome is not None])
         except Exception as error:  # noqa: BLE001 - each of them tells of it again, by itself
             return self._break(done, error)
+        finally:
+            if self._lasts:
+                throw_away(self._connection)
         return self._conclude(done, {end.order_id: end for end in ends})
 
     def take_alone(self) -> Claimed:
@@ -125,6 +129,7 @@ class Company:
                 note(one.outcome.state if one.outcome else "failed" if failed else "again")
         finally:
             run.beside, one.seconds = True, monotonic() - run.started
+            self._lasts = self._lasts or guard.lasts
             self._batch.pooled.pop(GUARD, None)
         whole = guard.broken is None and guard.ended is None and not guard.spoiled
         if not (whole and self._holds_transaction()):
@@ -172,7 +177,7 @@ class Company:
         ends = end_together(self._kernel, self._connection, endings)
         if ends is None:
             raise RunBroken("one of them is lost to another run")
-        if not self._waiting:
+        if not (self._waiting or self._lasts):
             self._batch.claim_along()
         self._connection.commit()
         return ends
