@@ -1,8 +1,9 @@
 """What guards a handler's transaction: no COMMIT, no ROLLBACK, no DDL; no loss of it unnoticed."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, Engine, event
@@ -54,6 +55,8 @@ class Guard:
     # A statement may have changed the session: a variable, a temporary table, a lock of its own.
     # No other order is to find that there.
     lasts: bool = False
+    # The process that the connection is of.
+    pid: int = field(default_factory=os.getpid)
 
     @property
     def told(self) -> str:
@@ -151,6 +154,10 @@ class Watch:
             return
         if guard.ended is not None:
             raise InvalidRequestError(guard.told)
+        if guard.pid != os.getpid():
+            raise InvalidRequestError(
+                "a process that a handler has forked may not use the run's connection"
+            )
         found = self._sort(statement)
         if found.kind is Kind.ENDS:
             raise InvalidRequestError(

@@ -34,6 +34,7 @@ from kernel.handlers import Run, StepCall
 from kernel.handlers.values import refused, revealed, to_json
 from kernel.orders.secrets.arguments import SecretsGone, prepare_secrets
 from kernel.runs.claim import Claimed
+from kernel.runs.ends.forked import in_this_process
 from kernel.runs.fence import (
     PROGRESS,
     committing,
@@ -166,7 +167,7 @@ class StepRecorder:
         since = time.monotonic()
         self.is_open = True
         try:
-            result = step.call()
+            result = in_this_process(step.call)
             if not isinstance(interruption(run), LeaseLost | RunBroken):
                 run.session.flush()  # an object that it has added may be refused only now
             step = replace(step, retry=None)  # what is no JSON now will be none later

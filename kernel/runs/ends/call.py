@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
@@ -22,6 +23,7 @@ from kernel.orders.transitions import RunEnd
 from kernel.runs.claim import Claimed
 from kernel.runs.ends.exits import HandlerBug, TimedOut, UnfitArguments, exit_of, text_of
 from kernel.runs.ends.failures import failure_of, told_of
+from kernel.runs.ends.forked import in_this_process
 from kernel.runs.fence import discard, interruption, is_guarded, undo
 from kernel.runs.secret_arguments import arguments, log_failure, places_of, without_secrets
 from kernel.runtime.kernel import Kernel
@@ -120,7 +122,8 @@ def _returned(kernel: Kernel, run: Run, claimed: Claimed) -> Outcome | Wait:
         return Outcome(OrderState.FAILED, message, error_code=SecretsGone.code)
     except ValidationError as error:
         raise UnfitArguments(error) from error
-    returned = run.limit.call(lambda: claimed.handler.function(run, args))
+    call = partial(in_this_process, partial(claimed.handler.function, run, args))
+    returned = run.limit.call(call)
     run.session.flush()
     if not is_guarded(run):
         raise RuntimeError("the handler has closed or changed its session's connection")
