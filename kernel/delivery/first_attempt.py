@@ -11,15 +11,13 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy.exc import DBAPIError
-
 from kernel.callers.matching import NAMED
 from kernel.callers.profile import CallbackProfile, profiles_of
+from kernel.db.errors import DATABASE_ERRORS
 from kernel.db.states import Claim
 from kernel.db.tables.deliveries import OutboxRow
 from kernel.db.tables.orders import NO_CALLBACK, OrderSnapshot
@@ -177,11 +175,16 @@ class Desk:
         old = now >= known.until - KNOWN_SECONDS / 2
         if not old and caller_id in known.profiles:
             return
-        with suppress(DBAPIError), self.kernel.read() as connection:
-            if old:
-                known = _Known(now + KNOWN_SECONDS, paused(connection))
-            known.profiles |= profiles_of(connection, {caller_id}, self.kernel.clock.now())
-            self._known = known
+        try:
+            with self.kernel.read() as connection:
+                if old:
+                    known = _Known(now + KNOWN_SECONDS, paused(connection))
+                known.profiles |= profiles_of(connection, {caller_id}, self.kernel.clock.now())
+                self._known = known
+        except DATABASE_ERRORS as error:
+            log.debug("how to send for caller %d is not known: %s", caller_id, error)
+        except Exception:  # of a row that cannot be read: no run is to fail by it
+            log.exception("how to send for caller %d is not known", caller_id)
 
     def profile(self, caller_id: int, origin: str) -> CallbackProfile | None:
         """Return on whose behalf to send; None when that is paused, or not known well enough."""

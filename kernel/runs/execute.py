@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from sqlalchemy.exc import InvalidRequestError
 
-from kernel.db.errors import DATABASE_ERRORS, DRIVER_ERRORS, driver_error
+from kernel.db.errors import DATABASE_ERRORS, driver_error
 from kernel.db.states import OrderState, Outcome
 from kernel.db.tables.gates import Has
 from kernel.delivery.first_attempt import FirstAttempts
@@ -25,10 +25,12 @@ from kernel.orders.transitions import RunEnd
 from kernel.runs.begin import begin_run
 from kernel.runs.claim import Batch, Claimed
 from kernel.runs.ends.call import count_run, following, judged, run_handler, word_for
+from kernel.runs.ends.failures import failure_of
 from kernel.runs.ends.unclaimed import end_unclaimed
-from kernel.runs.fence import is_fit, release, undo
+from kernel.runs.fence import is_fit, release, throw_away, undo
 from kernel.runs.finish import finish, suspend
 from kernel.runs.leases import leave
+from kernel.runs.secret_arguments import log_failure
 from kernel.runs.together.company import Company
 from kernel.runtime.kernel import Kernel
 
@@ -118,10 +120,9 @@ def _execute(batch: Batch, claimed: Claimed) -> RunEnd:
     kernel, connection, order = batch.kernel, batch.connection, claimed.order
     try:
         run = begin_run(batch, claimed)
-    except DRIVER_ERRORS as error:
-        log.warning("handed back before it began: %s", error, extra={"order_id": order.id})
-        connection.invalidate()
-        return leave(kernel, order.id, order.run, Exit(Why.NOT_BEGUN), order.gates)
+    except Exception as error:  # noqa: BLE001 - told there; what is claimed has to leave its run
+        exit_ = _not_begun(batch, claimed, error)
+        return leave(kernel, order.id, order.run, exit_, order.gates)
     along = batch.claims_along
     try:
         end = _followed(batch, claimed, run)
@@ -134,6 +135,17 @@ def _execute(batch: Batch, claimed: Claimed) -> RunEnd:
     if end.outcome is not None and (run.gates or 0) & Has.CHILDREN:
         batch.hint(_go_down(kernel, end.order_id, end.outcome))
     return end if claimed.max_running is None else replace(end, makes_room=True)
+
+
+def _not_begun(batch: Batch, claimed: Claimed, error: Exception) -> Exit:
+    """Return how an order leaves that is claimed and cannot begin: handed back, or by a bug."""
+    extra = {"order_id": claimed.order.id, "select_tag": claimed.order.select_tag}
+    if isinstance(error, DATABASE_ERRORS):
+        log.warning("handed back before it began: %s", driver_error(error), extra=extra)
+        throw_away(batch.connection)
+        return Exit(Why.NOT_BEGUN)
+    log_failure(batch.kernel, claimed, error, extra, "the order cannot begin")
+    return Exit(Why.BUG, failure=failure_of(batch.kernel, claimed, error))
 
 
 def _go_on_anew(batch: Batch) -> None:

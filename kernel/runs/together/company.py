@@ -15,7 +15,7 @@ from time import monotonic
 from sqlalchemy import RootTransaction
 from sqlalchemy.orm import Session
 
-from kernel.db.errors import DRIVER_ERRORS
+from kernel.db.errors import DATABASE_ERRORS
 from kernel.db.guard import GUARD
 from kernel.db.statements.prepared import say
 from kernel.db.states import OrderState, Outcome
@@ -68,9 +68,13 @@ class Company:
             for one in claimed:
                 run = self._runs[one.order.id] = begin_run(batch, one)
                 run.beside = True
-        except DRIVER_ERRORS as error:
+        except DATABASE_ERRORS as error:
             log.warning("handed back before they began: %s", error, extra=self._extra())
-            self._connection.invalidate()
+            throw_away(self._connection)
+        except Exception as error:  # noqa: BLE001 - the one that it is of tells of it, by itself
+            log.warning("orders are run one by one: %s", error, extra=self._extra())
+            self.alone.extend(self._waiting)
+            self._waiting.clear()
         self._batch.pooled.pop(GUARD, None)
 
     @property
