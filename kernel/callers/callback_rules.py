@@ -1,6 +1,7 @@
 """What an operator sets for a caller's callbacks, and what is refused."""
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,8 @@ from kernel.config.near import check_network
 from kernel.db.tables.callers import Caller, Share
 from kernel.transport.addresses import CallbackPolicy
 from kernel.transport.backoff import RetryPolicy
+
+log = logging.getLogger(__name__)
 
 # Allows the public Internet alone.
 CLOSED = CallbackPolicy()
@@ -60,10 +63,30 @@ class CallerRules:
 
 
 def granted(nets: str, hosts: str) -> CallbackPolicy:
-    """Read a caller's callback rules from its row (two JSON lists)."""
-    if nets == hosts == "[]":
-        return CLOSED
-    return CallbackPolicy.from_strings(json.loads(nets), json.loads(hosts))
+    """Read a caller's callback rules from its row (two JSON lists).
+
+    A rule that makes no sense opens nothing: an older release may have let it in, and callbacks of
+    others are read with it.
+    """
+    policy = CLOSED
+    for name, stored in (("nets", nets), ("hosts", hosts)):
+        for one in () if stored == "[]" else _listed(stored):
+            try:
+                policy = policy.merge(CallbackPolicy.from_strings(**{name: [str(one)]}))
+            except ValueError as error:
+                log.warning("a rule of a caller's callbacks opens nothing: %s", error)
+    return policy
+
+
+def _listed(stored: str) -> Sequence[object]:
+    try:
+        found = json.loads(stored)
+    except ValueError:
+        found = None
+    if isinstance(found, list):
+        return found
+    log.warning("rules of a caller's callbacks open nothing, they are no list: %s", stored[:100])
+    return ()
 
 
 def _checked_schedule(schedule: Sequence[float]) -> str | None:

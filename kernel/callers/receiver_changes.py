@@ -283,7 +283,7 @@ def _note_version(session: Session, after: Receiver, patch: ReceiverPatch, now: 
 
 def _facts(of: Receiver | ShapeVersion, shape: str | None) -> tuple[Any, ...]:
     variables = of.terms.variables if isinstance(of, Receiver) else of.variables
-    return of.name, of.url, shape, dict(variables)
+    return of.name, of.url, shape, variables and dict(variables)
 
 
 def _write_version(session: Session, of: Receiver, shape: str | None, now: datetime) -> None:

@@ -6,6 +6,7 @@ up to the outcome, so that every attempt has the same bytes.
 """
 
 import json
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -29,6 +30,8 @@ from kernel.formats.shapes.render import secret_names
 from kernel.formats.shapes.shape import parse_shape
 
 __all__ = ["Receiver", "ShapeVersion", "Terms"]
+
+log = logging.getLogger(__name__)
 
 
 class SealedCredentials:
@@ -95,14 +98,17 @@ class Receiver:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShapeVersion:
-    """What a receiver looked like from this version on. ``shape`` None: it was removed."""
+    """What a receiver looked like from this version on. ``shape`` None: it was removed.
+
+    ``variables`` None: the row's cannot be read.
+    """
 
     id: int
     receiver_id: int
     name: str
     url: str
     shape: str | None
-    variables: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] | None = field(default_factory=dict)
 
 
 # A receiver's row, and whether it is paused.
@@ -217,18 +223,37 @@ def _receiver(asking: Session | Connection, row: Row[Any]) -> Receiver:
         is_paused=bool(row.is_paused),
         sealed=SealedCredentials(sealed(asking, row.credentials)),
         ca_pem=row.ca_pem,
-        terms=Terms.from_json(row.terms),
+        terms=_terms(row),
     )
 
 
+def _terms(row: Row[Any]) -> Terms:
+    """Return a receiver's terms; the settings' where its row cannot be read.
+
+    Callbacks of other receivers and callers are read with it.
+    """
+    try:
+        return Terms.from_json(row.terms)
+    except (AttributeError, TypeError, ValueError) as error:
+        log.warning(
+            "the terms of receiver %s cannot be read, the settings' hold: %s", row.id, error
+        )
+        return Terms()
+
+
 def _version(row: Row[Any]) -> ShapeVersion:
+    try:
+        variables = dict(json.loads(row.variables))
+    except (TypeError, ValueError) as error:
+        log.warning("the variables of shape %s cannot be read: %s", row.id, error)
+        variables = None
     return ShapeVersion(
         id=row.id,
         receiver_id=row.receiver_id,
         name=row.name,
         url=row.url,
         shape=row.shape,
-        variables=json.loads(row.variables),
+        variables=variables,
     )
 
 

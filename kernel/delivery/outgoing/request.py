@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 from kernel.callers.matching import NAMED, Prefix
 from kernel.callers.profile import CallbackProfile
 from kernel.callers.receivers import Receiver, shape_at
-from kernel.formats.shapes.reading import InvalidShape
 from kernel.formats.shapes.shape import DEFAULT, Shape, parse_shape
 from kernel.formats.shapes.template import TemplateFailed
 
@@ -95,6 +94,8 @@ def way_of(profile: CallbackProfile, url: str, origin: str, shapes_until: int | 
         shape, place = _shape(version.shape), place or version.url
     target = receiver.url if receiver is not None and url.startswith(NAMED) else url
     variables = {} if version is None else version.variables
+    if variables is None:
+        raise Unusable("the receiver's variables cannot be read")
     return Way(receiver, shape, target, place, variables)
 
 
@@ -120,5 +121,5 @@ def _shape(text: str) -> Shape:
     """Read a stored shape. Pure: the text is all that it depends on."""
     try:
         return parse_shape(json.loads(text))
-    except InvalidShape as error:
+    except ValueError as error:  # no JSON, or no shape
         raise Unusable(f"the receiver's shape cannot be read: {error}") from None
