@@ -7,13 +7,14 @@ outcome gives its order back, or ends it, by `leave`; see `kernel.orders.decide`
 import logging
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 
-from kernel.db.errors import DATABASE_ERRORS, driver_error
+from kernel.db.errors import DATABASE_ERRORS, driver_error, is_contention
+from kernel.db.states import OrderState
 from kernel.db.tables.orders import ORDERS
-from kernel.db.transactions import rowcount
 from kernel.handlers import Run
 from kernel.orders.decide import Exit
 from kernel.orders.gates.children import with_parent
@@ -33,14 +34,40 @@ def leave(kernel: Kernel, order_id: str, run: int, exit_: Exit, gates: int | Non
     """
     held = (order_id, run)
     try:
-        with kernel.write_session() as session:
-            end = leave_running(kernel, session, held, exit_, gates=gates)
+        return _write(kernel, held, exit_, gates)
     except DATABASE_ERRORS as error:
-        log.warning("hand-back put off: %s", driver_error(error), extra={"order_id": order_id})
-        kernel.pending_handbacks[held] = partial(leave, kernel, order_id, run, exit_.later(), gates)
-        return RunEnd(order_id)
+        return _put_off(kernel, held, exit_, gates, error)
+
+
+def leave_behind(kernel: Kernel, run: Run, exit_: Exit) -> RunEnd:
+    """Do as `leave` for a run that goes on here, in a process that is to end.
+
+    Its own transaction may hold the order's row: then its connection is ended, and that with it.
+    """
+    held, number = (run.order_id, run.number), run.connection_number
+    try:
+        return _write(kernel, held, exit_, run.gates)
+    except DATABASE_ERRORS as error:
+        if number is None or not is_contention(error):
+            return _put_off(kernel, held, exit_, run.gates, error)
+    with suppress(*DATABASE_ERRORS), kernel.write() as connection:
+        kernel.dialect.kill_connection(connection, number)
+    return leave(kernel, *held, exit_, run.gates)
+
+
+def _write(kernel: Kernel, held: tuple[str, int], exit_: Exit, gates: int | None) -> RunEnd:
+    with kernel.write_session() as session:
+        end = leave_running(kernel, session, held, exit_, gates=gates)
     kernel.pending_handbacks.pop(held, None)
-    return end or RunEnd(order_id)
+    return end or RunEnd(held[0])
+
+
+def _put_off(
+    kernel: Kernel, held: tuple[str, int], exit_: Exit, gates: int | None, error: BaseException
+) -> RunEnd:
+    log.warning("hand-back put off: %s", driver_error(error), extra={"order_id": held[0]})
+    kernel.pending_handbacks[held] = partial(leave, kernel, *held, exit_.later(), gates)
+    return RunEnd(held[0])
 
 
 def retry_handbacks(kernel: Kernel) -> Iterator[RunEnd]:
@@ -54,15 +81,23 @@ def retry_handbacks(kernel: Kernel) -> Iterator[RunEnd]:
 def renew_leases(kernel: Kernel, runs: Sequence[Run]) -> None:
     """Extend the leases of runs this process is executing, in one transaction.
 
-    A run that no longer owns its order is marked lost. Database errors pass to the caller: a
-    heartbeat that cannot be written is not a lost lease.
+    It waits for no lock: a row that another transaction holds is left for the next time. The run's
+    own may hold it, by a foreign key to the order; then no other process gets it, either. A run
+    that no longer owns its order is marked lost. Database errors pass to the caller: a heartbeat
+    that cannot be written is not a lost lease.
     """
-    until = kernel.clock.sql(kernel.lease)
+    until, ids = kernel.clock.sql(kernel.lease), [run.order_id for run in runs]
+    running = select(ORDERS.c.id, ORDERS.c.run).where(
+        ORDERS.c.id.in_(ids), ORDERS.c.state == OrderState.RUNNING
+    )
     with kernel.write_session() as session:
-        renewed = [
-            rowcount(session.execute(update(ORDERS).where(owned_by(run)).values(lease_until=until)))
-            for run in runs
-        ]
-    for run, count in zip(runs, renewed, strict=True):
+        free = {tuple(row) for row in session.execute(running.with_for_update(skip_locked=True))}
+        mine = [run for run in runs if (run.order_id, run.number) in free]
+        for run in mine:
+            session.execute(update(ORDERS).where(owned_by(run)).values(lease_until=until))
+        others = [run for run in runs if run not in mine]
+        there = {tuple(row) for row in session.execute(running)} if others else set()
+    for run in mine:
         run.renewed = time.monotonic()
-        run.lost = run.lost or count != 1
+    for run in others:
+        run.lost = run.lost or (run.order_id, run.number) not in there

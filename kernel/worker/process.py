@@ -19,7 +19,7 @@ from kernel.orders.due import HINTS, due_orders
 from kernel.orders.gates.turns import DueOrder
 from kernel.orders.transitions import RunEnd
 from kernel.runs.execute import execute_each
-from kernel.runs.leases import leave
+from kernel.runs.leases import leave_behind
 from kernel.runtime.fresh_handlers import keep_fresh
 from kernel.runtime.hints import MORE, Hints
 from kernel.runtime.kernel import Kernel
@@ -280,7 +280,7 @@ class WorkerProcess:
         for run in list(self.kernel.running.values()):
             log.warning("handed back in mid-run", extra={"order_id": run.order_id})
             exit_ = Exit(Why.NOT_BEGUN if run.beside else why)
-            self.dispatcher.tell(leave(self.kernel, run.order_id, run.number, exit_, run.gates))
+            self.dispatcher.tell(leave_behind(self.kernel, run, exit_))
         self.dispatcher.forget()
         self.broker.flush(HINTED_SECONDS)
         os._exit(IN_ORDER if self._forked or why is Why.TERMINATED else 0)

@@ -10,7 +10,7 @@ from kernel.handlers import Run
 from kernel.orders.decide import Exit, Why
 from kernel.orders.gates.children import with_parent
 from kernel.orders.transitions import RunEnd
-from kernel.runs.leases import leave, renew_leases, retry_handbacks
+from kernel.runs.leases import leave_behind, renew_leases, retry_handbacks
 from kernel.runtime.kernel import Kernel
 from kernel.worker.services.service import Service
 
@@ -78,5 +78,5 @@ class LeaseKeeper(Service):
             self._tell(end)
 
     def _leave(self, run: Run, why: Why) -> None:
-        end = leave(self._kernel, run.order_id, run.number, Exit(why), run.gates)
+        end = leave_behind(self._kernel, run, Exit(why))
         self._tell(with_parent(self._kernel, end))

@@ -81,7 +81,7 @@ def give_handlers(kernel: Kernel) -> None:
     @kernel.handlers.register("import_projects", CreateProject)
     def step(run: Run, args: CreateProject) -> dict[str, Any]:
         run.checkpoint(1, 2)
-        renew_leases(kernel, [run])
+        renew_leases(kernel, [run, replace(run, number=run.number + 1)])
         if args.projname == "again":
             raise Retry(after=60)
         if args.projname == "cancel":
