@@ -66,7 +66,18 @@ def count_run(kernel: Kernel, claimed: Claimed, end: RunEnd, seconds: float) -> 
 
 
 def judged(kernel: Kernel, claimed: Claimed, run: Run, error: Exception) -> Exit:
-    """Return how a run ended that raised ``error``, logged, and told to who listens for bugs."""
+    """Return how a run ended that raised ``error``, logged, and told to who listens for bugs.
+
+    An error that cannot be told is a bug all the same: the run ends.
+    """
+    try:
+        return _judged(kernel, claimed, run, error)
+    except BaseException:  # noqa: BLE001 - of a handler's class, in which anything may raise
+        _say_untellable(claimed)
+        return Exit(Why.BUG)
+
+
+def _judged(kernel: Kernel, claimed: Claimed, run: Run, error: Exception) -> Exit:
     exit_ = exit_of(run, error, without_secrets(kernel, claimed, text_of(error)))
     if exit_.why is Why.BUG and not isinstance(error, HandlerBug):
         said = "the outcome could not be written"
@@ -110,7 +121,10 @@ def run_handler(kernel: Kernel, claimed: Claimed, run: Run) -> Outcome | Wait:
         code = failure.reject_code.encode().decode()
         return Outcome(OrderState.FAILED, cut(failure.message), error_code=code)
     told = run.guard.told if run.guard.ended else None
-    _log_bug(kernel, failure, claimed, told)
+    try:
+        _log_bug(kernel, failure, claimed, told)
+    except BaseException:  # noqa: BLE001 - as in `judged`
+        _say_untellable(claimed)
     raise HandlerBug(told or ROLLED_BACK) from failure
 
 
@@ -139,6 +153,12 @@ def _returned(kernel: Kernel, run: Run, claimed: Claimed) -> Outcome | Wait:
     message = text("success", kernel.settings.language)
     result = encode_result(returned, claimed.handler.result)
     return Outcome(OrderState.SUCCESS, message, result)
+
+
+def _say_untellable(claimed: Claimed) -> None:
+    """Log it without the error, of which every look may raise."""
+    extra = {"order_id": claimed.order.id, "select_tag": claimed.order.select_tag}
+    log.error("bug in a handler, whose error cannot be told", extra=extra)
 
 
 def _log_bug(
