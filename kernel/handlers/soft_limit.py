@@ -25,7 +25,7 @@ T = TypeVar("T")
 class SoftLimit:
     """Raises TimeLimit in the handler that `call` calls, ``seconds`` after it began.
 
-    ``seconds`` is None for a handler without a soft limit: nothing is set up then. ``packages``:
+    ``seconds`` is None for a handler without a soft limit: it may use SIGALRM itself. ``packages``:
     the names of those whose code talks to the database. A strike in the midst of it may leave half
     an answer on the run's connection; ``inside`` says so, and such a run can commit nothing.
     """
@@ -40,14 +40,16 @@ class SoftLimit:
         self._held = 0
 
     def call(self, handler: Callable[[], T]) -> T:
-        """Call ``handler``; TimeLimit strikes in it alone, never before or after."""
+        """Call ``handler``; TimeLimit strikes in it alone, never before or after.
+
+        Nor does an alarm that it has set itself: left behind, that would strike in another's run.
+        """
+        in_main = threading.current_thread() is threading.main_thread()
         if self.seconds is None:
-            return handler()
+            return _without_its_alarm(handler) if in_main else handler()
         self._due_at = time.monotonic() + self.seconds
         try:
-            if threading.current_thread() is threading.main_thread():
-                return self._call_with_alarm(handler, self.seconds)
-            return handler()
+            return self._call_with_alarm(handler, self.seconds) if in_main else handler()
         finally:
             self._due_at = math.inf
 
@@ -98,6 +100,18 @@ class SoftLimit:
         while frame is not None and frame.f_code is not ours:
             yield frame
             frame = frame.f_back
+
+
+def _without_its_alarm(handler: Callable[[], T]) -> T:
+    """Call ``handler`` and put SIGALRM back; an alarm of who calls is left as it is."""
+    before, (left, _) = signal.getsignal(signal.SIGALRM), signal.getitimer(signal.ITIMER_REAL)
+    try:
+        return handler()
+    finally:
+        if not left:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        if before is not None and signal.getsignal(signal.SIGALRM) is not before:
+            signal.signal(signal.SIGALRM, before)
 
 
 def _package(frame: FrameType) -> str:
