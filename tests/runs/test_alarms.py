@@ -1,5 +1,6 @@
-"""Alarms that handlers set themselves."""
+"""Alarms that handlers set themselves, and the soft limit where it strikes in one of many tasks."""
 
+import asyncio
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -73,3 +74,30 @@ def test_alarm_of_who_runs_orders_is_left_alone(make_kernel: MakeKernel, databas
     execute(kernel, order_id)
     left, _ = signal.getitimer(signal.ITIMER_REAL)
     assert (order(kernel, order_id).state, left > 30) == ("success", True)
+
+
+def test_run_is_timed_out_when_the_soft_limit_strikes_in_a_task(
+    make_kernel: MakeKernel, database_url: str
+) -> None:
+    async def busy() -> None:
+        while True:
+            time.sleep(0.01)
+
+    async def both() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(asyncio.sleep(60))
+            tasks.create_task(busy())
+
+    registry = Handlers()
+
+    @registry.register("do", Named, soft_limit=SOON)
+    def do(run: Run, args: Named) -> dict[str, Any]:
+        write(run, args.name)
+        asyncio.run(both())
+        return {}
+
+    kernel = make_kernel(database_url, registry)
+    order_id = make_order(kernel, select_tag="do", args="{}")
+    execute(kernel, order_id)
+    found = order(kernel, order_id)
+    assert (found.state, found.timeouts) == ("pending", 1)

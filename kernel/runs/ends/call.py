@@ -103,7 +103,7 @@ def run_handler(kernel: Kernel, claimed: Claimed, run: Run) -> Outcome | Wait:
         failure = error
     if run.limit.inside:
         discard(kernel, run)
-    if isinstance(failure, TimeLimit) or (run.limit.inside and not isinstance(failure, Retry)):
+    if _is_time_limit(failure) or (run.limit.inside and not isinstance(failure, Retry)):
         raise TimedOut from failure
     if not run.limit.inside and (ended := interruption(run)) is not None:
         raise ended
@@ -126,6 +126,13 @@ def run_handler(kernel: Kernel, claimed: Claimed, run: Run) -> Outcome | Wait:
     except BaseException:  # noqa: BLE001 - as in `judged`
         _say_untellable(claimed)
     raise HandlerBug(told or ROLLED_BACK) from failure
+
+
+def _is_time_limit(failure: BaseException | None) -> bool:
+    """Tell TimeLimit, also among the errors of tasks that it has struck in."""
+    if isinstance(failure, BaseExceptionGroup):
+        return failure.subgroup(TimeLimit) is not None
+    return isinstance(failure, TimeLimit)
 
 
 def _returned(kernel: Kernel, run: Run, claimed: Claimed) -> Outcome | Wait:
