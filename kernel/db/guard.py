@@ -12,7 +12,7 @@ from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Session
 
 from kernel.db.dialects import Dialect
-from kernel.db.errors import DRIVER_ERRORS, is_passing
+from kernel.db.errors import DRIVER_ERRORS, blames_statement, is_passing
 from kernel.db.statements.sorting import Kind, Sorted, sort_statement
 
 GUARD = "kernel_guard"
@@ -55,6 +55,8 @@ class Guard:
     # A statement may have changed the session: a variable, a temporary table, a lock of its own.
     # No other order is to find that there.
     lasts: bool = False
+    # COMMIT was refused because of what it would store, by a constraint that is looked at then.
+    refused: bool = False
     # The process that the connection is of.
     pid: int = field(default_factory=os.getpid)
 
@@ -212,6 +214,7 @@ class Watch:
             guard.ended = self._sort(context.statement or "").word
         elif guard.holds and not self._holds_transaction(connection):
             guard.broken = error
+            guard.refused = context.statement is None and blames_statement(error)
 
     def _sort(self, statement: str) -> Sorted:
         return sort_statement(statement, nests_comments=self._dialect.nests_comments)

@@ -38,6 +38,8 @@ def exit_of(run: Run, error: Exception, said: str) -> Exit:
         reason = error.reason or ""
         log.info("the handler asks for a retry: %s", reason or "no reason given", extra=extra)
         return Exit(Why.RETRY, after=error.after, max_tries=error.max_tries, reason=reason)
+    if isinstance(error, RunBroken) and run.guard.refused:
+        return Exit(Why.BUG)
     if isinstance(error, RunBroken) or is_passing(error):
         log.warning("run broken: %s", said, extra=extra)
         contention = is_contention(run.guard.broken or error)
