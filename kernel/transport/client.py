@@ -18,6 +18,7 @@ from urllib3.exceptions import HTTPError, MaxRetryError
 from kernel.errors import AddressRefused, TransportError
 from kernel.transport.adapter import Adapter, prepare
 from kernel.transport.addresses import CallbackPolicy, check_url
+from kernel.transport.answers import unpacked
 from kernel.transport.connecting.descriptors import kept_share
 from kernel.transport.connecting.dialer import Dialer
 from kernel.transport.connecting.lookups import Lookups, Resolver, system_resolver
@@ -92,9 +93,10 @@ class Response:
     """An answer with a 2xx, 4xx or 5xx status.
 
     ``headers``: names in lower case. ``body``: its first bytes, as many as the request asked for,
-    as received and not to be trusted. ``phases``: milliseconds for dns, connect, tls, send, wait
-    and read, as far as they took place. ``cut``: why the body was not read to its end
-    (``timeout``, ``too_large``, ``protocol``); the status is the receiver's word all the same.
+    without a content coding, and not to be trusted. ``phases``: milliseconds for dns, connect, tls,
+    send, wait and read, as far as they took place. ``cut``: why the body was not read to its end
+    (``timeout``, ``too_large``, ``protocol``; ``coding``: it is packed in a way that is not known
+    here, and shown empty); the status is the receiver's word all the same.
     """
 
     status: int
@@ -169,7 +171,7 @@ class Transport:
             raw = self._send(_prepared(request), exchange)
             asked = min(request.read_bytes, self._limits.max_body)
             exchange.bytes_left += max(0, asked - self._limits.max_bytes)  # the head had the least
-            return _read(raw, exchange, request.read_bytes)
+            return _read(raw, exchange, asked)
         except TransportError as error:
             error.data["phases"] = exchange.phases
             raise
@@ -222,6 +224,8 @@ def _read(raw: Any, exchange: Exchange, read_bytes: int) -> Response:
         raise error
     started = time.monotonic()
     body, cut = _read_body(raw, read_bytes)
+    if codings := raw.headers.get("Content-Encoding"):
+        body, cut = _unpacked(body, cut, codings, read_bytes)
     exchange.took("read", started)
     headers = {name.lower(): value for name, value in raw.headers.items()}
     phases = MappingProxyType(exchange.phases)
@@ -239,6 +243,17 @@ def _read_body(raw: Any, wanted: int) -> tuple[bytes, str | None]:
     except _BROKEN:
         return bytes(body), "protocol"
     return bytes(body), None
+
+
+def _unpacked(body: bytes, cut: str | None, codings: str, wanted: int) -> tuple[bytes, str | None]:
+    """Return a packed body as it is meant, as many bytes as are wanted of it."""
+    found = unpacked(body, codings, wanted) if body else (body, True)
+    if found is None:
+        return b"", cut or "coding"
+    inner, has_ended = found
+    # Else the end is beyond what was wanted, of one or the other.
+    is_short = not has_ended and len(body) < wanted and len(inner) < wanted
+    return inner, cut or ("protocol" if is_short else None)
 
 
 def _detail(error: Exception) -> str:

@@ -1,5 +1,7 @@
-"""The fields of an answer, as receivers write them, and what is read of them."""
+"""The fields of an answer, as receivers write them, and what is read of it."""
 
+import gzip
+import zlib
 from collections.abc import Iterator
 
 import pytest
@@ -71,3 +73,39 @@ def test_body_is_read_to_the_close_when_its_length_is_none(
 )
 def test_body_ends_where_its_head_says(transport: Transport, head: bytes, body: bytes) -> None:
     assert answered(transport, head).body == body
+
+
+TEXT = b"what was meant " * 100
+PACKED, SHORT = gzip.compress(TEXT, mtime=0), gzip.compress(b"short", mtime=0)
+
+
+@pytest.mark.parametrize(
+    ("coding", "body", "read", "cut"),
+    [
+        ("gzip", PACKED, TEXT[:1024], None),
+        (" GZIP ,, identity", PACKED, TEXT[:1024], None),
+        ("deflate", zlib.compress(b"short"), b"short", None),
+        ("gzip", b"", b"", None),
+        ("br", b"", b"", None),
+        ("", TEXT, TEXT[:1024], None),
+        ("gzip", PACKED[:-9], TEXT[:1024], None),
+        ("gzip", SHORT[:-9], b"short", "protocol"),
+        ("gzip", TEXT, b"", "coding"),
+        ("br", PACKED, b"", "coding"),
+        ("gzip, br", PACKED, b"", "coding"),
+        ("gzip, gzip", PACKED, b"", "coding"),
+        ("gzip" + ", gzip" * 99, PACKED, b"", "coding"),
+    ],
+)
+def test_body_is_unpacked_though_no_coding_was_asked_for(
+    transport: Transport, coding: str, body: bytes, read: bytes, cut: str | None
+) -> None:
+    lines = f"Content-Encoding: {coding}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    response = answered(transport, b"HTTP/1.1 200 OK\r\n" + lines + body)
+    assert (response.status, response.body, response.cut) == (200, read, cut)
+
+
+def test_no_more_is_unpacked_than_was_asked_for(transport: Transport) -> None:
+    body = gzip.compress(gzip.compress(bytes(64 << 20)))
+    lines = f"Content-Encoding: gzip, gzip\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    assert answered(transport, b"HTTP/1.1 200 OK\r\n" + lines + body).body == bytes(1024)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from kernel.callers.receivers import Receiver
 from kernel.errors import TransportError
+from kernel.formats.shapes.answer import text_of
 from kernel.transport.backoff import Judgement
 from kernel.transport.client import Response
 
@@ -64,4 +65,4 @@ def shown(body: bytes, hide: Callable[[str], str]) -> str:
 
     ``hide`` takes the receiver's secrets out of all of it, before it is cut.
     """
-    return hide(body.decode("utf-8", "replace")).replace("\0", "\ufffd")[:EXCERPT]
+    return hide(text_of(body)).replace("\0", "\ufffd")[:EXCERPT]

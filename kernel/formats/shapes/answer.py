@@ -146,8 +146,16 @@ def _seconds(value: str, kind: str, now: datetime) -> float | None:
     return number - now.timestamp() if kind == "unix" else number
 
 
+def text_of(body: bytes) -> str:
+    """Return an answer as text: UTF-8, or what its first bytes say (RFC 4627 §3), without a mark.
+
+    PHP and .NET write a byte order mark before it, which is no JSON.
+    """
+    return body.decode(json.detect_encoding(body), "replace")
+
+
 def _read(body: bytes) -> tuple[Any, str]:
-    text = body.decode("utf-8", "replace")
+    text = text_of(body)
     try:
         return json.loads(text), text
     except (ValueError, RecursionError):

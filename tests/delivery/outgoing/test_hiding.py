@@ -68,6 +68,14 @@ def test_no_run_of_a_secret_is_in_an_excerpt(
     assert leaked(secret, encoded, shown(body, lambda text: hide(text, [SecretStr(secret)]))) == []
 
 
+@pytest.mark.parametrize("charset", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_no_run_of_a_secret_is_in_an_excerpt_of_another_charset(charset: str) -> None:
+    told = shown(
+        f'{{"you": "{SECRET}"}}'.encode(charset), lambda text: hide(text, [SecretStr(SECRET)])
+    )
+    assert told == f'{{"you": "{HIDDEN}"}}'
+
+
 @given(st.lists(SECRETS, min_size=1, max_size=3), st.data())
 def test_no_run_of_secrets_that_overlap_is_left(secrets: list[str], data: st.DataObject) -> None:
     whole = "".join(secrets)

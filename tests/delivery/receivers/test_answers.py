@@ -1,5 +1,8 @@
-"""What an answer means that is long, ends early, or is none that the system is known for."""
+"""What an answer means that is long, packed, ends early, or is none of the system's own."""
 
+import codecs
+import gzip
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -9,7 +12,7 @@ from tests.delivery.receivers.desks import DESKS, WRITES, ticket_in
 from tests.support.howto_setting import Setting
 from tests.support.simulators import faults
 from tests.support.simulators.open_trackers.redmine import Redmine
-from tests.support.simulators.server import Simulator
+from tests.support.simulators.server import Fault, Simulator
 from tests.support.simulators.service_desks.zendesk import Zendesk
 
 SetUp = Callable[[str, Simulator], Setting]
@@ -23,6 +26,64 @@ def test_answer_in_latin1_is_read_as_its_type_says(set_up: SetUp, receiver: str)
         desk.next(faults.latin1, on=WRITES.get(receiver, ""))
         assert setting.deliver(setting.order()).state == "delivered", setting.attempts()
         assert len(ticket.notes) == 1
+
+
+def bare(body: bytes) -> bytes:
+    """The bare stream, which many call deflate."""
+    packer = zlib.compressobj(wbits=-15)
+    return packer.compress(body) + packer.flush()
+
+
+# What proxies and PHP make of an answer though it was not asked for, and what .NET and PHP write.
+READ: dict[str, Fault] = {
+    "gzip": faults.encoded(gzip.compress, Content_Encoding="gzip"),
+    "x-gzip": faults.encoded(gzip.compress, Content_Encoding="X-GZIP"),
+    "deflate": faults.encoded(zlib.compress, Content_Encoding="deflate"),
+    "bare deflate": faults.encoded(bare, Content_Encoding="deflate"),
+    "twice": faults.encoded(
+        lambda body: gzip.compress(zlib.compress(body)), Content_Encoding="deflate, gzip"
+    ),
+    "identity": faults.encoded(bytes, Content_Encoding="identity"),
+    "mark": faults.encoded(lambda body: codecs.BOM_UTF8 + body),
+    "UTF-16": faults.encoded(lambda body: body.decode().encode("utf-16")),
+    "UTF-16 without a mark": faults.encoded(lambda body: body.decode().encode("utf-16-le")),
+}
+
+
+@pytest.mark.parametrize(
+    ("receiver", "fault"),
+    [
+        *(("jira/issues", name) for name in READ),
+        *(
+            (one, name)
+            for one in ("servicenow/tickets", "itop/tickets")
+            for name in ("gzip", "mark")
+        ),
+    ],
+)
+def test_note_is_written_once_when_answers_are_packed_or_marked(
+    set_up: SetUp, receiver: str, fault: str
+) -> None:
+    with DESKS[receiver]() as desk:
+        ticket, setting = ticket_in(desk, receiver), set_up(receiver, desk)
+        desk.next(*[READ[fault]] * 9)
+        delivery = setting.deliver(setting.order(), turns=3, seconds=0.5 * DAY)
+        assert (delivery.state, len(ticket.notes)) == ("delivered", 1), setting.attempts()
+
+
+@pytest.mark.parametrize("coding", ["br", "gzip"])
+@pytest.mark.parametrize(
+    ("receiver", "state", "notes"), [("jira/issues", "delivered", 1), ("itop/tickets", "dead", 4)]
+)
+def test_status_counts_where_it_tells_when_an_answer_cannot_be_unpacked(
+    set_up: SetUp, receiver: str, state: str, notes: int, coding: str
+) -> None:
+    """That of iTop is 200 in any case."""
+    with DESKS[receiver]() as desk:
+        ticket, setting = ticket_in(desk, receiver), set_up(receiver, desk)
+        desk.next(*[faults.encoded(lambda _: b"\x1b\x0f\x00\xf8", Content_Encoding=coding)] * 9)
+        delivery = setting.deliver(setting.order(), turns=5, seconds=0.5 * DAY)
+        assert (delivery.state, len(ticket.notes)) == (state, notes), setting.attempts()
 
 
 @pytest.mark.parametrize(

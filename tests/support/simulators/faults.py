@@ -54,6 +54,19 @@ def latin1(call: Call, work: Callable[[], Reply]) -> Reply:
     return Reply(made.status, body.encode("latin-1"), made.headers, kind)
 
 
+def encoded(encode: Callable[[bytes], bytes], **headers: str) -> Fault:
+    """Do the work; send the body as ``encode`` makes it; `_` in a header's name stands for `-`."""
+
+    def answer(call: Call, work: Callable[[], Reply]) -> Reply:
+        made = work()
+        kind = made.content_type or "application/json"
+        return Reply(made.status, encode(made.encoded()), made.headers, kind).with_headers(
+            **headers
+        )
+
+    return answer
+
+
 def redirect(to: str, status: int = 302) -> Fault:
     """Send the client elsewhere, and do nothing."""
     return lambda call, work: Reply(status, headers={"Location": to})
