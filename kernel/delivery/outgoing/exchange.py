@@ -218,7 +218,8 @@ def _judged(conversation: Conversation, way: Way, response: Response, now: datet
 def _heard(way: Way, response: Response, hide: Callable[[str], str], now: datetime) -> Heard:
     """Return what an answer says before it is judged: its excerpt, and when to come back."""
     ended = heard(response)
-    asked = ended.retry_after or wait_hint(way.shape, response.headers, now)
+    hint = wait_hint(way.shape, response.headers, now, response.status)
+    asked = ended.retry_after or hint
     return replace(ended, excerpt=shown(response.body, hide), retry_after=asked)
 
 

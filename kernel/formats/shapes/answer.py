@@ -6,6 +6,7 @@ error page may have any status.
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +17,7 @@ from kernel.formats.shapes.rules import Condition, Lookup, Rule
 from kernel.formats.shapes.shape import Shape
 from kernel.formats.shapes.template import ABSENT, Path, find
 from kernel.formats.shapes.text_shaping import shaper
+from kernel.transport.backoff import SLOW_DOWN
 
 # Takes secrets out of a text of the receiver's: asked before the text is cut for people.
 Hide = Callable[[str], str]
@@ -26,6 +28,7 @@ MAX_SAW = 200
 # After how many to give up, as after 4xx by default: lookups that find nothing, for a ticket may be
 # too new to be found, and 2xx that no rule takes, for each may have written.
 FEW = 4
+_RATE_LIMIT = re.compile(r"rate-?limit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +126,22 @@ def found(
     return Found(one)
 
 
-def wait_hint(shape: Shape, headers: Mapping[str, str], now: datetime) -> str | None:
+def wait_hint(
+    shape: Shape,
+    headers: Mapping[str, str],
+    now: datetime,
+    status: int = HTTPStatus.TOO_MANY_REQUESTS,
+) -> str | None:
     """Return for how many seconds a receiver asks for a pause, by the headers that it is known for.
 
-    ``headers``: names in lower case. None when none of them can be read.
+    ``headers``: names in lower case, of an answer with ``status``. None when none of them can be
+    read. A rate limit's own stand in answers of every kind: they ask for a pause where the limit is
+    reached, and not with any other failure.
     """
     for name, kind in shape.wait.items():
-        if name in headers and (seconds := _seconds(headers[name].strip(), kind, now)) is not None:
+        if name not in headers or (_RATE_LIMIT.search(name) and status not in SLOW_DOWN):
+            continue
+        if (seconds := _seconds(headers[name].strip(), kind, now)) is not None:
             return str(max(0, round(seconds)))
     return None
 

@@ -55,3 +55,20 @@ def test_headers_of_the_shape_count_in_both_answers_of_an_attempt(
     [finished] = send_due(sender)
     assert (finished.status, len(tickets.requests)) == (status, 1)
     assert asked_again(finished) >= HOUR
+
+
+@pytest.mark.parametrize("header", ["RateLimit-Reset", "X-RateLimit-Reset", "X-Rate-Limit-Reset"])
+@pytest.mark.parametrize("status", [200, 404, 429, 500, 502, 503])
+def test_reset_of_a_rate_limit_counts_where_the_limit_is_reached(
+    sender: Kernel, tickets: Receiver, status: int, header: str
+) -> None:
+    """ServiceNow, GitLab and Zendesk send it with every answer."""
+    table = tickets.url + "table"
+    question = {"url": table, "equals": "{{ reference }}", "match": "number", "value": "id"}
+    shape = {"lookup": question, "url": table + "/{{ found }}", "wait": {header: "seconds"}}
+    make_receiver(sender, "itsm", table, shape=shape)
+    tickets.script(Answer(status, {header: "3600"}, b"[]"))
+    owe(sender, "receiver:itsm", origin=tickets.url[:-1])
+    [finished] = send_due(sender)
+    assert finished.status == status
+    assert (asked_again(finished) >= HOUR) == (status in (429, 503))
