@@ -5,6 +5,7 @@ Each function is one person's change in the caller's transaction.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -23,12 +24,14 @@ from kernel.callers.callback_rules import granted
 from kernel.callers.matching import Prefix
 from kernel.callers.receivers import Receiver, ShapeVersion, check_placed, find, newest_shape
 from kernel.callers.terms import Terms
+from kernel.config.settings import is_loopback
 from kernel.db.tables.callers import Caller
 from kernel.db.tables.receivers import RECEIVERS, SHAPES
 from kernel.db.tables.sealed import seal
 from kernel.db.transactions import unless_taken
 from kernel.errors import AddressRefused
 from kernel.formats.shapes.shape import parse_shape
+from kernel.formats.strictjson import merged
 from kernel.transport.addresses import CallbackPolicy, check_url
 from kernel.transport.backoff import RetryPolicy
 from kernel.transport.tls_identity import TlsIdentity
@@ -164,9 +167,10 @@ def remove(session: Session, caller: str, name: str, now: datetime, by: By = BY_
 def _values(owner: Caller, before: Receiver, patch: ReceiverPatch) -> dict[str, Any]:
     """Return the receiver's parts as they would be, by the names of the row's columns."""
     url = before.url if patch.url is None else patch.url
-    credentials = _merged(json.loads(before.credentials.to_json()), patch.credentials)
+    held = json.loads(before.credentials.to_json())
+    credentials = merged(held, _by_header(held, patch.credentials))
     try:
-        terms = Terms.from_members(_merged(before.terms.members(), patch.terms))
+        terms = Terms.from_members(merged(before.terms.members(), patch.terms))
     except TypeError:
         raise ValueError("these are no terms") from None
     unknown = patch.terms.keys() - Terms.__dataclass_fields__.keys()
@@ -186,17 +190,21 @@ def _stored(session: Session, values: Mapping[str, Any]) -> dict[str, Any]:
     return {**values, "credentials": credentials, "terms": values["terms"].to_json()}
 
 
-def _merged(before: Any, patch: Any) -> Any:
-    """Merge as RFC 7396 says."""
-    if not isinstance(patch, Mapping):
+def _by_header(held: Mapping[str, Any], patch: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a patch of credentials in which a header is the one of its name in any case.
+
+    Raises ValueError for one that is given twice (RFC 9110 §5.1: the case tells nothing).
+    """
+    given = patch.get("headers")
+    if not isinstance(given, Mapping):
         return patch
-    found = dict(before) if isinstance(before, Mapping) else {}
-    for name, value in patch.items():
-        if value is None:
-            found.pop(name, None)
-        else:
-            found[name] = _merged(found.get(name), value)
-    return found
+    names = Counter(name.lower() for name, value in given.items() if value is not None)
+    if names.total() > len(names):
+        name, _ = names.most_common(1)[0]
+        raise ValueError(f"the header {name[:100]} is given twice, in another case")
+    lower = set(map(str.lower, given))
+    gone = {name: None for name in held.get("headers", {}) if name.lower() in lower}
+    return {**patch, "headers": {**gone, **given}}
 
 
 def _check(owner: Caller, values: Mapping[str, Any], ground: Ground) -> None:
@@ -231,7 +239,7 @@ def _check_tls(what: str, url: str, owner: Caller, terms: Terms) -> None:
     """Refuse to send secrets in clear, but to this host, or where both were said: for the caller
     its network or host, and for the receiver that clear text is meant."""
     host = (parts := urlsplit(url)).hostname or ""
-    if parts.scheme.lower() == "https" or _is_loopback(host):
+    if parts.scheme.lower() == "https" or is_loopback(host):
         return
     if not terms.clear_text:
         raise ValueError(f"{what} has to be https: secrets are sent over TLS alone")
@@ -241,13 +249,6 @@ def _check_tls(what: str, url: str, owner: Caller, terms: Terms) -> None:
             f"{what} has to be https, or its host named for {owner.name}: "
             f"kernel callers set {owner.name} --callback-net CIDR or --callback-host HOST"
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _is_in(host: str, grants: CallbackPolicy) -> bool:
@@ -264,7 +265,7 @@ def _shape_text(patch: ReceiverPatch, before: str) -> str:
         return before
     shape = json.loads(before) if patch.shape is None else dict(patch.shape)
     if patch.outcomes:
-        shape = _merged(shape, {"outcomes": patch.outcomes})
+        shape = merged(shape, {"outcomes": patch.outcomes})
     parse_shape(shape)
     text = json.dumps(shape, ensure_ascii=False, sort_keys=True)
     if len(text.encode()) > MAX_SHAPE:

@@ -57,6 +57,20 @@ def test_login_takes_the_place_of_another_when_it_is_set(desk: Terminal) -> None
     assert desk.json("receivers", "show", "one")["credentials"] == {"headers": ["Authorization"]}
 
 
+@pytest.mark.parametrize("name", ["x-api-key", "X-API-Key", "X-Api-Key"])
+def test_header_is_replaced_and_removed_by_its_name_in_any_case(desk: Terminal, name: str) -> None:
+    desk.run("receivers", "add", "one", "--url", URL, "--header", "X-Api-Key", stdin="old\n")
+    desk.run("receivers", "set", "one", "--header", name, stdin="new\n")
+    with desk.kernel.read_session() as session:
+        headers = find(session, "desk", "one").credentials.headers
+    assert {one: value.get_secret_value() for one, value in headers.items()} == {name: "new"}
+    desk.run("receivers", "set", "one", "--no-header", name.swapcase())
+    assert desk.json("receivers", "show", "one")["credentials"] == {}
+    both = ("--header", name, "--header", name.swapcase())
+    done = desk.run("receivers", "set", "one", *both, stdin="a\nb\n", exit_code=2)
+    assert "the header x-api-key is given twice" in done.stderr
+
+
 def test_shape_is_taken_from_a_file_and_outcomes_are_added(desk: Terminal, tmp_path: Path) -> None:
     (tmp_path / "shape.json").write_text('{"method": "PUT"}')
     desk.run("receivers", "add", "one", "--url", URL, "--shape", str(tmp_path / "shape.json"))

@@ -9,12 +9,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from kernel.callers.matching import NAMED, Prefix
 from kernel.callers.profile import CallbackProfile
 from kernel.callers.receivers import Receiver, shape_at
+from kernel.config.settings import is_loopback
 from kernel.formats.shapes.shape import DEFAULT, Shape, parse_shape
 from kernel.formats.shapes.template import TemplateFailed
 
@@ -105,15 +105,8 @@ def _check_receiver(receiver: Receiver, origin: str) -> None:
     if receiver.credentials.is_empty or receiver.terms.clear_text:
         return
     parts = urlsplit(receiver.origin)
-    if parts.scheme != "https" and not _is_loopback(parts.hostname or ""):
+    if parts.scheme != "https" and not is_loopback(parts.hostname or ""):
         raise Refused("the receiver's credentials are sent over TLS alone")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 @lru_cache(maxsize=256)
