@@ -95,7 +95,7 @@ def add(
         session.execute(insert(RECEIVERS).values(row))
     owner.has_receivers = True
     found = find(session, caller, name)
-    shape = check_placed(_shape_text(patch, DEFAULT_SHAPE), found.credentials)
+    shape = check_placed(_shape_text(patch, DEFAULT_SHAPE), found)
     _write_version(session, found, shape, ground.now)
     by.record(session, "receiver.add", f"receiver {caller} {name}", after=facts(found))
     return found
@@ -277,7 +277,7 @@ def _note_version(session: Session, after: Receiver, patch: ReceiverPatch, now: 
     """Write a version if what callbacks look like, or which ones there are, has changed."""
     before = newest_shape(session, after)
     kept = DEFAULT_SHAPE if before is None or before.shape is None else before.shape
-    shape = check_placed(_shape_text(patch, kept), after.credentials)
+    shape = check_placed(_shape_text(patch, kept), after)
     if before is None or _facts(before, before.shape) != _facts(after, shape):
         _write_version(session, after, shape, now)
 

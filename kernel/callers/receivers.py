@@ -7,6 +7,7 @@ up to the outcome, so that every attempt has the same bytes.
 
 import json
 import logging
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -17,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from kernel.callers import identity
 from kernel.callers.credentials import Credentials
-from kernel.callers.matching import NAMED, is_named, nearest
+from kernel.callers.matching import NAMED, Prefix, is_named, nearest
 from kernel.callers.terms import Terms
 from kernel.config.near import did_you_mean
 from kernel.db.tables.callers import Caller
@@ -26,7 +27,7 @@ from kernel.db.tables.receivers import RECEIVERS, SHAPES
 from kernel.db.tables.sealed import Sealed, sealed
 from kernel.errors import NotFound, SecretsLocked
 from kernel.formats.shapes.reading import InvalidShape
-from kernel.formats.shapes.render import secret_names
+from kernel.formats.shapes.render import full_urls, secret_names
 from kernel.formats.shapes.shape import parse_shape
 
 __all__ = ["Receiver", "ShapeVersion", "Terms"]
@@ -257,13 +258,37 @@ def _version(row: Row[Any]) -> ShapeVersion:
     )
 
 
-def check_placed(shape: str, credentials: Credentials) -> str:
-    """Return a stored shape. Raises ValueError if it places a secret that the receiver lacks."""
+def check_placed(shape: str, receiver: Receiver) -> str:
+    """Return a stored shape. Raises ValueError if its callbacks would go nowhere: it places a
+    secret that the receiver lacks, or leads to where the receiver is not.
+    """
     try:
-        missing = sorted(secret_names(parse_shape(json.loads(shape))) - credentials.secrets.keys())
+        parsed = parse_shape(json.loads(shape))
     except InvalidShape:  # of a newer release, whose processes can read it
         return shape
-    if missing:
+    secrets = receiver.credentials.secrets
+    if missing := sorted(secret_names(parsed) - secrets.keys()):
         words = " and ".join(f"the secret {name}" for name in missing)
         raise ValueError(f"what it sends needs {words}: --secret, or credentials.secrets")
+    if parsed.secret_url:
+        _check_below(receiver.url, secrets["url"].get_secret_value())
+    for url in full_urls(parsed):
+        if Prefix.parse(_place(url)).origin != receiver.origin:
+            raise ValueError(f"{_place(url)} in the shape is elsewhere than {receiver.origin}")
     return shape
+
+
+def _check_below(place: str, secret: str) -> None:
+    """Refuse an address that is a secret, which the words do not hold. Raises ValueError."""
+    try:
+        is_below = Prefix.parse(place).begins(Prefix.parse(secret))
+    except ValueError as error:
+        raise ValueError(f"the secret url cannot be sent to: {error}") from None
+    if not is_below:
+        raise ValueError(f"the secret url is not below {place}, and is sent nowhere else")
+
+
+def _place(url: str) -> str:
+    """Return scheme, host and port of a URL, as they are written."""
+    scheme, mark, behind = url.partition("://")
+    return scheme + mark + re.split("[/?]", behind, maxsplit=1)[0]

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -133,6 +134,57 @@ def test_profile_makes_the_shape_with_its_variables_and_outcomes(desk: Terminal)
     shape = json.loads(version.shape or "")
     assert shape["variables"] == {"table": "sc_task"}
     assert shape["outcomes"] == {"success": {"state": "6"}, "failed": {"public": True}}
+
+
+HOOKS = "https://hooks.example/services"
+
+
+@pytest.mark.parametrize(
+    ("secret", "why"),
+    [
+        ("https://hooks.example/T1/B1/hush", f"the secret url is not below {HOOKS}"),
+        ("https://hooks.example/servicesT1/B1/hush", f"the secret url is not below {HOOKS}"),
+        ("https://hooks.example.net/services/hush", f"the secret url is not below {HOOKS}"),
+        ("http://hooks.example/services/hush", f"the secret url is not below {HOOKS}"),
+        ("https://hooks.example/services//hush", "the path has an empty segment"),
+        ("https://hooks.example/services/hu sh", "the secret url cannot be sent to"),
+        ("hush", "the secret url cannot be sent to"),
+    ],
+)
+def test_secret_url_is_refused_when_nothing_would_be_sent_there(
+    desk: Terminal, secret: str, why: str
+) -> None:
+    asked = ("one", "--url", HOOKS, "--profile", "slack", "--secret", "url")
+    done = desk.run("receivers", "add", *asked, stdin=f"{secret}\n", exit_code=2)
+    assert why in done.stderr
+    assert "hush" not in done.stderr
+    desk.run("receivers", "add", *asked, stdin=f"{HOOKS}/T1/B1/hush\n")
+    again = ("receivers", "set", "one", "--secret", "url")
+    assert why in desk.run(*again, stdin=f"{secret}\n", exit_code=2).stderr
+
+
+ELSEWHERE = "https://other.example/{{ reference }}"
+LOOKUP = {"url": ELSEWHERE, "match": "number", "equals": "{{ reference }}", "value": "id"}
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {"url": ELSEWHERE},
+        {"url": "https://other.example"},
+        {"url": {"if": "error", "then": "/a", "else": ELSEWHERE}},
+        {"url": "/a/{{ found }}", "lookup": LOOKUP},
+    ],
+)
+def test_shape_is_refused_that_leads_elsewhere_than_its_receiver(
+    desk: Terminal, tmp_path: Path, shape: dict[str, Any]
+) -> None:
+    file = tmp_path / "shape.json"
+    file.write_text(json.dumps(shape))
+    add = ("receivers", "add", "one", "--shape", str(file), "--url")
+    refused = desk.run(*add, URL, exit_code=2).stderr
+    assert "https://other.example in the shape is elsewhere than https://desk.example" in refused
+    desk.run(*add, "https://other.example/")
 
 
 def test_outcome_that_is_set_to_false_is_not_true_in_templates(desk: Terminal) -> None:

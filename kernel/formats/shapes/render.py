@@ -121,9 +121,13 @@ def below(base: str, url: str | None) -> str:
     """Return a rendered URL in full: ``base`` without one; what is no URL itself goes below it."""
     if url is None:
         return base
-    if "://" in url.partition("?")[0]:
+    if _is_full(url):
         return url
     return f"{base.rstrip('/')}/{url.removeprefix('/')}"
+
+
+def _is_full(url: str) -> bool:
+    return "://" in url.partition("?")[0]
 
 
 def _with_defaults(values: Mapping[str, Any], defaults: Mapping[str, str]) -> dict[str, Any]:
@@ -144,6 +148,14 @@ def secret_names(shape: Shape) -> frozenset[str]:
     paths = (*paths_of(shape.body), *paths_of(shape.form))
     named = {".".join(path[1:]) for path in paths if path[0] == "secret"}
     return frozenset(named | {"url"} if shape.secret_url else named)
+
+
+def full_urls(shape: Shape) -> list[str]:
+    """Return the beginning, up to a place in it, of each URL that does not go below another."""
+    urls = [shape.url.then, shape.url.otherwise] if isinstance(shape.url, If) else [shape.url]
+    urls.append(None if shape.lookup is None else shape.lookup.url)
+    begun = [str(one.parts[0]) for one in urls if one is not None and one.parts]
+    return list(filter(_is_full, begun))
 
 
 def _check_secrets(shape: Shape, secrets: Mapping[str, Secret]) -> None:
