@@ -118,12 +118,19 @@ def render(
 
 
 def below(base: str, url: str | None) -> str:
-    """Return a rendered URL in full: ``base`` without one; what is no URL itself goes below it."""
+    """Return a rendered URL in full: ``base`` without one; what is no URL itself goes below it.
+
+    The query of ``base`` stays there, before its own.
+    """
     if url is None:
         return base
     if _is_full(url):
         return url
-    return f"{base.rstrip('/')}/{url.removeprefix('/')}"
+    place, _, query = base.partition("?")
+    path, _, more = url.partition("?")
+    queries = "&".join(filter(None, (query, more)))
+    whole = f"{place.rstrip('/')}/{path.removeprefix('/')}"
+    return f"{whole}?{queries}" if queries else whole
 
 
 def _is_full(url: str) -> bool:

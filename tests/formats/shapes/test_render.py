@@ -119,6 +119,25 @@ def stays(base: str, reference: str) -> None:
     assert sent.headers.get("ce-subject", "x").isprintable()
 
 
+@pytest.mark.parametrize(
+    ("base", "url", "whole"),
+    [
+        ("https://h", None, "https://h"),
+        ("https://h/a?code=1", None, "https://h/a?code=1"),
+        ("https://h", "/b", "https://h/b"),
+        ("https://h/a/", "b?c=d", "https://h/a/b?c=d"),
+        ("https://h/a?code=1", "/b", "https://h/a/b?code=1"),
+        ("https://h?code=1", "/b?c=https://d", "https://h/b?code=1&c=https://d"),
+        ("https://h/a/?code=1&e=?", "/b?c=d", "https://h/a/b?code=1&e=?&c=d"),
+        ("https://h/a?code=1", "https://h/a/b?c=d", "https://h/a/b?c=d"),
+    ],
+)
+def test_url_goes_below_the_path_of_another_whose_query_stays(
+    base: str, url: str | None, whole: str
+) -> None:
+    assert below(base, url) == whole
+
+
 @pytest.mark.parametrize("reference", ["é", "a\nb", " a", "a\r", "\x7f"])
 def test_header_that_is_not_visible_ascii_is_left_out(reference: str) -> None:
     shape = parse_shape({"headers": {"X-Ref": "{{ reference }}"}})
