@@ -20,6 +20,8 @@ from typing import IO, Any
 
 HTTP_1_0, HTTP_1_1 = 10, 11  # as http.client writes them
 MAX_LINE, MAX_FIELDS = 65536, 100
+# These end with their head, also if it announces a body (RFC 9112 §6.3).
+_WITHOUT_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED, SWITCHING_PROTOCOLS)
 # Content codings (RFC 9110 §8.4.1) that are read, and how zlib is told: gzip, and both that are
 # called deflate, its format and the bare stream.
 _CODINGS = {"gzip": (31,), "x-gzip": (31,), "deflate": (15, -15)}
@@ -72,10 +74,11 @@ class FramedResponse(HTTPResponse):
     def _find_end(self) -> None:
         """Say where the body ends (RFC 9112 §6.3): at its length, its last chunk, or the close."""
         coding, said = self.headers.get("transfer-encoding", ""), self.headers.get("content-length")
-        self.chunked = coding.lower() == "chunked"
+        is_empty = self.status in _WITHOUT_BODY
+        self.chunked = coding.lower() == "chunked" and not is_empty
         self.chunk_left, self.length = None, None
         self.will_close = self._check_close()  # type: ignore[attr-defined]
-        if self.status in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED, SWITCHING_PROTOCOLS):
+        if is_empty:
             self.length = 0
         elif said and not self.chunked:
             self.length = _as_length(said)

@@ -3,12 +3,13 @@
 import gzip
 import zlib
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
 from kernel.transport.addresses import CallbackPolicy
 from kernel.transport.client import Request, Response, Transport
-from tests.support.receiver import Receiver, say
+from tests.support.receiver import Exchange, Receiver, say
 
 LOOPBACK = CallbackPolicy.from_strings(("127.0.0.1/32",))
 END = b"Content-Length: 0\r\n\r\n"
@@ -73,6 +74,22 @@ def test_body_is_read_to_the_close_when_its_length_is_none(
 )
 def test_body_ends_where_its_head_says(transport: Transport, head: bytes, body: bytes) -> None:
     assert answered(transport, head).body == body
+
+
+@pytest.mark.parametrize("announced", [b"Transfer-Encoding: chunked", b"Content-Length: 9"])
+def test_answer_without_content_ends_with_its_head_while_the_connection_stays(
+    announced: bytes,
+) -> None:
+    def answer(exchange: Exchange) -> None:
+        exchange.sock.sendall(b"HTTP/1.1 204 Gone\r\n" + announced + b"\r\n\r\n")
+        exchange.stopped.wait()
+
+    transport = Transport(1)
+    with closing(transport), Receiver() as receiver:
+        receiver.script(answer)
+        response = transport.send(Request(receiver.url, {}, b"{}"), LOOPBACK)
+        assert (response.status, response.body, response.cut) == (204, b"", None)
+        assert transport.kept == 0
 
 
 TEXT = b"what was meant " * 100
