@@ -17,12 +17,12 @@ from pydantic import SecretStr
 from sqlalchemy import delete, insert, update
 from sqlalchemy.orm import Session
 
-from kernel.callers import identity
+from kernel.callers import identity, receivers
 from kernel.callers.audit.acts import BY_SYSTEM, By
 from kernel.callers.audit.receivers import changed, facts
 from kernel.callers.callback_rules import granted
 from kernel.callers.matching import Prefix
-from kernel.callers.receivers import Receiver, ShapeVersion, check_placed, find, newest_shape
+from kernel.callers.receivers import Receiver, ShapeVersion, find, newest_shape
 from kernel.callers.terms import Terms
 from kernel.config.settings import is_loopback
 from kernel.db.tables.callers import Caller
@@ -95,7 +95,7 @@ def add(
         session.execute(insert(RECEIVERS).values(row))
     owner.has_receivers = True
     found = find(session, caller, name)
-    shape = check_placed(_shape_text(patch, DEFAULT_SHAPE), found)
+    shape = receivers.check_placed(_shape_text(patch, DEFAULT_SHAPE), found)
     _write_version(session, found, shape, ground.now)
     by.record(session, "receiver.add", f"receiver {caller} {name}", after=facts(found))
     return found
@@ -266,7 +266,7 @@ def _shape_text(patch: ReceiverPatch, before: str) -> str:
     shape = json.loads(before) if patch.shape is None else dict(patch.shape)
     if patch.outcomes:
         shape = merged(shape, {"outcomes": patch.outcomes})
-    parse_shape(shape)
+    receivers.check_outcomes(parse_shape(shape), patch.outcomes)
     text = json.dumps(shape, ensure_ascii=False, sort_keys=True)
     if len(text.encode()) > MAX_SHAPE:
         raise ValueError(f"a shape has at most {MAX_SHAPE} bytes")
@@ -277,7 +277,7 @@ def _note_version(session: Session, after: Receiver, patch: ReceiverPatch, now: 
     """Write a version if what callbacks look like, or which ones there are, has changed."""
     before = newest_shape(session, after)
     kept = DEFAULT_SHAPE if before is None or before.shape is None else before.shape
-    shape = check_placed(_shape_text(patch, kept), after)
+    shape = receivers.check_placed(_shape_text(patch, kept), after)
     if before is None or _facts(before, before.shape) != _facts(after, shape):
         _write_version(session, after, shape, now)
 

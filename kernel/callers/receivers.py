@@ -27,8 +27,8 @@ from kernel.db.tables.receivers import RECEIVERS, SHAPES
 from kernel.db.tables.sealed import Sealed, sealed
 from kernel.errors import NotFound, SecretsLocked
 from kernel.formats.shapes.reading import InvalidShape
-from kernel.formats.shapes.render import full_urls, secret_names
-from kernel.formats.shapes.shape import parse_shape
+from kernel.formats.shapes.render import full_urls, outcome_names, secret_names
+from kernel.formats.shapes.shape import Shape, parse_shape
 
 __all__ = ["Receiver", "ShapeVersion", "Terms"]
 
@@ -276,6 +276,19 @@ def check_placed(shape: str, receiver: Receiver) -> str:
         if Prefix.parse(_place(url)).origin != receiver.origin:
             raise ValueError(f"{_place(url)} in the shape is elsewhere than {receiver.origin}")
     return shape
+
+
+def check_outcomes(shape: Shape, given: Mapping[str, Any]) -> None:
+    """Refuse a key with which a shape does nothing, while it does with others: a typing mistake.
+
+    Raises ValueError, which says what may be meant.
+    """
+    known = sorted(outcome_names(shape))
+    for state, entry in given.items():
+        for key, value in entry.items() if isinstance(entry, Mapping) else ():
+            if known and key not in known and value is not None:
+                meant = did_you_mean(key, known)
+                raise ValueError(f"the receiver's shape does nothing with {state}.{key}{meant}")
 
 
 def _check_below(place: str, secret: str) -> None:

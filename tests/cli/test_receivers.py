@@ -197,6 +197,15 @@ def test_outcome_that_is_set_to_false_is_not_true_in_templates(desk: Terminal) -
     assert json.loads(version.shape or "")["outcomes"] == {"failed": {"public": False}}
 
 
+def test_key_of_an_outcome_is_refused_with_which_the_shape_does_nothing(desk: Terminal) -> None:
+    options = ("--profile", "servicenow-table", "--basic", "svc")
+    desk.run("receivers", "add", "one", "--url", URL, *options, stdin="s\n")
+    wrong = ("receivers", "set", "one", "--outcome", "success.closecode=Solved")
+    why = "does nothing with success.closecode; did you mean close_code?"
+    assert why in desk.run(*wrong, exit_code=2).stderr
+    desk.run("receivers", "set", "one", "--outcome", "success.close_code=Solved")
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -157,6 +157,13 @@ def secret_names(shape: Shape) -> frozenset[str]:
     return frozenset(named | {"url"} if shape.secret_url else named)
 
 
+def outcome_names(shape: Shape) -> frozenset[str]:
+    """Return the keys of an outcome that its request is made with."""
+    places = (shape.url, shape.body, shape.form, *shape.headers.values())
+    paths = (path for one in places for path in paths_of(one))
+    return frozenset(path[1] for path in paths if path[0] == "outcome" and len(path) > 1)
+
+
 def full_urls(shape: Shape) -> list[str]:
     """Return the beginning, up to a place in it, of each URL that does not go below another."""
     urls = [shape.url.then, shape.url.otherwise] if isinstance(shape.url, If) else [shape.url]
