@@ -64,6 +64,10 @@ TABLE: Mapping[str, tuple[Row, ...]] = {
         ("delivered", 201, '{"import_set":"I1","result":[{"status":"inserted"}]}'),
         ("delivered", 204, ""),
         ("give_up", 201, '{"result":[{"status":"error","error_message":"No number"}]}'),
+        (
+            *("give_up", 201),
+            '{"result":[{"status":"updated"},{"status":"error","error_message":"No number"}]}',
+        ),
         ("retry", 200, HTML),
         *(("give_up", status, "{}") for status in (400, 403, 404)),
         *(("retry", status, "{}") for status in (429, 500, 502, 503)),
