@@ -92,6 +92,22 @@ WRONG = {
 }
 
 
+@pytest.mark.parametrize("written", [b"0\x82\x03\xf7", "-----BEGIN".encode("utf-16")])
+@pytest.mark.parametrize("options", [("--ca",), ("--client-cert", "--client-key")])
+def test_file_that_is_no_pem_is_refused_as_such(
+    desk: Terminal, tmp_path: Path, options: tuple[str, ...], written: bytes
+) -> None:
+    (tmp_path / "a.cer").write_bytes(written)
+    files = [part for option in options for part in (option, str(tmp_path / "a.cer"))]
+    done = desk.run("receivers", "add", "one", "--url", URL, *files, exit_code=2)
+    assert "holds no certificate in PEM form" in done.stderr
+
+
+def test_shape_is_read_from_a_file_that_begins_with_a_mark(desk: Terminal, tmp_path: Path) -> None:
+    (tmp_path / "shape.json").write_text('{"method": "PUT"}', "utf-8-sig")
+    desk.run("receivers", "add", "one", "--url", URL, "--shape", str(tmp_path / "shape.json"))
+
+
 @pytest.mark.parametrize(("options", "why"), WRONG.items(), ids=WRONG.values())
 def test_option_is_refused_in_words_when_it_is_wrong(
     desk: Terminal, options: tuple[str, ...], why: str

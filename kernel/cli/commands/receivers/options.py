@@ -78,7 +78,7 @@ def patch_of(url: str | None, given: Mapping[str, Any]) -> ReceiverPatch:
         shape=shape,
         outcomes=outcomes,
         credentials=_credentials(given),
-        ca_pem=None if given["ca"] is None else given["ca"].read_text(),
+        ca_pem=None if given["ca"] is None else _text(given["ca"]),
         terms=_terms(given),
     )
 
@@ -96,12 +96,18 @@ def _look(given: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, Mapping[s
 
 def _shape(file: Path) -> Mapping[str, Any]:
     try:
-        found = json.loads(file.read_text())
+        found = json.loads(_text(file))
     except ValueError as error:
         raise ValueError(f"{file} is no JSON: {error}") from None
     if not isinstance(found, dict):
         raise ValueError(f"{file} is no JSON object")
     return found
+
+
+def _text(file: Path) -> str:
+    """Read a file, without the mark that editors of Windows write. What is no text (DER, PKCS #12)
+    is for the readers of PEM and JSON to refuse, in their words."""
+    return file.read_bytes().decode("utf-8-sig", "replace")
 
 
 def _outcomes(asked: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -149,7 +155,7 @@ def _credentials(given: Mapping[str, Any]) -> dict[str, Any]:
     if (given["client_cert"] is None) != (given["client_key"] is None):
         raise ValueError("a client certificate needs --client-cert and --client-key")
     if given["client_cert"] is not None:
-        texts = (given["client_cert"].read_text(), given["client_key"].read_text())
+        texts = (_text(given["client_cert"]), _text(given["client_key"]))
         found["client_certificate"] = dict(zip(("certificate", "key"), texts, strict=True))
     if given["sn_hmac"]:
         found["sn_hmac"] = _ask("HMAC key")
