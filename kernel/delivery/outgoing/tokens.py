@@ -200,14 +200,14 @@ def _answer(ask: Ask) -> Response:
 def _read(response: Response, now: float, rand: float) -> Token:
     """Return the token of an answer (RFC 6749 §5.1). Raises NoToken."""
     found = _json(response.body)
-    if response.status != 200:
-        code = found.get("error")
-        known = f" ({code})" if isinstance(code, str) and _CODE.fullmatch(code) else ""
-        said = f"the token endpoint answered {response.status}{known}"
-        raise NoToken(said, response.headers.get("retry-after"))
     value, kind = found.get("access_token"), found.get("token_type", "Bearer")
-    if not isinstance(value, str) or not _TOKEN.fullmatch(value):
-        raise NoToken("the token endpoint answered 200 without a token")
+    said = f"the token endpoint answered {response.status}"
+    is_ok = response.status == 200
+    if not is_ok or not isinstance(value, str) or not _TOKEN.fullmatch(value):
+        code = found.get("error")  # some answer 200 all the same
+        known = f" ({code})" if isinstance(code, str) and _CODE.fullmatch(code) else ""
+        why = f"{said} without a token{known}" if is_ok else f"{said}{known}"
+        raise NoToken(why, response.headers.get("retry-after"))
     if not isinstance(kind, str) or kind.lower() != "bearer":
         raise NoToken("the token endpoint gave a token that is no bearer token")
     life = _life(found.get("expires_in"))

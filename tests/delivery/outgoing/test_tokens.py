@@ -151,6 +151,15 @@ def test_endpoint_that_refuses_is_not_asked_again_at_once() -> None:
         (401, b'{"error": "hush/ hush"}', "the token endpoint answered 401"),
         (500, b"<html>hush/ hush</html>", "the token endpoint answered 500"),
         (200, b'{"token": "x"}', "the token endpoint answered 200 without a token"),
+        (
+            *(200, b'{"error": "incorrect_client_credentials"}'),
+            "the token endpoint answered 200 without a token (incorrect_client_credentials)",
+        ),
+        (
+            200,
+            b'{"ok": false, "error": "hush/ hush"}',
+            "the token endpoint answered 200 without a token",
+        ),
         (200, b'{"access_token": "a b"}', "the token endpoint answered 200 without a token"),
         (200, b"[" * 100_000, "the token endpoint answered 200 without a token"),
         (
