@@ -216,18 +216,19 @@ def _prepared(request: Request) -> requests.PreparedRequest:
 
 
 def _read(raw: Any, exchange: Exchange, read_bytes: int) -> Response:
+    # Of a field that stands more than once, the last one.
+    headers = {name.lower(): value for name, value in raw.headers.items()}
     if not 200 <= raw.status <= 599 or 300 <= raw.status <= 399:
         raw.close()
         reason = "redirect" if 300 <= raw.status <= 399 else "protocol"
         error = TransportError(reason, f"the answer has status {raw.status}")
-        error.data |= {"status": raw.status, "retry_after": raw.headers.get("Retry-After")}
+        error.data |= {"status": raw.status, "retry_after": headers.get("retry-after")}
         raise error
     started = time.monotonic()
     body, cut = _read_body(raw, read_bytes)
     if codings := raw.headers.get("Content-Encoding"):
         body, cut = _unpacked(body, cut, codings, read_bytes)
     exchange.took("read", started)
-    headers = {name.lower(): value for name, value in raw.headers.items()}
     phases = MappingProxyType(exchange.phases)
     return Response(raw.status, MappingProxyType(headers), body, phases, cut)
 

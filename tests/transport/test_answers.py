@@ -7,6 +7,7 @@ from contextlib import closing
 
 import pytest
 
+from kernel.errors import TransportError
 from kernel.transport.addresses import CallbackPolicy
 from kernel.transport.client import Request, Response, Transport
 from tests.support.receiver import Exchange, Receiver, say
@@ -51,6 +52,15 @@ def test_fields_are_read_as(transport: Transport, lines: bytes, read: dict[str, 
     response = answered(transport, b"HTTP/1.1 200 OK\r\n" + lines + END)
     assert (response.status, response.cut) == (200, None)
     assert dict(response.headers) == {"content-length": "0"} | read
+
+
+def test_field_of_a_redirect_that_stands_twice_is_read_as_that_of_any_answer(
+    transport: Transport,
+) -> None:
+    head = b"HTTP/1.1 302 Found\r\nRetry-After: 30\r\nretry-after: 40\r\n" + END
+    with pytest.raises(TransportError) as error:
+        answered(transport, head)
+    assert error.value.data["retry_after"] == "40"
 
 
 @pytest.mark.parametrize("length", ["", "-1", "x", "1_0x", "9" * 5000])
