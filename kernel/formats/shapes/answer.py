@@ -28,6 +28,8 @@ MAX_SAW = 200
 # After how many to give up, as after 4xx by default: lookups that find nothing, for a ticket may be
 # too new to be found, and 2xx that no rule takes, for each may have written.
 FEW = 4
+# Where JSON begins behind lines of another kind: PHP writes its notices before an answer.
+_LINE_OF_JSON = re.compile(r"(?<=\n)[\[{]")
 _RATE_LIMIT = re.compile(r"rate-?limit")
 
 
@@ -168,10 +170,17 @@ def text_of(body: bytes) -> str:
 
 def _read(body: bytes) -> tuple[Any, str]:
     text = text_of(body)
+    value, begins = _parsed(text), _LINE_OF_JSON.search(text)
+    if value is ABSENT and begins is not None and text.lstrip()[:1] not in ("{", "["):
+        value = _parsed(text[begins.start() :])
+    return value, text
+
+
+def _parsed(text: str) -> Any:
     try:
-        return json.loads(text), text
+        return json.loads(text)
     except (ValueError, RecursionError):
-        return ABSENT, text
+        return ABSENT
 
 
 def _at(value: Any, path: Path) -> Any:

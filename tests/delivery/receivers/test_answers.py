@@ -45,6 +45,7 @@ READ: dict[str, Fault] = {
     ),
     "identity": faults.encoded(bytes, Content_Encoding="identity"),
     "mark": faults.encoded(lambda body: codecs.BOM_UTF8 + body),
+    "notice": faults.encoded(lambda body: b"<br />\n<b>Notice</b>: x in <b>a</b><br />\n" + body),
     "UTF-16": faults.encoded(lambda body: body.decode().encode("utf-16")),
     "UTF-16 without a mark": faults.encoded(lambda body: body.decode().encode("utf-16-le")),
 }
@@ -54,11 +55,8 @@ READ: dict[str, Fault] = {
     ("receiver", "fault"),
     [
         *(("jira/issues", name) for name in READ),
-        *(
-            (one, name)
-            for one in ("servicenow/tickets", "itop/tickets")
-            for name in ("gzip", "mark")
-        ),
+        *(("servicenow/tickets", name) for name in ("gzip", "mark")),
+        *(("itop/tickets", name) for name in ("gzip", "mark", "notice")),
     ],
 )
 def test_note_is_written_once_when_answers_are_packed_or_marked(

@@ -37,6 +37,10 @@ assert LOOKUP is not None
 ROW = {"number": "INC1", "sys_id": "a"}
 
 
+# What PHP writes before an answer.
+NOTICE = "<br />\n<b>Deprecated</b>:  strlen() in <b>/itop/a.php</b> on line <b>3</b><br />\n"
+
+
 def nested(levels: int) -> bytes:
     return b'{"code":' + b"[" * levels + b"]" * levels + b"}"
 
@@ -53,6 +57,12 @@ def nested(levels: int) -> bytes:
         (200, "\ufeffok", "delivered", None),
         (200, '\ufeff{"code": 0, "objects": {"a": 1}}', "delivered", None),
         (200, "\ufeff\n<html>", "retry", None),
+        (200, f'{NOTICE}{{"code": 0, "objects": {{"a": 1}}}}\n', "delivered", None),
+        (200, f'{NOTICE}{NOTICE}{{"Error": {{"text": "closed"}}}}', "give_up", None),
+        (200, '\nNotice: x in /a.php on line 3\n{"code": 0, "objects": [1]}', "delivered", None),
+        (200, f'{NOTICE}{{"code": 0, "objects": [1]}}</html>', "retry", None),
+        (200, f'{NOTICE}{{"code": 0, "obj', "retry", None),
+        (200, '{"was":\n{"code": 0, "objects": [1]}', "retry", FEW),
         (200, "<html>", "retry", None),
         (204, "", "retry", FEW),
         (422, "", "retry", 3),
