@@ -73,6 +73,14 @@ def rows(desk: Terminal) -> list[int | None]:
         return [*counts, session.scalar(select(func.count(RECEIVERS.c.rate_free_at)))]
 
 
+def test_answer_that_is_packed_in_an_unknown_way_is_told_as_such(
+    desk: Terminal, tickets: Receiver
+) -> None:
+    add(desk, tickets.url)
+    tickets.script(Answer(200, {"Content-Encoding": "br"}, b"\x1b\x0f\x00\xf8"))
+    assert tried(desk, code=0)["answered"].endswith(", packed as br, which kernel cannot read")
+
+
 def test_callback_is_delivered_and_every_step_is_told(desk: Terminal, tickets: Receiver) -> None:
     add(desk, tickets.url, shape=made_shape("servicenow-table"), rate=60)
     tickets.script(told({"result": [ROW]}), told({"result": ROW}))

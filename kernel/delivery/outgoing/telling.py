@@ -150,6 +150,9 @@ class Telling:
         # What a token endpoint answers is the secret itself.
         text = HIDDEN if step.purpose == "token" else shown(response.body, self.hide)
         begins = f": {text[:BEGINNING]}" if text else ", without a body"
+        if response.cut == "coding":
+            coding = self.hide(response.headers.get("content-encoding", ""))[:BEGINNING]
+            begins = f", packed as {coding}, which kernel cannot read"
         is_good = 200 <= response.status <= 299
         self._say("answered", f"{response.status}, {kind}{begins}", is_good)
 
