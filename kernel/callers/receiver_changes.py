@@ -95,7 +95,7 @@ def add(
         session.execute(insert(RECEIVERS).values(row))
     owner.has_receivers = True
     found = find(session, caller, name)
-    shape = receivers.check_placed(_shape_text(patch, DEFAULT_SHAPE), found)
+    shape = _shape_text(patch, DEFAULT_SHAPE, found)
     _write_version(session, found, shape, ground.now)
     by.record(session, "receiver.add", f"receiver {caller} {name}", after=facts(found))
     return found
@@ -259,25 +259,25 @@ def _is_in(host: str, grants: CallbackPolicy) -> bool:
     return any(address in net for net in grants.allow_nets)
 
 
-def _shape_text(patch: ReceiverPatch, before: str) -> str:
-    """Return the shape as its row has it. Raises InvalidShape, a ValueError."""
-    if patch.shape is None and not patch.outcomes:
-        return before
-    shape = json.loads(before) if patch.shape is None else dict(patch.shape)
-    if patch.outcomes:
-        shape = merged(shape, {"outcomes": patch.outcomes})
-    receivers.check_outcomes(parse_shape(shape), patch.outcomes)
-    text = json.dumps(shape, ensure_ascii=False, sort_keys=True)
+def _shape_text(patch: ReceiverPatch, before: str, of: Receiver) -> str:
+    """Return the shape as its row has it. Raises ValueError, as of InvalidShape."""
+    text = before
+    if patch.shape is not None or patch.outcomes:
+        shape = json.loads(before) if patch.shape is None else dict(patch.shape)
+        if patch.outcomes:
+            shape = merged(shape, {"outcomes": patch.outcomes})
+        parse_shape(shape)
+        text = json.dumps(shape, ensure_ascii=False, sort_keys=True)
     if len(text.encode()) > MAX_SHAPE:
         raise ValueError(f"a shape has at most {MAX_SHAPE} bytes")
-    return text
+    return receivers.check_placed(text, of, patch.outcomes, patch.terms)
 
 
 def _note_version(session: Session, after: Receiver, patch: ReceiverPatch, now: datetime) -> None:
     """Write a version if what callbacks look like, or which ones there are, has changed."""
     before = newest_shape(session, after)
     kept = DEFAULT_SHAPE if before is None or before.shape is None else before.shape
-    shape = receivers.check_placed(_shape_text(patch, kept), after)
+    shape = _shape_text(patch, kept, after)
     if before is None or _facts(before, before.shape) != _facts(after, shape):
         _write_version(session, after, shape, now)
 

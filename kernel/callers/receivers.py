@@ -27,7 +27,7 @@ from kernel.db.tables.receivers import RECEIVERS, SHAPES
 from kernel.db.tables.sealed import Sealed, sealed
 from kernel.errors import NotFound, SecretsLocked
 from kernel.formats.shapes.reading import InvalidShape
-from kernel.formats.shapes.render import full_urls, outcome_names, secret_names
+from kernel.formats.shapes.render import full_urls, names_of, secret_names
 from kernel.formats.shapes.shape import Shape, parse_shape
 
 __all__ = ["Receiver", "ShapeVersion", "Terms"]
@@ -258,14 +258,20 @@ def _version(row: Row[Any]) -> ShapeVersion:
     )
 
 
-def check_placed(shape: str, receiver: Receiver) -> str:
+def check_placed(
+    shape: str, receiver: Receiver, outcomes: Mapping[str, Any], terms: Mapping[str, Any]
+) -> str:
     """Return a stored shape. Raises ValueError if its callbacks would go nowhere: it places a
-    secret that the receiver lacks, or leads to where the receiver is not.
+    secret that the receiver lacks, or leads to where the receiver is not. So it does for what is
+    given of ``outcomes`` and of the variables in ``terms``, and is placed nowhere.
     """
     try:
         parsed = parse_shape(json.loads(shape))
     except InvalidShape:  # of a newer release, whose processes can read it
         return shape
+    for state, entry in outcomes.items():
+        _check_known(parsed, "outcome", entry, f"{state}.")
+    _check_known(parsed, "receiver", terms.get("variables"), "the variable ")
     secrets = receiver.credentials.secrets
     if missing := sorted(secret_names(parsed) - secrets.keys()):
         words = " and ".join(f"the secret {name}" for name in missing)
@@ -278,17 +284,15 @@ def check_placed(shape: str, receiver: Receiver) -> str:
     return shape
 
 
-def check_outcomes(shape: Shape, given: Mapping[str, Any]) -> None:
-    """Refuse a key with which a shape does nothing, while it does with others: a typing mistake.
-
-    Raises ValueError, which says what may be meant.
+def _check_known(shape: Shape, kind: str, given: object, words: str) -> None:
+    """Refuse a name of a kind that the shape does not place, while it places others: a typing
+    mistake. Raises ValueError, which says what may be meant.
     """
-    known = sorted(outcome_names(shape))
-    for state, entry in given.items():
-        for key, value in entry.items() if isinstance(entry, Mapping) else ():
-            if known and key not in known and value is not None:
-                meant = did_you_mean(key, known)
-                raise ValueError(f"the receiver's shape does nothing with {state}.{key}{meant}")
+    known = sorted(names_of(shape, kind))
+    for name, value in given.items() if isinstance(given, Mapping) else ():
+        if known and name not in known and value is not None:
+            meant = did_you_mean(name, known)
+            raise ValueError(f"the receiver's shape does nothing with {words}{name[:100]}{meant}")
 
 
 def _check_below(place: str, secret: str) -> None:

@@ -222,6 +222,16 @@ def test_key_of_an_outcome_is_refused_with_which_the_shape_does_nothing(desk: Te
     desk.run("receivers", "set", "one", "--outcome", "success.close_code=Solved")
 
 
+def test_variable_is_refused_which_the_shape_does_not_place(desk: Terminal) -> None:
+    options = ("--profile", "servicenow-table", "--basic", "svc")
+    desk.run("receivers", "add", "one", "--url", URL, *options, stdin="s\n")
+    wrong = ("receivers", "set", "one", "--set", "tabel=sc_task")
+    why = "does nothing with the variable tabel; did you mean table?"
+    assert why in desk.run(*wrong, exit_code=2).stderr
+    desk.run("receivers", "set", "one", "--set", "table=sc_task")
+    assert desk.json("receivers", "show", "one")["terms"]["variables"] == {"table": "sc_task"}
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -157,11 +157,13 @@ def secret_names(shape: Shape) -> frozenset[str]:
     return frozenset(named | {"url"} if shape.secret_url else named)
 
 
-def outcome_names(shape: Shape) -> frozenset[str]:
-    """Return the keys of an outcome that its request is made with."""
-    places = (shape.url, shape.body, shape.form, *shape.headers.values())
-    paths = (path for one in places for path in paths_of(one))
-    return frozenset(path[1] for path in paths if path[0] == "outcome" and len(path) > 1)
+def names_of(shape: Shape, kind: str) -> frozenset[str]:
+    """Return what a shape places of a kind: ``outcome`` or ``receiver``, its variables."""
+    lookup = () if shape.lookup is None else (shape.lookup.url, shape.lookup.equals)
+    texts = (shape.text.template, shape.text.tail, *lookup, *shape.headers.values())
+    values = (shape.url, shape.body, shape.form, dict(shape.outcomes))
+    paths = (path for one in (*texts, *values) for path in paths_of(one))
+    return frozenset(path[1] for path in paths if path[0] == kind and len(path) > 1)
 
 
 def full_urls(shape: Shape) -> list[str]:
