@@ -95,8 +95,9 @@ class Response:
     ``headers``: names in lower case. ``body``: its first bytes, as many as the request asked for,
     without a content coding, and not to be trusted. ``phases``: milliseconds for dns, connect, tls,
     send, wait and read, as far as they took place. ``cut``: why the body was not read to its end
-    (``timeout``, ``too_large``, ``protocol``; ``coding``: it is packed in a way that is not known
-    here, and shown empty); the status is the receiver's word all the same.
+    (``timeout``, ``too_large``, ``protocol``; ``coding``: it is said to be packed in a way that is
+    not known here, or that it is not, and stands as received). The status is the receiver's word
+    all the same.
     """
 
     status: int
@@ -250,7 +251,7 @@ def _unpacked(body: bytes, cut: str | None, codings: str, wanted: int) -> tuple[
     """Return a packed body as it is meant, as many bytes as are wanted of it."""
     found = unpacked(body, codings, wanted) if body else (body, True)
     if found is None:
-        return b"", cut or "coding"
+        return body, cut or "coding"  # some proxies unpack it, and leave the header
     inner, has_ended = found
     # Else the end is beyond what was wanted, of one or the other.
     is_short = not has_ended and len(body) < wanted and len(inner) < wanted

@@ -117,11 +117,12 @@ PACKED, SHORT = gzip.compress(TEXT, mtime=0), gzip.compress(b"short", mtime=0)
         ("", TEXT, TEXT[:1024], None),
         ("gzip", PACKED[:-9], TEXT[:1024], None),
         ("gzip", SHORT[:-9], b"short", "protocol"),
-        ("gzip", TEXT, b"", "coding"),
-        ("br", PACKED, b"", "coding"),
-        ("gzip, br", PACKED, b"", "coding"),
-        ("gzip, gzip", PACKED, b"", "coding"),
-        ("gzip" + ", gzip" * 99, PACKED, b"", "coding"),
+        ("gzip", TEXT, TEXT[:1024], "coding"),
+        ("br", "só".encode(), "só".encode(), "coding"),
+        ("br", PACKED, PACKED[:1024], "coding"),
+        ("gzip, br", PACKED, PACKED[:1024], "coding"),
+        ("gzip, gzip", PACKED, PACKED[:1024], "coding"),
+        ("gzip" + ", gzip" * 99, PACKED, PACKED[:1024], "coding"),
     ],
 )
 def test_body_is_unpacked_though_no_coding_was_asked_for(

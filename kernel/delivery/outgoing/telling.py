@@ -152,7 +152,7 @@ class Telling:
         begins = f": {text[:BEGINNING]}" if text else ", without a body"
         if response.cut == "coding":
             coding = self.hide(response.headers.get("content-encoding", ""))[:BEGINNING]
-            begins = f", packed as {coding}, which kernel cannot read"
+            begins = f", packed as {coding}, which kernel cannot read{begins}"
         is_good = 200 <= response.status <= 299
         self._say("answered", f"{response.status}, {kind}{begins}", is_good)
 

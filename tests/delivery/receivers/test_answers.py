@@ -43,6 +43,7 @@ READ: dict[str, Fault] = {
     "twice": faults.encoded(
         lambda body: gzip.compress(zlib.compress(body)), Content_Encoding="deflate, gzip"
     ),
+    "said alone": faults.encoded(bytes, Content_Encoding="gzip"),
     "identity": faults.encoded(bytes, Content_Encoding="identity"),
     "mark": faults.encoded(lambda body: codecs.BOM_UTF8 + body),
     "notice": faults.encoded(lambda body: b"<br />\n<b>Notice</b>: x in <b>a</b><br />\n" + body),
@@ -56,7 +57,7 @@ READ: dict[str, Fault] = {
     [
         *(("jira/issues", name) for name in READ),
         *(("servicenow/tickets", name) for name in ("gzip", "mark")),
-        *(("itop/tickets", name) for name in ("gzip", "mark", "notice")),
+        *(("itop/tickets", name) for name in ("gzip", "said alone", "mark", "notice")),
     ],
 )
 def test_note_is_written_once_when_answers_are_packed_or_marked(
