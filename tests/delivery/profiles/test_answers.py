@@ -62,6 +62,8 @@ TABLE: Mapping[str, tuple[Row, ...]] = {
     "servicenow-scripted": (
         ("delivered", 200, '{"result":{"done":true}}'),
         ("delivered", 201, '{"import_set":"I1","result":[{"status":"inserted"}]}'),
+        ("delivered", 202, '{"result":{"taken":true}}'),
+        ("retry", 202, ""),
         ("delivered", 204, ""),
         ("give_up", 201, '{"result":[{"status":"error","error_message":"No number"}]}'),
         (
