@@ -28,6 +28,8 @@ MAX_SAW = 200
 # After how many to give up, as after 4xx by default: lookups that find nothing, for a ticket may be
 # too new to be found, and 2xx that no rule takes, for each may have written.
 FEW = 4
+# What stands for an answer that did not come: an empty one means something else.
+_MISSING = "..."
 # Where JSON begins behind lines of another kind: PHP writes its notices before an answer.
 _LINE_OF_JSON = re.compile(r"(?<=\n)[\[{]")
 _RATE_LIMIT = re.compile(r"rate-?limit")
@@ -66,9 +68,15 @@ class NotFound:
 
 def judge(shape: Shape, status: int, content_type: str, body: bytes, hide: Hide = str) -> Judged:
     """Judge an answer by the first rule that holds; without rules the status decides."""
+    return _judged(shape, status, content_type, _read(body), hide)
+
+
+def _judged(
+    shape: Shape, status: int, content_type: str, read: tuple[Any, str], hide: Hide
+) -> Judged:
     if not shape.answer:
         return Judged(None)
-    value, text = _read(body)
+    value, text = read
     for rule in shape.answer:
         if _holds(rule, status, value, text):
             return Judged(rule.verdict, _saw(rule, status, value, text, hide), rule.tries)  # type: ignore[arg-type]
@@ -83,8 +91,9 @@ def judge_beginning(
     What its JSON would have said is not known, so every rule that asks for it may hold.
     """
     value, text = _read(body)
+    text = text or _MISSING
     if not shape.answer or value is not ABSENT or _is_page(content_type, text):
-        return judge(shape, status, content_type, body, hide)
+        return _judged(shape, status, content_type, (value, text), hide)
     rules = list(_may_hold(shape, status, text))
     saw = f"status {status}, of an answer without its end: {_shown(text, hide)}"
     if rules and all(rule.verdict in SUCCESSES for rule in rules):

@@ -83,6 +83,10 @@ SURE = parse_shape({"answer": [
     {"is": "give_up", "status": [404, 422], "says": "description"},
     {"is": "retry", "status": 500, "tries": 3},
 ]})  # fmt: skip
+EMPTY = parse_shape({"answer": [
+    {"is": "delivered", "status": 204},
+    {"is": "delivered", "status": 200, "text": {"equals": ""}},
+]})  # fmt: skip
 UNSURE = parse_shape({"answer": [
     {"is": "give_up", "status": [200, 500], "json": {"path": "Error", "exists": False}},
     {"is": "done", "status": 201, "json": {"path": "code", "equals": 5}},
@@ -104,6 +108,9 @@ JSON, PAGE = "application/json", "text/html; charset=utf-8"
         (SURE, 422, JSON, b"{", "give_up", None),
         (SURE, 500, JSON, b"{", "retry", 3),
         (SURE, 502, JSON, b"{", None, None),
+        (EMPTY, 200, PAGE, b"", "retry", None),
+        (EMPTY, 200, "text/plain", b"", "retry", FEW),
+        (EMPTY, 204, PAGE, b"", "delivered", None),
         (UNSURE, 200, JSON, b"{", "retry", FEW),
         (UNSURE, 201, JSON, b"{", "done", None),
         (UNSURE, 500, JSON, b"{", None, None),
