@@ -1,7 +1,7 @@
 """Steps: the named pieces of a handler whose results are recorded, and when one is tried again."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -66,6 +66,10 @@ class Steps(Protocol):
 
     def forget_secrets(self, run: "Run", outcome: "Outcome") -> None:
         """Delete secret results in the transaction of a success."""
+
+    @property
+    def secrets(self) -> Collection[str]:
+        """What secret steps have given this run, or said in their errors, as texts."""
 
     @property
     def is_open(self) -> bool:

@@ -43,7 +43,7 @@ from kernel.runs.fence import (
     stop_if_told,
     undo,
 )
-from kernel.runs.secret_arguments import open_secret, without_secrets
+from kernel.runs.secret_arguments import open_secret, texts_in, texts_of, without_secrets
 from kernel.runtime.kernel import Kernel
 
 log = logging.getLogger(__name__)
@@ -78,6 +78,8 @@ class StepRecorder:
         self._known: dict[str, Known] | None = None
         self._taken: set[str] = set()
         self._has_secrets = False
+        # What is masked in all that errors of this run say.
+        self.secrets: set[str] = set()
         # Whether a step's function is being called now.
         self.is_open = False
 
@@ -136,7 +138,9 @@ class StepRecorder:
             raise SecretsGone
         if not found.sealed:
             return json.loads(found.result)
-        return json.loads(open_secret(self._kernel, found.result).get_secret_value())
+        result = json.loads(open_secret(self._kernel, found.result).get_secret_value())
+        self.secrets.update(texts_in(result))
+        return result
 
     def _begin(self, run: Run, step: StepCall, found: Known | None) -> Known:
         """Commit the run's writes, and that an attempt begins."""
@@ -174,15 +178,20 @@ class StepRecorder:
             encoded = _encoded(step, result)
         except BaseException as error:
             self.is_open = False
+            if step.secret:
+                self.secrets.update(texts_of(error))
             with run.limit.held():
                 told = self._failed(run, step, begun, error, since)
             if told is not None:
                 raise told from error
             raise
         self.is_open = False
+        given = json.loads(encoded)
+        if step.secret:
+            self.secrets.update(texts_in(given))
         with run.limit.held():
             self._record(run, step, begun, encoded, since)
-        return json.loads(encoded)
+        return given
 
     def _record(self, run: Run, step: StepCall, begun: Known, encoded: str, since: float) -> None:
         """Commit the result beside what the function has written, also if a cancel came."""
@@ -227,7 +236,8 @@ class StepRecorder:
         if step.secret:
             return cut(type(error).__name__)
         said = "".join(traceback.format_exception_only(error)).strip()
-        return cut(without_secrets(self._kernel, self._claimed, said).replace("\0", "\\0"))
+        masked = without_secrets(self._kernel, self._claimed, said, self.secrets)
+        return cut(masked.replace("\0", "\\0"))
 
     def _update(self, run: Run, begun: Known, values: dict[str, Any]) -> None:
         mine = (STEPS.c.order_id == run.order_id, STEPS.c.number == begun.number)

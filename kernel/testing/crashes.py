@@ -5,7 +5,7 @@ gone; nothing is written of the run's end. After the block the order is taken ov
 process: `kernel.orders.decide` says when it is due again.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -171,6 +171,11 @@ class _Steps:
     def forget_secrets(self, run: Run, outcome: "Outcome") -> None:
         """Delete secret results in the transaction of a success."""
         self._steps.forget_secrets(run, outcome)
+
+    @property
+    def secrets(self) -> Collection[str]:
+        """What secret steps have given this run, or said in their errors."""
+        return self._steps.secrets
 
     @property
     def is_open(self) -> bool:

@@ -8,6 +8,7 @@ import pytest
 from pydantic import AliasChoices, BaseModel, Field, SecretBytes, SecretStr, field_validator
 from sqlalchemy import text
 
+from kernel.errors import TimeLimit
 from kernel.formats.order_request import order_request
 from kernel.handlers import Handlers, Run
 from kernel.orders.submit import submit
@@ -58,6 +59,23 @@ def test_log_of_a_bug_masks_secrets_however_they_were_found(
     submit(kernel, ANYBODY, order_request(members, kernel.handlers))
     drain(kernel, raise_bugs=False)
     assert "no luck with <•••>" in caplog.text.replace("b'•••'", "•••")
+    assert SECRET not in caplog.text
+
+
+def test_log_of_a_time_limit_masks_secrets(
+    make_kernel: Callable[..., Kernel], sqlite_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    handlers = Handlers()
+
+    @handlers.register("late", Sideways)
+    def late(run: Run, args: Sideways) -> dict[str, Any]:
+        raise TimeLimit(f"no answer for {args.pin.get_secret_value()}")
+
+    kernel = make_kernel(sqlite_url, handlers=handlers, secrets_key=SECRETS_KEY)
+    members = {"select_tag": "late", "callback_url": CALLBACK, "pin": SECRET}
+    submit(kernel, ANYBODY, order_request(members, kernel.handlers))
+    drain(kernel)
+    assert "timed out: no answer for •••" in caplog.text
     assert SECRET not in caplog.text
 
 

@@ -1,12 +1,16 @@
 """Secret results of steps: sealed, given back to the handler alone, and gone with the order's."""
 
 import json
+import logging
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 from sqlalchemy import select
 
 from kernel import Reject, Retry, StepRetry
+from kernel.db.tables.operating.runs import RUNS
 from kernel.db.tables.steps import STEPS
 from kernel.handlers import Run
 from kernel.orders.secrets.arguments import forget_secrets
@@ -21,6 +25,12 @@ from tests.support.sealing import with_keys
 TOKEN = "tok-Ä\"'-very-secret"
 OTHER_KEY = "YSBzZWNvbmQga2V5LCAzMiBieXRlcyBpbiBhbGwgISE="
 DAY = 86_400.0
+
+
+class Account(BaseModel):
+    """What another system is asked for."""
+
+    number: int
 
 
 def text_of(kernel: Kernel) -> str:
@@ -79,6 +89,75 @@ def test_error_of_a_secret_step_is_its_kind_alone(make_kernel: MakeKernel, sqlit
     desk = Desk(make_kernel, sqlite_url, work)
     assert desk.run().state == "pending"
     assert desk.steps[0].error == "ConnectionError"
+
+
+def wrapped(run: Run) -> None:
+    """Quote in an error of one's own what a secret step has said."""
+    try:
+        run.step("token", refused, secret=True)
+    except ConnectionError as error:
+        raise RuntimeError(f"no token: {error!r}") from error
+
+
+def quoted(run: Run) -> None:
+    raise RuntimeError(f"GET /?token={make_token(run)['token']}: 500")
+
+
+def quoted_in_another_step(run: Run) -> None:
+    token = make_token(run)["token"]
+
+    def failing() -> None:
+        raise OSError(f"GET /?token={token}: 500")
+
+    run.step("use", failing)
+
+
+def misread(run: Run) -> None:
+    """Of a long text pydantic quotes the beginning and the end."""
+    Account.model_validate({"number": run.step("token", lambda: TOKEN * 20, secret=True)})
+
+
+def given_back(run: Run) -> None:
+    token = make_token(run)["token"]
+    if run.number == 1:
+        raise Retry
+    raise RuntimeError(f"again with {token}")
+
+
+def refused() -> None:
+    try:
+        raise OSError(f"401 for {TOKEN}")
+    except OSError as error:
+        raise ConnectionError(f"refused {TOKEN}\nas {TOKEN} is over") from error
+
+
+ERRORS = {
+    "its own": lambda run: run.step("token", refused, secret=True),
+    "tried again": lambda run: run.step("token", refused, secret=True, retry=StepRetry()),
+    "wrapped": wrapped,
+    "quoted": quoted,
+    "another step's": quoted_in_another_step,
+    "a model's": misread,
+    "given back": given_back,
+}
+
+
+@pytest.mark.parametrize("work", ERRORS.values(), ids=ERRORS)
+def test_no_error_of_a_run_quotes_what_a_secret_step_has_told(
+    make_kernel: MakeKernel,
+    sqlite_url: str,
+    caplog: pytest.LogCaptureFixture,
+    work: Callable[[Run], Any],
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    desk = Desk(make_kernel, sqlite_url, work)
+    desk.run()
+    if work is given_back:
+        desk.run()
+    (row,) = [one for one in rows(desk.kernel, RUNS) if one.error_type]
+    assert row.traceback
+    told = f"{row.message}{row.traceback}{row.reason}{text_of(desk.kernel)}{caplog.text}"
+    assert "very-secret" not in told
 
 
 def test_step_is_not_begun_without_a_key(make_kernel: MakeKernel, sqlite_url: str) -> None:

@@ -78,11 +78,12 @@ def judged(kernel: Kernel, claimed: Claimed, run: Run, error: Exception) -> Exit
 
 
 def _judged(kernel: Kernel, claimed: Claimed, run: Run, error: Exception) -> Exit:
-    exit_ = exit_of(run, error, without_secrets(kernel, claimed, text_of(error)))
+    secrets, struck = run.steps.secrets, error.__cause__ if isinstance(error, TimedOut) else None
+    exit_ = exit_of(run, error, without_secrets(kernel, claimed, text_of(struck or error), secrets))
     if exit_.why is Why.BUG and not isinstance(error, HandlerBug):
         said = "the outcome could not be written"
-        log_failure(kernel, claimed, error, {"order_id": run.order_id}, said)
-    exit_ = replace(exit_, failure=failure_of(kernel, claimed, error))
+        log_failure(kernel, claimed, error, {"order_id": run.order_id}, said, secrets)
+    exit_ = replace(exit_, failure=failure_of(kernel, claimed, error, secrets))
     for hear in kernel.on_bug if exit_.why is Why.BUG else ():
         hear(run.order_id, told_of(error) or error)
     return exit_
@@ -122,7 +123,7 @@ def run_handler(kernel: Kernel, claimed: Claimed, run: Run) -> Outcome | Wait:
         return Outcome(OrderState.FAILED, cut(failure.message), error_code=code)
     told = run.guard.told if run.guard.ended else None
     try:
-        _log_bug(kernel, failure, claimed, told)
+        _log_bug(kernel, failure, (claimed, run), told)
     except BaseException:  # noqa: BLE001 - as in `judged`
         _say_untellable(claimed)
     raise HandlerBug(told or ROLLED_BACK) from failure
@@ -169,8 +170,9 @@ def _say_untellable(claimed: Claimed) -> None:
 
 
 def _log_bug(
-    kernel: Kernel, failure: BaseException | None, claimed: Claimed, ended: str | None
+    kernel: Kernel, failure: BaseException | None, of: tuple[Claimed, Run], ended: str | None
 ) -> None:
+    claimed, run = of
     extra = {"order_id": claimed.order.id, "select_tag": claimed.order.select_tag}
     if isinstance(failure, UnfitArguments):  # an older order, a newer model: say where, not what
         places = places_of(failure.error)
@@ -180,4 +182,4 @@ def _log_bug(
     elif failure is None:
         log.error(ROLLED_BACK, extra=extra)
     else:
-        log_failure(kernel, claimed, failure, extra)
+        log_failure(kernel, claimed, failure, extra, of_steps=run.steps.secrets)

@@ -31,7 +31,7 @@ class TimedOut(Exception):
 def exit_of(run: Run, error: Exception, said: str) -> Exit:
     """Return how a run ended that raised ``error``, and log it unless it is a bug.
 
-    ``said``: what the error says, for others.
+    ``said``: what the error says, for others; of one that came too late, what it struck.
     """
     extra = {"order_id": run.order_id}
     if isinstance(error, Retry):
@@ -48,8 +48,7 @@ def exit_of(run: Run, error: Exception, said: str) -> Exit:
         log.info("handed back: %s", error.message, extra=extra)
         return Exit(Why.STOPPING)
     if isinstance(error, TimedOut):
-        struck = error.__cause__
-        where = "in the midst of a statement" if struck is None else text_of(struck)
+        where = "in the midst of a statement" if error.__cause__ is None else said
         log.warning("timed out: %s", where, extra=extra)
         return Exit(Why.TIMED_OUT)
     return Exit(Why.BUG)

@@ -6,6 +6,7 @@ any case.
 """
 
 import logging
+from collections.abc import Collection
 from types import TracebackType
 
 from pydantic import ValidationError
@@ -16,7 +17,7 @@ from kernel.handlers import Handler
 from kernel.orders.decide import Failure
 from kernel.runs.claim import Claimed
 from kernel.runs.ends.exits import HandlerBug, TimedOut, UnfitArguments, text_of
-from kernel.runs.secret_arguments import traceback_of, unfit, without_secrets
+from kernel.runs.secret_arguments import has_secrets, traceback_of, unfit, without_secrets
 from kernel.runtime.kernel import Kernel
 
 log = logging.getLogger("kernel.runs.execute")
@@ -30,31 +31,35 @@ LEFT_OUT = "\n... {count} characters left out ...\n"
 _BETWEEN = "\0"
 
 
-def failure_of(kernel: Kernel, claimed: Claimed, error: BaseException) -> Failure | None:
+def failure_of(
+    kernel: Kernel, claimed: Claimed, error: BaseException, of_steps: Collection[str] = ()
+) -> Failure | None:
     """Return what is told of the error that ended a run; None when it tells of nothing wrong.
 
-    Secrets of the order are masked. Never raises.
+    Secrets of the order are masked, and those ``of_steps``. Never raises.
     """
     try:
-        return _failure_of(kernel, claimed, error)
+        return _failure_of(kernel, claimed, error, of_steps)
     except Exception:
         log.exception("the error of a run cannot be told", extra={"order_id": claimed.order.id})
         return None
 
 
-def _failure_of(kernel: Kernel, claimed: Claimed, error: BaseException) -> Failure | None:
+def _failure_of(
+    kernel: Kernel, claimed: Claimed, error: BaseException, of_steps: Collection[str]
+) -> Failure | None:
     wrong = told_of(error)
     if wrong is None:
         said = str(error) if isinstance(error, HandlerBug) else ""
         return Failure(message=_fit(said, MAX_MESSAGE)) if said else None
     # It says what was given: the log does not, nor does this.
     is_unfit = isinstance(error.__cause__, UnfitArguments)
-    if isinstance(wrong, ValidationError) and (is_unfit or claimed.secret_args is not None):
+    if isinstance(wrong, ValidationError) and (is_unfit or has_secrets(claimed, of_steps)):
         said = unfit(wrong)
     else:
         said = text_of(wrong)
-    lines = "" if is_unfit else traceback_of(claimed, wrong)
-    masked = without_secrets(kernel, claimed, f"{said}{_BETWEEN}{lines}")
+    lines = "" if is_unfit else traceback_of(claimed, wrong, of_steps)
+    masked = without_secrets(kernel, claimed, f"{said}{_BETWEEN}{lines}", of_steps)
     said, _, lines = masked.partition(_BETWEEN)
     # Where the limit struck is chance: such failures are of one kind by their code.
     kind = "" if isinstance(wrong, TimeLimit) else _kind(type(wrong))
