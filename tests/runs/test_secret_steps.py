@@ -62,6 +62,22 @@ def test_result_is_sealed_given_back_and_gone_with_success(
     ]
 
 
+def test_result_is_gone_with_a_success_whose_run_took_no_step(
+    make_kernel: MakeKernel, database_url: str
+) -> None:
+    def work(run: Run) -> bool:
+        if run.number == 1:
+            make_token(run)
+            raise Retry
+        return True
+
+    desk = Desk(make_kernel, database_url, work)
+    desk.run()
+    assert desk.steps[0].secret_result is not None
+    assert desk.run().state == "success"
+    assert [(one.done_at is None, one.secret_result) for one in desk.steps] == [(False, None)]
+
+
 def test_result_of_an_order_that_failed_is_kept_for_some_days(
     make_kernel: MakeKernel, database_url: str
 ) -> None:
