@@ -27,7 +27,14 @@ from kernel.formats.tracecontext import UNTRACED, Trace
 from kernel.handlers.registering.refusals import BATCH_TAG
 from kernel.orders.accept import Judge, callback_problems
 from kernel.orders.backpressure import Coming, Pressure
-from kernel.orders.batches.check import Checked, accepted_before, check_orders, key_reused, placed
+from kernel.orders.batches.check import (
+    Checked,
+    accepted_before,
+    batch_fingerprint,
+    check_orders,
+    key_reused,
+    placed,
+)
 from kernel.orders.batches.read import BatchTerms, batch_request
 from kernel.orders.batches.store import (
     Known,
@@ -38,7 +45,7 @@ from kernel.orders.batches.store import (
     store_orders,
 )
 from kernel.orders.gates.children import wake_parent
-from kernel.orders.secrets.arguments import is_same, keyed_fingerprint
+from kernel.orders.secrets.arguments import is_same
 from kernel.orders.submit import check_key, new_row
 from kernel.runtime.kernel import Kernel
 from kernel.runtime.metrics import ACCEPTED
@@ -116,7 +123,8 @@ def accept_batch(kernel: Kernel, sent: BatchSubmission) -> AcceptedBatch:
     _refuse_too_many(kernel, sent, checked)
     batch = None
     if wanted.batch is not None or sent.idempotency_key is not None:
-        batch = _batch_row(kernel, sent, wanted.batch or BatchTerms(), checked)
+        whole = batch_fingerprint(kernel, sent.members, checked, refused)
+        batch = _batch_row(sent, wanted.batch or BatchTerms(), whole)
     try:
         return _store(kernel, sent, batch, (checked, answered))
     except _Repeated:
@@ -213,13 +221,9 @@ def _unraced(work: Callable[[], T]) -> T:
     raise Unavailable(retry_after=1)
 
 
-def _batch_row(
-    kernel: Kernel, sent: BatchSubmission, batch: BatchTerms, checked: Sequence[Checked]
-) -> dict[str, Any]:
-    """Return what is stored of the batch itself, without its id."""
-    whole, url = fingerprint(sent.members), batch.callback_url
-    if any(one.request.secrets is not None for one in checked):
-        whole = retrying(lambda: keyed_fingerprint(kernel, whole))
+def _batch_row(sent: BatchSubmission, batch: BatchTerms, whole: str) -> dict[str, Any]:
+    """Return what is stored of the batch itself, without its id; ``whole``: its fingerprint."""
+    url = batch.callback_url
     return {
         "caller_id": sent.caller.caller_id,
         "select_tag": BATCH_TAG,

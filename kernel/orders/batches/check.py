@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kernel.callers.identity import Identity
+from kernel.db.transactions import retrying
 from kernel.errors import Forbidden, IdempotencyKeyReused, InvalidOrder
 from kernel.formats.order_request import OrderRequest, fingerprint, problem
 from kernel.handlers.registering.refusals import names_member
 from kernel.orders.accept import Judge, checked_order, refuse_tag
 from kernel.orders.batches.store import known_keys
-from kernel.orders.secrets.arguments import is_same
+from kernel.orders.secrets.arguments import is_same, keyed_fingerprint
 from kernel.orders.submit import check_key
 from kernel.runtime.kernel import Kernel
 
@@ -97,6 +98,23 @@ def accepted_before(kernel: Kernel, caller_id: int, refused: Iterable[Refused]) 
         for one, key in keyed
         if key in known and is_same(kernel, known[key].fingerprint, one.fingerprint)
     }
+
+
+def batch_fingerprint(
+    kernel: Kernel,
+    members: Mapping[str, Any],
+    checked: Iterable[Checked],
+    refused: Sequence[Refused],
+) -> str:
+    """Return the fingerprint of a whole batch, with a key where its body may hold a secret.
+
+    What a refused order holds is not known: its tag may be misspelt.
+    """
+    whole = fingerprint(members)
+    is_secret = any(one.request.secrets is not None for one in checked)
+    if refused and not is_secret:
+        is_secret = any(handler.secrets for handler in kernel.handlers.values())
+    return retrying(lambda: keyed_fingerprint(kernel, whole)) if is_secret else whole
 
 
 def placed(place: int, errors: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
