@@ -1,18 +1,35 @@
 """How commands print: tables for people, JSON for machines."""
 
 import json
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 
+# What of JSON is looked at: JSON itself leaves no control character below a space in a text.
+_UNSEEN = re.compile(r"[^\n -~]")
 as_json = click.option("--json", "machine", is_flag=True, help="Print JSON.")
 
 
 def print_json(value: Any) -> None:
     """Print ``value`` as indented JSON."""
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+    click.echo(json_text(value, indent=2))
+
+
+def json_text(value: Any, indent: int | None = None) -> str:
+    """Return ``value`` as JSON that cannot steer the terminal; see `seen`."""
+    return seen(json.dumps(value, ensure_ascii=False, indent=indent, default=str))
+
+
+def seen(text: str) -> str:
+    """Return JSON with what is not seen in it written as escapes, which mean the same."""
+    return _UNSEEN.sub(lambda found: _escaped(found[0]), text)
+
+
+def _escaped(character: str) -> str:
+    return character if character.isprintable() else json.dumps(character)[1:-1]
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], nothing: str) -> None:

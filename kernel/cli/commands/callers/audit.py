@@ -1,6 +1,5 @@
 """`kernel audit list | verify | export`: who changed what, and whether it was altered since."""
 
-import json
 import sys
 from typing import Any
 
@@ -11,7 +10,13 @@ from kernel.callers.audit.search import ActFilter
 from kernel.cli.numbers import ROW_ID
 from kernel.cli.opening import opened
 from kernel.cli.pausing import Moment
-from kernel.cli.terminal.output import as_json, print_fields, print_json, print_table
+from kernel.cli.terminal.output import (
+    as_json,
+    json_text,
+    print_fields,
+    print_json,
+    print_table,
+)
 from kernel.formats.envelope import rfc3339
 
 _FILTERS = (
@@ -114,4 +119,4 @@ def export(**given: Any) -> None:
     """Print acts as JSON, one in a line, the oldest first."""
     with opened() as kernel, kernel.read() as connection:
         for one in search.stream(connection, ActFilter(**given)):
-            click.echo(json.dumps(_shown(one), ensure_ascii=False, default=str))
+            click.echo(json_text(_shown(one)))

@@ -12,7 +12,7 @@ from kernel.cli.filter_options import (
     with_order_filter,
 )
 from kernel.cli.opening import opened
-from kernel.cli.terminal.output import as_json, print_json, print_table
+from kernel.cli.terminal.output import as_json, print_json, print_table, seen
 from kernel.filters.counts import Counts, count_callbacks, count_orders
 from kernel.filters.fields import caller_names
 from kernel.filters.plans import settle
@@ -112,4 +112,4 @@ def export_callbacks(kind: str, **fields: Any) -> None:
 
 def _write(kind: str, columns: Sequence[str], batches: Iterable[Sequence[Row]]) -> None:
     for piece in PIECES[kind](columns, batches):
-        click.echo(piece.encode(), nl=False)
+        click.echo((seen(piece) if kind == "json" else piece).encode(), nl=False)

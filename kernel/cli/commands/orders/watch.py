@@ -1,6 +1,5 @@
 """`kernel orders watch`: follow an order live until its callback has ended."""
 
-import json
 import time
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +8,7 @@ import click
 
 from kernel.cli.commands.orders.telling import orders
 from kernel.cli.opening import opened
-from kernel.cli.terminal.output import as_json, cell
+from kernel.cli.terminal.output import as_json, cell, json_text
 from kernel.cli.terminal.screen import Line, Part, Screen, bar, is_terminal
 from kernel.db.errors import DATABASE_ERRORS, is_passing
 from kernel.db.states import DeliveryState, OrderState, Tone
@@ -128,7 +127,7 @@ def _as_json(seen: Seen) -> str:
         delivery_data(one) | {"attempts": [attempt_data(attempt) for attempt in attempts]}
         for one, attempts in seen.deliveries
     ]
-    return json.dumps(data, ensure_ascii=False)
+    return json_text(data)
 
 
 def _as_line(seen: Seen) -> str:
