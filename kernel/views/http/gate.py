@@ -7,6 +7,7 @@ through `flask.g`, as they find the request.
 import math
 import time
 from collections.abc import Callable
+from ipaddress import IPv6Address, IPv6Network
 from typing import Any
 
 from flask import Blueprint, Flask, g
@@ -21,6 +22,7 @@ from kernel.errors import TooManyRequests
 from kernel.orders.backpressure import Pressure
 from kernel.runtime.kernel import Kernel
 from kernel.runtime.single_flight import SingleFlightCache
+from kernel.views.http.client_address import read_address
 
 # No request waits longer than this for the server that counts; then this process counts alone.
 COUNTER_SECONDS = 0.1
@@ -62,7 +64,13 @@ class Gate:
         self._count(f"caller {who.caller_id}" if who.key_id is None else f"key {who.key_id}")
 
     def count_wrong_key(self, address: str) -> None:
-        """Count a sign-in that failed, by where it came from. Raises TooManyRequests."""
+        """Count a sign-in that failed, by where it came from. Raises TooManyRequests.
+
+        Of IPv6 a client has all addresses of a /64, as many as it likes to try from.
+        """
+        found = read_address(address)
+        if isinstance(found, IPv6Address):
+            address = str(IPv6Network((int(found), 64), strict=False))
         self._count(f"address {address}")
 
     def _count(self, whose: str) -> None:

@@ -186,6 +186,26 @@ def test_wrong_keys_are_refused_with_429_when_there_are_too_many(
     assert visitor.sign_in(operator_key(kernel)).status_code == 303, "an operator was kept out"
 
 
+def test_wrong_keys_are_counted_by_the_network_that_a_client_has(
+    make_kernel: MakeKernel, sqlite_url: str
+) -> None:
+    limits = {"rate_limit": "3/hour", "broker_url": "amqp://guest@127.0.0.1:1//"}
+    visitor = stranger(make_kernel(sqlite_url, **limits))
+
+    def tried(*addresses: str) -> list[int]:
+        found = []
+        for one in addresses:
+            visitor.client.environ_base["REMOTE_ADDR"] = one
+            found.append(visitor.sign_in("wrong").status_code)
+        return found
+
+    own = ["2001:db8::1", "2001:db8::2", "2001:db8:0:0:ffff::3", "2001:db8::4%eth0"]
+    assert tried(*own) == [401, 401, 401, 429]
+    assert tried("2001:db8:0:1::1") == [401]
+    assert tried(*(f"203.0.113.{n}" for n in range(4))) == [401] * 4
+    assert tried("::ffff:203.0.113.9", "::ffff:203.0.113.10", "::5") == [401] * 3
+
+
 # ---- No sign-in -------------------------------------------------------------------------------
 
 
