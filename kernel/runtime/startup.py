@@ -7,7 +7,7 @@ refuse to start without it.
 
 import os
 from collections.abc import Iterator, Mapping
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from sqlalchemy import Connection
 
@@ -39,6 +39,8 @@ READ_ONLY = (
     "the database takes no writes now, as a standby or a read-only one: orders are refused by 503 "
     "until KERNEL_DATABASE_URL leads to the primary, or this is one"
 )
+# The password that RabbitMQ comes with.
+GUEST = "guest"
 
 
 def check(kernel: Kernel) -> list[str]:
@@ -188,9 +190,11 @@ def open_brokers(settings: Settings) -> list[str]:
     found = []
     for name in ("broker_url", "result_backend"):
         urls = getattr(settings, name).get_secret_value()
-        if urls and None in _passwords(urls):
+        known = _passwords(urls) if urls else ()
+        if GUEST in known or not all(known):
+            lacks = "has no password" if not all(known) else f"has the password {GUEST}"
             found.append(
-                f"{PREFIX}{name.upper()} has no password: anyone who reaches the server reads what "
+                f"{PREFIX}{name.upper()} {lacks}: anyone who reaches the server reads what "
                 "is in it, and can empty it; set a user and a password, as deploy/redis.conf does"
             )
     return found
@@ -199,7 +203,7 @@ def open_brokers(settings: Settings) -> list[str]:
 def _passwords(urls: str) -> list[str | None]:
     if is_redis(urls):
         return [url.password for url in redis_urls(urls)]
-    return [urlsplit(url).password for url in urls.split(";")]
+    return [unquote(urlsplit(url).password or "") for url in urls.split(";")]
 
 
 def needs_of(kernel: Kernel) -> Needs:

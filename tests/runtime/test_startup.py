@@ -26,6 +26,7 @@ MakeKernel = Callable[..., Kernel]
 NOBODY = "127.0.0.1:1"
 GUARDED = "redis://:secret@a.example"
 URL = "KERNEL_BROKER_URL"
+OPEN = ["redis://kernel@", "redis://:@", "amqp://kernel:@", "amqp://guest:gu%65st@"]
 
 
 @pytest.fixture
@@ -279,7 +280,8 @@ def test_api_does_not_start_when_a_table_cannot_roll_back(kernel: Kernel) -> Non
         ({"broker_url": "amqp://mq.example", "result_backend": ""}, ["KERNEL_BROKER_URL"]),
         ({"broker_url": f"{GUARDED}/1", "result_backend": f"{GUARDED}/2"}, []),
         ({"broker_url": f"{GUARDED};redis://b.example", "result_backend": ""}, [URL]),
-        ({"broker_url": "redis://kernel@a.example", "result_backend": ""}, [URL]),
+        *(({"broker_url": f"{one}a.example", "result_backend": ""}, [URL]) for one in OPEN),
+        ({"broker_url": "amqp://kernel:s3cret@a.example", "result_backend": ""}, []),
     ],
 )
 def test_broker_without_a_password_is_warned_about(
