@@ -43,6 +43,21 @@ def test_keys_are_listed_with_their_limits_and_no_secret(terminal: Terminal) -> 
     assert made["api_key"] not in terminal.run("callers", "keys").stdout
 
 
+def test_key_of_a_person_is_named_as_such_and_not_taken_for_none(terminal: Terminal) -> None:
+    made = terminal.json("people", "add", "Ada O'Neil", "--role", "admin")["api_key"]
+    terminal.json("callers", "add", "jira")
+    (person, caller) = sorted(terminal.json("callers", "keys"), key=lambda one: not one["person"])
+    assert (person["key"], person["person"], person["caller"]) == (made[:12], "Ada O'Neil", None)
+    assert (caller["person"], caller["caller"]) == (None, "jira")
+    for prefix in (made[:12], made[:8], f"{made[:12]}…"):
+        said = terminal.run("callers", "revoke-key", prefix, exit_code=1).stderr
+        assert "a key of the person Ada O'Neil" in said
+        assert "kernel people set 'Ada O'\"'\"'Neil' --new-key" in said
+    terminal.run("people", "set", "Ada O'Neil", "--disable")
+    gone = terminal.run("callers", "revoke-key", made[:12], exit_code=1).stderr
+    assert "no key in force" in gone
+
+
 @pytest.mark.parametrize("options", [["--network", "10.0.0.1/8"], ["--tag", "Two Words"]])
 def test_key_is_not_made_when_its_limits_are_none(terminal: Terminal, options: list[str]) -> None:
     terminal.run("callers", "add", "jira", *options, exit_code=2)

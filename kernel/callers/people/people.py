@@ -125,6 +125,16 @@ def find_person(session: Session, name: str) -> Person:
     return person
 
 
+def holder_of(session: Session, prefix: str) -> Person | None:
+    """Return the person of whom a key that is not revoked begins with ``prefix``; None for none.
+
+    For commands that know callers' keys alone: a key that was found somewhere may be a person's.
+    """
+    begins = ApiKey.prefix.startswith(prefix.rstrip("….")[:PREFIX_LENGTH], autoescape=True)
+    asked = select(Person).join(ApiKey, ApiKey.person_id == Person.id)
+    return session.scalars(asked.where(begins, ApiKey.revoked_at.is_(None)).limit(1)).first()
+
+
 def person_of(session: Session, signed_in: SignedIn, now: datetime, by: By = BY_SYSTEM) -> Person:
     """Return the person whom a provider vouches for, added or brought up to date.
 

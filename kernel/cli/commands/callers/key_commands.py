@@ -1,5 +1,6 @@
 """`kernel callers keys | add-key | rotate-key | revoke-key`: a caller's API keys, one by one."""
 
+import shlex
 from datetime import timedelta
 from typing import Any
 
@@ -8,6 +9,7 @@ from sqlalchemy import select
 
 from kernel.callers import identity, keys
 from kernel.callers.key_terms import terms_of
+from kernel.callers.people.people import holder_of
 from kernel.cli.acting import by_command, with_reason
 from kernel.cli.commands.callers.callback_rules import callers
 from kernel.cli.commands.callers.key_options import ending, key_ends, key_terms, terms_given
@@ -16,6 +18,8 @@ from kernel.cli.numbers import OVERLAP_HOURS
 from kernel.cli.opening import opened
 from kernel.cli.terminal.output import as_json, print_json, print_table
 from kernel.db.tables.callers import ApiKey, Caller
+from kernel.db.tables.people import Person
+from kernel.errors import Conflict, NotFound
 from kernel.formats.envelope import rfc3339
 
 
@@ -24,25 +28,31 @@ from kernel.formats.envelope import rfc3339
 @click.option("--all", "every", is_flag=True, help="Also those that work no more.")
 @as_json
 def list_keys(name: str | None, every: bool, machine: bool) -> None:
-    """List API keys by their first characters: what they may do, from where, and until when."""
+    """List API keys by their first characters: what they may do, from where, and until when.
+
+    Those of people do what the person's role allows.
+    """
     with opened() as kernel, kernel.read_session() as session:
-        query = select(ApiKey, Caller.name).join(Caller, Caller.id == ApiKey.caller_id)
+        query = select(ApiKey, Caller.name, Person.name)
+        query = query.join(Caller, Caller.id == ApiKey.caller_id)
+        query = query.outerjoin(Person, Person.id == ApiKey.person_id)
         if name is not None:
             query = query.where(Caller.id == identity.find(session, name).id)
         if not every:
             query = query.where(*identity.key_in_force(kernel.clock.now()))
         rows = session.execute(query.order_by(Caller.name, ApiKey.id)).all()
-        found = [_describe(key, owner) for key, owner in rows]
+        found = [_describe(*row) for row in rows]
     if machine:
         print_json(found)
     else:
         print_table(found, "no keys")
 
 
-def _describe(key: ApiKey, owner: str) -> dict[str, Any]:
+def _describe(key: ApiKey, owner: str, person: str | None) -> dict[str, Any]:
     return {
         "key": key.prefix,
-        "caller": owner,
+        "caller": None if person is not None else owner,
+        "person": person,
         "scopes": key.scopes.split(),
         "tags": key.tags and key.tags.split(),
         "networks": key.networks and key.networks.split(),
@@ -114,7 +124,16 @@ def revoke_key(prefix: str, machine: bool) -> None:
     """Revoke the one API key that begins with PREFIX, at once; nothing else changes."""
     with opened() as kernel, kernel.write_session() as session:
         now = kernel.clock.now()
-        key = keys.find_key(session, prefix, now)
+        try:
+            key = keys.find_key(session, prefix, now)
+        except NotFound:
+            if (person := holder_of(session, prefix)) is None:
+                raise
+            named = shlex.quote(person.name)
+            raise Conflict(
+                f"this is a key of the person {person.name}: `kernel people set {named} --new-key` "
+                "replaces it, --disable keeps the person out"
+            ) from None
         keys.revoke_key(session, key.id, now, by_command())
         owner, shown = session.get_one(Caller, key.caller_id).name, key.prefix
     if machine:
