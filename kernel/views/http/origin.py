@@ -9,9 +9,11 @@ from kernel.views.http.hosts import is_loopback, name_of
 def is_https() -> bool:
     """Tell whether the browser came by HTTPS, to us or to the proxy in front.
 
-    A client that lies about the proxy's header gets a stricter cookie, and nothing else.
+    Of several proxies that each add to the header, the first one has seen the browser. A client
+    that lies about it gets a stricter cookie, and nothing else.
     """
-    return request.is_secure or request.headers.get("X-Forwarded-Proto") == "https"
+    first = request.headers.get("X-Forwarded-Proto", "").partition(",")[0]
+    return request.is_secure or first.strip().lower() == "https"
 
 
 def keeps_secrets() -> bool:

@@ -101,12 +101,18 @@ def test_operator_gets_in_over_plain_http_when_it_is_this_host(kernel: Kernel, b
     assert stranger(kernel, base).sign_in(operator_key(kernel)).status_code == 303
 
 
-def test_operator_gets_in_when_the_proxy_in_front_has_tls(kernel: Kernel) -> None:
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [("https", 303), ("https,http", 303), ("HTTPS , http", 303), ("http,https", 403), ("", 403)],
+)
+def test_operator_gets_in_when_the_proxy_in_front_has_tls(
+    kernel: Kernel, said: str, status: int
+) -> None:
     client = serve(kernel).test_client()
-    headers = SAME_ORIGIN | {"X-Forwarded-Proto": "https"}
+    headers = SAME_ORIGIN | {"X-Forwarded-Proto": said}
     options = {"base_url": "http://kernel.example", "headers": headers}
     key = operator_key(kernel)
-    assert client.post("/dashboard/sign-in", data={"key": key}, **options).status_code == 303
+    assert client.post("/dashboard/sign-in", data={"key": key}, **options).status_code == status
 
 
 # ---- Sessions ---------------------------------------------------------------------------------
