@@ -203,6 +203,14 @@ def test_forwarded_mail_decides_nothing_where_the_person_has_to_sign_in(desk: De
     assert desk.told() == [("approved", "Ada")]
 
 
+def test_sign_in_leads_back_to_the_link_also_below_a_path(desk: Desk) -> None:
+    desk.visitor.base = "https://kernel.example/below"
+    path = desk.asked(sign_in=True)
+    asked = desk.visitor.get(path).headers["Location"]
+    form = desk.visitor.get(asked.removeprefix("/below")).text
+    assert f'name="next" value="/below{path}"' in form
+
+
 def test_post_without_a_session_leads_to_the_sign_in(desk: Desk) -> None:
     path = desk.asked(sign_in=True)
     desk.visitor.sign_in(operator_key(desk.kernel, "Ada"))

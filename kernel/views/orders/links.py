@@ -74,7 +74,7 @@ class LinkPages:
         if asked.told is not None or asked.is_over:
             return self._over(asked)
         if asked.link.sign_in and self._visitor() is None:
-            return go_to(beside("dashboard.show_form", next=request.path))
+            return self._sign_in()
         return self._ask(asked)
 
     def tell(self, token: str) -> Response:
@@ -90,7 +90,7 @@ class LinkPages:
         visitor = self._visitor() if asked.link.sign_in else None
         if asked.link.sign_in:
             if visitor is None:
-                return go_to(beside("dashboard.show_form", next=request.path))
+                return self._sign_in()
             try:
                 self._sessions.check_token(visitor)
             except Forbidden:
@@ -148,6 +148,10 @@ class LinkPages:
             return self._sessions.visitor()
         except Unauthenticated:
             return None
+
+    def _sign_in(self) -> Response:
+        """Lead to the sign-in, and from there back to this page."""
+        return go_to(beside("dashboard.show_form", next=request.script_root + request.path))
 
     def _ask(self, asked: Asked, status: int = 200) -> Response:
         visitor = self._visitor() if asked.link.sign_in else None
