@@ -108,6 +108,19 @@ def test_api_is_probed_where_it_answers_when_it_runs() -> None:
     assert backend == {"name": "kernel-api", "port": {"name": port["name"]}}
 
 
+def test_links_that_are_a_permission_stand_in_no_log_of_the_ingress() -> None:
+    whole, links = (of_kind("Ingress")[name] for name in ("kernel", "kernel-links"))
+    (rule,) = links["spec"]["rules"]
+    assert {one["path"] for one in rule["http"]["paths"]} == {"/o", "/e"}
+    of_all = whole["spec"]["rules"][0]
+    (backend,) = [one["backend"] for one in of_all["http"]["paths"]]
+    assert all(one["backend"] == backend for one in rule["http"]["paths"])
+    assert (rule["host"], links["spec"]["tls"]) == (of_all["host"], whole["spec"]["tls"])
+    more = {"nginx.ingress.kubernetes.io/enable-access-log": "false"}
+    more["nginx.ingress.kubernetes.io/proxy-body-size"] = "1100k"
+    assert links["metadata"]["annotations"] == whole["metadata"]["annotations"] | more
+
+
 def test_proxies_wait_for_longer_than_a_request_waits_for_an_order() -> None:
     """And for the database, which it asks once more at its end."""
     (said,) = re.findall(r"proxy_read_timeout (\d+)s;", (DEPLOY / "nginx.conf").read_text())

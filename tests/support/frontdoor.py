@@ -45,6 +45,7 @@ class Nginx(Server):
         for old, new in (
             (r"listen 80;", f"listen 127.0.0.1:{self.port};"),
             (r"server 127\.0\.0\.1:8000;", f"server 127.0.0.1:{api_port};"),
+            (r"/var/log/nginx/access\.log", f"{self.folder}/access.log"),
         ):
             site, count = re.subn(old, new, site)
             assert count == 1, f"deploy/nginx.conf: {old} stands there {count} times"

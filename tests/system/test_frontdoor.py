@@ -22,6 +22,7 @@ SLOW_CLIENTS = 10
 # limit_conn of deploy/nginx.conf.
 SHARE = 100
 ONE_PROCESS = pytest.mark.parametrize("stack", [{"api_processes": 1}], indirect=True)
+TOKEN = "AZr0" * 12
 IMPORT = {"select_tag": "import_projects", "callback_url": "https://receiver.example/"}
 
 
@@ -144,6 +145,21 @@ def test_proxy_compresses_what_holds_no_secret_and_nothing_else(
         assert answer.request.headers["Accept-Encoding"].startswith("gzip")
         assert (answer.headers.get("Content-Encoding") == "gzip") is packed, path
     assert len(page.content) > 1024, "long enough to be compressed, if that were on"
+
+
+def test_logs_of_the_proxy_have_no_link_that_is_a_permission(
+    host: Host, stack: Stack, nginx: Nginx
+) -> None:
+    links = [f"/{kind}/{TOKEN}{more}" for kind in "oe" for more in ("", "?lang=zh")]
+    asked = ["/healthz?asked", *links]
+    for path in asked:  # the API is away, which the proxy tells in its log
+        assert requests.get(nginx.url(path), timeout=10).status_code == 503
+    host.api()
+    told = [requests.get(nginx.url(path), timeout=10).status_code for path in asked[:2]]
+    assert told == [200, 404]
+    logs = (nginx.folder / "access.log").read_text() + (nginx.folder / "output").read_text()
+    assert logs.count("/healthz?asked") > 2
+    assert TOKEN not in logs
 
 
 def test_proxy_says_when_to_come_back_when_the_api_is_away(stack: Stack, nginx: Nginx) -> None:
