@@ -114,17 +114,25 @@ def gauges_of(facts: Facts, waiting: Backlog) -> dict[str | tuple[str, str], flo
 
 
 class Scrape(Collector):
-    """All counts and gauges of one moment, as metrics of the library."""
+    """All counts and gauges of one moment, as metrics of the library.
 
-    def __init__(self, series: Series, gauges: Mapping[str | tuple[str, str], float]) -> None:
+    ``series``: None where the counts cannot be read. None is shown then: one that went back to 0
+    would look like a restart, and what it was before like an increase.
+    """
+
+    def __init__(
+        self, series: Series | None, gauges: Mapping[str | tuple[str, str], float]
+    ) -> None:
         self._series = series
         self._gauges = gauges
 
     def collect(self) -> Iterator[Metric]:
-        """Yield every metric, those without a sample included."""
+        """Yield every metric that is known, those without a sample included."""
         for name, meaning in GAUGES.items():
             if name in self._gauges:
                 yield GaugeMetricFamily(name, meaning, value=self._gauges[name])
+        if self._series is None:
+            return
         for name, (label, meaning) in LABELLED.items():
             family = GaugeMetricFamily(name, meaning, labels=[label])
             for key, value in self._gauges.items():
@@ -174,7 +182,7 @@ def metrics_blueprint(kernel: Kernel, hints: Hints) -> Blueprint:
                 raise
             # The key cannot be looked up now. /readyz tells the same without credentials.
             log.warning("metrics without the database: %s", driver_error(error))
-            registry.register(Scrape({}, {DATABASE_UP: 0.0}))
+            registry.register(Scrape(None, {DATABASE_UP: 0.0}))
         encode, content_type = _encoder(request.headers.get("Accept", ""))
         return Response(encode(registry), 200, HEADERS, content_type=content_type)
 
