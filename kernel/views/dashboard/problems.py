@@ -2,7 +2,7 @@
 
 import logging
 
-from flask import Response, request
+from flask import Response, g, request
 from werkzeug.exceptions import HTTPException, default_exceptions
 
 from kernel import errors
@@ -11,7 +11,7 @@ from kernel.formats.texts import TEXTS as MESSAGES
 from kernel.views.dashboard.frame import Frame
 from kernel.views.dashboard.signing_in.sign_in import SignIn
 from kernel.views.html.rendering import is_fragment
-from kernel.views.http.errors import HTTP_CODES, is_unavailable, retry_after, status_of
+from kernel.views.http.errors import HTTP_CODES, in_words, is_unavailable, retry_after, status_of
 from kernel.views.http.tracking import trace_of_request
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ def install(frame: Frame, sign_in: SignIn) -> None:
         if status_of(error) == 500:
             return on_bug(error)
         code = str(error.data.get("page", error.code))
-        return problem(frame, status_of(error), code, retry_after(error))
+        return problem(frame, status_of(error), code, retry_after(error), in_words(error))
 
     def on_http_error(error: HTTPException) -> Response:
         status = error.code or 500
@@ -52,10 +52,13 @@ def install(frame: Frame, sign_in: SignIn) -> None:
     handle(Exception, on_bug)
 
 
-def problem(frame: Frame, status: int, code: str, retry_after: int | None = None) -> Response:
+def problem(
+    frame: Frame, status: int, code: str, retry_after: int | None = None, detail: str = ""
+) -> Response:
     """Render the page of an error. ``code`` is a text of the pages, or one of the API's.
 
-    ``retry_after``: seconds, as the header of that name says as well.
+    ``retry_after``: seconds, as the header of that name says as well. ``detail``: what commands
+    and the API say of it, in English; for those who have signed in.
     """
     page = frame.render(
         "dashboard/problem.html",
@@ -63,6 +66,7 @@ def problem(frame: Frame, status: int, code: str, retry_after: int | None = None
         code=code,
         message=MESSAGES.get(code),
         retry_after=retry_after,
+        detail=detail if g.get("kernel_visitor") else "",
         request_id=trace_of_request().request_id,
         number=status,
     )

@@ -74,6 +74,13 @@ def refusal_body(error: errors.KernelError, language: Language) -> dict[str, Any
     return envelope(-1, text(error.code, language), data)
 
 
+def in_words(error: errors.KernelError) -> str:
+    """Return what an error says beyond its class, each problem with its place; "" for nothing."""
+    own = [] if error.message == _first_line(type(error)) else [error.message]
+    problems = error.data.get("errors", ())
+    return "; ".join([*own, *(f"{one['pointer'] or '/'}: {one['detail']}" for one in problems)])
+
+
 def _first_line(kind: type[errors.KernelError]) -> str:
     """The message of such an error when none was given: its docstring's first line."""
     return (kind.__doc__ or "").strip().partition("\n")[0]

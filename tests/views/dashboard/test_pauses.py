@@ -54,20 +54,23 @@ def test_hostile_reason_is_text(kernel: Kernel) -> None:
 
 
 @pytest.mark.parametrize(
-    ("form", "status"),
+    ("form", "status", "why"),
     [
-        ({"what": "tag", "of": "No Tag"}, 422),
-        ({"what": "planet", "of": "x"}, 422),
-        ({"what": "tag", "of": "create_project", "for": "soon"}, 422),
-        ({"what": "orders_of", "of": "nobody"}, 404),
-        ({"what": "receiver", "of": "anonymous/none"}, 404),
-        ({}, 422),
+        ({"what": "tag", "of": "No Tag"}, 422, "/tag: 'No Tag' is no tag of orders"),
+        ({"what": "planet", "of": "x"}, 422, "what is paused is a host, caller, receiver, tag"),
+        ({"what": "tag", "of": "create_project", "for": "soon"}, 422, "'soon' is no duration"),
+        ({"what": "host", "of": "desk/path"}, 422, "'desk/path' is no host: it has a path"),
+        ({"what": "orders_of", "of": "anonymos"}, 404, "did you mean anonymous?"),
+        ({"what": "receiver", "of": "anonymous/none"}, 404, "none"),
+        ({}, 422, "what is paused is a host, caller, receiver, tag"),
     ],
 )
-def test_form_is_refused_when_it_names_nothing(
-    kernel: Kernel, form: dict[str, str], status: int
+def test_form_says_what_is_wrong_and_keeps_what_was_typed(
+    kernel: Kernel, form: dict[str, str], status: int, why: str
 ) -> None:
-    assert operator(kernel).post(PATH, **form).status_code == status
+    answer = operator(kernel).post(PATH, **form)
+    assert (answer.status_code, why in words(answer)) == (status, True), words(answer)
+    assert f'name="of" value="{form.get("of", "")}"' in answer.text
     with kernel.read_session() as session:
         assert list_pauses(session) == []
 

@@ -130,6 +130,12 @@ def test_tag_whose_orders_are_paused_is_marked(kernel: Kernel) -> None:
     assert '>anonymous</a> <span class="badge warn">' not in page
 
 
+def test_refusal_says_on_its_page_what_the_command_says(kernel: Kernel) -> None:
+    answer = operator(kernel).post("/dashboard/workers/resume", host="node-1")
+    assert answer.status_code == 404
+    assert "that host is not drained" in words(answer)
+
+
 @pytest.mark.parametrize("place", ["tags/never", "callers/never", "tags/%3Cscript%3E"])
 def test_part_of_which_nothing_was_heard_is_not_found(kernel: Kernel, place: str) -> None:
     assert operator(kernel).get(f"/dashboard/{place}").status_code == 404

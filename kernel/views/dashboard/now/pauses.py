@@ -3,11 +3,12 @@
 from flask import Response, request
 
 from kernel.db.ids import ID
-from kernel.errors import InvalidOrder, NotFound
+from kernel.errors import InvalidOrder, NotFound, RequestRefused
 from kernel.pauses.changes import end_after, pause, resume
 from kernel.pauses.listing import list_pauses
 from kernel.pauses.subjects import Subject, is_known, subject_named
 from kernel.views.dashboard.frame import Frame
+from kernel.views.http.errors import in_words, status_of
 from kernel.views.http.sessions import Visitor
 
 # Where a pause may have been made or ended; the answer leads back there.
@@ -22,14 +23,26 @@ def pause_pages(frame: Frame) -> None:
     """Add the pages to ``frame``."""
     kernel = frame.kernel
 
-    @frame.page("/pauses")
-    def pauses(visitor: Visitor) -> Response:
+    def show(status: int = 200, refused: str = "", key: str = "") -> Response:
         with kernel.read_session() as session:
             found = list_pauses(session)
-        return frame.render("dashboard/pauses.html", pauses=found, kinds=KINDS, spans=SPANS)
+        typed = {"refused": refused, "key": key, "given": request.values if refused else {}}
+        shown = {"pauses": found, "kinds": KINDS, "spans": SPANS}
+        return frame.render("dashboard/pauses.html", status, **shown, **typed)
+
+    @frame.page("/pauses")
+    def pauses(visitor: Visitor) -> Response:
+        return show()
 
     @frame.change("/pauses")
     def begin_pause(visitor: Visitor) -> Response:
+        try:
+            return begin(visitor)
+        except RequestRefused as error:  # says in words what is wrong with what was typed
+            key = str(error.data.get("page", ""))
+            return show(status_of(error), in_words(error) or error.message, key)
+
+    def begin(visitor: Visitor) -> Response:
         subject = _subject(frame)
         with kernel.read_session() as session:
             known = is_known(session, subject, kernel.handlers)
