@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from kernel.callers.profile import CallbackProfile
-from kernel.callers.receivers import receivers_of
+from kernel.callers.receivers import Receiver, receivers_of
 from kernel.db.tables.callers import Caller
 from kernel.db.tables.operating.pauses import PAUSES
 from kernel.db.tables.receivers import RECEIVERS
@@ -92,8 +92,7 @@ def holding_order(session: Session, order: Any) -> PauseShown | None:
 
 def holding_callback(session: Session, delivery: Any) -> PauseShown | None:
     """Return a pause that holds a callback, by its ``caller_id``, ``origin`` and ``url``."""
-    receivers = receivers_of(session.connection(), [delivery.caller_id])[delivery.caller_id]
-    receiver = CallbackProfile(receivers=receivers).receiver_for(delivery.url)
+    receiver = receiver_of(session, delivery)
     of: list[ColumnElement[bool]] = [
         PAUSES.c.host.in_(sorted(hosts_of(delivery.origin))),
         PAUSES.c.caller_id == delivery.caller_id,
@@ -101,6 +100,12 @@ def holding_callback(session: Session, delivery: Any) -> PauseShown | None:
     if receiver is not None:
         of.append(PAUSES.c.receiver_id == receiver.id)
     return _first(session, or_(*of))
+
+
+def receiver_of(session: Session, delivery: Any) -> Receiver | None:
+    """Return the receiver that a callback goes to now, by its ``caller_id`` and ``url``."""
+    receivers = receivers_of(session.connection(), [delivery.caller_id])[delivery.caller_id]
+    return CallbackProfile(receivers=receivers).receiver_for(delivery.url)
 
 
 def _first(session: Session, where: ColumnElement[bool]) -> PauseShown | None:

@@ -21,13 +21,13 @@ from kernel.db.tables.gates import GATES, KEYS
 from kernel.db.tables.operating.runs import RUNS
 from kernel.db.tables.orders import NO_CALLBACK, ORDERS, Order
 from kernel.db.tables.service import Worker
-from kernel.delivery.breakers import Target
+from kernel.delivery.breakers import OF_RECEIVER, ReceiverPath, Target
 from kernel.insight.readiness import MISSED
 from kernel.insight.standing.facts import CallbackFacts, Deed, Held, Named, OpenBreaker, WorkFacts
 from kernel.orders.gates.keys import ORDERING_KEY
 from kernel.orders.gates.waiting import gates_of
 from kernel.pauses.adoption import ADOPT
-from kernel.pauses.listing import PauseShown, holding_callback, holding_order
+from kernel.pauses.listing import PauseShown, holding_callback, holding_order, receiver_of
 from kernel.pauses.orders import PREFIX as PAUSED
 from kernel.runtime.kernel import Kernel
 
@@ -167,12 +167,25 @@ class Look:
 
     def _breaker(self, delivery: Delivery) -> OpenBreaker | None:
         """Return what the breakers for a callback's target say; None where one is closed."""
-        targets = {delivery.origin, str(Target(delivery.caller_id, delivery.origin))}
+        targets = self._targets(delivery)
         is_open = [not targets.isdisjoint(one.broken.split()) for one in self._living]
         probes = [not targets.isdisjoint((one.probing or "").split()) for one in self._living]
         if not is_open or sum(is_open) + sum(probes) < len(self._living):
             return None
         return OpenBreaker(self.now if any(probes) else None)
+
+    def _targets(self, delivery: Delivery) -> set[str]:
+        """Return what the breakers that hold a callback up are called in rows of processes.
+
+        Which receiver it goes to is asked only where a receiver's own breaker is not closed.
+        """
+        target = Target(delivery.caller_id, delivery.origin)
+        found = {delivery.origin, str(target)}
+        shut = " ".join(f"{one.broken} {one.probing or ''}" for one in self._living)
+        if f"{delivery.origin}{OF_RECEIVER}" in shut:
+            receiver = receiver_of(self.session, delivery)
+            found |= set() if receiver is None else {str(ReceiverPath(target, receiver.id))}
+        return found
 
     @cached_property
     def _living(self) -> Sequence[Any]:

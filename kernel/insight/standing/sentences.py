@@ -170,7 +170,8 @@ def _owed(facts: CallbackFacts) -> Sentence:
     if facts.senders == 0:
         return _say("why_callback_no_sender")
     if facts.tries == 0 and facts.breaker is None:
-        return _say("why_callback_due")
+        put_off = due > facts.now
+        return _say("why_callback_put_off", next=due) if put_off else _say("why_callback_due")
     return _failing(facts, due)
 
 

@@ -150,6 +150,11 @@ FAILS = "receiver failing: connection refused or not reached, 6 attempts"
         ({"is_wanted": False}, "none: the caller polls"),
         ({}, "none is kept"),
         ({"state": "pending", "next_attempt_at": PAST}, "due: sent as soon as a sender is free"),
+        (
+            {"state": "pending", "next_attempt_at": LATER},
+            f"put off before an attempt, next {THEN}: its receiver may not be asked more now, or "
+            "what an attempt needs was lacking here; the log says which",
+        ),
         ({"state": "pending", "senders": 0}, "due: no process is alive that sends callbacks"),
         (
             {"state": "pending", "in_flight": True, "attempt": 2, "next_attempt_at": LATER},

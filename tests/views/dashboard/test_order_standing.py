@@ -17,6 +17,7 @@ from kernel.runtime.kernel import Kernel
 from tests.support.clients import Client, FakeHints, serve
 from tests.support.factories import delivery, make_attempt, make_delivery, make_order
 from tests.support.people.dashboard import HOSTILE, Visitor, operator, said, words
+from tests.support.ticketing import make_receiver
 
 HOST = "receiver.example:443"
 ORIGIN = f"https://{HOST}"
@@ -108,6 +109,18 @@ def test_breaker_of_another_caller_holds_nothing_up(kernel: Kernel, visitor: Vis
     alive(kernel, broken=f"{ORIGIN}#2")
     order_id, _ = failing(kernel)
     assert "the next is due now" in told(visitor, order_id)
+
+
+def test_breaker_of_the_own_path_of_a_receiver_is_told_of_its_callbacks_alone(
+    kernel: Kernel, visitor: Visitor
+) -> None:
+    desk = make_receiver(kernel, "desk", f"{ORIGIN}/desk")
+    make_receiver(kernel, "crm", f"{ORIGIN}/crm")
+    alive(kernel, broken=f"{ORIGIN}/receiver:{desk}#1")
+    mine, _ = failing(kernel, url=f"{ORIGIN}/desk/in")
+    other, _ = failing(kernel, url=f"{ORIGIN}/crm/in")
+    assert "nothing is sent before the breaker probes" in told(visitor, mine)
+    assert "the next is due now" in told(visitor, other)
 
 
 def test_order_says_who_cancelled_it_and_why(kernel: Kernel, visitor: Visitor) -> None:

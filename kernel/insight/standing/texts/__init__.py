@@ -82,6 +82,11 @@ TEXTS: dict[str, dict[Language, str]] = {
         "zh": "第 {n} 次发送的结果未及时记录，将再次发送",
     },
     "why_callback_due": {"en": "due: sent as soon as a sender is free", "zh": "已到期，等待发送"},
+    "why_callback_put_off": {
+        "en": "put off before an attempt, next {next}: its receiver may not be asked more now, or "
+        "what an attempt needs was lacking here; the log says which",
+        "zh": "尚未发送，已推迟，下次 {next}：接收方暂不可再请求，或本机暂缺发送条件，详见日志",
+    },
     "why_callback_no_sender": {
         "en": "due: no process is alive that sends callbacks",
         "zh": "已到期，没有存活的发送进程",
