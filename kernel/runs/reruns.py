@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from kernel.db.clock import DatabaseTime
@@ -29,7 +30,7 @@ def note_rerun(
     """Note in the transaction of the new order which one it runs again.
 
     ``again``: also if that one was run again already; the latest is kept then. ``job_id``: the bulk
-    act that does it. Raises AlreadyRerun.
+    act that does it. Raises AlreadyRerun, also for the second of two who do it at once.
     """
     known = connection.scalar(select(RERUNS.c.new_id).where(RERUNS.c.order_id == order_id))
     if known is not None:
@@ -37,7 +38,11 @@ def note_rerun(
             raise AlreadyRerun(f"it was run again as {known}", rerun_as=known)
         connection.execute(delete(RERUNS).where(RERUNS.c.order_id == order_id))
     row = {"order_id": order_id, "new_id": new_id, "job_id": job_id, "made_at": now}
-    connection.execute(insert(RERUNS).values(row))
+    try:
+        connection.execute(insert(RERUNS).values(row))
+    except IntegrityError:  # not seen above, and committed since
+        told = "it was run again at this very moment"
+        raise AlreadyRerun(told, page=AlreadyRerun.code) from None
     mine, theirs = ORDERS.c.id == new_id, GATES.c.order_id == new_id
     connection.execute(update(ORDERS).where(mine).values(gates=with_bit(Has.RERUN)))
     gate = connection.execute(update(GATES).where(theirs).values(rerun_of=order_id))

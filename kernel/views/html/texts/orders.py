@@ -202,6 +202,10 @@ TEXTS: dict[str, dict[Language, str]] = {
         "en": "This order was erased: its arguments are gone. Submit a new one.",
         "zh": "该工单已被清除，其参数已不存在，请重新提交。",
     },
+    "already_rerun": {
+        "en": "Another person ran this order again at this very moment. See what became of it.",
+        "zh": "另一位用户刚刚重新提交了该工单，请先查看其结果。",
+    },
     "order_invalid": {
         "en": "This order would be refused today: handlers or callback rules have changed.",
         "zh": "该工单按当前规则会被拒绝：处理程序或回调规则已变更。",
