@@ -120,6 +120,20 @@ def test_condition_that_begins_anew_is_told_of_anew(kernel: Kernel) -> None:
     assert len(orders(kernel)) == 3
 
 
+@pytest.mark.parametrize("name", ["night", "day"])
+def test_rule_in_the_place_of_another_tells_what_stands(kernel: Kernel, name: str) -> None:
+    """On SQLite the new rule has the number of the one that was removed."""
+    rule(kernel)
+    now = kernel.clock.now()
+    told_of(kernel, now, NO_WORKER)
+    assert told_of(kernel, now + WAITS, NO_WORKER) == 1
+    rows.remove(kernel, "night")
+    rows.add(kernel, name, "night")
+    assert told_of(kernel, now + 2 * WAITS, NO_WORKER) == 1
+    assert told_of(kernel, now + 3 * WAITS, NO_WORKER) == 0
+    assert len(owed(kernel)) == 2
+
+
 def test_notification_reaches_its_receiver_although_no_worker_lives(kernel: Kernel) -> None:
     rule(kernel)
     now = kernel.clock.now()

@@ -110,7 +110,8 @@ def _over(
 
 def _tell(kernel: Kernel, notice: Row[Any], news: News) -> tuple[str, Outcome]:
     what = "begun" if news.ended_at is None else "over"
-    parts = (str(notice.id), what, news.at.key, news.at.subject, news.since.isoformat())
+    rule = f"{notice.id} {notice.created_at.isoformat()}"  # SQLite gives a free number again
+    parts = (rule, what, news.at.key, news.at.subject, news.since.isoformat())
     key = f"notice:{hashlib.sha256(' '.join(parts).encode()).hexdigest()}"
 
     def along(connection: Connection, order_id: str) -> None:
