@@ -7,10 +7,10 @@ import pytest
 
 from kernel.bulk.progress import TOLD
 from kernel.cli import opening
-from kernel.db.tables.operating.bulk import RERUNS
+from kernel.db.tables.operating.bulk import JOBS, RERUNS
 from tests.support.bulk import begun, leave
 from tests.support.factories import CALLBACK, delivery, make_delivery, make_order, order, rows
-from tests.support.people.terminal import Terminal
+from tests.support.people.terminal import Terminal, interrupting
 
 
 @pytest.fixture(autouse=True)
@@ -94,6 +94,28 @@ def test_detached_act_is_aborted_or_done_later(terminal: Terminal) -> None:
     again = terminal.json("bulk", "cancel", "--yes", "--detach")
     assert terminal.json("bulk", "run", again["bulk_id"])["done"] == 2
     assert {order(terminal.kernel, one).state for one in ids} == {"cancelled"}
+
+
+def test_act_that_was_aborted_is_no_success(terminal: Terminal) -> None:
+    make_order(terminal.kernel)
+    left = terminal.json("bulk", "cancel", "--yes", "--detach")["bulk_id"]
+    terminal.run("bulk", "abort", left)
+    assert "aborted: 0 cancelled" in terminal.run("bulk", "run", left, exit_code=1).stdout
+
+
+def test_interrupted_act_is_said_to_go_on(terminal: Terminal) -> None:
+    """Two callbacks, one a minute: the second of them is waited for."""
+    for _ in range(2):
+        over(terminal)
+
+    def rests() -> bool:
+        return [row.done for row in rows(terminal.kernel, JOBS)] == [1]
+
+    with interrupting(rests):
+        done = terminal.run("bulk", "redeliver", "--rate", "1", "--yes", exit_code=130)
+    (job,) = rows(terminal.kernel, JOBS)
+    said = f"bulk act {job.id} goes on in the workers; to end it: kernel bulk abort {job.id}"
+    assert (said in done.stderr, "Aborted" in done.stderr, job.state) == (True, False, "running")
 
 
 def test_filter_that_makes_no_sense_is_refused_in_words(terminal: Terminal) -> None:

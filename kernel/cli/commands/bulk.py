@@ -1,6 +1,5 @@
 """`kernel bulk`: many orders or callbacks are run again, cancelled, sent again or dropped."""
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,7 +18,14 @@ from kernel.cli.filter_options import (
     with_order_filter,
 )
 from kernel.cli.opening import opened, say
-from kernel.cli.terminal.output import as_json, cell, print_fields, print_json, print_table
+from kernel.cli.terminal.output import (
+    as_json,
+    cell,
+    going_on,
+    print_fields,
+    print_json,
+    print_table,
+)
 from kernel.filters.counts import Counts
 from kernel.filters.fields import caller_names
 from kernel.orders.backpressure import Pressure
@@ -237,7 +243,8 @@ def follow(kernel: Kernel, job_id: str, *, quiet: bool) -> None:
     shown = click.progressbar(
         length=row.counted or 1, label=f"bulk act {job_id}", hidden=quiet, show_eta=False
     )
-    with shown as bar:
+    goes_on = f"bulk act {job_id} goes on in the workers; to end it: kernel bulk abort {job_id}"
+    with going_on(goes_on) as pause, shown as bar:
         while row.state == JobState.RUNNING:
             stepped = step(worker, job_id)
             if stepped is not None:
@@ -245,9 +252,8 @@ def follow(kernel: Kernel, job_id: str, *, quiet: bool) -> None:
             with kernel.read_session() as session:
                 row = find(session, job_id)
             bar.update(row.done + row.left_out - bar.pos)
-            if stepped is None and row.state == JobState.RUNNING:
-                # Another process has it, or its rate lets it rest: nothing tells when it goes on.
-                time.sleep(LOOK_SECONDS)  # a worker does it, and its row tells how far it is
+            # Another process has it, or its rate lets it rest: nothing tells when it goes on.
+            pause(LOOK_SECONDS if stepped is None and row.state == JobState.RUNNING else 0.0)
 
 
 def _tell(kernel: Kernel, stepped: Stepped) -> None:
@@ -262,8 +268,16 @@ def _tell(kernel: Kernel, stepped: Stepped) -> None:
 
 
 def _say_end(kernel: Kernel, job_id: str, machine: bool) -> None:
+    """Print what became of a job; the exit code is 1 when it was aborted."""
     with kernel.read_session() as session:
         row = find(session, job_id)
+    _print_end(row, machine)
+    if row.state == JobState.ABORTED:
+        click.get_current_context().exit(1)
+
+
+def _print_end(row: Any, machine: bool) -> None:
+    job_id = row.id
     if machine:
         again = {"replayed": row.done} if row.kind == Kind.REDELIVER else {}
         print_json({**again, **job_data(row)})

@@ -2,14 +2,19 @@
 
 import json
 import re
+import signal
+import threading
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import click
 
 # What of JSON is looked at: JSON itself leaves no control character below a space in a text.
 _UNSEEN = re.compile(r"[^\n -~]")
+# The exit code that a shell gives for Ctrl-C: 128 + SIGINT.
+INTERRUPTED = 130
 as_json = click.option("--json", "machine", is_flag=True, help="Print JSON.")
 
 
@@ -59,6 +64,37 @@ def cell(value: Any) -> str:
         return "-"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
+
+
+@contextmanager
+def going_on(said: str) -> Iterator[Callable[[float], None]]:
+    """Give the block a pause of some seconds that Ctrl-C ends: then the command, with these words.
+
+    What it waits for goes on. The first Ctrl-C is heard in a pause alone, for in a statement the
+    driver of a database would make an error of it; the second one everywhere. Where it is ignored,
+    as by `command &` in a script, it stays so.
+    """
+    pressed = threading.Event()
+
+    def press(*_: object) -> None:
+        if pressed.is_set():
+            raise KeyboardInterrupt
+        pressed.set()
+
+    def pause(seconds: float) -> None:
+        if pressed.wait(seconds):
+            raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, press)
+    try:
+        yield pause
+    except KeyboardInterrupt:
+        click.echo(f"\n{said}", err=True)
+        click.get_current_context().exit(INTERRUPTED)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def columns(text: str) -> int:

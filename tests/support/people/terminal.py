@@ -1,8 +1,11 @@
 """The command line as a person uses it, in this process: fast, and easy to look into."""
 
 import json
-from collections.abc import Iterator
-from contextlib import closing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -16,6 +19,7 @@ from kernel.db.schema import migrate
 from kernel.runtime.kernel import Kernel
 from kernel.testing import FakeTransport
 from tests.support.sealing import SECRETS_KEY
+from tests.support.waiting import wait_until
 
 # Nobody listens there.
 NOBODY = "redis://127.0.0.1:1/1"
@@ -50,6 +54,27 @@ class Terminal:
         """Close the kernel, if there is one."""
         if "kernel" in self.__dict__:
             self.kernel.close()
+
+
+@contextmanager
+def interrupting(condition: Callable[[], object]) -> Iterator[None]:
+    """Press Ctrl-C once the condition is true, while a command runs in the block.
+
+    Heard also where the tests run in the background, which ignores it.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def press() -> None:
+        wait_until(condition)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    hand = threading.Thread(target=press)
+    hand.start()
+    try:
+        yield
+    finally:
+        hand.join()
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from sqlalchemy import select
 from kernel.cli.commands.now.status import as_data, window_lines
 from kernel.cli.commands.now.status import lines as conditions
 from kernel.cli.commands.now.trends import with_span
-from kernel.cli.commands.orders.watch import COLOURS, INTERRUPTED
+from kernel.cli.commands.orders.watch import COLOURS
 from kernel.cli.opening import opened
-from kernel.cli.terminal.output import as_json, columns, print_json
+from kernel.cli.terminal.output import INTERRUPTED, as_json, columns, print_json
 from kernel.cli.terminal.screen import Line, Part, Screen, drawn, is_terminal
 from kernel.db.errors import DATABASE_ERRORS, is_passing
 from kernel.db.states import OrderState

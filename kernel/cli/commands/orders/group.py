@@ -1,7 +1,6 @@
 """`kernel orders`: list and find orders, show, submit or cancel one."""
 
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, BinaryIO
 
 import click
@@ -13,7 +12,14 @@ from kernel.cli.commands.orders.finding import count_all_orders, export_orders
 from kernel.cli.filter_options import order_filter, with_order_filter
 from kernel.cli.opening import opened, say
 from kernel.cli.order_options import BODY_OPTIONS, order_body
-from kernel.cli.terminal.output import as_json, cell, print_fields, print_json, print_table
+from kernel.cli.terminal.output import (
+    as_json,
+    cell,
+    going_on,
+    print_fields,
+    print_json,
+    print_table,
+)
 from kernel.db.ids import ID
 from kernel.db.states import PRIORITIES, OrderState
 from kernel.db.tables.callers import ANONYMOUS
@@ -254,8 +260,10 @@ def submit_order(
             by.record(connection, "order.submit", f"order {order_id}", after={"caller": caller})
 
         accepted = submit(kernel, owner, request, idempotency_key, along=along)
-        say(kernel, lambda broker: broker.hint(accepted.hints))
-        data = _await(kernel, accepted.order_id) if wait else _now(kernel, accepted.order_id)
+        order_id = accepted.order_id
+        with going_on(f"the order goes on: kernel orders watch {order_id}") as pause:
+            say(kernel, lambda broker: broker.hint(accepted.hints))
+            data = _await(kernel, order_id, pause) if wait else _now(kernel, order_id)
     _print_order(data, given["machine"])
     if wait and OrderState(data["state"]).wire_status < 0:
         click.get_current_context().exit(1)
@@ -266,7 +274,7 @@ def _now(kernel: Kernel, order_id: str) -> dict[str, Any]:
         return described(kernel, session, order_id)
 
 
-def _await(kernel: Kernel, order_id: str) -> dict[str, Any]:
+def _await(kernel: Kernel, order_id: str, pause: Callable[[float], None]) -> dict[str, Any]:
     """Print an order's state and progress on stderr until it has ended."""
     shown = ""
     while not OrderState((data := _now(kernel, order_id))["state"]).is_final:
@@ -274,5 +282,5 @@ def _await(kernel: Kernel, order_id: str) -> dict[str, Any]:
         if line != shown:
             click.echo(line, err=True)
             shown = line
-        time.sleep(POLL_SECONDS)  # polls the row: no message reaches this process
+        pause(POLL_SECONDS)  # polls the row: no message reaches this process
     return data

@@ -8,7 +8,7 @@ import click
 
 from kernel.cli.commands.orders.telling import orders
 from kernel.cli.opening import opened
-from kernel.cli.terminal.output import as_json, cell, json_text
+from kernel.cli.terminal.output import INTERRUPTED, as_json, cell, json_text
 from kernel.cli.terminal.screen import Line, Part, Screen, bar, is_terminal
 from kernel.db.errors import DATABASE_ERRORS, is_passing
 from kernel.db.states import DeliveryState, OrderState, Tone
@@ -22,8 +22,6 @@ from kernel.views.html.wording import Wording
 from kernel.views.order_page import progress
 
 POLL_SECONDS = 0.25
-# The exit code that a shell gives for Ctrl-C: 128 + SIGINT.
-INTERRUPTED = 130
 BAR = 50
 COLOURS = {
     Tone.RUN: "blue",
