@@ -16,6 +16,7 @@ import click
 
 from kernel.cli.examples import with_examples
 from kernel.cli.loading import uncollected
+from kernel.cli.terminal.output import show_what_can_be_shown
 from kernel.config.near import did_you_mean
 from kernel.errors import AddressRefused, ConfigurationError, KernelError
 
@@ -155,10 +156,20 @@ class Commands(click.Group):
             raise Failure(explain(error)) from None
         except SQLAlchemyError as error:
             raise Failure(explained(error)) from None
+        except UnicodeError as error:
+            raise Misconfigured(_no_text(error)) from None
         except OSError as error:
             if error.filename is None:  # not about a file or folder that the user named
                 raise
             raise Failure(str(error)) from None
+
+
+def _no_text(error: UnicodeError) -> str:
+    """Say what is no text, and nothing around it: it may be a password that was typed."""
+    if not isinstance(error, UnicodeEncodeError | UnicodeDecodeError):
+        return str(error)
+    shown = repr(error.object[error.start : error.end])
+    return f"an argument, or what was read, holds bytes that are no UTF-8: {shown}"
 
 
 def explain(error: KernelError) -> str:
@@ -188,6 +199,7 @@ def _show_version(context: click.Context, _option: click.Parameter, wanted: bool
 )
 def main() -> None:
     """Take work orders from ticketing systems, commit the work, deliver the callbacks."""
+    show_what_can_be_shown()
     # As gunicorn and celery do: KERNEL_HANDLERS may name a module in the current folder.
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())

@@ -1,8 +1,11 @@
 """How commands print: tables for people, JSON for machines."""
 
+import codecs
+import io
 import json
 import re
 import signal
+import sys
 import threading
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,14 +21,25 @@ INTERRUPTED = 130
 as_json = click.option("--json", "machine", is_flag=True, help="Print JSON.")
 
 
+def show_what_can_be_shown() -> None:
+    """Have standard output escape what its encoding lacks, as standard error does."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 def print_json(value: Any) -> None:
     """Print ``value`` as indented JSON."""
     click.echo(json_text(value, indent=2))
 
 
 def json_text(value: Any, indent: int | None = None) -> str:
-    """Return ``value`` as JSON that cannot steer the terminal; see `seen`."""
-    return seen(json.dumps(value, ensure_ascii=False, indent=indent, default=str))
+    """Return ``value`` as JSON that cannot steer the terminal; see `seen`.
+
+    It is of ASCII where standard output is not UTF-8: what that escapes by itself is no JSON.
+    """
+    encoding = getattr(sys.stdout, "encoding", None) or "ascii"
+    is_whole = codecs.lookup(encoding).name == "utf-8"
+    return seen(json.dumps(value, ensure_ascii=not is_whole, indent=indent, default=str))
 
 
 def seen(text: str) -> str:

@@ -39,11 +39,17 @@ class Terminal:
         """A kernel on the same database, as it is set at the first use."""
         return Kernel(load(**HOSTS | self.settings), handlers, FakeTransport())
 
-    def run(self, *command: str, exit_code: int = 0, stdin: str | None = None) -> Result:
-        """Run a command; AssertionError when its exit code is not ``exit_code``."""
+    def run(
+        self,
+        *command: str,
+        exit_code: int | None = 0,
+        stdin: str | bytes | None = None,
+        charset: str = "utf-8",
+    ) -> Result:
+        """Run a command; AssertionError when its exit code is not ``exit_code``; None is any."""
         env = {f"KERNEL_{name.upper()}": value for name, value in self.settings.items()}
-        done = CliRunner().invoke(main, command, input=stdin, env=env)
-        assert done.exit_code == exit_code, f"{done.output}\n{done.exception!r}"
+        done = CliRunner(charset=charset).invoke(main, command, input=stdin, env=env)
+        assert exit_code in (done.exit_code, None), f"{done.output}\n{done.exception!r}"
         return done
 
     def json(self, *command: str, **options: Any) -> Any:
