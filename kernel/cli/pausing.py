@@ -21,24 +21,6 @@ from kernel.runtime.kernel import Kernel
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Moment(click.ParamType[datetime]):
-    """A time in RFC 3339 with a zone, as kernel prints it."""
-
-    name = "time"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> datetime:
-        """Read the time."""
-        try:
-            read = value if isinstance(value, datetime) else datetime.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r} is not a time such as 2026-11-21T03:00:00Z", param, ctx)
-        if read.tzinfo is None:
-            self.fail(f"{value!r} has no zone; write 2026-11-21T03:00:00Z for UTC", param, ctx)
-        return read
-
-
 class Host(click.ParamType[str]):
     """A host, in the one spelling that pauses and filters go by."""
 

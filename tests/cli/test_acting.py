@@ -272,6 +272,11 @@ def test_acts_are_listed_exported_and_verified(terminal: Terminal) -> None:
     assert "caller zammad" in terminal.run("audit", "list").stdout
     lines = terminal.run("audit", "export").stdout.splitlines()
     assert [json.loads(line)["verb"] for line in lines] == ["caller.add", "deliveries.pause"]
+    assert len(acts(terminal, "--since", "2h")) == 2
+    assert acts(terminal, "--until", "1h") == acts(terminal, "--since", "2h", "--until", "1h") == []
+    for wrong in ("soon", "", "0001-01-01T00:00:00+14:00"):
+        refused = terminal.run("audit", "export", "--since", wrong, exit_code=2)
+        assert f"--since: {wrong!r} is no time: write 14:00, 2h" in refused.stderr
     assert terminal.run("audit", "list", "--refused").stdout == "no key was refused\n"
     assert terminal.json("audit", "verify")["waiting"] == 2
 

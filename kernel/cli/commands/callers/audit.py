@@ -1,15 +1,16 @@
 """`kernel audit list | verify | export`: who changed what, and whether it was altered since."""
 
 import sys
+from datetime import datetime
 from typing import Any
 
 import click
 
 from kernel.callers.audit import seals, search
 from kernel.callers.audit.search import ActFilter
+from kernel.cli.filter_options import here
 from kernel.cli.numbers import ROW_ID
 from kernel.cli.opening import opened
-from kernel.cli.pausing import Moment
 from kernel.cli.terminal.output import (
     as_json,
     json_text,
@@ -17,6 +18,7 @@ from kernel.cli.terminal.output import (
     print_json,
     print_table,
 )
+from kernel.filters.moments import WORDS, moment
 from kernel.formats.envelope import rfc3339
 
 _FILTERS = (
@@ -25,8 +27,8 @@ _FILTERS = (
     click.option(
         "--target", metavar="TEXT", help="Only what was done to this: 'caller zammad', or an id."
     ),
-    click.option("--since", type=Moment(), help="Only acts from this time on."),
-    click.option("--until", type=Moment(), help="Only acts before this time."),
+    click.option("--since", metavar="TIME", help="Only acts from this time on: 14:00, 2h (ago)."),
+    click.option("--until", metavar="TIME", help="Only acts before this time."),
 )
 
 
@@ -34,6 +36,19 @@ def _with_filters(command: Any) -> Any:
     for option in reversed(_FILTERS):
         command = option(command)
     return command
+
+
+def _filter(given: dict[str, Any]) -> ActFilter:
+    """Read the options, times as everywhere. Raises click.UsageError."""
+    since = _moment("since", given["since"])
+    return ActFilter(**given | {"since": since, "until": _moment("until", given["until"], since)})
+
+
+def _moment(name: str, given: str | None, after: datetime | None = None) -> datetime | None:
+    try:
+        return None if given is None else moment(given, here(), after)
+    except ValueError:
+        raise click.UsageError(f"--{name}: {given!r} is no time: write {WORDS}") from None
 
 
 @click.group()
@@ -49,11 +64,12 @@ def audit() -> None:
 @as_json
 def list_(limit: int, before: int | None, refused: bool, machine: bool, **given: Any) -> None:
     """List acts, the newest first."""
+    wanted = _filter(given)
     with opened() as kernel, kernel.read() as connection:
         if refused:
             found = search.refused(connection, limit)
         else:
-            found = search.find(connection, ActFilter(**given), before, limit)
+            found = search.find(connection, wanted, before, limit)
     found = [_shown(one) for one in found]
     if machine:
         print_json({"refused" if refused else "acts": found})
@@ -117,6 +133,7 @@ def _missed(expect: str, found: str | None) -> list[str]:
 @_with_filters
 def export(**given: Any) -> None:
     """Print acts as JSON, one in a line, the oldest first."""
+    wanted = _filter(given)
     with opened() as kernel, kernel.read() as connection:
-        for one in search.stream(connection, ActFilter(**given)):
+        for one in search.stream(connection, wanted):
             click.echo(json_text(_shown(one)))
