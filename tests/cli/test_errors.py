@@ -1,6 +1,14 @@
 """`kernel errors`: what fails, since when, how often; resolved and opened again."""
 
+import re
+from datetime import timedelta
+
+import pytest
+
 from kernel.cli.commands.now.errors import drawn
+from kernel.cli.filter_options import here
+from kernel.filters.moments import Here, moment
+from kernel.insight.workers.asking import drain
 from tests.support.failures import BOOKED, PLACE, make_error
 from tests.support.people.terminal import Terminal
 
@@ -22,6 +30,23 @@ def test_errors_are_listed_shown_resolved_and_reopened(terminal: Terminal) -> No
     assert "open again" in terminal.run("errors", "reopen", BOOKED).stdout
     assert "is open already" in terminal.run("errors", "reopen", BOOKED).stdout
     assert terminal.json("errors", "show", BOOKED)["failures"][0]["run"] == 1
+
+
+def test_times_that_are_listed_are_what_a_filter_reads(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the shell is in another zone than UTC."""
+    make_error(terminal.kernel)
+    monkeypatch.setenv("TZ", "Asia/Shanghai")
+    listed = terminal.run("errors", "list").stdout
+    first, last = re.findall(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}Z", listed)
+    assert first == last
+    now = terminal.kernel.clock.now()
+    assert timedelta(0) < now - moment(last, Here(now, here().zone)) < timedelta(hours=1)
+    drain(terminal.kernel, "node-3.example")
+    shown = terminal.run("workers", "list").stdout + terminal.run("trends").stdout
+    assert re.search(r"is drained since \S+ \S+Z by", shown)
+    assert re.search(r"^\S+ \S+Z  host node-3.example drained by", shown, re.MULTILINE)
 
 
 def test_status_tells_of_a_new_error(terminal: Terminal) -> None:

@@ -10,6 +10,7 @@ import threading
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -68,6 +69,11 @@ def print_fields(fields: Mapping[str, Any]) -> None:
     width = max(map(len, fields))
     for name, value in fields.items():
         click.echo(f"{click.style(name.ljust(width), bold=True)}  {cell(value)}")
+
+
+def utc(at: datetime) -> str:
+    """Return a time as `--since` and `--until` read it in a shell of any zone."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
 
 
 def cell(value: Any) -> str:

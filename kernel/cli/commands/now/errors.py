@@ -6,7 +6,14 @@ import click
 
 from kernel.cli.acting import by_command, with_reason
 from kernel.cli.opening import opened
-from kernel.cli.terminal.output import as_json, cell, print_fields, print_json, print_table
+from kernel.cli.terminal.output import (
+    as_json,
+    cell,
+    print_fields,
+    print_json,
+    print_table,
+    utc,
+)
 from kernel.insight.failures.errors import (
     PAGE,
     SeenError,
@@ -81,8 +88,8 @@ def _row(one: SeenError) -> dict[str, Any]:
         "error": one.what,
         "place": row.place,
         "count": row.number,
-        "first seen": f"{row.first_seen:%Y-%m-%d %H:%M}",
-        "last seen": f"{row.last_seen:%Y-%m-%d %H:%M}",
+        "first seen": utc(row.first_seen),
+        "last seen": utc(row.last_seen),
         "state": Which.OPEN if row.is_open else Which.RESOLVED,
         "24 h": drawn([point.number for point in one.hours]),
     }

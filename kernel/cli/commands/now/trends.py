@@ -7,14 +7,14 @@ from typing import Any
 import click
 
 from kernel.cli.opening import opened
-from kernel.cli.terminal.output import as_json, print_json, print_table
+from kernel.cli.terminal.output import as_json, print_json, print_table, utc
 from kernel.insight.trends.durations import Durations
 from kernel.insight.trends.marks import Marked, Sign, marks
 from kernel.insight.trends.parts import COUNTED, Row, rows_of
 from kernel.insight.trends.series import Span, Trend, Trends, first_bin
 from kernel.insight.trends.shown import FIELDS, part_of, row_data, trend_data
 from kernel.insight.trends.tallies import Kind, Tally
-from kernel.views.html.wording import Wording, clock_time
+from kernel.views.html.wording import Wording
 
 words = Wording("en")
 with_span = click.option(
@@ -115,7 +115,7 @@ def _print_trend(trend: Trend, marked: list[Marked]) -> None:
         f" {total.dead} ({before.dead})"
     )
     for one in marked:
-        click.echo(f"{clock_time(one.at)}  {_said(one)}")
+        click.echo(f"{utc(one.at)}  {_said(one)}")
 
 
 def _lines(trend: Trend) -> Iterator[dict[str, Any]]:
@@ -139,7 +139,7 @@ def _said(one: Marked) -> str:
     if one.sign is Sign.START:
         return f"kernel {one.subject} started"
     if one.sign is Sign.BREAKER:
-        ended = "failing still" if one.until is None else f"failing until {clock_time(one.until)}"
+        ended = "failing still" if one.until is None else f"failing until {utc(one.until)}"
         return f"{one.subject}{f' for {one.caller}' if one.caller else ''}: {ended}"
     done = _DONE[one.sign]
     return f"{one.subject} {done} by {one.by}{f': {one.reason}' if one.reason else ''}"
@@ -158,4 +158,4 @@ def _pair(half: float | None, most: float | None) -> str | None:
 
 
 def _time(at: datetime | None) -> str | None:
-    return None if at is None else clock_time(at)
+    return None if at is None else utc(at)

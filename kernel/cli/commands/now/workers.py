@@ -8,7 +8,7 @@ import click
 
 from kernel.cli.acting import by_command, with_reason
 from kernel.cli.opening import opened
-from kernel.cli.terminal.output import as_json, print_json, print_table
+from kernel.cli.terminal.output import as_json, print_json, print_table, utc
 from kernel.insight.trends.series import Trends
 from kernel.insight.workers import asking
 from kernel.insight.workers.hanging import TIMES, Hangs
@@ -19,7 +19,7 @@ from kernel.insight.workers.shown import (
     read_workers,
     workers_data,
 )
-from kernel.views.html.wording import Wording, clock_time
+from kernel.views.html.wording import Wording
 
 words = Wording("en")
 # What is said of a run that hangs.
@@ -57,7 +57,7 @@ def _row(one: ShownProcess, now: datetime) -> dict[str, Any]:
         "pid": process.pid,
         "kind": process.pool or process.kind,
         "version": process.version or "older",
-        "seen": clock_time(process.seen_at),
+        "seen": utc(process.seen_at),
         "doing": one.doing,
         "runs": "; ".join(_said(run, now) for run in one.runs) or None,
     }
@@ -76,7 +76,7 @@ def _said(one: ShownRun, now: datetime) -> str:
 def _drained(found: Workers) -> Iterator[str]:
     for one in found.drained:
         why = f": {one.why}" if one.why else ""
-        yield f"{one.host} is drained since {clock_time(one.since)} by {one.by}{why}"
+        yield f"{one.host} is drained since {utc(one.since)} by {one.by}{why}"
 
 
 @workers.command()
