@@ -23,7 +23,8 @@ def test_trend_is_printed_with_its_totals(terminal: Terminal) -> None:
     worked(terminal.kernel)
     said = terminal.run("trends").stdout
     assert "accepted 4 (before: 0), finished 1 (0), failed 1 (0), callbacks dead 0 (0)" in said
-    assert len(said.splitlines()) == 26
+    assert len(said.splitlines()) == 27
+    assert "the newest 24 of 60 points; --json has all\n" in said
     found = terminal.json("trends", "--span", "week", "--tag", "slow")
     assert (len(found["points"]), found["total"]["accepted"]) == (168, 3)
 

@@ -27,7 +27,7 @@ _DONE = {
     Sign.DRAIN: "drained",
     Sign.TERMINATE: "terminated",
 }
-# Lines of a table: points are added up to as many.
+# Lines of a table: the newest points.
 LINES = 24
 
 
@@ -108,6 +108,7 @@ def _callbacks(row: Row) -> dict[str, Any]:
 
 def _print_trend(trend: Trend, marked: list[Marked]) -> None:
     print_table(list(_lines(trend)), "no data yet")
+    click.echo(f"the newest {LINES} of {len(trend.points)} points; --json has all")
     total, before = trend.total, trend.before
     click.echo(
         f"accepted {total.accepted} (before: {before.accepted}), finished {total.finished}"
