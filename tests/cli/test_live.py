@@ -16,8 +16,10 @@ from kernel.cli.terminal.screen import Part, bar, drawn
 from kernel.db.tables.deliveries import ATTEMPTS, DELIVERIES
 from kernel.db.tables.orders import ORDERS
 from kernel.db.tables.service import Worker
+from kernel.formats.envelope import rfc3339
 from kernel.runtime.kernel import Kernel
 from kernel.testing import drain
+from tests.support.factories import delivery as stored
 from tests.support.factories import make_delivery, make_order
 from tests.support.people.pseudoterminal import Person
 from tests.support.people.terminal import Terminal
@@ -204,7 +206,9 @@ def test_top_tells_machines_the_same_when_asked(terminal: Terminal) -> None:
     asked = {"asked": "drain", "asked_at": terminal.kernel.clock.now(), "quiet": True}
     runs = f'[["{order_id}", 1, "create_project", "2026-11-29T12:00:00+00:00", 600.0]]'
     at_work(terminal.kernel, running=order_id, runs=runs, version="1.2.3", **asked)
+    owed = stored(terminal.kernel, make_delivery(terminal.kernel))
     shown = terminal.json("top")
+    assert shown["backlog"]["first_callback_at"] == rfc3339(owed.next_attempt_at)
     assert (shown["processes"][0]["quiet"], shown["processes"][0]["version"]) == (True, "1.2.3")
     assert shown["orders"]["running"] == 1
     assert [one["key"] for one in shown["conditions"]] == ["broker_gone"]

@@ -234,11 +234,12 @@ def _process(one: Process, seen: Overview) -> tuple[str, str, str, str, str]:
 
 def _as_json(seen: Overview) -> dict[str, Any]:
     """Return an overview as JSON members; ages are in seconds."""
+    backlog = seen.counts.backlog
     return {
         **as_data(seen.wrong, seen.at),
         "orders": dict(seen.counts.states),
         "oldest_order": seen.counts.oldest_id,
-        "backlog": asdict(seen.counts.backlog),
+        "backlog": asdict(backlog) | {"first_callback_at": rfc3339(backlog.first_callback_at)},
         "window": changes.as_data(seen.trend),
         "minutes": [asdict(one) | {"began_at": rfc3339(one.began_at)} for one in seen.recent],
         "processes": [
