@@ -243,6 +243,8 @@ def test_orders_find_shows_orders_by_reference_and_by_its_beginning(terminal: Te
     assert found("INC0012345") == [first["order_id"]]
     assert found("INC00") == [other["order_id"], first["order_id"]]
     assert terminal.run("orders", "find", "INC7", exit_code=1).stdout == "no matching orders\n"
+    for unset in ("", " "):
+        assert "says nothing" in terminal.run("orders", "find", unset, exit_code=2).stderr
 
 
 def test_orders_list_has_a_first_column_of_references_when_there_are_any(

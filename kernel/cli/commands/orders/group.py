@@ -95,6 +95,8 @@ def find(reference: str, limit: int, machine: bool) -> None:
     Lists the newest orders that have it; if there are none, those whose reference begins so. The
     exit code is 1 when there are none either.
     """
+    if not reference.strip():  # a variable of a script may be unset, and all begin with nothing
+        raise click.UsageError("REFERENCE: it says nothing")
     with opened() as kernel, kernel.read_session() as session:
         rows = list_orders(session, None, LaneFilter(reference=reference, limit=limit))
         if not rows:
