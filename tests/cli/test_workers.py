@@ -1,5 +1,7 @@
 """`kernel workers`: list, drain, resume, terminate."""
 
+from datetime import timedelta
+
 from kernel.db.tables.service import Worker
 from kernel.insight.workers.asking import drain
 from tests.support.factories import rows
@@ -42,6 +44,14 @@ def test_process_is_not_drained_without_its_host(terminal: Terminal) -> None:
     one = at_work(terminal.kernel)
     refused = terminal.run("workers", "drain", one.id, exit_code=1)
     assert f"a process is drained with its host: {HOST}" in refused.stderr
+
+
+def test_silent_process_is_not_said_to_end(terminal: Terminal) -> None:
+    one = at_work(terminal.kernel, ago=timedelta(minutes=5))
+    said = terminal.run("workers", "terminate", one.id).stdout
+    assert "is silent, and ends only if it is heard of again: end it on its host" in said
+    other = at_work(terminal.kernel)
+    assert terminal.run("workers", "terminate", other.id).stdout.endswith(": ends\n")
 
 
 def test_processes_of_a_host_are_terminated_when_a_person_agrees(terminal: Terminal) -> None:

@@ -75,6 +75,11 @@ def processes(kernel: Kernel) -> list[Process]:
         return [_process(one, bool(lives)) for one, lives in found]
 
 
+def is_silent(kernel: Kernel, process_id: str) -> bool:
+    """Tell whether a process is one that does not follow what is asked of it, as far as is seen."""
+    return any(one.id == process_id and not one.alive for one in processes(kernel))
+
+
 def _process(row: Worker, alive: bool) -> Process:
     running = tuple(row.running.split())
     known = {one.order_id: one for one in _runs(row.runs)}

@@ -98,6 +98,13 @@ def test_process_is_terminated_by_its_button(kernel: Kernel) -> None:
     assert "/terminate" not in page.text
 
 
+def test_silent_process_is_not_said_to_end(kernel: Kernel) -> None:
+    one, visitor = at_work(kernel, ago=timedelta(minutes=5)), operator(kernel)
+    answer = visitor.post(f"/dashboard/workers/{one.id}/terminate")
+    assert said(answer) == "done_terminated_silent"
+    assert "End it on its host" in words(visitor.get("/dashboard/work"))
+
+
 def test_page_of_a_tag_says_what_waits_what_runs_and_what_failed(kernel: Kernel) -> None:
     order_id = worked(kernel)
     page = operator(kernel).get("/dashboard/tags/slow")

@@ -9,8 +9,9 @@ import click
 from kernel.cli.acting import by_command, with_reason
 from kernel.cli.opening import opened
 from kernel.cli.terminal.output import as_json, print_json, print_table, utc
+from kernel.errors import NotFound
 from kernel.insight.trends.series import Trends
-from kernel.insight.workers import asking
+from kernel.insight.workers import asking, is_silent
 from kernel.insight.workers.hanging import TIMES, Hangs
 from kernel.insight.workers.shown import (
     ShownProcess,
@@ -19,6 +20,7 @@ from kernel.insight.workers.shown import (
     read_workers,
     workers_data,
 )
+from kernel.runtime.kernel import Kernel
 from kernel.views.html.wording import Wording
 
 words = Wording("en")
@@ -28,6 +30,9 @@ SAID = {
     Hangs.LIMIT: "HANGS: near its limit",
     Hangs.LONG: f"HANGS: over {TIMES:g} times as long as 95 % of them",
 }
+
+
+SILENT = "is silent, and ends only if it is heard of again: end it on its host"
 
 
 @click.group()
@@ -113,9 +118,9 @@ def resume(host: str) -> None:
 def terminate(name: str, yes: bool) -> None:
     """Have a process, or all workers of a host, hand back what they run and end.
 
-    With the next heartbeat. Each of its orders counts one more crash, as if the process had died,
-    and is due again: cancel an order before, if it is not to run again. The worker puts another
-    process in the place of one that ends.
+    With the next heartbeat; one that is silent is to be ended on its host. Each of its orders
+    counts one more crash, as if the process had died, and is due again: cancel an order before, if
+    it is not to run again. The worker puts another process in the place of one that ends.
     """
     with opened() as kernel:
         with kernel.read_session() as session:
@@ -123,4 +128,15 @@ def terminate(name: str, yes: bool) -> None:
         if not yes and len(ids) > 1:
             click.confirm(f"terminate {len(ids)} processes of {name}?", abort=True)
         for one in ids:
-            click.echo(f"{asking.terminate(kernel, one, by_command())}: ends")
+            _terminate(kernel, one)
+
+
+def _terminate(kernel: Kernel, process_id: str) -> None:
+    """Say what becomes of one of several processes; one may have ended since they were named."""
+    silent = is_silent(kernel, process_id)
+    try:
+        name = asking.terminate(kernel, process_id, by_command())
+    except NotFound:
+        click.echo(f"{process_id}: has ended already")
+        return
+    click.echo(f"{name}: {SILENT if silent else 'ends'}")

@@ -17,6 +17,7 @@ from kernel.insight.limits import Standing, standings
 from kernel.insight.trends.parts import COUNTED, Now, Row, rows_of
 from kernel.insight.trends.series import Span, Trends, first_bin
 from kernel.insight.trends.tallies import Kind, Part, Tally
+from kernel.insight.workers import is_silent
 from kernel.insight.workers.asking import drain, resume, terminate
 from kernel.insight.workers.hanging import TIMES
 from kernel.insight.workers.shown import ShownProcess, ShownRun, Workers, read_workers
@@ -86,8 +87,10 @@ def worker_pages(frame: Frame) -> None:
 
     @frame.change("/workers/<process_id>/terminate")
     def terminate_process(visitor: Visitor, process_id: str) -> Response:
+        silent = is_silent(kernel, process_id)
         terminate(kernel, process_id, frame.by(visitor))
-        return frame.back("work_page", "done_terminated")
+        said = "done_terminated_silent" if silent else "done_terminated"
+        return frame.back("work_page", said)
 
 
 def read_work(kernel: Kernel, trends: Trends, span: Span) -> Work:

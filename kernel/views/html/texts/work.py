@@ -67,4 +67,8 @@ TEXTS: dict[str, dict[Language, str]] = {
         "en": "The process is to end: it follows within seconds.",
         "zh": "进程即将终止，数秒内生效。",
     },
+    "done_terminated_silent": {
+        "en": "The process is silent, and ends only if it is heard of again. End it on its host.",
+        "zh": "该进程已失去联系，恢复联系后才会终止；请在其主机上结束它。",
+    },
 }
