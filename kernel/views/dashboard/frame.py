@@ -11,12 +11,13 @@ def pages(frame: Frame) -> None:
         return frame.back("order", "done_cancelled", order_id=order_id)
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any
+from typing import Any, Self
 
 from flask import Blueprint, Response, g, url_for
+from werkzeug.exceptions import BadRequest
 
 from kernel.callers.audit.acts import By
 from kernel.callers.people.roles import Role
@@ -74,6 +75,15 @@ class Limits:
 
 
 LIMITS = Limits()
+
+
+class FormRefused(BadRequest):
+    """What a form or an address holds is not taken; the description says what, in words."""
+
+    @classmethod
+    def by_field(cls, wrong: Mapping[str, str]) -> Self:
+        """Say what is wrong with each of these fields."""
+        return cls("; ".join(f"{name}: {why}" for name, why in wrong.items()))
 
 
 def refuse_below(role: Role, visitor: Visitor) -> None:

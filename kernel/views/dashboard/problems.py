@@ -8,7 +8,7 @@ from werkzeug.exceptions import HTTPException, default_exceptions
 from kernel import errors
 from kernel.db.errors import DATABASE_ERRORS
 from kernel.formats.texts import TEXTS as MESSAGES
-from kernel.views.dashboard.frame import Frame
+from kernel.views.dashboard.frame import FormRefused, Frame
 from kernel.views.dashboard.signing_in.sign_in import SignIn
 from kernel.views.html.rendering import is_fragment
 from kernel.views.http.errors import HTTP_CODES, in_words, is_unavailable, retry_after, status_of
@@ -31,6 +31,8 @@ def install(frame: Frame, sign_in: SignIn) -> None:
     def on_http_error(error: HTTPException) -> Response:
         status = error.code or 500
         code = "page_not_found" if status == 404 else HTTP_CODES.get(status, "bad_request")
+        if isinstance(error, FormRefused):
+            return problem(frame, status, "form_refused", detail=str(error.description))
         return problem(frame, status, code)
 
     def on_database_error(error: Exception) -> Response:

@@ -54,13 +54,21 @@ def test_dead_callbacks_alone_are_counted_unless_a_state_is_said(kernel: Kernel)
     assert "Nothing matches" in words(visitor.get(f"{PATH}/new?kind=drop&count=1"))
 
 
-@pytest.mark.parametrize("query", ["since=soon", "state=running", "caller=stranger"])
-def test_act_that_makes_no_sense_is_not_begun(kernel: Kernel, query: str) -> None:
+@pytest.mark.parametrize(
+    ("query", "why"),
+    [
+        ("since=soon", "since: 'soon' is no time: write 14:00"),
+        ("state=running", "state: a rerun is for orders in these states"),
+        ("caller=stranger", "caller: there is no caller 'stranger'"),
+    ],
+)
+def test_act_that_makes_no_sense_is_not_begun(kernel: Kernel, query: str, why: str) -> None:
     failed(kernel)
     visitor = operator(kernel)
     page = visitor.get(f"{PATH}/new?kind=rerun&{query}")
     assert "Not understood" in words(page)
-    assert visitor.post(f"{PATH}?kind=rerun&{query}").status_code == 400
+    answer = visitor.post(f"{PATH}?kind=rerun&{query}")
+    assert (answer.status_code, why in words(answer)) == (400, True)
     assert rows(kernel, JOBS) == []
 
 
@@ -111,6 +119,7 @@ def test_act_is_not_begun_at_a_rate_that_is_none(kernel: Kernel, rate: str) -> N
     failed(kernel)
     answer = operator(kernel).post(f"{PATH}?kind=rerun", reason="INC7", rate=rate)
     assert answer.status_code == 400
+    assert "rate: a number from 1 to 1000000 a minute" in words(answer)
     assert rows(kernel, JOBS) == []
 
 

@@ -218,8 +218,9 @@ def test_file_has_what_the_list_has(kernel: Kernel, visitor: Visitor) -> None:
     assert (row["order_id"], row["reference"]) == (failed, "Ü1")
     assert sheet.startswith(b"\xef\xbb\xbf"), "Excel would take it for Latin-1"
     assert [one["order_id"] for one in json.loads(array)] == [failed]
-    for query in ("since=soon", "format=xls"):
-        assert visitor.get(f"/dashboard/orders/export?{query}").status_code == 400
+    for query, why in (("since=soon", "since: 'soon' is no time"), ("format=xls", "one of csv")):
+        refused = visitor.get(f"/dashboard/orders/export?{query}")
+        assert (refused.status_code, why in words(refused)) == (400, True)
 
 
 def test_bulk_acts_are_offered_for_what_is_listed(kernel: Kernel, visitor: Visitor) -> None:

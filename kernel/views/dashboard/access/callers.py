@@ -10,7 +10,6 @@ from typing import Any
 from flask import Response, request
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
-from werkzeug.exceptions import BadRequest
 
 from kernel.callers import keys
 from kernel.callers.audit.acts import By
@@ -27,7 +26,7 @@ from kernel.insight.trends.tallies import Kind
 from kernel.pauses.listing import list_pauses
 from kernel.runtime.kernel import Kernel
 from kernel.runtime.single_flight import SingleFlightCache
-from kernel.views.dashboard.frame import LIVE_SECONDS, LIVE_SHARE, Frame
+from kernel.views.dashboard.frame import LIVE_SECONDS, LIVE_SHARE, FormRefused, Frame
 from kernel.views.dashboard.lists.query import row_id
 from kernel.views.http.sessions import Visitor
 
@@ -215,7 +214,7 @@ def _rotate_key(
 ) -> Credentials:
     hours = request.form.get("overlap", "0")
     if hours not in map(str, OVERLAPS):
-        raise BadRequest
+        raise FormRefused.by_field({"overlap": f"one of {', '.join(map(str, OVERLAPS))} hours"})
     old = keys.working_key(session, row_id(key_id), now)
     terms = terms_of(session, old, now, settings.key_days)
     return keys.replace_key(session, old, now, terms, timedelta(hours=int(hours)), by)
@@ -243,8 +242,10 @@ def _terms(now: datetime, settings: Settings) -> KeyTerms:
     """Read what a new key may do, from where, and until when. Raises ValueError for no network."""
     choices, scopes = _days(settings), frozenset(request.form.getlist("scope"))
     days = request.form.get("days", choices[0])
-    if not scopes or not scopes <= frozenset(Scope) or days not in choices:
-        raise BadRequest
+    if not scopes or not scopes <= frozenset(Scope):
+        raise FormRefused.by_field({"scope": f"one at least of {', '.join(Scope)}"})
+    if days not in choices:
+        raise FormRefused.by_field({"days": f"one of {', '.join(choices)}; 0: without an end"})
     tags, networks = (limits(_words(name)) for name in ("tags", "networks"))
     ends = now + timedelta(days=float(days)) if float(days) else None
     return KeyTerms(scopes, ends, None if tags is None else frozenset(tags), networks)

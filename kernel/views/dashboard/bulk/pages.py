@@ -8,18 +8,17 @@ from typing import Any
 
 from flask import Response, request
 from sqlalchemy.orm import Session
-from werkzeug.exceptions import BadRequest
 
 from kernel.bulk.choosing import count
 from kernel.bulk.jobs import abort, begin, find, left_of, list_jobs, made_by, reasons_of
-from kernel.bulk.kinds import JobState, Kind, Plan, plan_of
+from kernel.bulk.kinds import MOST_RATE, JobState, Kind, Plan, plan_of
 from kernel.db.states import DeliveryState
 from kernel.errors import InvalidOrder
 from kernel.filters.counts import COUNTED, Counts
 from kernel.filters.fields import caller_names, read_callbacks, read_orders, written
 from kernel.insight.search import suggestions
 from kernel.runtime.kernel import Kernel
-from kernel.views.dashboard.frame import Frame
+from kernel.views.dashboard.frame import FormRefused, Frame
 from kernel.views.dashboard.lists.deliveries import DIED_OF
 from kernel.views.dashboard.lists.groups import groups_of
 from kernel.views.dashboard.lists.query import TIMES, Asked, number, read_address
@@ -41,15 +40,15 @@ class Act:
 
 
 def read_act(kernel: Kernel, session: Session) -> Act:
-    """Read the address, and the form's options. Raises BadRequest for an unknown kind."""
+    """Read the address, and the form's options. Raises FormRefused for an unknown kind, or rate."""
     try:
         kind = Kind(request.args.get("kind", Kind.REDELIVER))
     except ValueError:
-        raise BadRequest from None
+        raise FormRefused.by_field({"kind": f"one of {', '.join(Kind)}"}) from None
     form, said = request.form, request.form.get("rate", "").strip()
     rate = number(said) if said else None
     if rate == 0:  # what is no number is not to mean "as fast as it goes"
-        raise BadRequest
+        raise FormRefused.by_field({"rate": f"a number from 1 to {MOST_RATE} a minute"})
     reader: Any = read_orders if kind.is_of_orders else read_callbacks
     asked: Asked[Any] = read_address(session, kernel.clock.now(), reader)
     plan = Plan(kind, asked.wanted, "again" in form, "current_shape" in form, rate)
@@ -92,7 +91,7 @@ def _beginning(frame: Frame) -> None:
         with kernel.read_session() as session:
             act = read_act(kernel, session)
             if act.asked.wrong:
-                raise BadRequest
+                raise FormRefused.by_field(act.asked.wrong)
             counts = count(session, act.plan)
         job_id = begin(kernel, act.plan, counts, frame.by(visitor))
         return frame.back("bulk_one", "done_bulk_begun", bulk_id=job_id)

@@ -5,7 +5,6 @@ from typing import Any
 
 from flask import Response, request
 from sqlalchemy.orm import Session
-from werkzeug.exceptions import BadRequest
 
 from kernel.db.ids import time_of
 from kernel.db.statements.keyset import Cursor
@@ -17,7 +16,7 @@ from kernel.filters.fields import read_callbacks
 from kernel.insight.search import suggestions
 from kernel.insight.search.deliveries import Page, cursor_of, page, written_cursor
 from kernel.insight.search.export import CALLBACK_COLUMNS, callback_rows
-from kernel.views.dashboard.frame import Frame
+from kernel.views.dashboard.frame import FormRefused, Frame
 from kernel.views.dashboard.lists.files import as_file
 from kernel.views.dashboard.lists.groups import groups_of
 from kernel.views.dashboard.lists.query import Asked, read_address, tidied
@@ -107,5 +106,5 @@ def _exporting(frame: Frame) -> None:
         with kernel.read_session() as session:
             asked = _asked(frame, session)
         if asked.wrong:
-            raise BadRequest
+            raise FormRefused.by_field(asked.wrong)
         return as_file("callbacks", CALLBACK_COLUMNS, callback_rows(kernel, asked.wanted))

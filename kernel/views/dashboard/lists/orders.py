@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Response, request
 from sqlalchemy import Connection
-from werkzeug.exceptions import BadRequest, NotFound
+from werkzeug.exceptions import NotFound
 
 from kernel.db.ids import ID, time_of
 from kernel.db.statements.keyset import Cursor
@@ -22,7 +22,7 @@ from kernel.insight.search.spans import queue_seconds, run_seconds
 from kernel.insight.state_counts import COUNTED, count_states
 from kernel.orders.gates.waiting import gates_of
 from kernel.runtime.single_flight import SingleFlightCache
-from kernel.views.dashboard.frame import LIVE_SECONDS, LIVE_SHARE, Frame
+from kernel.views.dashboard.frame import LIVE_SECONDS, LIVE_SHARE, FormRefused, Frame
 from kernel.views.dashboard.lists.files import as_file
 from kernel.views.dashboard.lists.groups import groups_of
 from kernel.views.dashboard.lists.query import Asked, read_address, tidied
@@ -107,7 +107,7 @@ def _exporting(frame: Frame) -> None:
         with frame.kernel.read() as connection:
             asked = read_address(connection, frame.kernel.clock.now(), read_orders)
         if asked.wrong:
-            raise BadRequest
+            raise FormRefused.by_field(asked.wrong)
         return as_file("orders", ORDER_COLUMNS, order_rows(frame.kernel, asked.wanted))
 
 

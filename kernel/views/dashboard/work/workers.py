@@ -9,7 +9,6 @@ from functools import partial
 
 from flask import Response, request
 from sqlalchemy import select
-from werkzeug.exceptions import BadRequest
 
 from kernel.db.tables.service import SelectTag
 from kernel.insight.backlog import LIMIT
@@ -25,7 +24,7 @@ from kernel.pauses.listing import PauseShown, list_pauses
 from kernel.runtime.kernel import Kernel
 from kernel.runtime.single_flight import SingleFlightCache
 from kernel.views.dashboard import flash
-from kernel.views.dashboard.frame import LIVE_SECONDS, LIVE_SHARE, Frame
+from kernel.views.dashboard.frame import LIVE_SECONDS, LIVE_SHARE, FormRefused, Frame
 from kernel.views.http.sessions import Visitor
 
 # Where a button leads back to.
@@ -122,7 +121,7 @@ def chosen_span() -> Span:
 def _host() -> str:
     host = request.form.get("host", "")
     if not 0 < len(host) <= 255:
-        raise BadRequest("the form lacks a host")
+        raise FormRefused.by_field({"host": "1 to 255 characters"})
     return host
 
 

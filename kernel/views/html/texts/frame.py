@@ -121,5 +121,9 @@ TEXTS: dict[str, dict[Language, str]] = {
         "en": "This dashboard is read-only (KERNEL_DASHBOARD).",
         "zh": "此控制台为只读（KERNEL_DASHBOARD）。",
     },
+    "form_refused": {
+        "en": "What was filled in, or stands in the address, is not valid:",
+        "zh": "填写的内容或地址中的参数无效：",
+    },
     "page_not_found": {"en": "There is no such page.", "zh": "页面不存在。"},
 }
