@@ -230,6 +230,17 @@ def listed(count: int, problems: Iterable[dict[str, Any]]) -> list[dict[str, Any
     return shown
 
 
+def body_problems(error: ValidationError) -> list[dict[str, Any]]:
+    """Return what a model finds wrong with a body that is its own, as `listed`."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    return listed(len(found), map(_body_problem, found))
+
+
+def _body_problem(found: Mapping[str, Any]) -> dict[str, Any]:
+    pointer = "".join(f"/{escape_pointer(part)}" for part in found["loc"])
+    return problem(pointer, found["type"], found["msg"])
+
+
 def _argument_problem(found: Mapping[str, Any], args: dict[str, Any]) -> dict[str, Any]:
     kind = "unknown_member" if found["type"] == "extra_forbidden" else found["type"]
     return problem(_place(found["loc"], args, kind == "missing"), kind, found["msg"])

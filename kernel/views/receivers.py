@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from flask import Response
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from kernel.callers import receiver_changes
 from kernel.callers.people.roles import Role
@@ -14,17 +14,16 @@ from kernel.callers.receiver_changes import ReceiverPatch
 from kernel.callers.receivers import find, list_receivers, receiver_data
 from kernel.delivery.profiles import made_shape
 from kernel.errors import InvalidOrder
-from kernel.formats.envelope import encode, envelope
+from kernel.formats.envelope import envelope
 from kernel.formats.order_request import problem
 from kernel.formats.shapes.reading import InvalidShape
-from kernel.formats.strictjson import escape_pointer
 from kernel.formats.texts import text
 from kernel.pauses.adoption import ground_of, settle
 from kernel.runtime.kernel import Kernel
 from kernel.views.http.acting import by_request
 from kernel.views.http.credentials import identity
 from kernel.views.http.errors import json_response
-from kernel.views.http.requests import read_members
+from kernel.views.http.requests import read_as
 
 Members = dict[str, JsonValue]
 
@@ -83,7 +82,7 @@ class ReceiverViews:
     def add_receiver(self) -> Response:
         """POST /v1/receivers: make one."""
         who = identity(self.kernel, Role.ADMIN)
-        asked = self._read(NewReceiver)
+        asked = read_as(NewReceiver, self.kernel.settings.max_body_bytes)
         place = (asked.caller, asked.name)
         try:
             patch = asked.patch()
@@ -103,7 +102,7 @@ class ReceiverViews:
     def change_receiver(self, caller: str, name: str) -> Response:
         """PATCH /v1/receivers/{caller}/{name}: change what is given."""
         who = identity(self.kernel, Role.ADMIN)
-        asked = self._read(ReceiverChange)
+        asked = read_as(ReceiverChange, self.kernel.settings.max_body_bytes)
         try:
             patch = asked.patch()
             ground, by = ground_of(self.kernel), by_request(self.kernel, who)
@@ -119,19 +118,6 @@ class ReceiverViews:
         with self.kernel.write_session() as session:
             receiver_changes.remove(session, caller, name, self.kernel.clock.now(), by)
         return self._success({"released": settle(self.kernel, caller, by)})
-
-    def _read(self, kind: Any) -> Any:
-        members = read_members(self.kernel.settings.max_body_bytes)
-        try:
-            return kind.model_validate_json(encode(members), strict=True)
-        except ValidationError as error:
-            problems = [
-                problem(
-                    "".join(f"/{escape_pointer(p)}" for p in one["loc"]), one["type"], one["msg"]
-                )
-                for one in error.errors(include_url=False, include_input=False)
-            ]
-            raise InvalidOrder("the request is not valid", errors=problems) from None
 
     def _success(self, data: dict[str, Any], status: int = 200) -> Response:
         language = self.kernel.settings.language

@@ -92,6 +92,28 @@ def test_422_points_to_what_is_wrong_in_the_body(
     assert all(resolves(one, body) for one in found)
 
 
+MANY = {f"m{number}": 1 for number in range(1000)}
+BODIES: dict[str, dict[str, Any]] = {
+    "POST orders": ONE | MANY,
+    "POST orders/batch": {"orders": [ONE]} | MANY,
+    "POST orders/batch of one": {"orders": [ONE], "batch": MANY},
+    "POST orders/x/events": {"name": "approved"} | MANY,
+    "POST receivers": {"caller": "a", "name": "b", "url": "https://a.example"} | MANY,
+    "PATCH receivers/a/b": MANY,
+    "POST pauses": MANY,
+    "POST bulk": MANY,
+}
+
+
+@pytest.mark.parametrize("where", BODIES)
+def test_mistakes_beyond_number_are_counted_and_not_listed(kernel: Kernel, where: str) -> None:
+    """An answer would be ten times as long as a body that is nothing but mistakes."""
+    method, path, *_ = where.split()
+    answer = operator(kernel).open(method, f"/v1/{path}", json=BODIES[where])
+    *shown, last = codes(answer)
+    assert (len(shown), last) == (100, ("", "too_many_problems"))
+
+
 def test_order_of_a_batch_is_refused_alone_when_it_has_the_batchs_own_key(kernel: Kernel) -> None:
     zammad, keyed = client(kernel), ONE | {"idempotency_key": "change-1"}
     both = [keyed, ONE]

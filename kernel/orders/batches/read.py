@@ -7,9 +7,8 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
 from kernel.errors import InvalidOrder
-from kernel.formats.order_request import MAX_WORD, problem
+from kernel.formats.order_request import MAX_WORD, body_problems
 from kernel.formats.reference import MAX_REFERENCE, WORDS, is_reference
-from kernel.formats.strictjson import escape_pointer
 
 MAX_ORDERS = 1000
 
@@ -48,14 +47,8 @@ def batch_request(members: Mapping[str, Any]) -> BatchRequest:
     try:
         return BatchRequest.model_validate(dict(members))
     except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False, include_input=False)
-        raise InvalidOrder(
-            errors=[
-                problem(
-                    "".join(f"/{escape_pointer(part)}" for part in one["loc"]),
-                    "unknown_member" if one["type"] == "extra_forbidden" else one["type"],
-                    one["msg"],
-                )
-                for one in found
-            ]
-        ) from None
+        raise InvalidOrder(errors=list(map(_as_of_orders, body_problems(error)))) from None
+
+
+def _as_of_orders(found: dict[str, Any]) -> dict[str, Any]:
+    return found | ({"code": "unknown_member"} if found["code"] == "extra_forbidden" else {})

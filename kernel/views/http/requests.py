@@ -36,7 +36,7 @@ from kernel.formats.envelope import encode
 from kernel.formats.hosts import read_host
 from kernel.formats.moments import WORDS as MOMENT
 from kernel.formats.moments import moment
-from kernel.formats.order_request import listed, problem
+from kernel.formats.order_request import body_problems, problem
 from kernel.formats.reference import WORDS, is_reference
 from kernel.formats.strictjson import escape_pointer, parse_json
 from kernel.orders import accept as orders
@@ -114,14 +114,7 @@ def read_as(kind: type[Body], limit: int) -> Body:
     try:
         return kind.model_validate_json(encode(members), strict=True)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False)
-        problems = listed(len(found), map(_problem, found))
-        raise InvalidOrder("the request is not valid", errors=problems) from None
-
-
-def _problem(found: Mapping[str, Any]) -> dict[str, Any]:
-    pointer = "".join(f"/{escape_pointer(part)}" for part in found["loc"])
-    return problem(pointer, found["type"], found["msg"])
+        raise InvalidOrder("the request is not valid", errors=body_problems(error)) from None
 
 
 def accept(
