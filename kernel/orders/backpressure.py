@@ -23,6 +23,7 @@ from kernel.db.states import OrderState
 from kernel.db.tables.gates import GATES
 from kernel.db.tables.orders import ORDERS
 from kernel.errors import TooManyPending, TooManyWaiting
+from kernel.orders.ends.descent import DESCENT
 from kernel.runtime.kernel import Kernel
 from kernel.runtime.single_flight import SingleFlightCache
 
@@ -116,8 +117,10 @@ class Pressure:
             GATES.c.opens_at > self._kernel.clock.sql(),
             GATES.c.waiting_for.is_(None),
         )
+        # A cancelled order whose children are to be cancelled yet has ended, and waits no longer.
         stopped = select(GATES.c.order_id).where(
-            GATES.c.caller_id == caller_id, GATES.c.waiting_for.is_not(None)
+            *(GATES.c.caller_id == caller_id, GATES.c.waiting_for.is_not(None)),
+            GATES.c.waiting_for != DESCENT,
         )
         pending = select(ORDERS.c.id).where(
             ORDERS.c.caller_id == caller_id, ORDERS.c.state == OrderState.PENDING

@@ -8,8 +8,9 @@ from sqlalchemy import update
 
 from kernel.db.tables.gates import GATES
 from kernel.db.tables.orders import ORDERS
-from kernel.errors import Unavailable
+from kernel.errors import TooManyWaiting, Unavailable
 from kernel.handlers import Run, Wait
+from kernel.orders.backpressure import Pressure
 from kernel.orders.cancel import cancel
 from kernel.orders.decide import Exit, Why
 from kernel.runs.execute import execute
@@ -94,3 +95,18 @@ def test_sweep_goes_on_below_children_that_were_cancelled(
     assert states(kernel) == ["cancelled", "cancelled", "pending", "pending"]
     swept(kernel)
     assert states(kernel) == ["cancelled"] * 4
+
+
+def test_cancelled_parent_is_no_order_that_waits_while_its_children_are_left(
+    make_kernel: Callable[..., Kernel], database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel = make_kernel(database_url, handlers, max_waiting=1)
+    parent = order(kernel, "whole", count=1)
+    execute(kernel, parent)
+    with pytest.raises(TooManyWaiting):
+        Pressure(kernel).check(1)
+    monkeypatch.setattr("kernel.orders.cancel.live_children", away)
+    with pytest.raises(Unavailable):
+        cancel(kernel, None, parent)
+    assert "descent" in {row.waiting_for for row in rows(kernel, GATES)}
+    Pressure(kernel).check(1)
