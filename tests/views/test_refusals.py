@@ -114,6 +114,14 @@ def test_mistakes_beyond_number_are_counted_and_not_listed(kernel: Kernel, where
     assert (len(shown), last) == (100, ("", "too_many_problems"))
 
 
+def test_query_is_refused_with_all_that_is_wrong_beside_what_is_repeated(kernel: Kernel) -> None:
+    query = "limit=0&limit=x&state=odd&nonsense=1&nonsense=2&batch=1"
+    answer = client(kernel).get(f"/v1/orders?{query}")
+    repeated = [("/limit", "repeated"), ("/nonsense", "repeated")]
+    assert codes(answer)[:2] == repeated
+    assert [pointer for pointer, _ in codes(answer)[2:]] == ["/batch", "/state"]
+
+
 def test_order_of_a_batch_is_refused_alone_when_it_has_the_batchs_own_key(kernel: Kernel) -> None:
     zammad, keyed = client(kernel), ONE | {"idempotency_key": "change-1"}
     both = [keyed, ONE]

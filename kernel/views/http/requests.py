@@ -179,16 +179,17 @@ def read_query(kind: type[Query]) -> Query:
         for name, values in given.items()
         if len(values) > 1
     ]
-    if problems:
-        raise InvalidQuery(errors=problems)
     try:
-        return kind.model_validate_strings(request.args.to_dict())
+        read = kind.model_validate_strings({name: values[0] for name, values in given.items()})
+        if not problems:
+            return read
     except ValidationError as error:
-        problems = [
+        problems += [
             problem(f"/{escape_pointer(found['loc'][0])}", found["type"], found["msg"])
             for found in error.errors()
+            if len(given.get(str(found["loc"][0]), ())) < 2
         ]
-        raise InvalidQuery(errors=problems) from None
+    raise InvalidQuery(errors=problems)
 
 
 def _ids(accepted: Accepted, who: Identity) -> dict[str, str]:
