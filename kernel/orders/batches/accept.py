@@ -113,11 +113,12 @@ def accept_batch(kernel: Kernel, sent: BatchSubmission) -> AcceptedBatch:
     judge = _judge(kernel, sent.caller)
     given = (wanted.orders, judge, sent.idempotency_key)
     checked, refused = check_orders(kernel, sent.caller, *given)
-    if wanted.batch is not None and (wrong := judge(wanted.batch.callback_url)):
-        raise InvalidOrder(errors=[one | {"pointer": f"/batch{one['pointer']}"} for one in wrong])
     firsts = accepted_before(kernel, sent.caller.caller_id, refused)
-    if not checked and not firsts:
-        raise InvalidOrder(errors=[one for each in refused for one in each.errors])
+    wrong = [] if wanted.batch is None else judge(wanted.batch.callback_url)
+    if wrong or not (checked or firsts):
+        problems = [one | {"pointer": f"/batch{one['pointer']}"} for one in wrong]
+        new = (one for one in refused if one.place not in firsts)
+        raise InvalidOrder(errors=[*problems, *(one for each in new for one in each.errors)])
     answered = {one.place: Item(errors=one.errors) for one in refused}
     answered |= {place: Item(first, replayed=True) for place, first in firsts.items()}
     _refuse_too_many(kernel, sent, checked)

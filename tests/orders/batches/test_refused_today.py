@@ -101,6 +101,18 @@ def test_batch_of_refused_orders_is_refused_when_none_is_known(deployed: Deploye
     assert len(rows(deployed.kernel, ORDERS)) == 1
 
 
+def test_batch_is_refused_with_all_that_is_wrong_beside_its_own_address(deployed: Deployed) -> None:
+    """Of an order that is known, nothing is."""
+    sent(deployed.first, ORDERS_ONCE[:1])
+    orders, terms = [*ORDERS_ONCE[:2], GOOD, 7], {"callback_url": "ftp://a.example"}
+    assert codes(send(deployed.today, orders, batch=terms)) == [
+        ("/batch/callback_url", "callback_url_refused"),
+        ("/orders/1/select_tag", "unknown_select_tag"),
+        ("/orders/3", "object_type"),
+    ]
+    assert len(rows(deployed.kernel, ORDERS)) == 1
+
+
 def test_whole_batch_of_known_orders_is_stored_and_known_itself(deployed: Deployed) -> None:
     first = sent(deployed.first, ORDERS_ONCE)
     data = sent(deployed.today, ORDERS_ONCE, "whole")
