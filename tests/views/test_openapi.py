@@ -142,6 +142,18 @@ def test_callback_is_as_described_when_it_is_sent(kernel: Kernel) -> None:
         Draft202012Validator(schema).validate(body["data"])
 
 
+def test_header_is_described_wherever_it_is_read() -> None:
+    described = {
+        one: {said["name"] for said in DOCUMENT["paths"][one[0]][one[1]].get("parameters", [])}
+        for one in OPERATIONS
+    }
+    batch, original = ("/v1/orders/batch", "post"), ("/test/add/", "post")
+    keyed = {SUBMIT, batch, original, ("/v1/orders/{order_id}/events", "post")}
+    changes = {one for one in OPERATIONS if one[0].startswith("/v1/") and one[1] != "get"}
+    assert {one for one in OPERATIONS if "Idempotency-Key" in described[one]} == keyed
+    assert {one for one in OPERATIONS if "X-Reason" in described[one]} == changes - {SUBMIT, batch}
+
+
 def test_document_needs_a_key_when_asked_for(kernel: Kernel) -> None:
     zammad = client(kernel)
     assert is_refusal(Client(zammad.app, None).get("/openapi.json"), 401, "unauthenticated")

@@ -7,7 +7,7 @@ from typing_extensions import TypedDict
 from kernel.bulk.kinds import JobState, Kind
 from kernel.views.openapi.answers import CLOSED, Id, Moment
 from kernel.views.openapi.lists import Group
-from kernel.views.openapi.parts import BODY, DONE, answer, content, operation, path_id, ref
+from kernel.views.openapi.parts import BODY, DONE, answer, change, content, operation, path_id, ref
 
 
 @CLOSED
@@ -83,7 +83,7 @@ def bulk_operations() -> dict[str, Any]:
     older = {"name": "cursor", "in": "query", "required": False, "schema": {"type": "string"}}
     return {
         "/v1/bulk": {
-            "post": operation(
+            "post": change(
                 *("beginBulk", "Change many orders or callbacks (operator)"),
                 {
                     200: answer("counted only", DONE, "Counts"),
@@ -108,7 +108,7 @@ def bulk_operations() -> dict[str, Any]:
             )
         },
         "/v1/bulk/{bulk_id}/abort": {
-            "post": operation(
+            "post": change(
                 *("abortBulk", "End a bulk act where it is (operator)"),
                 {200: answer("it, and whether it was under way", DONE, "Bulk")},
                 (404,),

@@ -5,7 +5,7 @@ from typing import Any
 from typing_extensions import TypedDict
 
 from kernel.views.openapi.answers import CLOSED, Id, Moment
-from kernel.views.openapi.parts import BODY, DONE, answer, content, operation, path_id, ref
+from kernel.views.openapi.parts import BODY, DONE, answer, change, content, operation, path_id, ref
 
 
 @CLOSED
@@ -39,7 +39,7 @@ def event_operations(key: dict[str, Any]) -> dict[str, Any]:
     """Return the paths of events; ``key``: the header that makes telling one again a repeat."""
     return {
         "/v1/orders/{order_id}/events": {
-            "post": operation(
+            "post": change(
                 *("tellEvent", "Tell an order an event, such as an approval"),
                 {202: answer("stored", DONE, "Told", Idempotency_Replayed="string")},
                 (*BODY, 404, 409),

@@ -16,6 +16,7 @@ from kernel.views.openapi.parts import (
     PENDING,
     UNSIGNED,
     answer,
+    change,
     content,
     envelope,
     operation,
@@ -110,7 +111,7 @@ def _orders(query: list[dict[str, Any]], order: dict[str, Any]) -> dict[str, Any
             )
         },
         "/v1/orders/{order_id}/cancel": {
-            "post": operation("cancelOrder", "Cancel an order", seen, (404, 409), parameters=one)
+            "post": change("cancelOrder", "Cancel an order", seen, (404, 409), parameters=one)
         },
         "/v1/orders/{order_id}/deliveries": {
             "get": operation(
@@ -144,7 +145,7 @@ def _deliveries() -> dict[str, Any]:
     }
     return {
         "/v1/deliveries/{delivery_id}/redeliver": {
-            "post": operation(
+            "post": change(
                 *("redeliver", "Send a callback again"),
                 {202: answer("due now, unless an attempt is in flight", DONE, "Redelivered")},
                 (404, 409, 422),
@@ -152,7 +153,7 @@ def _deliveries() -> dict[str, Any]:
             )
         },
         "/v1/deliveries/replay": {
-            "post": operation(
+            "post": change(
                 *("replay", "Send many callbacks again", counted, (*BODY, 409)),
                 requestBody={"required": True, "content": content(ref("ReplayRequest"))},
             )
@@ -166,7 +167,7 @@ def _pauses() -> dict[str, Any]:
             "get": operation(
                 "listPauses", "List pauses (operator)", {200: answer("all", DONE, "Pauses")}
             ),
-            "post": operation(
+            "post": change(
                 *("pause", "Hold callbacks or orders, until an end or until resumed (operator)"),
                 {201: answer("held", DONE, "Held")},
                 (*BODY, 404),
@@ -174,7 +175,7 @@ def _pauses() -> dict[str, Any]:
             ),
         },
         "/v1/pauses/{pause_id}": {
-            "delete": operation(
+            "delete": change(
                 *("resume", "Let go what a pause holds (operator)"),
                 {200: answer("released", DONE, "Released")},
                 (404, 409),
@@ -190,6 +191,7 @@ def _original(order: dict[str, Any]) -> dict[str, Any]:
         200: {
             "description": "status 2: stored; -1: refused",
             "content": content(envelope(ANY, {"type": "object"})),
+            "headers": {"X-Order-Id": {"schema": {"type": "string"}}},
         }
     }
     bytes_: dict[str, Any] = {"schema": {}}
@@ -200,7 +202,7 @@ def _original(order: dict[str, Any]) -> dict[str, Any]:
         "/test/add/": {
             "post": operation(
                 *("add", "Submit, as in the original system", told),
-                parameters=[REFERENCE],
+                parameters=[IDEMPOTENCY_KEY, REFERENCE],
                 requestBody=body,
             )
         },

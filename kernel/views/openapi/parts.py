@@ -27,6 +27,13 @@ REFUSALS = {
     429: ("TooManyRequests", "slow down", "Retry-After"),
     503: ("Unavailable", "not now; try again", "Retry-After"),
 }
+# Without a bound: a longer one is cut, and not refused.
+REASON = {
+    "name": "X-Reason",
+    "in": "header",
+    "description": "why, for the audit trail: up to 500 characters",
+    "schema": {"type": "string"},
+}
 ALWAYS = (400, 401, 403, 421, 429, 503)
 BODY = (413, 415, 422)
 
@@ -128,6 +135,12 @@ def operation(
     for status in sorted({*ALWAYS, *refused}):
         all_of_them[str(status)] = {"$ref": RESPONSES + REFUSALS[status][0]}
     return {"operationId": name, "summary": summary, **more, "responses": all_of_them}
+
+
+def change(name: str, summary: str, *answers: Any, **more: Any) -> dict[str, Any]:
+    """An operation of which an act is kept, with why it was done."""
+    parameters = [*more.pop("parameters", ()), REASON]
+    return operation(name, summary, *answers, parameters=parameters, **more)
 
 
 def path_id(name: str, kind: str = "string") -> dict[str, Any]:

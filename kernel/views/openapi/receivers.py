@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from kernel.views.openapi.parts import BODY, DONE, answer, content, operation, path_id, ref
+from kernel.views.openapi.parts import BODY, DONE, answer, change, content, operation, path_id, ref
 
 
 def receiver_operations() -> dict[str, Any]:
@@ -15,7 +15,7 @@ def receiver_operations() -> dict[str, Any]:
                 *("listReceivers", "List the receivers of every caller (operator)"),
                 {200: answer("all", DONE, "Receivers")},
             ),
-            "post": operation(
+            "post": change(
                 *("addReceiver", "Add a receiver of a caller (operator)"),
                 {201: answer("made", DONE, "Receiver")},
                 (*BODY, 404, 409),
@@ -26,12 +26,12 @@ def receiver_operations() -> dict[str, Any]:
             "get": operation(
                 *("showReceiver", "Show a receiver (operator)", one, (404,)), parameters=place
             ),
-            "patch": operation(
+            "patch": change(
                 *("changeReceiver", "Change a receiver (operator)", one, (*BODY, 404)),
                 parameters=place,
                 requestBody=_body("ReceiverChange"),
             ),
-            "delete": operation(
+            "delete": change(
                 *("removeReceiver", "Remove a receiver with its secrets (operator)"),
                 {200: answer("removed; held callbacks that are due", DONE, "Released")},
                 (404,),

@@ -8,7 +8,7 @@ from typing_extensions import TypedDict
 from kernel.insight.workers.hanging import Hangs
 from kernel.insight.workers.shown import Doing
 from kernel.views.openapi.answers import CLOSED, Id, Moment
-from kernel.views.openapi.parts import BODY, DONE, answer, content, operation, path_id, ref
+from kernel.views.openapi.parts import BODY, DONE, answer, change, content, operation, path_id, ref
 
 
 @CLOSED
@@ -95,21 +95,21 @@ def worker_operations() -> dict[str, Any]:
             )
         },
         "/v1/workers/drain": {
-            "post": operation(
+            "post": change(
                 *("drainHost", "Take nothing new on a host, until resumed (operator)", asked),
                 (*BODY, 409),
                 requestBody=body,
             )
         },
         "/v1/workers/resume": {
-            "post": operation(
+            "post": change(
                 *("resumeHost", "Take work again on a drained host (operator)", asked),
                 (*BODY, 404),
                 requestBody=body,
             )
         },
         "/v1/workers/{process_id}/terminate": {
-            "post": operation(
+            "post": change(
                 *("terminateProcess", "Hand back what a process runs, and end it (operator)"),
                 {200: answer("asked", DONE, "AskedProcess")},
                 (404, 409),

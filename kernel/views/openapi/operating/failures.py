@@ -7,7 +7,7 @@ from typing_extensions import TypedDict
 
 from kernel.views.openapi.answers import CLOSED, Id, Moment
 from kernel.views.openapi.lists import parameters
-from kernel.views.openapi.parts import BODY, DONE, answer, content, operation, path_id, ref
+from kernel.views.openapi.parts import BODY, DONE, answer, change, content, operation, path_id, ref
 from kernel.views.operating.errors import ErrorsQuery
 
 ExceptionText = Annotated[
@@ -147,14 +147,14 @@ def _errors() -> dict[str, Any]:
             )
         },
         "/v1/errors/{fingerprint}/resolve": {
-            "post": operation(
+            "post": change(
                 *("resolveError", "Call it mended until it comes again (operator)", changed),
                 (404,),
                 parameters=one,
             )
         },
         "/v1/errors/{fingerprint}/reopen": {
-            "post": operation(
+            "post": change(
                 *("reopenError", "Open it again (operator)", changed, (404,)), parameters=one
             )
         },
@@ -169,7 +169,7 @@ def _notifications() -> dict[str, Any]:
                 *("listNotifications", "List who is told what is wrong (viewer)"),
                 {200: answer("the rules by name", DONE, "Notifications")},
             ),
-            "post": operation(
+            "post": change(
                 *("addNotification", "Have conditions told to a receiver (operator)"),
                 {201: answer("made", DONE, "Notification")},
                 (*BODY, 404, 409),
@@ -177,7 +177,7 @@ def _notifications() -> dict[str, Any]:
             ),
         },
         "/v1/notifications/{name}": {
-            "delete": operation(
+            "delete": change(
                 *("removeNotification", "Remove a rule (operator)"),
                 {200: answer("removed; what was sent stays", DONE, "NotificationRemoved")},
                 (404,),
@@ -185,7 +185,7 @@ def _notifications() -> dict[str, Any]:
             )
         },
         "/v1/notifications/{name}/test": {
-            "post": operation(
+            "post": change(
                 *("testNotification", "Send a notification of nothing (operator)"),
                 {202: answer("sent as an order", DONE, "NotificationTest")},
                 (404,),
