@@ -12,10 +12,12 @@ from kernel.delivery.attempt import UNSENT
 from kernel.delivery.breakers import HOST_FAILURES, OUR_FAILURES
 from kernel.delivery.outgoing.gates import PATH_FAILURES
 from kernel.insight.conditions.words import Words
+from kernel.transport.backoff import NOT_SENT
 from kernel.views.html.texts import GROUPS, MADE, TEXTS
 from kernel.views.html.wording import Wording, plain, pretty_json
 
-PACKAGE = Path(__file__).resolve().parents[2] / "kernel"
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE, API_PAGE = ROOT / "kernel", ROOT / "docs" / "api.md"
 CODE = [
     path.read_text()
     for path in [*PACKAGE.glob("views/html/templates/**/*.html"), *PACKAGE.rglob("*.py")]
@@ -51,10 +53,22 @@ def test_every_text_there_is_asked_for() -> None:
     assert {key.removesuffix("_one") for key in said} - words == set()
 
 
+def known_reasons() -> set[str]:
+    """Those of attempts that have a word on the pages."""
+    named = {key.removeprefix("reason_") for key in TEXTS if key.startswith("reason_")}
+    return named - {"hint"}  # of a form
+
+
+def test_api_page_tells_each_reason_of_an_attempt_that_was_made() -> None:
+    _, _, told = API_PAGE.read_text().partition("`reason` of a failed attempt is one of")
+    words = set(re.findall(r"`(\w+)`", told.partition("\n\n")[0]))
+    # Interim answers are passed over, and a redirect has a reason of its own.
+    assert words == known_reasons() - NOT_SENT - {"http_1xx", "http_3xx"}
+
+
 def test_each_reason_of_an_attempt_is_a_cause_in_a_sentence() -> None:
     """On an order's page, and of a receiver that is failing, for a terminal, too."""
-    reasons = {key.removeprefix("reason_") for key in TEXTS if key.startswith("reason_")}
-    reasons -= {"hint"}  # of a form
+    reasons = known_reasons()
     assert set(OUR_FAILURES | HOST_FAILURES | PATH_FAILURES | UNSENT) <= reasons
     assert [one for one in sorted(reasons) if f"cause_{one}" not in Words.texts] == []
 
