@@ -46,45 +46,30 @@ class By:
         before: Facts = None,
         after: Facts = None,
     ) -> None:
-        """Write the act in the transaction of the change; see `record`."""
-        told = {"before": before, "after": after}
-        record(asking, self.actor, verb, target, **told, reason=self.reason)
+        """Write the act in the transaction of the change.
+
+        ``verb`` is ``noun.verb``, ``target`` a short text such as ``order ID``. ``before`` and
+        ``after`` tell what changed, and hold nothing secret. Raises the database's errors: then the
+        change is not made either.
+        """
+        actor = self.actor
+        asking.execute(
+            _INSERT,
+            {
+                "actor": self.who,
+                "via": actor.via,
+                "address": actor.address and cleaned(actor.address, ADDRESS),
+                "key_prefix": actor.key,
+                "verb": verb,
+                "target": cleaned(target, TARGET),
+                "before": _written(before),
+                "after": _written(after),
+                "reason": self.why,
+            },
+        )
 
 
 BY_SYSTEM = By()
-
-
-def record(  # noqa: PLR0913 - an act has that many parts, and all but the first four are named
-    asking: Session | Connection,
-    actor: Actor,
-    verb: str,
-    target: str,
-    *,
-    before: Facts = None,
-    after: Facts = None,
-    reason: str | None = None,
-) -> None:
-    """Write one act. ``before`` and ``after`` tell what changed, and hold nothing secret.
-
-    ``verb`` is ``noun.verb``, ``target`` a short text such as ``order ID``. Raises the database's
-    errors: then the change is not made either.
-    """
-    asking.execute(
-        _INSERT,
-        {
-            "actor": cleaned(actor.name, ACTOR),
-            "via": actor.via,
-            "address": actor.address and cleaned(actor.address, ADDRESS),
-            "key_prefix": actor.key,
-            "verb": verb,
-            "target": cleaned(target, TARGET),
-            "before": _written(before),
-            "after": _written(after),
-            "reason": (reason and cleaned(reason, REASON).strip()) or None,
-        },
-    )
-
-
 # The time is the statement's, on every database.
 _INSERT = insert(ACTS).values(at=DatabaseTime(literal(0, BigInteger())))
 

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from kernel.callers import keys
 from kernel.callers.audit import search
 from kernel.callers.audit.actor import Actor
-from kernel.callers.audit.acts import REASON, TARGET, By, record
+from kernel.callers.audit.acts import REASON, TARGET, By
 from kernel.callers.audit.search import ActFilter
 from kernel.db.tables.audit import ACTS
 from kernel.delivery.redeliver import redeliver
@@ -110,8 +110,8 @@ def test_no_secret_is_in_an_act(kernel: Kernel) -> None:
 def test_hostile_text_is_stored_cut_and_in_one_line(kernel: Kernel) -> None:
     nasty = "a\0b\nc\ud800" + "😀" * 999
     with kernel.write() as connection:
-        record(connection, Actor(nasty, "api", nasty), "order.cancel", nasty, reason=nasty)
-        record(connection, Actor("x", "api"), "order.cancel", "y", reason=" \n ")
+        By(Actor(nasty, "api", nasty), nasty).record(connection, "order.cancel", nasty)
+        By(Actor("x", "api"), " \n ").record(connection, "order.cancel", "y")
     blank, act = acts(kernel)
     assert act["target"] == ("a b c?" + "😀" * 999)[:TARGET]
     assert len(act["reason"]) == REASON
@@ -140,7 +140,7 @@ def test_acts_are_found(kernel: Kernel, wanted: dict[str, str], found: str) -> N
             (ann, "order.cancel", "order 1", "c"),
             (bob, "order.cancel", "order 2", "d"),
         ):
-            record(connection, actor, verb, target, reason=reason)
+            By(actor, reason).record(connection, verb, target)
     assert "".join(one["reason"] for one in acts(kernel, **wanted)) == found
     with kernel.read() as connection:
         streamed = search.stream(connection, ActFilter(**wanted))

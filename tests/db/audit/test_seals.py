@@ -10,13 +10,13 @@ from sqlalchemy.exc import IntegrityError
 
 from kernel.callers.audit import seals
 from kernel.callers.audit.actor import Actor
-from kernel.callers.audit.acts import record
+from kernel.callers.audit.acts import By
 from kernel.callers.audit.seals import Findings, SealedActs
 from kernel.db.tables.audit import ACTS, SEALS
 from kernel.runtime.kernel import Kernel
 from kernel.worker.maintenance.sweep import sweep
 
-ANN = Actor("ann", "page", "192.0.2.7", "kwo_abcdefgh")
+ANN = By(Actor("ann", "page", "192.0.2.7", "kwo_abcdefgh"), "why not 😀")
 MANY, FEW = 3_000, 20
 Break = Callable[[Kernel], None]
 
@@ -24,8 +24,8 @@ Break = Callable[[Kernel], None]
 def act(kernel: Kernel, number: int) -> None:
     """Write one act."""
     with kernel.write() as connection:
-        told = {"before": {"桥": number}, "after": {"n": None}, "reason": "why not 😀"}
-        record(connection, ANN, "order.cancel", f"order {number}", **told)
+        told = {"before": {"桥": number}, "after": {"n": None}}
+        ANN.record(connection, "order.cancel", f"order {number}", **told)
 
 
 def seal(kernel: Kernel, known: SealedActs | None = None) -> str | None:
@@ -119,7 +119,7 @@ def move(kernel: Kernel, old: int, new: int) -> None:
 def test_gap_of_ids_is_no_problem(kernel: Kernel) -> None:
     act(kernel, 1)
     with kernel.engine.connect() as connection:
-        record(connection, ANN, "order.cancel", "order 2")
+        ANN.record(connection, "order.cancel", "order 2")
         connection.rollback()
     act(kernel, 3)
     run(kernel, update(ACTS).where(ACTS.c.target == "order 3").values(id=40))

@@ -1,7 +1,7 @@
 """The page of the audit trail: what it shows, how it is searched, and what it must escape."""
 
 from kernel.callers.audit.actor import Actor
-from kernel.callers.audit.acts import record
+from kernel.callers.audit.acts import By
 from kernel.pauses.changes import pause
 from kernel.pauses.subjects import Subject
 from kernel.runtime.kernel import Kernel
@@ -10,10 +10,16 @@ from tests.support.people.dashboard import HOSTILE, operator, words
 PATH = "/dashboard/audit"
 
 
-def act(kernel: Kernel, target: str, **more: str) -> None:
+def act(
+    kernel: Kernel,
+    target: str,
+    actor: str = "ann",
+    verb: str = "key.add",
+    reason: str | None = None,
+) -> None:
+    by = By(Actor(actor, "api", "192.0.2.7", "kwo_abcdefgh"), reason)
     with kernel.write() as connection:
-        actor = Actor(more.pop("actor", "ann"), "api", "192.0.2.7", "kwo_abcdefgh")
-        record(connection, actor, more.pop("verb", "key.add"), target, **more)  # type: ignore[arg-type]
+        by.record(connection, verb, target)
 
 
 def test_acts_are_shown_with_all_that_is_known_of_them(kernel: Kernel) -> None:

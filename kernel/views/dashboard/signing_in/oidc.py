@@ -16,7 +16,7 @@ from flask import Response, request, url_for
 from sqlalchemy.exc import IntegrityError
 
 from kernel.callers.audit.actor import Actor
-from kernel.callers.audit.acts import By, record
+from kernel.callers.audit.acts import By
 from kernel.callers.people.oidc import Attempt, SignInRefused
 from kernel.callers.people.people import person_of
 from kernel.callers.people.signed_in import SignedIn
@@ -174,8 +174,8 @@ class OidcPages:
         if refused.said in KNOWN_AND_REFUSED:
             facts = {"why": str(refused)}
             with kernel.write() as connection:
-                actor = self._provider_acts()
-                record(connection, actor, "sign_in.refused", "dashboard", after=facts)
+                by = By(self._provider_acts())
+                by.record(connection, "sign_in.refused", "dashboard", after=facts)
         elif refused.said != "oidc_away":
             kernel.refusals.note("", address, kernel.clock.now())
 
