@@ -194,11 +194,12 @@ def test_top_prints_once_when_nobody_looks(terminal: Terminal) -> None:
     kernel = terminal.kernel
     make_order(kernel)
     make_delivery(kernel, state="dead", finished_at=kernel.clock.now())
-    at_work(kernel, broken="https://a.example:443")
+    at_work(kernel, broken="https://a.example:443/receiver:7#3")
     said = terminal.run("top").stdout
     assert "\x1b" not in said
-    words = ("pending 1 ", "success 1 ", "1 due for", "dead 1", "build-桥:4242", "a.example")
+    words = ("pending 1 ", "success 1 ", "1 due for", "dead 1", "build-桥:4242")
     assert [one for one in words if one not in said] == []
+    assert "holds back https://a.example:443, receiver 7 of caller 3" in said
 
 
 def test_top_tells_machines_the_same_when_asked(terminal: Terminal) -> None:

@@ -19,6 +19,7 @@ from kernel.cli.terminal.screen import Line, Part, Screen, drawn, is_terminal
 from kernel.db.errors import DATABASE_ERRORS, is_passing
 from kernel.db.states import OrderState
 from kernel.db.tables.orders import ORDERS
+from kernel.delivery.breakers import OF_RECEIVER
 from kernel.formats.envelope import rfc3339
 from kernel.insight.backlog import Backlog
 from kernel.insight.conditions.look import Asking
@@ -220,7 +221,8 @@ def _work(seen: Overview) -> Iterator[Line]:
 
 def _process(one: Process, seen: Overview) -> tuple[str, str, str, str, str]:
     runs = ", ".join(f"{seen.running.get(id, '')} {id}".strip() for id in one.running)
-    broken = [each.replace("#", " of caller ") for each in one.broken]
+    named = (each.replace(OF_RECEIVER, ", receiver ") for each in one.broken)
+    broken = [each.replace("#", " of caller ") for each in named]
     notes = ["drained"] if one.is_drained else ["draining"] if one.quiet else []
     notes += [f"holds back {', '.join(broken)}"] if broken else []
     return (
