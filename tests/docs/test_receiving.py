@@ -207,6 +207,12 @@ def test_page_shows_the_receivers_as_they_are(language: str, name: str) -> None:
     assert code(language)[0] == (EXAMPLES / f"receiver.{name}").read_text()
 
 
+def test_pages_show_one_callback() -> None:
+    """That of the API's page has the same id and time, so it can have no other signature."""
+    shown = code("http")[0].partition("\n")[2]
+    assert f"```text\n{shown}```" in (EXAMPLES.parent / "docs" / "api.md").read_text()
+
+
 def test_page_verifies_its_own_callback_by_hand() -> None:
     names: dict[str, Any] = {}
     exec(code("python")[1], names)
