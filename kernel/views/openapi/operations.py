@@ -148,7 +148,7 @@ def _deliveries() -> dict[str, Any]:
             "post": change(
                 *("redeliver", "Send a callback again"),
                 {202: answer("due now, unless an attempt is in flight", DONE, "Redelivered")},
-                (404, 409, 422),
+                (404, 422),
                 parameters=[path_id("delivery_id"), CURRENT_SHAPE],
             )
         },

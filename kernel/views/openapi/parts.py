@@ -19,7 +19,7 @@ REFUSALS = {
     ),
     403: ("Forbidden", "this key lacks the scope, or is for orders of other tags", None),
     404: ("NotFound", "no such thing, or another caller's", None),
-    409: ("Conflict", "its state does not allow that", None),
+    409: ("Conflict", "its state does not allow that, or its name is taken", None),
     413: ("BodyTooLarge", "the body is too large", None),
     415: ("NotJson", "the content type is not application/json", None),
     421: ("Misdirected", "the host of the address is not known to the service", None),
