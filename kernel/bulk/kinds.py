@@ -151,7 +151,12 @@ def kept(wanted: Filter) -> str:
 
 
 def plan_of(row: Any) -> Plan:
-    """Return what a job's row asks for. Raises ValueError, TypeError for a newer release's."""
+    """Return what a job's row asks for.
+
+    Raises TypeError for what only a newer release knows, and ValueError for what none can read.
+    """
+    if row.kind not in set(Kind):
+        raise TypeError(f"no bulk act is a {row.kind}")
     kind = Kind(row.kind)
     filters: type[OrderFilter] | type[CallbackFilter] = (
         OrderFilter if kind.is_of_orders else CallbackFilter

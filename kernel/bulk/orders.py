@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class ForOthers(Exception):
-    """This process does not know the order's tag, and a worker does, or still may."""
+    """A process of another kind does it, which this says in words: this one cannot."""
 
 
 def cancel_one(
@@ -103,7 +103,7 @@ def _submission(kernel: Kernel, order_id: str) -> Submission:
         if not OrderState(order.state).is_final:
             raise Conflict(f"the order has not ended: {order.state}")
         if is_for_others(kernel, session.connection(), order.select_tag):
-            raise ForOthers
+            raise ForOthers("left to a process that knows the orders' tag")
         owner = identity_of(session, session.get_one(Caller, order.caller_id).name)
         its = (as_submitted(kernel, order), gate_shown(session, order))
         members = members_of(order, *its, kernel.handlers.get(order.select_tag))

@@ -30,7 +30,7 @@ from kernel.runtime.kernel import Kernel
 STEP_SECONDS = 0.25
 # Orders of a step, each with a commit of its own; callbacks of a step, in one commit.
 ORDERS, CALLBACKS = 100, 500
-# After so long another process looks whether it knows the orders' tag.
+# After so long another process looks whether it can do what this one cannot.
 FOR_OTHERS = timedelta(seconds=2)
 SAID = 500
 # Failed steps in a row, over a quarter of an hour, after which an act is ended: no later step would
@@ -78,8 +78,8 @@ def step(worker: Worker, job_id: str | None = None) -> Stepped | None:
         _work(worker, progress, stepped)
     except Overtaken:
         pass
-    except ForOthers:
-        _rest(progress, FOR_OTHERS, "left to a process that knows the orders' tag")
+    except ForOthers as error:
+        _rest(progress, FOR_OTHERS, str(error))
     except TooManyPending as error:
         seconds = float(error.data.get("retry_after", 1))
         _rest(progress, timedelta(seconds=seconds), error.message)
@@ -99,7 +99,7 @@ def _work(worker: Worker, progress: Progress, stepped: Stepped) -> None:
     try:
         plan = plan_of(job)
     except TypeError:
-        raise ForOthers from None  # it asks for what only a newer release knows
+        raise ForOthers("left to a process of the newer release that knows it") from None
     most = ORDERS if plan.kind.is_of_orders else CALLBACKS
     quota = most if plan.rate is None else min(most, max(1, plan.rate // 60))
     with worker.kernel.read_session() as session:

@@ -55,18 +55,22 @@ def test_callbacks_that_die_again_meanwhile_have_had_their_turn(kernel: Kernel) 
     assert (job(kernel, job_id).state, job(kernel, job_id).done) == ("done", 3)
 
 
-def test_act_of_a_newer_release_rests_until_a_process_of_that_is_there(kernel: Kernel) -> None:
+@pytest.mark.parametrize("asked", [{"wanted": '{"colour":"blue"}'}, {"kind": "archive"}], ids=str)
+def test_act_of_a_newer_release_rests_until_a_process_of_that_is_there(
+    kernel: Kernel, asked: dict[str, str]
+) -> None:
     over(kernel)
     newer = begun(kernel, "redeliver")
     with kernel.write() as connection:
-        kept = update(JOBS).where(JOBS.c.id == newer).values(wanted='{"colour":"blue"}')
-        connection.execute(kept)
+        connection.execute(update(JOBS).where(JOBS.c.id == newer).values(asked))
     for _ in range(MOST_FAILURES + 1):
         done = step(worker(kernel), newer)
         assert done is not None
         assert done.error is None
         kernel.clock.shift(61)
-    assert (job(kernel, newer).state, job(kernel, newer).failures) == ("running", 0)
+    left = job(kernel, newer)
+    assert (left.state, left.failures) == ("running", 0)
+    assert "the newer release" in left.last_error
 
 
 def test_act_is_aborted_when_its_steps_fail_again_and_again(kernel: Kernel) -> None:
