@@ -1,7 +1,7 @@
 """Bulk acts begin, are found and are aborted: each change a person's, with its act."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -144,13 +144,20 @@ def job_data(row: Any) -> dict[str, Any]:
     """Describe a job, for the wire and for terminals."""
     return {
         **{"bulk_id": row.id, "kind": row.kind, "state": row.state},
-        **{"filter": json.loads(row.wanted), "again": row.again},
+        **{"filter": _filter_data(json.loads(row.wanted)), "again": row.again},
         **{"with_current_shape": row.reshaped, "rate": row.rate},
         **{"counted": row.counted, "counted_all": row.counted_all},
         **{"done": row.done, "left": row.left_out, "last_error": row.last_error},
         **{"by": row.actor, "via": row.via, "reason": row.reason, "ended_by": row.ended_by},
         **{"created_at": rfc3339(row.created_at), "finished_at": rfc3339(row.finished_at)},
     }
+
+
+def _filter_data(kept: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe a filter as it is kept, by its fields: words are a text that has named nothing."""
+    fields = {"text" if name == "words" else name: value for name, value in kept.items()}
+    fields.pop("as_callers_see", None)  # how its states are meant, by who asks
+    return fields
 
 
 def running_jobs(asked: Session | Connection) -> bool:

@@ -161,6 +161,16 @@ def test_bulk_act_takes_the_fields_as_the_list_of_orders_calls_them(kernel: Kern
         assert wrong["code"] == "invalid_field"
 
 
+def test_act_tells_its_filter_by_the_fields_that_it_takes(kernel: Kernel) -> None:
+    make_order(kernel, args='{"projname":"see INC7"}')
+    asked = {"text": "INC7", "state": "pending"}
+    boss = operator(kernel)
+    begins = boss.post("/v1/bulk", json={"kind": "cancel", "filter": asked}).json["data"]
+    shown = boss.get(f"/v1/bulk/{begins['bulk_id']}").json["data"]
+    (listed,) = boss.get("/v1/bulk").json["data"]["bulk"]
+    assert [one["filter"] for one in (begins, shown, listed)] == [asked] * 3
+
+
 def test_each_item_that_is_kept_as_left_is_told(kernel: Kernel) -> None:
     job_id = begun(kernel, "cancel")
     leave(kernel, job_id, TOLD)
