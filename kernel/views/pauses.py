@@ -1,6 +1,7 @@
 """Pauses, by API: an operator pauses callbacks and orders, with an end or without, and resumes."""
 
 import re
+from datetime import datetime
 from typing import Any
 
 from flask import Response
@@ -70,21 +71,30 @@ class PauseViews:
         """POST /v1/pauses: hold callbacks or orders."""
         who = identity(self.kernel, Role.OPERATOR)
         asked = read_as(PauseRequest, self.kernel.settings.max_body_bytes)
+        until, problems = self._until(asked)
         with self.kernel.read_session() as session:
-            subject = asked.subject(session)
-            known = is_known(session, subject, self.kernel.handlers)
-        until = asked.until
-        if asked.lasts is not None:
-            if until is not None:
-                raise InvalidOrder(errors=[problem("/for", "one_of", "give until or for")])
             try:
-                until = end_after(self.kernel, asked.lasts)
-            except ValueError as error:
-                raise InvalidOrder(errors=[problem("/for", "no_duration", str(error))]) from None
+                subject = asked.subject(session)
+            except InvalidOrder as invalid:
+                problems = [*invalid.data["errors"], *problems]
+            if problems:
+                raise InvalidOrder("the pause is not valid", errors=problems)
+            known = is_known(session, subject, self.kernel.handlers)
         held = pause(self.kernel, subject, until=until, by=by_request(self.kernel, who))
         self._hints.hint(held.woken)
         said = {"held": held.number, "host": asked.host, "known": known, "until": rfc3339(until)}
         return self._success(said, 201)
+
+    def _until(self, asked: PauseRequest) -> tuple[datetime | None, list[dict[str, Any]]]:
+        """Return when a pause is to end, and what is wrong with that."""
+        if asked.lasts is None:
+            return asked.until, []
+        if asked.until is not None:
+            return None, [problem("/for", "one_of", "give until or for")]
+        try:
+            return end_after(self.kernel, asked.lasts), []
+        except ValueError as error:
+            return None, [problem("/for", "no_duration", str(error))]
 
     def resume(self, pause_id: str) -> Response:
         """DELETE /v1/pauses/{id}: let go what it held."""

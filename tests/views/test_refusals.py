@@ -77,7 +77,23 @@ CODE: dict[str, Any] = {"kind": "cancel", "filter": {"error": "gone"}, "rate": 0
             STATE | {"kind": "drop", "filter": {"state": "delivered"}},
             ["/filter/state", "/rate"],
         ),
+        (
+            "bulk",
+            {"kind": "cancel", "filter": {"a": "b", "state": "waiting", "since": " "}, "rate": 0},
+            ["/filter/a", "/filter/since", "/filter/state", "/rate"],
+        ),
+        (
+            "bulk",
+            {"kind": "rerun", "filter": {"state": "waiting"}, "again": True, "rate": 0},
+            ["/filter/state", "/rate"],
+        ),
         ("pauses", PAST, ["/until"]),
+        ("pauses", {"tag": "two words", "for": "soon"}, ["/tag", "/for"]),
+        (
+            "pauses",
+            {"tag": "a", "host": "b.example", "for": "1h", "until": "2200-01-01T00:00:00Z"},
+            ["", "/for"],
+        ),
         ("pauses", {"tag": "two words"}, ["/tag"]),
         ("pauses", {"tag": "a", "host": "b"}, [""]),
         ("pauses", {"tag": "a", "for": "soon"}, ["/for"]),

@@ -102,10 +102,15 @@ class BulkViews:
         """POST /v1/bulk: begin a bulk act, or count what it holds."""
         who = identity(self.kernel, Role.OPERATOR)
         asked = read_as(BulkRequest, self.kernel.settings.max_body_bytes)
-        wanted = self._filter(who, asked)
+        wanted, problems = self._filter(who, asked)
         options = (asked.again, asked.with_current_shape, asked.rate)
         plan = Plan(asked.kind, wanted, *options)
-        _check(plan, asked.filter)
+        flaws = _flaws(plan, asked.filter)
+        if problems:  # what a filter lacks is told of one that could be read
+            flaws = [one for one in flaws if not one["pointer"].startswith("/filter")]
+        problems += flaws
+        if problems:
+            raise InvalidOrder("the bulk act is not valid", errors=problems)
         with self.kernel.read_session() as session:
             counts = count(session, plan)
             counted = counts.data(caller_names(session))
@@ -182,8 +187,8 @@ class BulkViews:
     def _here(self) -> Here:
         return Here(self.kernel.clock.now())
 
-    def _filter(self, who: Identity, asked: BulkRequest) -> Filter:
-        """Read the filter. Raises InvalidOrder with every field that makes no sense."""
+    def _filter(self, who: Identity, asked: BulkRequest) -> tuple[Filter, list[dict[str, Any]]]:
+        """Read the filter; return it, and each of its fields that makes no sense."""
         names = ORDER_FIELDS if asked.kind.is_of_orders else CALLBACK_FIELDS
         problems = [
             problem(f"/filter/{escape_pointer(name)}", "unknown_field", "there is no such field")
@@ -211,9 +216,7 @@ class BulkViews:
             problem(f"/filter/{escape_pointer(said.get(name, name))}", "invalid_field", why)
             for name, why in wrong.items()
         ]
-        if problems:
-            raise InvalidOrder("the request is not valid", errors=problems)
-        return wanted
+        return wanted, problems
 
     def _job(self, job_id: str) -> dict[str, Any]:
         with self.kernel.read_session() as session:
@@ -234,12 +237,12 @@ class BulkViews:
         return json_response(status, envelope(0, text("success", language), data))
 
 
-def _check(plan: Plan, fields: Mapping[str, str]) -> None:
-    """Refuse what makes no sense, as `Plan.check`, with the pointers of this body."""
+def _flaws(plan: Plan, fields: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return what makes no sense, as `Plan.check` says, with the pointers of this body."""
     try:
         plan.check()
     except InvalidOrder as invalid:
         place = "/filter/state" if "state" in fields else "/filter"
-        for one in invalid.data["errors"]:
-            one["pointer"] = place if one["pointer"] == "/state" else one["pointer"]
-        raise
+        found: list[dict[str, Any]] = invalid.data["errors"]
+        return [one | ({"pointer": place} if one["pointer"] == "/state" else {}) for one in found]
+    return []
