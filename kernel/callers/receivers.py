@@ -224,22 +224,8 @@ def _receiver(asking: Session | Connection, row: Row[Any]) -> Receiver:
         is_paused=bool(row.is_paused),
         sealed=SealedCredentials(sealed(asking, row.credentials)),
         ca_pem=row.ca_pem,
-        terms=_terms(row),
+        terms=Terms.of_row(row.id, row.terms),
     )
-
-
-def _terms(row: Row[Any]) -> Terms:
-    """Return a receiver's terms; the settings' where its row cannot be read.
-
-    Callbacks of other receivers and callers are read with it.
-    """
-    try:
-        return Terms.from_json(row.terms)
-    except (AttributeError, TypeError, ValueError) as error:
-        log.warning(
-            "the terms of receiver %s cannot be read, the settings' hold: %s", row.id, error
-        )
-        return Terms()
 
 
 def _version(row: Row[Any]) -> ShapeVersion:

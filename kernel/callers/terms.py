@@ -1,12 +1,15 @@
 """When and how often a receiver is sent to: its own schedule and limits, and its variables."""
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 from kernel.callers.credentials import SECRET_NAME
 from kernel.transport.backoff import RetryPolicy
+
+log = logging.getLogger(__name__)
 
 MAX_CONCURRENCY, MAX_RATE, MAX_TIMEOUT = 1000, 60_000, 120.0
 MAX_VARIABLES, MAX_VARIABLE = 50, 1000
@@ -34,6 +37,18 @@ class Terms:
     def from_json(cls, text: str) -> Self:
         """Read what `to_json` wrote; members that this release does not know are left out."""
         return cls.from_members(json.loads(text))
+
+    @classmethod
+    def of_row(cls, receiver_id: int, text: str) -> Self:
+        """Read a receiver's row, beside which others are read: the settings' hold where it makes
+        no sense.
+        """
+        try:
+            return cls.from_json(text)
+        except (AttributeError, TypeError, ValueError) as error:
+            said = "the terms of receiver %s cannot be read, the settings' hold: %s"
+            log.warning(said, receiver_id, error)
+            return cls()
 
     @classmethod
     def from_members(cls, found: Mapping[str, Any]) -> Self:
