@@ -56,6 +56,7 @@ ENDERS = frozenset(
 )
 # Of these, the ones that make or drop what lives in the session alone end nothing.
 OF_THE_SESSION = ("TEMPORARY", "TEMP")
+INTO_TEMPORARY = {("INTO", word) for word in OF_THE_SESSION}
 # Variables whose assignment ends a transaction, or makes every statement one of its own.
 # How a SELECT says that it locks the rows it reads.
 LOCKING = {("FOR", "UPDATE"), ("FOR", "SHARE"), ("LOCK", "IN")}
@@ -103,7 +104,9 @@ def _sort(sql: str, nests_comments: bool) -> Sorted:
     words = tuple(word.lstrip("@") for word in spelled)
     first = next((word for word in words if word != "("), "")
     kind = _kind(first, words)
-    lasts = kind is Kind.UNKNOWN or any(map(_is_of_session, spelled))
+    # PostgreSQL's SET LOCAL ends with the transaction. To MariaDB and MySQL it is SET SESSION.
+    is_brief = nests_comments and words[:2] == ("SET", "LOCAL")
+    lasts = (kind is Kind.UNKNOWN and not is_brief) or _may_last(spelled)
     if kind is not Kind.PLAIN:
         return Sorted(kind, first, locks=kind is Kind.UNKNOWN, lasts=lasts)
     if first in WRITES or _locks_rows(first, words):
@@ -143,10 +146,16 @@ def _may_call(words: tuple[str, ...]) -> bool:
     )
 
 
-def _is_of_session(spelled: str) -> bool:
-    """Tell a function that lasts, and a variable of a person's own, which any SELECT may set."""
-    is_variable = spelled[:1] == "@" and spelled[1:2] not in ("", "@")
-    return is_variable or spelled.startswith(LASTING_CALLS)
+def _may_last(spelled: tuple[str, ...]) -> bool:
+    """Tell a call that lasts, PostgreSQL's SELECT INTO TEMP, and a variable of a person's own.
+
+    Any SELECT may set one.
+    """
+    into = any(pair in INTO_TEMPORARY for pair in pairwise(spelled))
+    return into or any(
+        word.startswith(LASTING_CALLS) or (word[:1] == "@" and word[1:2] not in ("", "@"))
+        for word in spelled
+    )
 
 
 def _is_of_the_session(words: tuple[str, ...]) -> bool:

@@ -100,6 +100,36 @@ def test_statement_has_something_to_lose_when_it_locks_rows(sql: str, locks: boo
 
 
 @pytest.mark.parametrize(
+    ("sql", "lasts"),
+    [
+        *((sql, False) for sql in PLAIN),
+        *((sql, True) for sql in UNKNOWN),
+        ("SAVEPOINT a", False),
+        ("SELECT @@version, a FROM t WHERE b @> c", False),
+        ("SELECT 'GET_LOCK(1)', `@a` FROM t -- @b", False),
+        ("SELECT get_lock('a', 1)", True),
+        ("INSERT INTO t SELECT GET_LOCK('a', 1)", True),
+        ("SELECT pg_advisory_lock(1)", True),
+        ("SELECT pg_try_advisory_lock_shared(1)", True),
+        ("SELECT pg_advisory_xact_lock(1)", False),
+        ("SELECT @a := 1", True),
+        ("SELECT a INTO @b FROM t", True),
+        ("SELECT a INTO TEMP b FROM t", True),
+        ("WITH a AS (SELECT 1) SELECT * INTO TEMPORARY b FROM a", True),
+        ("SELECT temp, temporary FROM t", False),
+        ("SET LOCAL search_path TO a", True),
+    ],
+)
+def test_statement_may_change_its_session_beyond_the_transaction(sql: str, lasts: bool) -> None:
+    assert sort_statement(sql).lasts is lasts
+
+
+def test_set_local_ends_with_the_transaction_on_postgresql() -> None:
+    assert not sort_statement("SET LOCAL a.b = 1", nests_comments=True).lasts
+    assert sort_statement("SET a.b = 1", nests_comments=True).lasts
+
+
+@pytest.mark.parametrize(
     ("sql", "calls"),
     [
         ("SELECT 1", False),
