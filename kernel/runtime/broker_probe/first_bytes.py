@@ -32,7 +32,7 @@ def expect_redis(address: Address, tls: ssl.SSLContext | None) -> None:
         with _encrypted(address, tls) as connection:
             answer = _answer(connection, PING)
     except ssl.SSLCertVerificationError as error:
-        raise Refusal(_why_not_trusted(address, error)) from None
+        raise Refusal(_why_not_trusted(address, error, "KERNEL_BROKER_CA_FILE")) from None
     except OSError as error:
         if _answers_plainly(address):
             raise Refusal(
@@ -52,6 +52,8 @@ def expect_rabbitmq(address: Address, tls: ssl.SSLContext | None) -> None:
         opened = _connected(address) if tls is None else _encrypted(address, tls)
         with opened as connection:
             answer = _answer(connection, hello)
+    except ssl.SSLCertVerificationError as error:
+        raise Refusal(_why_not_trusted(address, error, "SSL_CERT_FILE")) from None
     except ssl.SSLError as error:
         raise Refusal(
             f"does not speak TLS with us ({error.reason or error}); correct the URL"
@@ -143,7 +145,8 @@ def _speaks_tls(address: Address) -> bool:
         return False
 
 
-def _why_not_trusted(address: Address, error: ssl.SSLCertVerificationError) -> str:
+def _why_not_trusted(address: Address, error: ssl.SSLCertVerificationError, named: str) -> str:
+    """Say what is wrong with a certificate; the variable ``named`` names authorities."""
     if error.verify_code in (OTHER_HOST, OTHER_IP):
         return (
             f"shows a certificate that is not for {address[0]} ({error.verify_message}): write the "
@@ -153,7 +156,7 @@ def _why_not_trusted(address: Address, error: ssl.SSLCertVerificationError) -> s
         return f"shows a certificate that has expired ({error.verify_message}): renew it there"
     return (
         f"shows a certificate of an authority that is not known here ({error.verify_message}): "
-        "name the file of the authority, KERNEL_BROKER_CA_FILE=/path/to/ca.pem; to see what the "
+        f"name the file of the authority, {named}=/path/to/ca.pem; to see what the "
         f"server shows: openssl s_client -showcerts -connect {shown(address)}"
     )
 
