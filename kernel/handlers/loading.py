@@ -110,7 +110,7 @@ def _load(one: _Named, named: str) -> Handlers:
         module = importlib.import_module(one.module)
     except ConfigurationError as error:  # what a registration has refused
         raise ConfigurationError(one.said(error.message + places(error), named)) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script may end with sys.exit
         raise ConfigurationError(one.said(_why_not(one, error), named)) from error
     registry: object = module
     for name in one.attribute.split("."):
@@ -123,7 +123,7 @@ def _load(one: _Named, named: str) -> Handlers:
     return registry
 
 
-def _why_not(one: _Named, error: Exception) -> str:
+def _why_not(one: _Named, error: BaseException) -> str:
     said = why_not_imported(one.module, error)
     if one.attribute or not isinstance(error, ModuleNotFoundError):
         return said

@@ -146,6 +146,16 @@ def test_what_is_wrong_in_one_of_several_names_it_and_its_line(folder: Path) -> 
     assert "which registry of hand is meant is not said" in refused("bare")
 
 
+@pytest.mark.parametrize("code", ["", "0", "2", "'no database'"])
+def test_module_that_ends_the_process_is_told_with_its_line(folder: Path, code: str) -> None:
+    """A program that was never meant to be imported; its end would look like a success."""
+    (folder / "script.py").write_text(f"import sys\nsys.exit({code})\n")
+    said = refused("script:handlers")
+    assert said.startswith("importing it ends the process: ")
+    assert 'below `if __name__ == "__main__":`' in said
+    assert f"{folder}/script.py, line 2: sys.exit({code})" in said
+
+
 def test_include_that_is_refused_is_told_with_its_line(folder: Path) -> None:
     package(folder)
     (folder / "myteam" / "users.py").write_text(MODULE.format(tag="issues.open") + MORE)

@@ -14,7 +14,7 @@ SHOWN = 4
 HERE = (str(Path(__file__).parent.parent), str(Path(importlib.__file__).parent), "<frozen")
 
 
-def why_not_imported(module_name: str, error: Exception) -> str:
+def why_not_imported(module_name: str, error: BaseException) -> str:
     """Say what ``error`` means, which importing a module raised, and what to type."""
     if isinstance(error, ModuleNotFoundError) and error.name is not None:
         # Its own package, or one that a part of its name takes for a package.
@@ -27,6 +27,11 @@ def why_not_imported(module_name: str, error: Exception) -> str:
     if isinstance(error, SyntaxError):
         line = f": {error.text.strip()}" if error.text else ""
         return f"{error.filename}, line {error.lineno}: {error.msg}{line}"
+    if isinstance(error, SystemExit):
+        return (
+            "importing it ends the process: what is to be done only where it is started as a "
+            f'program stands below `if __name__ == "__main__":`{places(error)}'
+        )
     return f"importing it failed: {type(error).__name__}: {error}{places(error)}"
 
 
@@ -56,7 +61,7 @@ def _beside() -> list[str]:
     return [one.name for one in iter_modules(sys.path[:1])]
 
 
-def places(error: Exception) -> str:
+def places(error: BaseException) -> str:
     """Return the lines of the author's files that led to ``error``, each on a line of its own."""
     frames = [
         frame
