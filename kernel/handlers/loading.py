@@ -118,7 +118,7 @@ def _load(one: _Named, named: str) -> Handlers:
     if not isinstance(registry, Handlers):
         known = [name for name, each in vars(module).items() if isinstance(each, Handlers)]
         instead = one.instead(f"{one.module}:{known[0]}", named) if known else ""
-        said = no_registry(one.module, one.attribute, instead)
+        said = no_registry(module, one.module, one.attribute, instead)
         raise ConfigurationError(one.said(said, named))
     return registry
 

@@ -143,7 +143,7 @@ def test_what_is_wrong_in_one_of_several_names_it_and_its_line(folder: Path) -> 
     said = refused("myteam:handlers,broken")
     assert said.startswith("entry point broken of team-handlers, which is broken:handlers: impor")
     assert refused("hand").endswith("write hand = 'hand:hand' among its entry points")
-    assert "which registry of hand is meant is not said" in refused("bare")
+    assert "which registry of hand (" in refused("bare")
 
 
 @pytest.mark.parametrize("code", ["", "0", "2", "'no database'"])
@@ -154,6 +154,27 @@ def test_module_that_ends_the_process_is_told_with_its_line(folder: Path, code: 
     assert said.startswith("importing it ends the process: ")
     assert 'below `if __name__ == "__main__":`' in said
     assert f"{folder}/script.py, line 2: sys.exit({code})" in said
+
+
+@pytest.mark.parametrize("name", ["queue", "kernel", "click"])
+def test_module_whose_name_another_one_has_is_told_with_both_files(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (folder / f"{name}.py").write_text("from kernel import Handlers\nhandlers = Handlers()")
+    monkeypatch.chdir(folder)
+    said = refused(f"{name}:handlers")
+    assert f"is not a Handlers object of {name} ({sys.modules[name].__file__})" in said
+    assert said.endswith(
+        f"{folder / name}.py is never imported, for this one has its name: rename yours"
+    )
+
+
+def test_file_of_commands_that_is_not_there_is_told_with_its_folder(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    said = refused("commands.toml")
+    assert said == f"{folder}/commands.toml cannot be read: No such file or directory"
 
 
 def test_include_that_is_refused_is_told_with_its_line(folder: Path) -> None:
@@ -170,7 +191,7 @@ def test_include_that_is_refused_is_told_with_its_line(folder: Path) -> None:
         ("*", "no installed package has an entry point in the group kernel.handlers"),
         ("kernel.builtin:handlers,", "there is nothing before or behind a comma"),
         ("gitlab", "nor has an installed package an entry point of that name, of which there are "),
-        ("mine", "which registry of mine is meant is not said; write KERNEL_HANDLERS=mine:hand"),
+        ("mine", "is meant is not said; write KERNEL_HANDLERS=mine:hand"),
     ],
 )
 def test_name_that_leads_nowhere_is_explained(folder: Path, named: str, words: str) -> None:

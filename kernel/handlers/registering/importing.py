@@ -1,10 +1,12 @@
 """Why a module of handlers cannot be used, for the person who wrote it or named it."""
 
 import importlib
+import os
 import sys
 import traceback
 from pathlib import Path
 from pkgutil import iter_modules
+from types import ModuleType
 
 from kernel.config.near import did_you_mean
 
@@ -35,15 +37,31 @@ def why_not_imported(module_name: str, error: BaseException) -> str:
     return f"importing it failed: {type(error).__name__}: {error}{places(error)}"
 
 
-def no_registry(module_name: str, attribute: str, instead: str) -> str:
-    """Say that this attribute is no `Handlers`; ``instead``: what to write, if it has one."""
-    said = f"{attribute} is not a Handlers object of {module_name}"
+def no_registry(module: ModuleType, module_name: str, attribute: str, instead: str) -> str:
+    """Say that this attribute is no `Handlers`; ``instead``: what to write, if it has one.
+
+    Python and what is installed have modules of common names, too: the file tells which it was.
+    """
+    file = getattr(module, "__file__", None) or "built in"
+    said = f"{attribute} is not a Handlers object of {module_name} ({file})"
     if not attribute:
-        said = f"which registry of {module_name} is meant is not said"
+        said = f"which registry of {module_name} ({file}) is meant is not said"
     if instead:
         return f"{said}; write {instead}"
+    if (hidden := _hidden(module_name, file)) is not None:
+        return f"{said}; {hidden} is never imported, for this one has its name: rename yours"
     name = attribute or "handlers"
     return f"{said}, and it has none: write `{name} = Handlers()` in it, and register there"
+
+
+def _hidden(module_name: str, file: str) -> Path | None:
+    """Return the author's file of this name in a folder on the path, if it is another one."""
+    for folder in dict.fromkeys((os.getcwd(), *sys.path[:1])):
+        place = Path(folder, *module_name.split("."))
+        for mine in (place.with_suffix(".py"), place / "__init__.py"):
+            if mine.is_file() and mine.resolve() != Path(file).resolve():
+                return mine
+    return None
 
 
 def _no_such_module(module_name: str, missing: str) -> str:
