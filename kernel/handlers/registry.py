@@ -14,6 +14,7 @@ from kernel.handlers.limits import Limit, Rate, shown
 from kernel.handlers.registering.arguments import Argument, arguments_named
 from kernel.handlers.registering.declared import Declared
 from kernel.handlers.registering.refusals import (
+    refuse_given,
     refuse_limits,
     refuse_model,
     refuse_per,
@@ -146,6 +147,7 @@ class Handlers(Mapping[str, Handler]):
     """
 
     def __init__(self, *metadata: "MetaData", within: Within | None = None) -> None:
+        refuse_given(metadata, within)
         self.metadata = metadata
         self.within, self.declared = within, Declared()
         self._by_tag: dict[str, Handler] = {}

@@ -3,11 +3,15 @@
 from typing import Any
 
 import pytest
+from flask import Flask
+from flask_sqlalchemy import SQLAlchemy
 from pydantic import BaseModel
-from sqlalchemy import MetaData
+from sqlalchemy import MetaData, Table
+from sqlalchemy.orm import DeclarativeBase
 
 from kernel.errors import ConfigurationError
 from kernel.handlers import Handlers, Run
+from kernel.handlers.hosted import InApp
 
 
 class Nothing(BaseModel):
@@ -51,6 +55,32 @@ def test_tables_of_all_parts_are_known_each_once() -> None:
     whole.include(inner, "y.")
     assert whole.metadata == (one, two)
     assert [*map(id, whole.parts)] == [id(whole), id(middle), id(inner)]
+
+
+class Base(DeclarativeBase):
+    """What classes of tables are made from."""
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (Base, "not Base: give it its metadata, as in Handlers(Base.metadata)"),
+        (SQLAlchemy(), "not SQLAlchemy: give it its metadata"),
+        (Table("places", MetaData()), "not Table: give it its metadata"),
+        ([MetaData()], "the MetaData of your tables, each by itself, not list"),
+        ("sites", "each by itself, not str"),
+    ],
+)
+def test_what_is_no_metadata_is_refused_with_what_to_write(given: Any, words: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        Handlers(given)
+    assert words in refused.value.message
+
+
+@pytest.mark.parametrize("given", [lambda: None, InApp, Flask("shop")])
+def test_what_no_handler_runs_in_is_refused_with_what_to_write(given: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"write within=InApp\(create_app, db\)"):
+        Handlers(within=given)
 
 
 def test_tag_that_both_have_is_refused_with_both_places() -> None:

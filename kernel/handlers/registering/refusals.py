@@ -53,6 +53,30 @@ def refuse_prefix(prefix: Any) -> None:
         )
 
 
+def refuse_given(metadata: tuple[Any, ...], within: Any) -> None:
+    """Raise ConfigurationError for what is given to `Handlers` and is no MetaData, or no InApp."""
+    for one in metadata:
+        if not _is_metadata(one):
+            name = getattr(one, "__name__", type(one).__name__)
+            known = _is_metadata(getattr(one, "metadata", None))
+            mend = "its metadata, as in Handlers(Base.metadata) or Handlers(db.metadata)"
+            raise ConfigurationError(
+                f"Handlers takes the MetaData of your tables, each by itself, not {name}"
+                + (f": give it {mend}" if known else "")
+            )
+    can = all(callable(getattr(within, name, None)) for name in ("wrap", "check"))
+    if within is not None and (isinstance(within, type) or not can):
+        raise ConfigurationError(
+            f"within is what handlers run in, not {within!r:.100}: write within=InApp(create_app, "
+            "db) for a Flask application, with `from kernel import InApp`"
+        )
+
+
+def _is_metadata(given: Any) -> bool:
+    """Tell whether this is SQLAlchemy's MetaData; who writes no tables need not load that."""
+    return hasattr(given, "sorted_tables") and not isinstance(given, type)
+
+
 def refuse_model(tag: str, model: Any) -> None:
     """Raise ConfigurationError for a malformed tag, and for a model that cannot be one."""
     refuse_tag(tag)
