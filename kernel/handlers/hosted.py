@@ -20,6 +20,7 @@ from sqlalchemy.sql.visitors import ExternallyTraversible, iterate
 
 from kernel.config.logging import keep_audible
 from kernel.errors import ConfigurationError
+from kernel.handlers.registering.importing import places
 from kernel.handlers.registry import Function
 from kernel.handlers.run import Run
 
@@ -36,10 +37,20 @@ class InApp:
     process calls once. ``db``: its Flask-SQLAlchemy, if it has one. What a handler writes by
     ``db.session`` commits with the order; commit, rollback and close are refused as those of
     `Run.session` are. That holds in nested app contexts as well, and not in threads that a handler
-    starts.
+    starts. Raises ConfigurationError for what is neither.
     """
 
     def __init__(self, app: Any, db: Any = None) -> None:
+        if not (callable(app) or hasattr(app, "app_context")):
+            raise ConfigurationError(
+                "InApp takes the application, or the function that makes it, and then its "
+                f"Flask-SQLAlchemy: InApp(create_app, db), not {app!r:.100} for the first"
+            )
+        if db is not None and (isinstance(db, type) or not hasattr(type(db), "engines")):
+            raise ConfigurationError(
+                "InApp takes the application's Flask-SQLAlchemy as its second, the db of "
+                f"`db = SQLAlchemy()`, not {db!r:.100}"
+            )
         self._given = app
         self._db = db
         self._app: Any = None
@@ -59,33 +70,27 @@ class InApp:
         return in_app
 
     def check(self, installation: str) -> None:
-        """Refuse an application on another database than kernel's: its rows would not be there.
+        """Refuse an application that cannot be made, or is on another database than kernel's.
 
         ``installation``: the name of kernel's own. Makes the application, asks once, and closes
         what it has opened: a worker forks afterwards. Raises ConfigurationError.
         """
-        if self._db is None:
-            return
-        app = self._made()
-        with app.app_context(), ExitStack() as closing:
-            for engine in self._db.engines.values():
-                closing.callback(engine.dispose)
-            for mounted in app.extensions.get("kernel", {}).values():
-                closing.callback(mounted.close)
-            try:
-                with self._db.engine.connect() as connection:
-                    found = connection.scalar(ASKED)
-            except DBAPIError as error:
-                raise ConfigurationError(
-                    f"SQLALCHEMY_DATABASE_URI: the application's database does not show kernel's "
-                    f"tables ({error.orig}): db.session is the run's, so both have to use one "
-                    "database, and the application's user needs SELECT on kernel_installation"
-                ) from None
-            if found != installation:
-                raise ConfigurationError(
-                    "SQLALCHEMY_DATABASE_URI leads to another database than KERNEL_DATABASE_URL: "
-                    "db.session is the run's, so give both the same database"
-                )
+        try:
+            app = self._made()
+            with app.app_context(), ExitStack() as closing:
+                for engine in () if self._db is None else self._db.engines.values():
+                    closing.callback(engine.dispose)
+                for mounted in app.extensions.get("kernel", {}).values():
+                    closing.callback(mounted.close)
+                if self._db is not None:
+                    _refuse_another(self._db, installation)
+        except ConfigurationError:
+            raise
+        except (Exception, SystemExit) as error:  # any code of the application
+            raise ConfigurationError(
+                "the application that handlers run in cannot be used: "
+                f"{type(error).__name__}: {error}{places(error)}"
+            ) from error
         if self._given is not app:
             self._app = None  # each process makes its own after the fork
 
@@ -105,7 +110,13 @@ class InApp:
         with self._lock:
             if self._app is None:
                 is_app = hasattr(self._given, "app_context")
-                self._app = self._given if is_app else self._given()
+                made = self._given if is_app else self._given()
+                if not hasattr(made, "app_context"):
+                    raise ConfigurationError(
+                        f"{getattr(self._given, '__name__', self._given)}() has returned "
+                        f"{made!r:.100}, which is no application: end it with `return app`"
+                    )
+                self._app = made
                 keep_audible()
                 if self._db is not None:
                     self._session = _runs_own(self._db.session).session
@@ -151,6 +162,24 @@ def _runs_own(scoped: Any) -> RunsOwn:
     if not isinstance(found, RunsOwn):
         found = scoped.registry = RunsOwn(found)
     return found
+
+
+def _refuse_another(db: Any, installation: str) -> None:
+    """Raise ConfigurationError unless the application's database has the installation's rows."""
+    try:
+        with db.engine.connect() as connection:
+            found = connection.scalar(ASKED)
+    except DBAPIError as error:
+        raise ConfigurationError(
+            f"SQLALCHEMY_DATABASE_URI: the application's database does not show kernel's "
+            f"tables ({error.orig}): db.session is the run's, so both have to use one "
+            "database, and the application's user needs SELECT on kernel_installation"
+        ) from None
+    if found != installation:
+        raise ConfigurationError(
+            "SQLALCHEMY_DATABASE_URI leads to another database than KERNEL_DATABASE_URL: "
+            "db.session is the run's, so give both the same database"
+        )
 
 
 def _refuse_other_binds(session: Session) -> None:

@@ -76,3 +76,22 @@ def test_broker_fails_when_its_user_may_not_use_the_queue(terminal: Terminal) ->
         found = failed(terminal)
     assert list(found) == ["broker"]
     assert "with the keys ~orders.*" in found["broker"]
+
+
+def test_database_fails_when_the_application_of_the_handlers_cannot_be_made(
+    terminal: Terminal, redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "shop_without_url.py").write_text(
+        "from kernel import Handlers, InApp\n"
+        "def create_app():\n"
+        "    raise KeyError('SHOP_URL')\n"
+        "handlers = Handlers(within=InApp(create_app))\n"
+    )
+    terminal.settings |= {"broker_url": redis.url(1), "handlers": "shop_without_url:handlers"}
+    assert all(one["ok"] for one in terminal.json("config", "check"))
+    terminal.kernel.one(Name).read()  # as the first process does
+    found = failed(terminal)
+    assert list(found) == ["database"]
+    assert "KeyError: 'SHOP_URL'" in found["database"]
+    assert "shop_without_url.py, line 3: raise KeyError" in found["database"]

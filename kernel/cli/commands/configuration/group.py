@@ -160,6 +160,8 @@ def _handlers(settings: Settings) -> str:
 def _database(settings: Settings) -> str:
     with closing(Kernel(settings, _registry(settings))) as kernel:
         warnings = startup.check_database(kernel)
+        if _queue(kernel) is not None:  # what a worker makes is compared with nothing before
+            startup.check_host(kernel)
     return "; ".join([f"{visible(settings.database_url)} answers and is migrated", *warnings])
 
 
