@@ -13,6 +13,7 @@ from kernel.handlers.registering.importing import (
     places,
     why_not_imported,
 )
+from kernel.handlers.registering.models import refuse_unfinished
 from kernel.handlers.registry import Handlers
 
 GROUP = "kernel.handlers"
@@ -58,7 +59,9 @@ def load_handlers(named: str) -> Handlers:
     """
     try:
         registries = [(one, _load(one, named)) for one in _all_named(named)]
-        return registries[0][1] if len(registries) == 1 else _merged(registries)
+        found = registries[0][1] if len(registries) == 1 else _merged(registries)
+        refuse_unfinished({tag: handler.model for tag, handler in found.items()})
+        return found
     except ConfigurationError as error:
         message = f"KERNEL_HANDLERS={named}: {error.message}"
         raise ConfigurationError(message) from error.__cause__

@@ -203,3 +203,30 @@ print({"alembic", "authlib", "joserfc", "kernel.runtime.otel"} & sys.modules.key
     argv = [sys.executable, "-c", code]
     done = subprocess.run(argv, cwd=mine, capture_output=True, text=True, check=True)
     assert done.stdout == "nothing\n"
+
+
+UNDESCRIBED = """
+from typing import Annotated
+from pydantic import BaseModel, BeforeValidator
+from kernel import Handlers
+
+class Net:
+    def __init__(self, text):
+        self.text = text
+
+class Say(BaseModel, arbitrary_types_allowed=True):
+    net: Annotated[Net, BeforeValidator(Net)]
+
+handlers = Handlers()
+
+@handlers.register("say", Say)
+def say(run, args):
+    return {"said": args.net.text}
+"""
+
+
+def test_model_that_pydantic_cannot_describe_keeps_nothing_from_starting(mine: Path) -> None:
+    (mine / "mine.py").write_text(UNDESCRIBED)
+    with started(mine) as command:
+        assert Desk(command).says(net="10.0.0.0/8") == "10.0.0.0/8"
+        assert command.stop(signal.SIGINT) == 0

@@ -44,6 +44,15 @@ def open_it(run: Run, args: Args):
 MORE = "\nclass registries:\n    people = handlers\n"
 ALONE = MODULE.replace("from .words import SAID", "SAID = 'alone '")
 
+LATE = "from pydantic import BaseModel, RootModel\nfrom kernel import Handlers\n"
+REGISTERED = """
+handlers = Handlers()
+handlers.register("do", Args)(lambda run, args: {})
+
+class Address(BaseModel):
+    street: str
+"""
+
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
@@ -175,6 +184,43 @@ def test_file_of_commands_that_is_not_there_is_told_with_its_folder(
     monkeypatch.chdir(folder)
     said = refused("commands.toml")
     assert said == f"{folder}/commands.toml cannot be read: No such file or directory"
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (
+            "class Args(BaseModel):\n    at: 'Adress'",
+            "Args names Adress, which is not defined in late",
+        ),
+        ("class Args(BaseModel):\n    at: list['Adress'] = []", "Args names Adress, which is not"),
+        (
+            "class In(BaseModel):\n    at: 'No'\nclass Args(BaseModel):\n    at: In",
+            " names No, which",
+        ),
+        (
+            "class Args(RootModel[list[int]]):\n    pass",
+            "and Args is of type array: make it a Base",
+        ),
+        ("class Args(RootModel[int]):\n    pass", "and Args is of type integer"),
+    ],
+)
+def test_model_that_no_order_can_fit_is_refused(folder: Path, model: str, words: str) -> None:
+    (folder / "late.py").write_text(f"{LATE}{model}\n{REGISTERED}")
+    assert words in refused("late:handlers")
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "class Args(BaseModel):\n    at: 'Address'",
+        "class Args(RootModel[dict[str, int]]):\n    pass",
+        "class One(BaseModel):\n    a: int\nclass Args(RootModel[One | dict[str, str]]):\n    pass",
+    ],
+)
+def test_model_may_name_what_the_module_defines_later(folder: Path, model: str) -> None:
+    (folder / "late.py").write_text(f"{LATE}{model}\n{REGISTERED}")
+    assert list(load_handlers("late:handlers")) == ["do"]
 
 
 def test_include_that_is_refused_is_told_with_its_line(folder: Path) -> None:

@@ -4,12 +4,12 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field, RootModel
 from typing_extensions import TypedDict
 
 from kernel.handlers import Handlers, Partial, Run
@@ -159,3 +159,40 @@ def test_result_is_that_of_its_tag(
         *(REF + name for name in ("Bill-Output", "Said")),
         "any",
     ]
+
+
+class Net:
+    """What pydantic makes by a function, and cannot describe."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+class Undescribed(BaseModel, arbitrary_types_allowed=True):
+    """One argument of that kind."""
+
+    net: Annotated[Net, BeforeValidator(Net)]
+
+
+class Numbers(RootModel[dict[str, int]]):
+    """Any names, each with a number."""
+
+
+@pytest.mark.parametrize("others", [[], [Bill]])
+def test_model_that_cannot_be_described_is_an_object_and_the_others_stay(
+    make_kernel: Callable[..., Kernel], sqlite_url: str, others: list[type[BaseModel]]
+) -> None:
+    handlers = Handlers()
+    for model in (Undescribed, Numbers, *others):
+        handlers.register(model.__name__.lower(), model)(lambda run, args: {})
+    made = document(handlers, "/")
+    OpenAPIV31SpecValidator(made).validate()
+    orders, caller = made["components"]["schemas"], client(make_kernel(sqlite_url, handlers))
+    for tag, args in (("undescribed", {"net": "10.0.0.0/8"}), ("numbers", {"one": 1})):
+        members = {"select_tag": tag, "callback_url": None, **args}
+        Draft202012Validator(orders[f"order.{tag}"]).validate(members)
+        assert caller.post("/v1/orders", json=members).status_code == 202
+    assert ("order.bill" in orders) == bool(others)
+    assert not Draft202012Validator(orders["order.numbers"]).is_valid(
+        {"select_tag": "numbers", "callback_url": None, "one": "two"}
+    )

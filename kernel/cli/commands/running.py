@@ -37,6 +37,7 @@ from kernel.config.private_files import mend_folder, opener
 from kernel.config.settings import Settings, load
 from kernel.errors import ConfigurationError, Unavailable
 from kernel.handlers import Handlers
+from kernel.handlers.registering.models import described
 from kernel.handlers.reloading import forget_modules
 from kernel.runtime import startup
 from kernel.runtime.installation import Name
@@ -186,8 +187,8 @@ def _sample(handlers: Handlers) -> dict[str, Any]:
     tag = "create_project" if "create_project" in handlers else next(iter(handlers), "")
     if not tag:
         return {"select_tag": "..."}
-    schema = handlers[tag].model.model_json_schema()
-    return {"select_tag": tag, **example(schema, schema.get("$defs", {}))}
+    schema = described(handlers[tag].model)
+    return {"select_tag": tag, **(example(schema, schema.get("$defs", {})) or {})}
 
 
 def free_bind(settings: Settings, taken: Callable[[str], bool] = is_taken) -> str:

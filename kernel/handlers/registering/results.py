@@ -10,6 +10,7 @@ from pydantic_core import PydanticSerializationError
 from typing_extensions import is_typeddict as is_typeddict_too
 
 from kernel.errors import ConfigurationError
+from kernel.handlers.registering.models import resolved
 
 
 class ResultModel:
@@ -31,7 +32,7 @@ class ResultModel:
     @property
     def members(self) -> list[str]:
         """The names of its members, in its JSON."""
-        return list(_resolved(self.schema).get("properties", {}))
+        return list(resolved(self.schema).get("properties", {}))
 
     def dump(self, value: Any, what: str = "result") -> Any:
         """Return a result as JSON's types. Raises ValueError, which names each wrong member.
@@ -75,7 +76,7 @@ def refuse_result(tag: str, model: Any) -> None:
             f"select_tag {tag!r}: result={model.__name__} cannot be JSON: "
             f"{_culprit(model)}{str(error).splitlines()[0]}"
         ) from None
-    if _resolved(schema).get("type") != "object":
+    if resolved(schema).get("type") != "object":
         raise ConfigurationError(
             f"select_tag {tag!r}: a result is a JSON object, and {model.__name__} is none"
         )
@@ -86,13 +87,6 @@ def is_result_model(model: Any) -> bool:
     if is_typeddict(model) or is_typeddict_too(model):
         return True
     return isinstance(model, type) and (issubclass(model, BaseModel) or is_dataclass(model))
-
-
-def _resolved(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return what a schema that refers to itself means."""
-    while "$ref" in schema:
-        schema = schema.get("$defs", {}).get(schema["$ref"].rpartition("/")[2], {"type": "object"})
-    return schema
 
 
 def _culprit(model: Any) -> str:

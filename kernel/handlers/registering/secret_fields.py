@@ -8,23 +8,16 @@ model has read, and where that fails as well all that the order says is taken fo
 
 import dataclasses
 import json
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from pydantic import BaseModel, PydanticUserError, Secret, SecretBytes, SecretStr, ValidationError
-from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUndefinedAnnotation
-from pydantic.json_schema import PydanticJsonSchemaWarning
+from pydantic import BaseModel, Secret, SecretBytes, SecretStr, ValidationError
+
+from kernel.handlers.registering.models import described
 
 # What stands in the arguments of an order at the place of a secret.
 MASK = "•••"
 SECRETS = (SecretStr, SecretBytes, Secret)
-
-# What pydantic says of a model that has no schema; before 2.14 also of a `Secret` by default.
-_UNDESCRIBED = (
-    *(PydanticInvalidForJsonSchema, PydanticUndefinedAnnotation, PydanticUserError),
-    TypeError,
-)
 
 Path = tuple[str | int, ...]
 Schema = Mapping[str, Any]
@@ -89,12 +82,8 @@ def _has_secret_names(part: Any) -> bool:
 
 
 def _schemas(model: type[BaseModel]) -> list[dict[str, Any]]:
-    """Return the JSON schema of a model; none for one that pydantic cannot describe."""
-    try:
-        with warnings.catch_warnings(action="ignore", category=PydanticJsonSchemaWarning):
-            return [model.model_json_schema(by_alias=by_alias) for by_alias in (True, False)]
-    except _UNDESCRIBED:
-        return []
+    """Return the JSON schemas of a model, by its aliases and by its names."""
+    return [described(model, by_alias=by_alias) for by_alias in (True, False)]
 
 
 def masked(args: Any, secrets: Mapping[Path, Any]) -> Any:

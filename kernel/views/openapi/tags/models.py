@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from kernel.handlers import Handler
+from kernel.handlers.registering.models import UNDESCRIBED
 from kernel.views.openapi.parts import SCHEMAS
 
 Schema = dict[str, Any]
@@ -34,7 +35,7 @@ def models_of(handlers: Mapping[str, Handler], taken: Iterable[str]) -> Models:
         wanted.append(((tag, ARGS), ARGS, TypeAdapter(handler.model)))
         if handler.result is not None:
             wanted.append(((tag, RESULT), RESULT, handler.result.adapter))
-    named, found = TypeAdapter.json_schemas(wanted, ref_template=SCHEMAS + "{model}")
+    named, found = _schemas(wanted)
     known = dict(found.get("$defs", {}))
     places: dict[str, dict[str, str]] = {ARGS: {}, RESULT: {}}
     # What pydantic writes in place, as it may do with a model that is used once.
@@ -44,12 +45,32 @@ def models_of(handlers: Mapping[str, Handler], taken: Iterable[str]) -> Models:
             name = free_name(f"{schema.get('title', tag)}", known)
             known[name] = schema
         places[mode][tag] = name
+    for tag in handlers.keys() - places[ARGS].keys():  # pydantic cannot describe it: any member
+        places[ARGS][tag] = name = free_name(handlers[tag].model.__name__, known)
+        known[name] = {"type": "object", "additionalProperties": True}
     names = _renamed(known, set(taken))
     return Models(
         _pointed(known, names),
         {tag: names[name] for tag, name in places[ARGS].items()},
         {tag: names[name] for tag, name in places[RESULT].items()},
     )
+
+
+def _schemas(wanted: list[Any]) -> tuple[Any, Any]:
+    """Return what pydantic can describe: each schema, and the definitions that they share."""
+    try:
+        return TypeAdapter.json_schemas(wanted, ref_template=SCHEMAS + "{model}")
+    except UNDESCRIBED:
+        kept = [one for one in wanted if _is_described(one[2], one[1])]
+        return TypeAdapter.json_schemas(kept, ref_template=SCHEMAS + "{model}")
+
+
+def _is_described(adapter: TypeAdapter[Any], mode: Any) -> bool:
+    try:
+        adapter.json_schema(mode=mode)
+    except UNDESCRIBED:
+        return False
+    return True
 
 
 def _renamed(schemas: Mapping[str, Schema], taken: set[str]) -> dict[str, str]:

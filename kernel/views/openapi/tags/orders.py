@@ -73,7 +73,7 @@ def _order(handler: Handler, model: Mapping[str, Any]) -> dict[str, Any]:
         "required": [*own, *model.get("required", ())],
     }
     if "extra" not in handler.model.model_config:
-        order["additionalProperties"] = False
+        order.setdefault("additionalProperties", False)
     return order
 
 
