@@ -115,6 +115,7 @@ class _Crashing(Handlers):
 
     def __init__(self, handlers: Handlers, crash: _Crash, select_tag: str | None) -> None:
         super().__init__(*handlers.metadata)
+        self._included.append(handlers)  # whose settings are those of the runs
         for tag, handler in handlers.items():
             is_meant = select_tag in (None, tag)
             function = partial(_run, handler.function, crash) if is_meant else handler.function

@@ -14,11 +14,13 @@ def use_settings(kernel: Kernel, *settings: BaseModel) -> None:
     Those of other registries are not there. Raises ConfigurationError for a class that no registry
     of the kernel's handlers has.
     """
-    names = {one.declared.model: one.declared.name for one in kernel.handlers.parts}
+    declared = [one.declared for one in kernel.handlers.parts]
     for one in settings:
-        if type(one) not in names:
+        if all(type(one) is not each.model for each in declared):
             raise ConfigurationError(
                 f"no registry has the settings {type(one).__name__}: handlers.settings("
                 f"{type(one).__name__}) says so"
             )
-    kernel.own_settings = {names[type(one)]: one for one in settings}
+    kernel.own_settings = {
+        each.name: one for one in settings for each in declared if each.model is type(one)
+    }

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, overload
 
 import pytest
+from pydantic import BaseModel
 from sqlalchemy import select
 
 from kernel.callers.profile import profiles_of
@@ -32,6 +33,7 @@ from kernel.db.tables.callers import ANONYMOUS, Caller
 from kernel.errors import ConfigurationError
 from kernel.formats.signing import SignatureInvalid, verify
 from kernel.handlers import Handlers, load_handlers
+from kernel.handlers.registering.settings import load_own
 from kernel.runtime.kernel import Kernel
 from kernel.testing.orders import RECEIVER, order
 from kernel.testing.tables import create_tables
@@ -42,6 +44,11 @@ MARKER = "kernel"
 _UNNAMED = (
     f"which handlers are to be tested? Say it in pytest's settings ({INI} = "
     '"myhandlers:handlers"), or write a fixture `handlers` that returns them'
+)
+
+_IN_TESTS = (
+    "a test reads neither the environment nor kernel.toml: say them with "
+    "kernel.testing.use_settings(kernel, MySettings(...))"
 )
 
 
@@ -148,6 +155,21 @@ class Submit:
         return order(self.kernel, select_tag, callback_url, **args)
 
 
+class _TestKernel(Kernel):
+    """The kernel of a test; ``config``: the empty file in place of a kernel.toml."""
+
+    config: Path
+
+    @cached_property
+    def own_settings(self) -> dict[str, BaseModel]:
+        """The settings of handlers' own: their defaults, until `use_settings` says others."""
+        try:
+            with _unset(self.config):
+                return load_own(one.declared for one in self.handlers.parts)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{error.message}\n{_IN_TESTS}") from None
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Make the setting known that names the handlers."""
     parser.addini(INI, "the handlers to be tested, as KERNEL_HANDLERS names them", default="")
@@ -200,7 +222,8 @@ def kernel(
     """A kernel with the handlers, its tables and theirs, and a `FakeTransport`."""
     folder = tmp_path_factory.mktemp("kernel")
     shutil.copy(kernel_template, folder / "test.db")
-    made = Kernel(_settings(folder, kernel_settings), handlers, FakeTransport())
+    made = _TestKernel(_settings(folder, kernel_settings), handlers, FakeTransport())
+    made.config = folder / "kernel.toml"
     create_tables(made)
     for metadata in handlers.metadata:
         metadata.create_all(made.engine)

@@ -91,6 +91,84 @@ def test_bug(kernel: Kernel, submit: Submit) -> None:
     submit("badge", of="Ada", parts=0)
     drain(kernel)
 """
+OWN = """
+from pydantic import BaseModel, SecretStr
+from kernel import Handlers, Run
+
+handlers, other = Handlers(), Handlers()
+
+
+class DeskSettings(BaseModel):
+    url: str = "https://default"
+
+
+class Key(BaseModel):
+    key: SecretStr
+
+
+class Nothing(BaseModel):
+    pass
+
+
+handlers.settings(DeskSettings)
+other.settings(DeskSettings, name="other")
+hidden = Handlers()
+hidden.settings(Key)
+
+
+def tell(run: Run, args: Nothing) -> dict[str, object]:
+    run.checkpoint(1)
+    return {"at": run.settings.url}
+
+
+handlers.register("tell", Nothing)(tell)
+other.register("tell", Nothing)(tell)
+hidden.register("hide", Nothing)(lambda run, args: {"key": len(run.settings.key)})
+handlers.include(other, prefix="other.")
+"""
+OWN_TESTS = """
+import pytest
+
+from kernel.errors import ConfigurationError
+from kernel.testing import crash_after, drain, poll, use_settings
+
+from own import DeskSettings, handlers as desk, hidden
+
+
+@pytest.fixture
+def handlers(request):
+    return request.param
+
+
+def told(kernel, order):
+    return poll(kernel, order)["data"]["result"]["at"]
+
+
+@pytest.mark.parametrize("handlers", [desk], indirect=True)
+def test_defaults_are_the_same_in_a_run_that_dies_and_the_next(kernel, submit):
+    orders = [submit(tag) for tag in ("tell", "other.tell")]
+    with crash_after(kernel, checkpoint=1):
+        drain(kernel)
+    drain(kernel)
+    assert {told(kernel, one) for one in orders} == {"https://default"}
+
+
+@pytest.mark.parametrize("handlers", [desk], indirect=True)
+def test_settings_are_said_for_all_registries_of_a_class_also_in_a_crash(kernel, submit):
+    orders = [submit(tag) for tag in ("tell", "other.tell")]
+    with crash_after(kernel, checkpoint=1):
+        use_settings(kernel, DeskSettings(url="https://test"))
+        drain(kernel)
+    drain(kernel)
+    assert {told(kernel, one) for one in orders} == {"https://test"}
+
+
+@pytest.mark.parametrize("handlers", [hidden], indirect=True)
+def test_what_is_missing_is_told_with_the_way_to_say_it(kernel, submit):
+    submit("hide")
+    with pytest.raises(ConfigurationError, match=r"use_settings\\(kernel, MySettings"):
+        drain(kernel)
+"""
 Pytest = Callable[..., str]
 
 
@@ -137,6 +215,17 @@ def test_bug_of_a_handler_shows_its_own_line_in_the_failing_test(run_pytest: Pyt
     assert "ZeroDivisionError" in said
     assert "has ended as internal_error" in said
     assert "runs/execute.py" not in said
+
+
+def test_handlers_own_settings_are_those_of_the_test_alone(
+    run_pytest: Pytest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERNEL_HANDLERS_DESK_URL", "https://production")
+    monkeypatch.setenv("KERNEL_HANDLERS_KEY_KEY", "production")
+    monkeypatch.setenv("KERNEL_HANDLERS_GONE_URL", "https://production")
+    (tmp_path / "kernel.toml").write_text('[handlers.other]\nurl = "https://production"\n')
+    files = {"conftest.py": CONFTEST, "own.py": OWN, "test_own.py": OWN_TESTS}
+    assert "3 passed" in run_pytest(0, "-q", files=files)
 
 
 def test_plugin_says_what_to_type_when_no_handlers_are_named(run_pytest: Pytest) -> None:
