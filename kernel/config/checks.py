@@ -51,6 +51,7 @@ def _networks(values: tuple[str, ...]) -> tuple[str, ...]:
 
 def _database(value: SecretStr) -> SecretStr:
     refuse_bare_at(value.get_secret_value())
+    _refuse_control(value.get_secret_value())
     try:
         url = make_url(value.get_secret_value())
     except (ArgumentError, ValueError):
@@ -71,6 +72,8 @@ def _brokers(value: SecretStr) -> SecretStr:
     for url in urls:
         refuse_bare_at(url)
         _check_scheme(url, (*REDIS, *RABBITMQ))
+        if not is_redis(url):
+            _refuse_control(url)
     if any(is_redis(url) for url in urls):
         if not all(is_redis(url) for url in urls):
             raise ValueError("name servers of Redis or of RabbitMQ, not both")
@@ -91,6 +94,7 @@ def _results(value: SecretStr) -> SecretStr:
 def _proxy(value: SecretStr) -> SecretStr:
     if value.get_secret_value():
         refuse_bare_at(value.get_secret_value())
+        _refuse_control(value.get_secret_value())
     return value
 
 
@@ -113,6 +117,12 @@ def refuse_bare_at(url: str) -> None:
         raise ValueError(BARE_AT)
 
 
+def _refuse_control(url: str) -> None:
+    """Raise ValueError for what no person means: it would be part of a name, and seen nowhere."""
+    if not url.isprintable():
+        raise ValueError("this has a line end, a tab or another control character in it")
+
+
 def _check_scheme(url: str, schemes: tuple[str, ...]) -> None:
     try:
         parts = urlsplit(url)
@@ -120,6 +130,8 @@ def _check_scheme(url: str, schemes: tuple[str, ...]) -> None:
             parts.port  # noqa: B018 - reading it checks it
     except ValueError:
         raise ValueError(NOT_A_URL) from None
+    if "://" not in url or not parts.scheme:
+        raise ValueError("this is not a URL: write it as redis://HOST:6379/1")
     if parts.scheme not in schemes:
         raise ValueError(f"{parts.scheme}:// is not supported; use {', '.join(schemes)}")
 

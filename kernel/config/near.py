@@ -46,6 +46,18 @@ def _factor(unit: str, sizes: Mapping[str, float]) -> float | None:
     return sizes.get(folded, sizes.get(folded[:1]))
 
 
+def wrapped(value: str) -> str:
+    """Say what a file of variables has left around a value, or nothing; the value is not quoted."""
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+        return (
+            "; there are quotes around it, which `docker run --env-file` and others hand over as "
+            "they are: write it without"
+        )
+    if value.endswith("\r"):
+        return "; it ends with a carriage return: save the file with line ends of Unix"
+    return ""
+
+
 def check_network(text: str) -> None:
     """Raise ValueError, with what to write instead, unless this is a network or one address."""
     try:

@@ -90,7 +90,7 @@ def read(name: str, path: object) -> str:
     if len(found) > MAX_BYTES:
         raise ConfigurationError(f"{name}={path} has more than {MAX_BYTES} bytes: is it this file?")
     try:
-        return found.decode().rstrip("\r\n")
+        return found.decode("utf-8-sig").rstrip("\r\n")
     except UnicodeDecodeError:
         raise ConfigurationError(f"{name}={path} cannot be read: it is not UTF-8") from None
 

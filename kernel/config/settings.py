@@ -38,7 +38,7 @@ from kernel.config.checks import (
     Words,
     is_redis,
 )
-from kernel.config.near import did_you_mean, number_meant
+from kernel.config.near import did_you_mean, number_meant, wrapped
 from kernel.config.oidc import GroupRoles, Issuer, refuse_incomplete
 from kernel.config.secret_files import SUFFIX, EnvironmentFiles, secret_names
 from kernel.config.toml_file import CONFIG_FILE, KernelToml, config_file, on_handlers
@@ -250,14 +250,17 @@ def _explain(error: ValidationError) -> Iterable[str]:
     known = list(Settings.model_fields)
     for problem in error.errors():
         name = str(problem["loc"][0]) if problem["loc"] else "?"
+        variable = f"{PREFIX}{name.upper()}"
         if problem["type"] == "extra_forbidden":
             yield f"unknown setting {name}{_nearest(name, known)}"
-        elif problem["type"] == "string_pattern_mismatch" and name in FORMS:
-            yield f"{PREFIX}{name.upper()}: write it as {FORMS[name]}"
+            continue
+        if problem["type"] in ("string_pattern_mismatch", "string_type") and name in FORMS:
+            said = f"write it as {FORMS[name]}"
         elif problem["type"] in NO_NUMBER:
-            yield f"{PREFIX}{name.upper()}: {number_meant(name, problem['input'])}"
+            said = number_meant(name, problem["input"])
         else:
-            yield f"{PREFIX}{name.upper()}: {problem['msg'].removeprefix('Value error, ')}"
+            said = problem["msg"].removeprefix("Value error, ")
+        yield f"{variable}: {said}{wrapped(os.environ.get(variable, ''))}"
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

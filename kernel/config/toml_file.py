@@ -1,5 +1,6 @@
 """kernel.toml: where it lies, what of it are kernel's settings, and what those of handlers."""
 
+import codecs
 import os
 import re
 import tomllib
@@ -37,8 +38,13 @@ def config_file() -> Path:
 
 
 def on_handlers(error: Exception) -> str:
-    """Say how `handlers` is written that is a text already, and is to be a table as well."""
+    """Say how `handlers` is written that is a text already, and is to be a table as well.
+
+    And of a mark before the first line, which no editor shows.
+    """
     text = config_file().read_bytes() if isinstance(error, tomllib.TOMLDecodeError) else b""
+    if text.startswith(codecs.BOM_UTF8):
+        return "; it begins with a byte order mark: save it as UTF-8 without one"
     if re.search(rb"^handlers\s*=", text, re.M) and re.search(rb"^\[handlers\b", text, re.M):
         return f"; where handlers have settings, write {REGISTRY} = ... below [handlers]"
     return ""

@@ -56,6 +56,51 @@ def test_file_is_an_error_when_it_is_not_toml(folder: Path, content: bytes) -> N
     assert refused().startswith("kernel.toml cannot be read")
 
 
+QUOTED, RETURN = "there are quotes around it, which `docker run --env-file`", "a carriage return"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("DATABASE_URL", '"mysql+pymysql://u:s3cr3t@h/kernel"', QUOTED),
+        ("DATABASE_URL", "'sqlite:///var/kernel.db'", QUOTED),
+        ("BROKER_URL", '"redis://:s3cr3t@h:6379/1"', QUOTED),
+        ("HANDLERS", '"mine:handlers"', QUOTED),
+        ("LANGUAGE", "'zh'", QUOTED),
+        ("DATABASE_URL", "mysql+pymysql://u:s3cr3t@h/kernel\r", RETURN),
+        ("DATABASE_URL", "sqlite:///var/kernel.db\r", RETURN),
+        ("BROKER_URL", "amqp://u:s3cr3t@h//\r", RETURN),
+        ("CALLBACK_PROXY", "http://u:s3cr3t@h:3128\r", RETURN),
+        ("LANGUAGE", "en\r", RETURN),
+        ("DATABASE_URL", "mysql+pymysql://u:s3cr3t@h/ker\tnel", "a line end, a tab or another"),
+        ("BROKER_URL", "h:6379", "this is not a URL: write it as redis://HOST:6379/1"),
+        ("BROKER_URL", "127.0.0.1:6379/1", "this is not a URL: write it as redis://HOST:6379/1"),
+        ("RESULT_BACKEND", "localhost", "this is not a URL: write it as redis://HOST:6379/1"),
+    ],
+)
+def test_what_a_file_of_variables_leaves_around_a_value_is_told(
+    name: str, value: str, said: str
+) -> None:
+    os.environ[f"KERNEL_{name}"] = value
+    told = refused()
+    assert told.startswith(f"KERNEL_{name}: ")
+    assert said in told
+    assert SECRET not in told
+
+
+def test_list_of_handlers_in_the_file_is_told_by_how_it_is_written(folder: Path) -> None:
+    (folder / "kernel.toml").write_text('handlers = ["a:b", "c:d"]')
+    assert refused() == (
+        "KERNEL_HANDLERS: write it as module:attribute, a .toml file, an entry point's name or *; "
+        "several with commas"
+    )
+
+
+def test_mark_before_the_first_line_of_the_file_is_told(folder: Path) -> None:
+    (folder / "kernel.toml").write_bytes(b'\xef\xbb\xbflanguage = "zh"')
+    assert refused().endswith("byte order mark: save it as UTF-8 without one")
+
+
 def test_name_is_refused_with_the_nearest_when_it_is_unknown() -> None:
     os.environ["KERNEL_LEASE_SECOND"] = "3"
     expected = "unknown setting KERNEL_LEASE_SECOND; did you mean KERNEL_LEASE_SECONDS?"
@@ -82,7 +127,7 @@ def test_name_is_refused_with_the_nearest_when_the_file_has_it_wrong(folder: Pat
         ("broker_url", f"kafka://u:{SECRET}@h", "kafka:// is not supported; use redis, rediss"),
         ("broker_url", f"redis://:{SECRET}@h:{SECRET}/1", "a server is HOST or HOST:PORT"),
         ("broker_url", f"redis://:{SECRET}@h/x", "the number of a Redis database"),
-        ("broker_url", "", "is not supported"),
+        ("broker_url", "", "write it as redis://HOST:6379/1"),
         ("database_url", f"mysql+pymysql://u:{SECRET}@{SECRET}@h/db", "write @ as %40"),
         ("database_url", f"mysql+pymysql://u:{SECRET}/{SECRET}@h/db", "/ as %2F"),
         ("database_url", f"postgresql+psycopg://u:{SECRET}#{SECRET}@h/db", "# as %23"),

@@ -90,6 +90,11 @@ def test_mistake_is_told_with_its_tag_and_key(tmp_path: Path, text: str, said: s
     assert said in refusal(tmp_path, text)
 
 
+def test_mark_before_the_first_line_is_read_over(tmp_path: Path) -> None:
+    (tmp_path / "marked.toml").write_bytes(b'\xef\xbb\xbf[say]\nprogram = "echo"\n')
+    assert list(load_commands(str(tmp_path / "marked.toml"))) == ["say"]
+
+
 def test_file_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"there\.toml cannot be read: No such file"):
         load_commands(str(tmp_path / "there.toml"))
