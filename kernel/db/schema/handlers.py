@@ -1,8 +1,10 @@
 """Migrations of handlers' own tables: they run after kernel's, each folder by itself."""
 
+import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
@@ -12,9 +14,13 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from kernel.db.engine import READ_ONLY, make_engine
+from kernel.db.errors import DATABASE_ERRORS
 from kernel.db.schema.migrate import Told, configured, run_command
 from kernel.db.schema.scripts import Scripts
-from kernel.errors import ConfigurationError
+from kernel.errors import ConfigurationError, KernelError
+
+# What an env.py imports; the one that `alembic init` makes does not.
+CALLED = "kernel.db.schema.handlers_env"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +59,14 @@ def upgrade(url: str, scripts: Iterable[Scripts], told: Told = lambda _: None) -
     """
     for one in scripts:
         if not standing(url, one).is_ahead:
-            run_command(command.upgrade, _config(url, one, told), "heads")
+            with _of_author(one):
+                run_command(command.upgrade, _config(url, one, told), "heads")
 
 
 def downgrade(url: str, one: Scripts, revision: str) -> None:
     """Take the tables of a folder back to ``revision``, or to nothing with ``base``."""
-    run_command(command.downgrade, _config(url, one), revision)
+    with _of_author(one):
+        run_command(command.downgrade, _config(url, one), revision)
 
 
 def check(url: str, one: Scripts) -> None:
@@ -66,16 +74,53 @@ def check(url: str, one: Scripts) -> None:
 
     Raises ConfigurationError with the differences, or when the newest migration is not applied.
     """
-    run_command(command.check, _config(url, one))
+    with _of_author(one):
+        run_command(command.check, _config(url, one))
 
 
 def standing(url: str, one: Scripts) -> Standing:
     """Return how far the database at ``url`` is. Raises ConfigurationError, database errors."""
-    script = ScriptDirectory.from_config(_config(url, one))
-    known = {each.revision for each in script.walk_revisions()}
+    with _of_author(one):
+        script = ScriptDirectory.from_config(_config(url, one))
+        known = {each.revision for each in script.walk_revisions()}
+        newest = frozenset(script.get_heads())
     with _opened(url) as connection:
         current = _current(connection, one)
-    return Standing(one, current, frozenset(script.get_heads()), not current <= known)
+    return Standing(one, current, newest, not current <= known)
+
+
+@contextmanager
+def _of_author(one: Scripts) -> Iterator[None]:
+    """Tell what the files of a folder raise with their line; errors of the database pass.
+
+    Raises ConfigurationError.
+    """
+    try:
+        yield
+    except KernelError:
+        raise
+    except DATABASE_ERRORS:
+        raise
+    except (Exception, SystemExit) as error:
+        place = _place(one.folder, error)
+        said = f"{one.label}: {place}{type(error).__name__}: {error}"
+        if CALLED not in (one.folder / "env.py").read_text(errors="replace"):
+            said += (
+                f". Its env.py has to call {CALLED}.run_migrations: docs/handlers.md, Migrations"
+            )
+        raise ConfigurationError(said) from error
+
+
+def _place(folder: Path, error: BaseException) -> str:
+    """Return the innermost line of the folder's files that led to an error."""
+    lines = [
+        f"{one.filename}, line {one.lineno}: {one.line}: "
+        for one in traceback.extract_tb(error.__traceback__)
+        if folder in Path(one.filename).parents
+    ]
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}, line {error.lineno}: "
+    return lines[-1] if lines else ""
 
 
 def _current(connection: Connection, one: Scripts) -> frozenset[str]:

@@ -225,3 +225,60 @@ def test_folder_that_is_none_is_told_with_what_to_write(
     with pytest.raises(ConfigurationError, match="KERNEL_HANDLERS_MIGRATIONS") as refused:
         scripts_of(named)
     assert said in refused.value.message
+
+
+STEP = '"""One."""\nrevision = "a1"\ndown_revision = None\ndef upgrade():\n    {}\n'
+
+
+@pytest.mark.parametrize(
+    ("env", "step", "said"),
+    [
+        (None, "pass", "connectable = engine_from_config(: KeyError: 'url'. Its env"),
+        (
+            "import nowhere_at_all\n",
+            "pass",
+            "env.py, line 1: import nowhere_at_all: ModuleNotFound",
+        ),
+        ("", "raise KeyError('row')", "/versions/a1.py, line 5: raise KeyError('row'): KeyError"),
+        ("", "raise SystemExit", "/versions/a1.py, line 5: raise SystemExit: SystemExit"),
+    ],
+)
+def test_what_files_of_migrations_raise_is_told_with_its_line(
+    empty_terminal: Terminal,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    env: str | None,
+    step: str,
+    said: str,
+) -> None:
+    """Also the env.py that alembic makes, which leads to a database of its own."""
+    alembic(empty_terminal.settings["database_url"], "init", "migrations")
+    if env is not None:
+        (folder / "migrations" / "env.py").write_text(env + block("run_migrations(metadata)"))
+    (folder / "migrations" / "versions" / "a1.py").write_text(STEP.format(step))
+    monkeypatch.setenv("KERNEL_HANDLERS_MIGRATIONS", "migrations")
+    told = empty_terminal.run("migrate", exit_code=2).stderr
+    assert told.startswith(f"Error: handlers: {folder}/migrations/")
+    assert said in told
+    assert "Traceback" not in told
+    assert ("Its env.py has to call kernel.db.schema.handlers_env.run_mig" in told) == (env is None)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("def (\n", "/versions/a1.py, line 1: SyntaxError: "),
+        (STEP.format("pass").replace("None", "'a0'"), "handlers: "),
+    ],
+)
+def test_start_tells_what_is_wrong_with_the_files_of_migrations(
+    empty_terminal: Terminal, folder: Path, text: str, said: str
+) -> None:
+    alembic(empty_terminal.settings["database_url"], "init", "migrations")
+    (folder / "migrations" / "versions" / "a1.py").write_text(text)
+    with pytest.raises(ConfigurationError) as refused:
+        handlers.standing(
+            empty_terminal.settings["database_url"], Scripts("", folder / "migrations")
+        )
+    assert refused.value.message.startswith("handlers: ")
+    assert said in refused.value.message
