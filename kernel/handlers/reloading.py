@@ -22,11 +22,13 @@ LOOK_SECONDS = 0.1
 Stamp = tuple[int, int] | None
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-# Where Python itself and installed packages lie.
-_INSTALLED = {Path(path).resolve() for path in sysconfig.get_paths().values()}
+# Where the modules of Python itself and of installed packages lie; other files of an installation
+# (scripts, data) are beside the author's, whose folder may be an environment itself.
+_MODULES = [sysconfig.get_path(one) for one in ("stdlib", "platstdlib", "purelib", "platlib")]
+_INSTALLED = {Path(path).resolve() for path in _MODULES}
 _SITE = {"site-packages", "dist-packages"}
 # Most of the thousands of modules are told by how their paths begin; the others by looking.
-_PLAINLY_NOT = tuple(f"{path}{os.sep}" for path in (_PACKAGE, *sysconfig.get_paths().values()))
+_PLAINLY_NOT = tuple(f"{path}{os.sep}" for path in (_PACKAGE, *_MODULES))
 _NOT_IMPORTED = ("__main__", "__mp_main__", "__config__")
 # Where no handlers are kept, below the folder that a program was started in.
 _NO_SOURCES = {"var", "node_modules", "__pycache__"}

@@ -1,6 +1,9 @@
 """Handlers follow their files: what is watched, imported anew, and kept when it is broken."""
 
+import os
+import subprocess
 import sys
+import sysconfig
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -119,3 +122,30 @@ def test_file_that_goes_is_a_change(sources: Sources, package: Path) -> None:
     assert seen(sources)
     with pytest.raises(ConfigurationError):
         sources.load()
+
+
+WATCHED = """
+from kernel.handlers import load_handlers
+from kernel.handlers.reloading import Sources
+
+load_handlers("mine:handlers")
+print(*Sources("mine:handlers").files)
+"""
+
+
+def test_files_in_a_folder_that_is_an_environment_itself_are_watched(tmp_path: Path) -> None:
+    """`python -m venv .`: scripts and data of the installation lie in the author's folder."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path], check=True)
+    (tmp_path / "mine.py").write_text("from kernel import Handlers\nhandlers = Handlers()\n")
+    root = Path(__file__).resolve().parents[2]
+    path = os.pathsep.join([str(root), sysconfig.get_path("purelib")])
+    done = subprocess.run(
+        [tmp_path / "bin" / "python", "-c", WATCHED],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.stdout.split() == [str(tmp_path / "mine.py")], done.stderr
