@@ -1,6 +1,7 @@
 """The Flask application: every blueprint, put together for one kernel."""
 
 import logging
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ from flask.blueprints import BlueprintSetupState
 from werkzeug.routing import PathConverter, Rule
 
 from kernel import REQUEST_SECONDS
-from kernel.errors import NotFound, Unavailable
+from kernel.errors import ConfigurationError, NotFound, Unavailable
 from kernel.formats.texts import Language
 from kernel.runtime import startup
 from kernel.runtime.fresh_handlers import keep_fresh
@@ -102,9 +103,10 @@ def init_app(
     ``app`` is touched: no error handler, hook, setting, logger or Celery app of it. Returns the
     kernel, which is in ``app.extensions["kernel"]`` by its name, too. Raises ConfigurationError.
     """
+    url_prefix = url_prefix.rstrip("/")
+    _refuse_mount(app, url_prefix)
     made = Kernel.from_env(read_timeout=REQUEST_SECONDS) if kernel is None else kernel
     _check(made)
-    url_prefix = url_prefix.rstrip("/")
     told = Broker(made) if hints is None else hints
     beside = Blueprint(f"{name}-beside", __name__)
     track(beside, made)
@@ -118,6 +120,19 @@ def init_app(
     _own_slashes(app, name, beside.name, made.settings.language)
     app.extensions.setdefault("kernel", {})[name] = made
     return made
+
+
+def _refuse_mount(app: object, url_prefix: str) -> None:
+    """Raise ConfigurationError for what is no application, or no beginning of its paths."""
+    if not isinstance(app, Flask):
+        raise ConfigurationError(
+            f"init_app takes the Flask application first, not {app!r:.100}: init_app(create_app(), "
+            'url_prefix="/kernel")'
+        )
+    if url_prefix and not re.fullmatch("(/[^/]+)+", url_prefix):
+        raise ConfigurationError(
+            f"url_prefix={url_prefix!r}: it is the beginning of a path, such as /kernel"
+        )
 
 
 class _Below(Rule):
