@@ -4,6 +4,7 @@ import logging
 import threading
 
 from kernel.errors import ConfigurationError
+from kernel.handlers.registering.settings import load_own
 from kernel.handlers.reloading import LOOK_SECONDS, Sources
 from kernel.runtime.kernel import Kernel
 
@@ -29,10 +30,12 @@ class FreshHandlers:
         threading.Thread(target=self._follow, name="fresh-handlers", daemon=True).start()
 
     def look(self) -> None:
-        """Load the handlers if they have changed."""
+        """Load the handlers if they have changed, with the settings that they have."""
         if self._sources.have_changed():
             try:
-                self._kernel.handlers = self._sources.load()
+                loaded = self._sources.load()
+                self._kernel.own_settings = load_own(one.declared for one in loaded.parts)
+                self._kernel.handlers = loaded
             except ConfigurationError as error:
                 log.debug("the old handlers stay: %s", error)
 

@@ -230,3 +230,14 @@ def test_model_that_pydantic_cannot_describe_keeps_nothing_from_starting(mine: P
     with started(mine) as command:
         assert Desk(command).says(net="10.0.0.0/8") == "10.0.0.0/8"
         assert command.stop(signal.SIGINT) == 0
+
+
+def test_start_waits_for_a_setting_of_the_handlers_that_is_missing(mine: Path) -> None:
+    write(mine, "one")
+    with (mine / "mine.py").open("a") as file:
+        file.write("\n@handlers.settings\nclass DeskSettings(BaseModel):\n    url: str\n")
+    with Command(mine, "up", "--reload", worker_processes="1") as command:
+        wait_until(lambda: "KERNEL_HANDLERS_DESK_URL" in command.err, PATIENCE)
+        (mine / "kernel.toml").write_text('[handlers.desk]\nurl = "https://desk"\n')
+        wait_until(lambda: "kernel is up at" in command.out, PATIENCE)
+        assert command.stop(signal.SIGINT) == 0

@@ -11,6 +11,7 @@ import click
 
 from kernel.config.settings import Settings
 from kernel.errors import ConfigurationError
+from kernel.handlers.registering.settings import load_own
 from kernel.handlers.reloading import LOOK_SECONDS, Sources
 
 
@@ -23,8 +24,9 @@ class HandlersFollower:
         self._config = Path("kernel.toml")
         self._configured = self._stamp()
         while not self._is_loaded():
-            while not self._sources.have_changed():
+            while not self._sources.have_changed() and self._stamp() == self._configured:
                 time.sleep(LOOK_SECONDS)  # for the author
+            self._configured = self._stamp()
 
     def begin(self) -> None:
         """Say that changes are followed."""
@@ -43,7 +45,8 @@ class HandlersFollower:
 
     def _is_loaded(self) -> bool:
         try:
-            self._sources.load()
+            loaded = self._sources.load()
+            load_own(one.declared for one in loaded.parts)
         except ConfigurationError as error:
             if error.message != self._said:
                 click.secho(error.message, err=True, fg="red")
