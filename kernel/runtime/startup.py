@@ -114,13 +114,13 @@ def check_handlers(kernel: Kernel) -> None:
 
 
 def missing_programs(handlers: Mapping[str, Handler]) -> Iterator[str]:
-    """Yield a warning for each command whose program this machine does not have."""
+    """Yield a warning for each command whose program or directory this machine does not have."""
     for tag, handler in handlers.items():
         program = handler.function
-        if isinstance(program, Program) and program.missing():
+        for missing in program.missing() if isinstance(program, Program) else ():
             yield (
-                f"select_tag {tag!r}: {program.command.program} is not on this machine: its orders "
-                "fail where a worker runs them without it"
+                f"select_tag {tag!r}: {missing} is not on this machine: its orders fail where a "
+                "worker runs them without it"
             )
 
 

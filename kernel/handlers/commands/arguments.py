@@ -70,9 +70,10 @@ def _field(name: str, argument: Argument, no_dash: bool) -> tuple[Any, Any]:
             *([] if argument.default is None else [argument.default]),
         ):
             one.model_validate({"value": given}, strict=True)
-    except SchemaError:  # what else may be wrong was looked at before
+    except SchemaError as error:  # what else may be wrong was looked at before
+        why = str(error).rpartition("error: ")[2].strip()
         raise ValueError(
-            f"{name}: pattern: {argument.pattern!r} is no regular expression"
+            f"{name}: pattern: {argument.pattern!r} is no regular expression of Rust's: {why}"
         ) from None
     except (ValueError, TypeError) as error:
         raise ValueError(f"{name}: {_said(error)}") from None

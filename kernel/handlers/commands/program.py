@@ -66,9 +66,12 @@ class Program:
         with process:
             return Watch(self.command, run, process, heard).follow()
 
-    def missing(self) -> bool:
-        """Tell whether this machine has no such program."""
-        return not self._found(self._environment({}))
+    def missing(self) -> Iterator[str]:
+        """Yield what this machine does not have: the program, the directory that it is run in."""
+        if not self._found(self._environment({})):
+            yield self.command.program
+        if not os.path.isdir(self.command.directory):
+            yield f"the directory {self.command.directory}"
 
     def _note_begin(self, run: Run) -> None:
         """Commit that the program is about to begin, unless it may be run again.

@@ -132,6 +132,14 @@ def test_program_that_is_not_there_is_told_of(make: Make) -> None:
     assert "/no-such-program is not on this machine" in said
 
 
+def test_directory_that_is_not_there_is_told_of(make: Make) -> None:
+    kernel = make('[run]\nprogram = "true"\ndirectory = "playbooks"')
+    assert ended(kernel, "run").error_code == "command_not_started"
+    (said,) = missing_programs(kernel.handlers)
+    assert said.startswith("select_tag 'run': the directory /")
+    assert "/playbooks is not on this machine: its orders fail where" in said
+
+
 def test_program_that_cannot_be_run_is_told_of(make: Make, tmp_path: Path) -> None:
     program = tmp_path / "broken"
     program.write_text("#!/no/such/interpreter\n")

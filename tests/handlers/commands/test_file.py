@@ -47,6 +47,7 @@ def refusal(tmp_path: Path, text: str) -> str:
         (f'[say]\n{SAY}type = "list"\nminimum = 3', "of type list of str has no minimum"),
         (f"[say]\n{SAY}examples = [3]", "[say.arguments.word] the example or default 3 does not"),
         (f'[say]\n{SAY}pattern = "("', "[say.arguments.word] pattern: '(' is no"),
+        (f'[say]\n{SAY}pattern = "(?!-).*"', "of Rust's: look-around, including look-ahead and"),
         (f'[say]\n{SAY}choices = ["-x"]', "would be an option; if it may, `dash = true`"),
         (f"[say]\n{SAY}choices = [1]", "choices are a list of strs"),
         (f"[say]\n{SAY}required = false", "word may not be given: write { if = "),
