@@ -1,5 +1,6 @@
 """Registries that include others: tags with prefixes, tables, and what is refused, and where."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -81,6 +82,34 @@ def test_what_is_no_metadata_is_refused_with_what_to_write(given: Any, words: st
 def test_what_no_handler_runs_in_is_refused_with_what_to_write(given: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"write within=InApp\(create_app, db\)"):
         Handlers(within=given)
+
+
+# As pydantic.v1 makes it, which Python 3.14 does not import.
+OldModel = type("OldModel", (), {"__module__": "pydantic.v1.main"})
+
+
+class Old(OldModel):  # type: ignore[misc, valid-type]
+    """A model of the first pydantic."""
+
+
+@dataclass
+class Plain:
+    """No model."""
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (Plain, "not Plain: write class Plain(BaseModel)"),
+        (Old, "not Old of pydantic.v1: write `from pydantic import BaseModel`"),
+        (Nothing(), "not an instance of one: write Nothing, without brackets"),
+        ({"name": str}, "not {'name': <class 'str'>}"),
+    ],
+)
+def test_what_is_no_model_is_refused_with_what_to_write(given: Any, words: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        Handlers().register("open", given)
+    assert words in refused.value.message
 
 
 def test_tag_that_both_have_is_refused_with_both_places() -> None:

@@ -82,7 +82,7 @@ def refuse_model(tag: str, model: Any) -> None:
     refuse_tag(tag)
     if not isinstance(model, type) or not issubclass(model, BaseModel):
         raise ConfigurationError(
-            f"select_tag {tag!r}: its model is a subclass of pydantic.BaseModel, not {model!r}"
+            f"select_tag {tag!r}: its model is a subclass of pydantic.BaseModel, not {_kind(model)}"
         )
     for name in model.model_fields:
         if name in RESERVED:
@@ -93,6 +93,18 @@ def refuse_model(tag: str, model: Any) -> None:
                 f"{model.__name__}.{name} is read from {members[0]}, a member of every order: "
                 "choose another alias"
             )
+
+
+def _kind(model: Any) -> str:
+    """Say what was given for a model, and what to write instead."""
+    if isinstance(model, BaseModel):
+        name = type(model).__name__
+        return f"an instance of one: write {name}, without brackets"
+    if not isinstance(model, type):
+        return f"{model!r:.100}"
+    if any(one.__module__.startswith("pydantic.v1.") for one in model.__mro__):
+        return f"{model.__name__} of pydantic.v1: write `from pydantic import BaseModel`"
+    return f"{model.__name__}: write class {model.__name__}(BaseModel)"
 
 
 def refuse_limits(tag: str, model: type[BaseModel], limits: Mapping[str, Any]) -> None:
