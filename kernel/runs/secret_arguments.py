@@ -21,7 +21,7 @@ from kernel.runtime.kernel import Kernel
 log = logging.getLogger("kernel.runs.execute")
 # Seconds until an order is tried again whose secrets no key of this process opens.
 LOCKED_SECONDS = 60.0
-# What a step has told is masked from so many characters on: shorter words stand in every text.
+# What a step has told is masked from this length on: shorter words stand in every text.
 SHORTEST = 4
 
 
