@@ -73,7 +73,7 @@ def secure_database(file: Path) -> None:
         _mend(one, FILE)
 
 
-def identity_of(file: Path) -> tuple[int, int] | None:
+def inode_of(file: Path) -> tuple[int, int] | None:
     """Return what tells a file from one that is put in its place; None where there is none."""
     try:
         found = file.stat()

@@ -19,7 +19,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import PoolResetState
 
 from kernel.config.keyring import Keyring
-from kernel.config.private_files import identity_of, secure_database
+from kernel.config.private_files import inode_of, secure_database
 from kernel.db import guard
 from kernel.db.dialects import Dialect, dialect_of
 from kernel.db.dialects.mends import MISTAKES, explain_options
@@ -238,13 +238,13 @@ def _keep_to(engine: Engine, file: Path) -> None:
     opened: list[tuple[int, int]] = []
 
     def look(*_given: Any) -> None:
-        if opened and opened != [identity_of(file)]:
+        if opened and opened != [inode_of(file)]:
             raise PoolTimeout(f"{file} was moved away or replaced: put it back, or restart")
 
     def opens(*_given: Any) -> None:
         look()
         secure_database(file)
-        opened[:] = filter(None, [identity_of(file)])
+        opened[:] = filter(None, [inode_of(file)])
 
     event.listen(engine, "do_connect", opens)
     event.listen(engine, "checkout", look)

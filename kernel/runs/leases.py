@@ -90,8 +90,10 @@ def renew_leases(kernel: Kernel, runs: Sequence[Run]) -> None:
     running = select(ORDERS.c.id, ORDERS.c.run).where(
         ORDERS.c.id.in_(ids), ORDERS.c.state == OrderState.RUNNING
     )
+    # As an UPDATE locks it: on PostgreSQL a reference to the order does not stand against that.
+    unlocked = running.with_for_update(skip_locked=True, key_share=True)
     with kernel.write_session() as session:
-        free = {tuple(row) for row in session.execute(running.with_for_update(skip_locked=True))}
+        free = {tuple(row) for row in session.execute(unlocked)}
         mine = [run for run in runs if (run.order_id, run.number) in free]
         for run in mine:
             session.execute(update(ORDERS).where(owned_by(run)).values(lease_until=until))
