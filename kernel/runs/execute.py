@@ -7,10 +7,7 @@ the run can commit nothing more: the order goes back to pending and the next cla
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import replace
-
-from sqlalchemy.exc import InvalidRequestError
 
 from kernel.db.errors import DATABASE_ERRORS, driver_error
 from kernel.db.states import OrderState, Outcome
@@ -27,7 +24,7 @@ from kernel.runs.claim import Batch, Claimed
 from kernel.runs.ends.call import count_run, following, judged, run_handler, word_for
 from kernel.runs.ends.failures import failure_of
 from kernel.runs.ends.unclaimed import end_unclaimed
-from kernel.runs.fence import is_fit, release, throw_away, undo
+from kernel.runs.fence import is_fit, release, reopened, throw_away, undo
 from kernel.runs.finish import finish, suspend
 from kernel.runs.leases import leave
 from kernel.runs.secret_arguments import log_failure
@@ -121,6 +118,7 @@ def _execute(batch: Batch, claimed: Claimed) -> RunEnd:
     try:
         run = begin_run(batch, claimed)
     except Exception as error:  # noqa: BLE001 - told there; what is claimed has to leave its run
+        kernel.running.pop((order.id, order.run), None)  # it may have begun beside others before
         exit_ = _not_begun(batch, claimed, error)
         return leave(kernel, order.id, order.run, exit_, order.gates)
     along = batch.claims_along
@@ -131,7 +129,7 @@ def _execute(batch: Batch, claimed: Claimed) -> RunEnd:
         release(run, connection, batch.pooled)
         batch.claims_along = along
         if run.guard.lasts:
-            _go_on_anew(batch)
+            batch.pooled = reopened(connection, batch.pooled)
     if end.outcome is not None and (run.gates or 0) & Has.CHILDREN:
         batch.hint(_go_down(kernel, end.order_id, end.outcome))
     return end if claimed.max_running is None else replace(end, makes_room=True)
@@ -146,12 +144,6 @@ def _not_begun(batch: Batch, claimed: Claimed, error: Exception) -> Exit:
         return Exit(Why.NOT_BEGUN)
     log_failure(batch.kernel, claimed, error, extra, "the order cannot begin")
     return Exit(Why.BUG, failure=failure_of(batch.kernel, claimed, error))
-
-
-def _go_on_anew(batch: Batch) -> None:
-    """Take another connection for the orders that are left, if one is to be had."""
-    with suppress(InvalidRequestError, *DATABASE_ERRORS):
-        batch.pooled = batch.connection.info
 
 
 def _go_down(kernel: Kernel, order_id: str, outcome: Outcome) -> list[RunEnd]:

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, cast
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, select, update
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InvalidRequestError
 from sqlalchemy.orm import Session
 
 from kernel.db.errors import DATABASE_ERRORS, blames_statement, driver_error, is_passing
@@ -225,6 +225,16 @@ def is_guarded(run: Run) -> bool:
     """Tell whether the session of ``run`` still has the connection that its guard watches."""
     connection = cast(Connection, run.session.get_bind())
     return is_fit(connection) and connection.info.get(GUARD) is run.guard
+
+
+def reopened(connection: Connection, before: dict[Any, Any]) -> dict[Any, Any]:
+    """Take another connection for one that was thrown away; return its ``info``.
+
+    If none is to be had, ``before``: then nothing is begun on this one.
+    """
+    with suppress(InvalidRequestError, *DATABASE_ERRORS):
+        return connection.info
+    return before
 
 
 def throw_away(connection: Connection | None) -> None:

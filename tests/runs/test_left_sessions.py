@@ -156,3 +156,23 @@ def test_short_orders_find_no_temporary_table_of_each_other(
     assert message.states[0] == DONE
     assert [state for state, _ in message.states] == ["success"] * 3
     assert message.counted == 0
+
+
+def test_short_orders_go_on_in_their_first_run_when_each_changes_its_session(
+    make_kernel: MakeKernel, database_url: str
+) -> None:
+    kinds = {"sqlite": "PRAGMA foreign_keys", "mysql": "SELECT @a := 1"}
+    statement = kinds.get(kind_of(database_url), "SET application_name = 'a'")
+    registry = Handlers()
+
+    @registry.register("do", Named, together=True)
+    def do(run: Run, args: Named) -> dict[str, Any]:
+        run.session.execute(text(statement.replace(":=", r"\:=")))
+        write(run, args.name)
+        return {}
+
+    kernel = make_kernel(database_url, registry)
+    ids = [make_order(kernel, select_tag="do", args="{}") for _ in range(8)]
+    list(execute_each(kernel, ids))
+    found = [order(kernel, order_id) for order_id in ids]
+    assert [(one.state, one.run) for one in found] == [("success", 1)] * 8

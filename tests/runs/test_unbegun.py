@@ -1,6 +1,6 @@
 """Orders that are claimed and cannot begin: each leaves its run, and the others have theirs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -17,22 +17,22 @@ MakeKernel = Callable[..., Kernel]
 
 
 class Failing(FirstAttempts):
-    """It cannot be told how to send for caller 1, when it is asked for the second time."""
+    """It cannot be told how to send for caller 1, when it is asked for the nth time."""
 
-    def __init__(self, error: Exception) -> None:
+    def __init__(self, errors: Mapping[int, Exception]) -> None:
         super().__init__()
-        self.error = error
+        self.errors = errors
         self.asked = 0
 
     def prepare(self, caller_id: int) -> None:
-        """Fail once, and whenever the same order is to begin again."""
+        """Fail by the error for this time, if there is one."""
         self.asked += 1
-        if self.asked == 2:
-            raise self.error
+        if error := self.errors.get(self.asked):
+            raise error
 
 
 def run_three(
-    make_kernel: MakeKernel, url: str, error: Exception, *, together: bool
+    make_kernel: MakeKernel, url: str, *errors: Exception, together: bool
 ) -> tuple[Kernel, list[Any]]:
     registry = Handlers()
 
@@ -43,7 +43,7 @@ def run_three(
 
     kernel = make_kernel(url, registry)
     ids = [make_order(kernel, select_tag="do", args="{}") for _ in range(3)]
-    list(execute_each(kernel, ids, Failing(error)))
+    list(execute_each(kernel, ids, Failing(dict(enumerate(errors, 2)))))
     assert kernel.running == {}, "no lease is renewed for what does not run"
     return kernel, [order(kernel, order_id) for order_id in ids]
 
@@ -78,3 +78,12 @@ def test_orders_are_handed_back_when_the_pool_has_no_connection_to_begin_with(
     ids = [one.id for one in found if one.state == "pending"]
     list(execute_each(kernel, ids))
     assert {order(kernel, order_id).state for order_id in ids} == {"success"}
+
+
+def test_short_order_is_handed_back_that_began_beside_others_and_cannot_begin_alone(
+    make_kernel: MakeKernel, database_url: str
+) -> None:
+    errors = (ZeroDivisionError(), PoolTimeout())
+    _, found = run_three(make_kernel, database_url, *errors, together=True)
+    assert "pending" in {one.state for one in found} <= {"pending", "success"}
+    assert sum(one.crashes + one.broken for one in found) == 0

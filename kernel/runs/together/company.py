@@ -30,7 +30,7 @@ from kernel.runs.begin import begin_run
 from kernel.runs.claim import Batch, Claimed
 from kernel.runs.ends.call import count_run, following, judged, run_handler
 from kernel.runs.ends.exits import HandlerBug
-from kernel.runs.fence import commit, is_fit, throw_away, undo
+from kernel.runs.fence import commit, is_fit, reopened, throw_away, undo
 from kernel.runs.leases import leave
 
 log = logging.getLogger("kernel.runs.execute")
@@ -104,8 +104,15 @@ class Company:
             return self._break(done, error)
         finally:
             if self._lasts:
-                throw_away(self._connection)
+                self._go_on_alone()
         return self._conclude(done, {end.order_id: end for end in ends})
+
+    def _go_on_alone(self) -> None:
+        """Leave the session that a handler may have changed; what waits is run by itself."""
+        self.alone.extend(self._waiting)
+        self._waiting.clear()
+        throw_away(self._connection)
+        self._batch.pooled = reopened(self._connection, self._batch.pooled)
 
     def take_alone(self) -> Claimed:
         """Return the next order that is to be run by itself."""
