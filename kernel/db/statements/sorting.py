@@ -57,11 +57,17 @@ ENDERS = frozenset(
 # Of these, the ones that make or drop what lives in the session alone end nothing.
 OF_THE_SESSION = ("TEMPORARY", "TEMP")
 INTO_TEMPORARY = {("INTO", word) for word in OF_THE_SESSION}
-# Variables whose assignment ends a transaction, or makes every statement one of its own.
 # How a SELECT says that it locks the rows it reads.
 LOCKING = {("FOR", "UPDATE"), ("FOR", "SHARE"), ("LOCK", "IN")}
+# Variables whose assignment ends a transaction, or makes every statement one of its own.
 ENDING_VARIABLES = frozenset({"AUTOCOMMIT", "PASSWORD", "ROLE", "DEFAULT"})
 
+# Statements that are not sorted further, and change no session: SHOW and PRAGMA table_info are what
+# SQLAlchemy's ``inspect`` says.
+BRIEF = frozenset(["MERGE", "SHOW", "DESCRIBE", "DESC", "NOTIFY", "COPY", "FETCH", "MOVE", "CLOSE"])
+OF_THE_TRANSACTION = {("SET", word) for word in ("LOCAL", "CONSTRAINTS", "TRANSACTION")}
+ASKING_PRAGMAS = {"TABLE_INFO", "TABLE_XINFO", "TABLE_LIST", "INDEX_LIST", "INDEX_INFO"}
+ASKING_PRAGMAS |= {"INDEX_XINFO", "FOREIGN_KEY_LIST", "DATABASE_LIST", "COMPILE_OPTIONS"}
 # How functions begin that lock or set something for as long as the connection is open.
 LASTING_CALLS = ("GET_LOCK", "PG_ADVISORY_LOCK", "PG_TRY_ADVISORY_LOCK", "SET_CONFIG")
 
@@ -104,9 +110,8 @@ def _sort(sql: str, nests_comments: bool) -> Sorted:
     words = tuple(word.lstrip("@") for word in spelled)
     first = next((word for word in words if word != "("), "")
     kind = _kind(first, words)
-    # PostgreSQL's SET LOCAL ends with the transaction. To MariaDB and MySQL it is SET SESSION.
-    is_brief = nests_comments and words[:2] == ("SET", "LOCAL")
-    lasts = (kind is Kind.UNKNOWN and not is_brief) or _may_last(spelled)
+    lasts = kind is Kind.UNKNOWN and not _is_brief(first, words, nests_comments)
+    lasts = lasts or _may_last(words if nests_comments else spelled)
     if kind is not Kind.PLAIN:
         return Sorted(kind, first, locks=kind is Kind.UNKNOWN, lasts=lasts)
     if first in WRITES or _locks_rows(first, words):
@@ -146,16 +151,29 @@ def _may_call(words: tuple[str, ...]) -> bool:
     )
 
 
+def _is_brief(first: str, words: tuple[str, ...], is_postgresql: bool) -> bool:
+    """Tell what changes nothing of the session that the transaction does not take with it.
+
+    PostgreSQL's SET LOCAL and its like end with that. To MariaDB and MySQL they are SET SESSION.
+    """
+    if first == "PRAGMA":
+        return not ASKING_PRAGMAS.isdisjoint(words)
+    if first == "EXPLAIN":
+        return "ANALYZE" not in words  # which says it, and says how long it took
+    return first in BRIEF or (is_postgresql and words[:2] in OF_THE_TRANSACTION)
+
+
 def _may_last(spelled: tuple[str, ...]) -> bool:
     """Tell a call that lasts, PostgreSQL's SELECT INTO TEMP, and a variable of a person's own.
 
-    Any SELECT may set one.
+    Any SELECT may set one. What ``set_config`` sets with a ``true`` ends with the transaction.
     """
-    into = any(pair in INTO_TEMPORARY for pair in pairwise(spelled))
-    return into or any(
-        word.startswith(LASTING_CALLS) or (word[:1] == "@" and word[1:2] not in ("", "@"))
-        for word in spelled
-    )
+    calls = [word for word in spelled if word.startswith(LASTING_CALLS)]
+    if calls == ["SET_CONFIG"] * spelled.count("TRUE"):
+        calls = []
+    is_made = any(pair in INTO_TEMPORARY for pair in pairwise(spelled))
+    owned = any(word[:1] == "@" and word[1:2] not in ("", "@") for word in spelled)
+    return is_made or owned or bool(calls)
 
 
 def _is_of_the_session(words: tuple[str, ...]) -> bool:

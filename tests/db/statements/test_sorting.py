@@ -103,7 +103,7 @@ def test_statement_has_something_to_lose_when_it_locks_rows(sql: str, locks: boo
     ("sql", "lasts"),
     [
         *((sql, False) for sql in PLAIN),
-        *((sql, True) for sql in UNKNOWN),
+        *((sql, sql != "SHOW TABLES") for sql in UNKNOWN),
         ("SAVEPOINT a", False),
         ("SELECT @@version, a FROM t WHERE b @> c", False),
         ("SELECT 'GET_LOCK(1)', `@a` FROM t -- @b", False),
@@ -124,9 +124,38 @@ def test_statement_may_change_its_session_beyond_the_transaction(sql: str, lasts
     assert sort_statement(sql).lasts is lasts
 
 
-def test_set_local_ends_with_the_transaction_on_postgresql() -> None:
-    assert not sort_statement("SET LOCAL a.b = 1", nests_comments=True).lasts
-    assert sort_statement("SET a.b = 1", nests_comments=True).lasts
+@pytest.mark.parametrize(
+    ("sql", "lasts"),
+    [
+        ("SET LOCAL a.b = 1", False),
+        ("SET CONSTRAINTS ALL DEFERRED", False),
+        ("SET TRANSACTION READ ONLY", False),
+        ("SET a.b = 1", True),
+        ("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", True),
+        ("SELECT set_config('a.b', $1, true)", False),
+        ("SELECT set_config('a.b', $1, false)", True),
+        ("SELECT set_config('a.b', $1, true), set_config('a.c', $2, false)", True),
+        ("SELECT set_config('a.b', $1, true), pg_advisory_lock(1), true", True),
+        ("SELECT a FROM t WHERE a <@ARRAY[1]", False),
+        ("EXPLAIN ANALYZE CREATE TEMP TABLE a AS SELECT 1", True),
+    ],
+)
+def test_statement_of_postgresql_may_end_with_the_transaction(sql: str, lasts: bool) -> None:
+    assert sort_statement(sql, nests_comments=True).lasts is lasts
+
+
+BRIEF = (
+    "MERGE INTO a USING b ON a.id = b.id WHEN MATCHED THEN UPDATE SET c = 1",
+    "EXPLAIN SELECT 1",
+    "SHOW CREATE TABLE a",
+    'PRAGMA main.table_xinfo("a")',
+    "NOTIFY a",
+)
+
+
+@pytest.mark.parametrize("sql", BRIEF)
+def test_statement_changes_no_session(sql: str) -> None:
+    assert not sort_statement(sql).lasts
 
 
 @pytest.mark.parametrize(
