@@ -9,6 +9,7 @@ import json
 import logging
 import time
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -182,20 +183,24 @@ class StepRecorder:
             encoded = _encoded(step, result)
         except BaseException as error:
             self.is_open = False
-            if step.secret:
-                self.secrets.update(texts_of(error))
             with run.limit.held():
+                if step.secret:
+                    self._note_told(error)
                 told = self._failed(run, step, begun, error, since)
             if told is not None:
                 raise told from error
             raise
         self.is_open = False
-        given = json.loads(encoded)
-        if step.secret:
-            self.secrets.update(texts_in(given))
         with run.limit.held():
+            given = json.loads(encoded)
+            if step.secret:
+                self.secrets.update(texts_in(given))
             self._record(run, step, begun, encoded, since)
         return given
+
+    def _note_told(self, error: BaseException) -> None:
+        with suppress(BaseException):  # of a class of the handler's, in which anything may raise
+            self.secrets.update(texts_of(error))
 
     def _record(self, run: Run, step: StepCall, begun: Known, encoded: str, since: float) -> None:
         """Commit the result beside what the function has written, also if a cancel came."""
