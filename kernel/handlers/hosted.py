@@ -15,11 +15,12 @@ from typing import Any, cast
 
 from sqlalchemy import Table, event, inspect, text
 from sqlalchemy.exc import DBAPIError, InvalidRequestError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import ORMExecuteState, Session
 from sqlalchemy.sql.visitors import ExternallyTraversible, iterate
 
 from kernel.config.logging import keep_audible
-from kernel.errors import ConfigurationError
+from kernel.errors import ConfigurationError, KernelError
 from kernel.handlers.registering.importing import places
 from kernel.handlers.registry import Function
 from kernel.handlers.run import Run
@@ -69,12 +70,16 @@ class InApp:
 
         return in_app
 
-    def check(self, installation: str) -> None:
+    def check(self, installation: str, *, forks: bool) -> None:
         """Refuse an application that cannot be made, or is on another database than kernel's.
 
         ``installation``: the name of kernel's own. Makes the application, asks once, and closes
-        what it has opened: a worker forks afterwards. Raises ConfigurationError.
+        what it has opened. ``forks``: this process forks those that run handlers. An application
+        without a ``db`` is left to them then, for what it opens is not known here, and they would
+        share it. Raises ConfigurationError, and errors of the application's database.
         """
+        if forks and self._db is None:
+            return
         try:
             app = self._made()
             with app.app_context(), ExitStack() as closing:
@@ -84,7 +89,7 @@ class InApp:
                     closing.callback(mounted.close)
                 if self._db is not None:
                     _refuse_another(self._db, installation)
-        except ConfigurationError:
+        except (KernelError, DBAPIError, PoolTimeout):
             raise
         except (Exception, SystemExit) as error:  # any code of the application
             raise ConfigurationError(

@@ -48,7 +48,7 @@ class Within(Protocol):
         """Return the function as kernel calls it."""
         ...
 
-    def check(self, installation: str) -> None:
+    def check(self, installation: str, *, forks: bool) -> None:
         """Raise ConfigurationError when it cannot work with the installation of this name."""
         ...
 

@@ -18,7 +18,7 @@ from kernel.db.columns import Base
 from kernel.db.dialects import url_of
 from kernel.db.dialects.mends import explain
 from kernel.db.dialects.needs import Needs
-from kernel.db.errors import DATABASE_ERRORS, driver_error
+from kernel.db.errors import DATABASE_ERRORS, driver_error, is_passing
 from kernel.db.schema.scripts import scripts_of
 from kernel.db.tables.audit import ADDED_TO
 from kernel.errors import ConfigurationError, Unavailable
@@ -124,14 +124,20 @@ def missing_programs(handlers: Mapping[str, Handler]) -> Iterator[str]:
             )
 
 
-def check_host(kernel: Kernel) -> None:
+def check_host(kernel: Kernel, *, forks: bool = False) -> None:
     """Refuse an application around handlers that cannot work with this installation.
 
-    For the processes that run handlers. Raises ConfigurationError.
+    For the processes that run handlers; ``forks``: as of `InApp.check`. Raises ConfigurationError,
+    and Unavailable when a database that the application asks does not answer.
     """
     found = [part.within for part in kernel.handlers.parts if part.within is not None]
     for one in dict.fromkeys(found):
-        one.check(kernel.one(Name).read())
+        try:
+            one.check(kernel.one(Name).read(), forks=forks)
+        except DATABASE_ERRORS as error:
+            said = f"the application that handlers run in: {driver_error(error) or error}"
+            kind = Unavailable if is_passing(error) else ConfigurationError
+            raise kind(said) from error
 
 
 def check_database(kernel: Kernel) -> list[str]:

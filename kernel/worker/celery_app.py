@@ -176,7 +176,7 @@ class _WorkerLife:
         while True:
             try:
                 found = startup.check(self.kernel)
-                startup.check_host(self.kernel)
+                startup.check_host(self.kernel, forks=True)
                 return found
             except Unavailable as error:
                 if not waits:

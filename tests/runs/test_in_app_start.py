@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import create_engine
 
-from kernel.errors import ConfigurationError
+from kernel.errors import ConfigurationError, Unavailable
 from kernel.handlers import Handlers
 from kernel.handlers.hosted import InApp
 from kernel.runtime.kernel import Kernel
@@ -83,3 +84,43 @@ def test_db_of_another_application_is_told_at_the_start(
     kernel = make_kernel(sqlite_url, Handlers(within=InApp(without_db, db)))
     with pytest.raises(ConfigurationError, match="Did you forget to call 'init_app'"):
         check_host(kernel)
+
+
+def away() -> Flask:
+    create_engine("mysql+pymysql://kernel@127.0.0.1:1/kernel").connect()
+    return Flask("shop")
+
+
+def mistaken() -> Flask:
+    create_engine("sqlite://").connect().exec_driver_sql("SELECT * FROM shops")
+    return Flask("shop")
+
+
+@pytest.mark.parametrize(
+    ("create_app", "kind"), [(away, Unavailable), (mistaken, ConfigurationError)]
+)
+def test_worker_waits_for_a_database_of_the_application_that_is_away(
+    make_kernel: Callable[..., Kernel],
+    sqlite_url: str,
+    create_app: Callable[[], Flask],
+    kind: type[Exception],
+) -> None:
+    kernel = make_kernel(sqlite_url, Handlers(within=InApp(create_app)))
+    with pytest.raises(kind, match="the application that handlers run in: "):
+        check_host(kernel)
+
+
+def test_application_whose_connections_are_not_known_is_not_made_before_a_fork(
+    make_kernel: Callable[..., Kernel], sqlite_url: str
+) -> None:
+    made: list[Flask] = []
+
+    def create_app() -> Flask:
+        made.append(Flask("shop"))
+        return made[-1]
+
+    kernel = make_kernel(sqlite_url, Handlers(within=InApp(create_app)))
+    check_host(kernel, forks=True)
+    assert made == []
+    check_host(kernel)
+    assert len(made) == 1
