@@ -5,6 +5,7 @@ processor's time of an attempt (it asks the parser of e-mail), skips 100 alone o
 answers, and drops what came after the end of an answer without a word.
 """
 
+import codecs
 import re
 import zlib
 from http import HTTPStatus
@@ -25,6 +26,7 @@ _WITHOUT_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED, SWITCHING_PROTO
 # Content codings (RFC 9110 §8.4.1) that are read, and how zlib is told: gzip, and both that are
 # called deflate, its format and the bare stream.
 _CODINGS = {"gzip": (31,), "x-gzip": (31,), "deflate": (15, -15)}
+_UNTEXTUAL = re.compile(r"[\x00-\x08\x0e-\x1f]")
 # An answer may be packed more than once, but not without an end.
 MAX_CODINGS = 3
 # RFC 9110 §5.6.2, and what else is printed: receivers invent names. No space before the colon.
@@ -168,9 +170,24 @@ def unpacked(body: bytes, codings: str, most: int) -> tuple[bytes, bool] | None:
     return body, has_ended
 
 
+def is_text(body: bytes) -> bool:
+    """Tell whether bytes, or the beginning of them, are a text in UTF-8 or nothing: not packed.
+
+    Some proxies unpack an answer and leave its header, others name a charset there.
+    """
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(body)
+    except UnicodeDecodeError:
+        return False
+    return _UNTEXTUAL.search(text) is None
+
+
 def _inflated(body: bytes, kind: int, most: int) -> tuple[bytes, bool] | None:
     inflater = zlib.decompressobj(kind)
     try:
-        return inflater.decompress(body, most), inflater.eof
+        found = inflater.decompress(body, most)
     except zlib.error:
         return None
+    # A bare stream has neither a head nor a sum: plain text often begins like one.
+    is_one = kind > 0 or inflater.eof or len(found) >= most
+    return (found, inflater.eof) if is_one else None

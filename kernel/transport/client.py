@@ -18,7 +18,7 @@ from urllib3.exceptions import HTTPError, MaxRetryError
 from kernel.errors import AddressRefused, TransportError
 from kernel.transport.adapter import Adapter, prepare
 from kernel.transport.addresses import CallbackPolicy, check_url
-from kernel.transport.answers import unpacked
+from kernel.transport.answers import is_text, unpacked
 from kernel.transport.connecting.descriptors import kept_share
 from kernel.transport.connecting.dialer import Dialer
 from kernel.transport.connecting.lookups import Lookups, Resolver, system_resolver
@@ -249,9 +249,11 @@ def _read_body(raw: Any, wanted: int) -> tuple[bytes, str | None]:
 
 def _unpacked(body: bytes, cut: str | None, codings: str, wanted: int) -> tuple[bytes, str | None]:
     """Return a packed body as it is meant, as many bytes as are wanted of it."""
-    found = unpacked(body, codings, wanted) if body else (body, True)
+    if is_text(body):
+        return body, cut
+    found = unpacked(body, codings, wanted)
     if found is None:
-        return body, cut or "coding"  # some proxies unpack it, and leave the header
+        return body, cut or "coding"
     inner, has_ended = found
     # Else the end is beyond what was wanted, of one or the other.
     is_short = not has_ended and len(body) < wanted and len(inner) < wanted
