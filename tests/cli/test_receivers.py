@@ -233,6 +233,22 @@ def test_variable_is_refused_which_the_shape_does_not_place(desk: Terminal) -> N
 
 
 @pytest.mark.parametrize(
+    "shape",
+    [
+        {"needs": ["receiver.team"], "body": {"to": "{{ receiver.other }}"}},
+        {"body": {"all": "{{ receiver }}", "to": "{{ receiver.other }}"}},
+    ],
+)
+def test_variable_is_taken_that_the_shape_needs_or_sends_with_all_others(
+    desk: Terminal, tmp_path: Path, shape: dict[str, Any]
+) -> None:
+    file = tmp_path / "shape.json"
+    file.write_text(json.dumps(shape))
+    desk.run("receivers", "add", "one", "--url", URL, "--shape", str(file), "--set", "team=x")
+    assert desk.json("receivers", "show", "one")["terms"]["variables"] == {"team": "x"}
+
+
+@pytest.mark.parametrize(
     ("options", "words"),
     [
         (("--profile", "servicenow"), "there is no profile 'servicenow'"),

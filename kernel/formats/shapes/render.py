@@ -158,12 +158,14 @@ def secret_names(shape: Shape) -> frozenset[str]:
 
 
 def names_of(shape: Shape, kind: str) -> frozenset[str]:
-    """Return what a shape places of a kind: ``outcome`` or ``receiver``, its variables."""
+    """Return what a shape places below ``outcome`` or ``receiver``; nothing if it places all."""
     lookup = () if shape.lookup is None else (shape.lookup.url, shape.lookup.equals)
     texts = (shape.text.template, shape.text.tail, *lookup, *shape.headers.values())
     values = (shape.url, shape.body, shape.form, dict(shape.outcomes))
-    paths = (path for one in (*texts, *values) for path in paths_of(one))
-    return frozenset(path[1] for path in paths if path[0] == kind and len(path) > 1)
+    placed = [path for one in (*texts, *values) for path in paths_of(one)]
+    found = [path for path in (*placed, *shape.needs) if path[0] == kind]
+    is_whole = any(len(path) == 1 for path in found)
+    return frozenset() if is_whole else frozenset(path[1] for path in found)
 
 
 def full_urls(shape: Shape) -> list[str]:
