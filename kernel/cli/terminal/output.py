@@ -6,7 +6,7 @@ import json
 import re
 import signal
 import sys
-import threading
+import time
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -94,16 +94,22 @@ def going_on(said: str) -> Iterator[Callable[[float], None]]:
     driver of a database would make an error of it; the second one everywhere. Where it is ignored,
     as by `command &` in a script, it stays so.
     """
-    pressed = threading.Event()
+    # No locks: the handler runs in the thread that waits, which may hold one.
+    pressed = pausing = False
 
     def press(*_: object) -> None:
-        if pressed.is_set():
+        nonlocal pressed
+        if pressed or pausing:
             raise KeyboardInterrupt
-        pressed.set()
+        pressed = True
 
     def pause(seconds: float) -> None:
-        if pressed.wait(seconds):
+        nonlocal pausing
+        pausing = True
+        if pressed:
             raise KeyboardInterrupt
+        time.sleep(seconds)
+        pausing = False
 
     before = signal.getsignal(signal.SIGINT)
     if before is not signal.SIG_IGN:
