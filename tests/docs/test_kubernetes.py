@@ -111,7 +111,11 @@ def test_api_is_probed_where_it_answers_when_it_runs() -> None:
 def test_links_that_are_a_permission_stand_in_no_log_of_the_ingress() -> None:
     whole, links = (of_kind("Ingress")[name] for name in ("kernel", "kernel-links"))
     (rule,) = links["spec"]["rules"]
-    assert {one["path"] for one in rule["http"]["paths"]} == {"/o", "/e"}
+    assert {one["path"] for one in rule["http"]["paths"]} == {
+        "/o",
+        "/e",
+        "/dashboard/sign-in",
+    }
     of_all = whole["spec"]["rules"][0]
     (backend,) = [one["backend"] for one in of_all["http"]["paths"]]
     assert all(one["backend"] == backend for one in rule["http"]["paths"])

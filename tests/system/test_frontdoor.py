@@ -151,12 +151,14 @@ def test_logs_of_the_proxy_have_no_link_that_is_a_permission(
     host: Host, stack: Stack, nginx: Nginx
 ) -> None:
     links = [f"/{kind}/{TOKEN}{more}" for kind in "oe" for more in ("", "?lang=zh")]
-    asked = ["/healthz?asked", *links]
+    signing_in = [f"/dashboard/sign-in?next={link}" for link in (links[0], f"%2Fe%2F{TOKEN}")]
+    asked = ["/healthz?asked", *links, *signing_in]
     for path in asked:  # the API is away, which the proxy tells in its log
         assert requests.get(nginx.url(path), timeout=10).status_code == 503
     host.api()
-    told = [requests.get(nginx.url(path), timeout=10).status_code for path in asked[:2]]
-    assert told == [200, 404]
+    asked = [asked[0], links[0], *signing_in]
+    told = [requests.get(nginx.url(path), timeout=10).status_code for path in asked]
+    assert told == [200, 404, 200, 200]
     logs = (nginx.folder / "access.log").read_text() + (nginx.folder / "output").read_text()
     assert logs.count("/healthz?asked") > 2
     assert TOKEN not in logs
