@@ -201,7 +201,10 @@ def post_worker_init(worker: Any) -> None:
     if hasattr(getattr(worker, "wsgi", None), "config"):
         worker.wsgi.config["KERNEL_SERVER_ENDS"] = lambda: not worker.alive
         if isinstance(worker, ThreadWorker):
-            worker.wsgi.config["KERNEL_LONG_POLLS"] = worker.cfg.threads // 4
+            threads = worker.cfg.threads
+            # One at least, as long as there is a thread for others; a host that says it is heard.
+            places = max(threads // 4, int(threads > 1))
+            worker.wsgi.config.setdefault("KERNEL_LONG_POLLS", places)
     # The server's name tells an attacker where to look. Gunicorn has no option for it; the name
     # is a constant that each answer reads when it is made.
     wsgi.SERVER = "kernel"
