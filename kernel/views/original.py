@@ -28,13 +28,13 @@ from kernel.formats.envelope import cut, encode, envelope
 from kernel.formats.order_request import problem
 from kernel.formats.strictjson import is_json, parse_json
 from kernel.formats.texts import Language, in_languages
-from kernel.orders.accept import checked_order
+from kernel.orders.accept import checked_order, refuse_tag
 from kernel.orders.submit import Accepted
 from kernel.runtime.hints import Hints
 from kernel.runtime.kernel import Kernel
 from kernel.views.http.credentials import identity
 from kernel.views.http.errors import json_response, refusal_body
-from kernel.views.http.requests import accept, read_body
+from kernel.views.http.requests import accept, read_body, refusing
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,8 @@ def original_blueprint(kernel: Kernel, hints: Hints) -> Blueprint:
             # Its clients never said what content they send.
             body = read_body(kernel.settings.max_body_bytes)
             members = _members(body)
-            _refuse_without_description(kernel, who, members)
+            with refusing(kernel, who):
+                _refuse_without_description(kernel, who, members)
             accepted = accept(kernel, who, members, is_original=True)
         except Unauthenticated:
             raise
@@ -97,9 +98,13 @@ def _members(body: bytes) -> dict[str, Any]:
 
 
 def _refuse_without_description(kernel: Kernel, who: Identity, members: dict[str, Any]) -> None:
-    """Refuse a project without one, naming all else that is wrong as well. Raises InvalidOrder."""
+    """Refuse a project without one, naming all else that is wrong as well. Raises InvalidOrder.
+
+    Who may not order projects is told that alone, as by `accept`: Forbidden.
+    """
     if members["select_tag"] != CREATE_PROJECT or members.get("prodesc") is not None:
         return
+    refuse_tag(who, CREATE_PROJECT)
     wrong = []
     try:
         checked_order(kernel, who, members)

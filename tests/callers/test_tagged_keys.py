@@ -56,6 +56,19 @@ def test_order_of_another_tag_is_refused_in_words(narrow: Client) -> None:
     assert original.json["msg"].endswith(f": {OWN}")
 
 
+def test_project_without_a_description_tells_a_key_for_others_nothing_more(
+    kernel: Kernel, wide: Client
+) -> None:
+    with kernel.write_session() as session:
+        terms = KeyTerms(tags=frozenset({OTHER}))
+        made = keys.add_key(session, "zammad", kernel.clock.now(), terms).api_key
+    assert made is not None
+    other = Client(wide.app, made.get_secret_value())
+    said = other.post("/test/add/", json={"select_tag": OWN}).json["msg"]
+    assert said.endswith(f": {OTHER}")
+    assert "projname" not in said
+
+
 def test_order_of_another_tag_is_as_unknown_as_an_invented_one(narrow: Client, hidden: str) -> None:
     for method, path in (("GET", ""), ("POST", "/cancel"), ("GET", "/deliveries")):
         answers = [

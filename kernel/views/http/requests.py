@@ -126,7 +126,7 @@ def accept(
     Raises what `kernel.orders.accept` raises. ``who`` may be a second old (`orderer`): storing an
     order asks for the key again, and so does any other answer.
     """
-    with _refusing(kernel, who):
+    with refusing(kernel, who):
         given = (idempotency_key(), reference_header())
         submission = _submission(who, members, *given)
         if is_original:
@@ -142,7 +142,7 @@ def accept(
 
 
 @contextmanager
-def _refusing(kernel: Kernel, who: Identity) -> Iterator[None]:
+def refusing(kernel: Kernel, who: Identity) -> Iterator[None]:
     """Ask for the key again before any refusal is told: Unauthenticated takes its place."""
     try:
         yield
@@ -158,7 +158,7 @@ def accept_many(kernel: Kernel, who: Identity, members: Mapping[str, Any]) -> Ac
 
     Raises what `kernel.orders.batches.accept` raises.
     """
-    with _refusing(kernel, who):
+    with refusing(kernel, who):
         found, key = gate(), idempotency_key()
         pressure = None if found is None else found.pressure
         sent = BatchSubmission(who, members, key, trace_of_request(), pressure)
