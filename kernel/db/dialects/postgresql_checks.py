@@ -45,7 +45,8 @@ _SEQUENCES = sql(
 _UNSEEN = sql(
     "SELECT quote_ident(nspname), current_user, has_schema_privilege(pg_namespace.oid, 'USAGE'),"
     " current_setting('search_path') FROM pg_class JOIN pg_namespace"
-    " ON pg_namespace.oid = relnamespace WHERE relname = :name AND relkind = 'r' LIMIT 1"
+    " ON pg_namespace.oid = relnamespace WHERE relname = :name AND relkind = 'r'"
+    " AND NOT pg_table_is_visible(pg_class.oid) LIMIT 1"
 )
 _UNLOGGED = sql(
     "SELECT nspname, relname, pg_table_is_visible(pg_class.oid)"
