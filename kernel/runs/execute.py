@@ -143,6 +143,8 @@ def _not_begun(batch: Batch, claimed: Claimed, error: Exception) -> Exit:
         throw_away(batch.connection)
         return Exit(Why.NOT_BEGUN)
     log_failure(batch.kernel, claimed, error, extra, "the order cannot begin")
+    for hear in batch.kernel.on_bug:
+        hear(claimed.order.id, error)
     return Exit(Why.BUG, failure=failure_of(batch.kernel, claimed, error))
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from kernel.callers.audit.actor import Actor
-from kernel.callers.audit.acts import record
+from kernel.callers.audit.acts import By
 from tests.support.factories import make_order
 from tests.support.people.terminal import Terminal
 
@@ -38,7 +38,7 @@ def test_json_that_a_command_prints_steers_no_terminal(
     )
     with terminal.kernel.write() as connection:
         after = {"said": SAID}
-        record(connection, Actor("ann", "page"), "order.cancel", "order x", after=after)
+        By(Actor("ann", "page")).record(connection, "order.cancel", "order x", after=after)
     printed = terminal.run(*(one.format(order_id) for one in command)).stdout
     assert PLAIN in printed
     assert all(one.isprintable() or one == "\n" for one in printed)
