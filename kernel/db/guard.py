@@ -171,7 +171,7 @@ class Watch:
                 f"a handler with together=True may not say {found.word}: it could end the "
                 "transaction that its orders share"
             )
-        guard.lasts = guard.lasts or found.lasts
+        guard.lasts = guard.lasts or found.lasts or (guard.together and found.fades)
         if (found.locks or found.calls) and not guard.holds:
             self._dialect.before_first_write(connection)
         if is_watched:

@@ -176,3 +176,24 @@ def test_short_orders_go_on_in_their_first_run_when_each_changes_its_session(
     list(execute_each(kernel, ids))
     found = [order(kernel, order_id) for order_id in ids]
     assert [(one.state, one.run) for one in found] == [("success", 1)] * 8
+
+
+def test_short_order_finds_nothing_that_its_neighbour_has_set_for_the_transaction(
+    make_kernel: MakeKernel, postgresql_rows_url: str
+) -> None:
+    registry = Handlers()
+
+    @registry.register("do", Named, together=True)
+    def do(run: Run, args: Named) -> dict[str, Any]:
+        if args.name == "bad":
+            run.session.execute(text("SELECT set_config('a.b', 'kept', true)"))
+            run.session.execute(text("SET LOCAL a.c = 'kept'"))
+        asked = text("SELECT current_setting('a.b', true), current_setting('a.c', true)")
+        return {"found": list(run.session.execute(asked).one())}
+
+    kernel = make_kernel(postgresql_rows_url, registry)
+    names = ("bad", "other", "other")
+    ids = [make_order(kernel, select_tag="do", args=f'{{"name": "{name}"}}') for name in names]
+    list(execute_each(kernel, ids))
+    found = [str(order(kernel, order_id).result) for order_id in ids]
+    assert ["kept" in one for one in found] == [True, False, False]

@@ -10,7 +10,7 @@ the server itself whether the transaction is still there. Pure.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import pairwise
 
 
@@ -34,7 +34,7 @@ class Sorted:
     ``locks``: it writes rows, or reads them FOR UPDATE or IN SHARE MODE, so that the transaction
     has something to lose once it has succeeded. ``calls``: it reads, and calls what may be a stored
     function, which may write. ``lasts``: it may change the session of its connection beyond the
-    transaction.
+    transaction; ``fades``: until that ends, which is beyond the order where others share it.
     """
 
     kind: Kind
@@ -42,6 +42,7 @@ class Sorted:
     locks: bool = False
     calls: bool = False
     lasts: bool = False
+    fades: bool = False
 
 
 READS = frozenset({"SELECT", "VALUES", "TABLE", "WITH"})
@@ -66,6 +67,9 @@ ENDING_VARIABLES = frozenset({"AUTOCOMMIT", "PASSWORD", "ROLE", "DEFAULT"})
 # SQLAlchemy's ``inspect`` says.
 BRIEF = frozenset(["MERGE", "SHOW", "DESCRIBE", "DESC", "NOTIFY", "COPY", "FETCH", "MOVE", "CLOSE"])
 OF_THE_TRANSACTION = {("SET", word) for word in ("LOCAL", "CONSTRAINTS", "TRANSACTION")}
+# Where set_config's last argument may be FALSE, though the statement says TRUE.
+ELSEWHERE = {"FROM", "WHERE", "FALSE"}
+RUN_AND_EXPLAINED = {"ANALYZE", "ANALYSE"}
 ASKING_PRAGMAS = {"TABLE_INFO", "TABLE_XINFO", "TABLE_LIST", "INDEX_LIST", "INDEX_INFO"}
 ASKING_PRAGMAS |= {"INDEX_XINFO", "FOREIGN_KEY_LIST", "DATABASE_LIST", "COMPILE_OPTIONS"}
 # How functions begin that lock or set something for as long as the connection is open.
@@ -110,13 +114,15 @@ def _sort(sql: str, nests_comments: bool) -> Sorted:
     words = tuple(word.lstrip("@") for word in spelled)
     first = next((word for word in words if word != "("), "")
     kind = _kind(first, words)
-    lasts = kind is Kind.UNKNOWN and not _is_brief(first, words, nests_comments)
-    lasts = lasts or _may_last(words if nests_comments else spelled)
+    fades = nests_comments and _fades(words)
+    lasts = kind is Kind.UNKNOWN and not (fades or _changes_nothing(first, words))
+    lasts = lasts or _may_last(words if nests_comments else spelled, fades)
+    sort = partial(Sorted, kind, first, lasts=lasts, fades=fades)
     if kind is not Kind.PLAIN:
-        return Sorted(kind, first, locks=kind is Kind.UNKNOWN, lasts=lasts)
+        return sort(locks=kind is Kind.UNKNOWN)
     if first in WRITES or _locks_rows(first, words):
-        return Sorted(kind, first, locks=True, lasts=lasts)
-    return Sorted(kind, first, calls=_may_call(words), lasts=lasts)
+        return sort(locks=True)
+    return sort(calls=_may_call(words))
 
 
 _remembered = lru_cache(maxsize=1024)(_sort)
@@ -151,29 +157,38 @@ def _may_call(words: tuple[str, ...]) -> bool:
     )
 
 
-def _is_brief(first: str, words: tuple[str, ...], is_postgresql: bool) -> bool:
-    """Tell what changes nothing of the session that the transaction does not take with it.
-
-    PostgreSQL's SET LOCAL and its like end with that. To MariaDB and MySQL they are SET SESSION.
-    """
+def _changes_nothing(first: str, words: tuple[str, ...]) -> bool:
+    """Tell what is not sorted further, and leaves the session as it is."""
     if first == "PRAGMA":
         return not ASKING_PRAGMAS.isdisjoint(words)
-    if first == "EXPLAIN":
-        return "ANALYZE" not in words  # which says it, and says how long it took
-    return first in BRIEF or (is_postgresql and words[:2] in OF_THE_TRANSACTION)
+    if first == "EXPLAIN":  # unless it says the statement, to tell how long that took
+        return RUN_AND_EXPLAINED.isdisjoint(words)
+    return first in BRIEF
 
 
-def _may_last(spelled: tuple[str, ...]) -> bool:
+def _fades(words: tuple[str, ...]) -> bool:
+    """Tell what PostgreSQL takes back at the end of the transaction.
+
+    SET LOCAL and its like, and ``set_config`` where nothing but its own last argument says TRUE. To
+    MariaDB and MySQL SET LOCAL is SET SESSION.
+    """
+    calls = words.count("SET_CONFIG")
+    is_last = words[-1:] == ("TRUE",) and ELSEWHERE.isdisjoint(words)
+    is_call = is_last and 0 < calls == words.count("TRUE")
+    return is_call or words[:2] in OF_THE_TRANSACTION
+
+
+def _may_last(spelled: tuple[str, ...], fades: bool) -> bool:
     """Tell a call that lasts, PostgreSQL's SELECT INTO TEMP, and a variable of a person's own.
 
-    Any SELECT may set one. What ``set_config`` sets with a ``true`` ends with the transaction.
+    Any SELECT may set one.
     """
-    calls = [word for word in spelled if word.startswith(LASTING_CALLS)]
-    if calls == ["SET_CONFIG"] * spelled.count("TRUE"):
-        calls = []
     is_made = any(pair in INTO_TEMPORARY for pair in pairwise(spelled))
     owned = any(word[:1] == "@" and word[1:2] not in ("", "@") for word in spelled)
-    return is_made or owned or bool(calls)
+    calls = any(
+        word.startswith(LASTING_CALLS) and not (fades and word == "SET_CONFIG") for word in spelled
+    )
+    return is_made or owned or calls
 
 
 def _is_of_the_session(words: tuple[str, ...]) -> bool:

@@ -135,9 +135,12 @@ def test_statement_may_change_its_session_beyond_the_transaction(sql: str, lasts
         ("SELECT set_config('a.b', $1, true)", False),
         ("SELECT set_config('a.b', $1, false)", True),
         ("SELECT set_config('a.b', $1, true), set_config('a.c', $2, false)", True),
+        ("SELECT set_config('a.b', n, false) FROM t WHERE a IS TRUE", True),
+        ("SELECT set_config('a.b', n, $1) FROM t WHERE a OR TRUE", True),
         ("SELECT set_config('a.b', $1, true), pg_advisory_lock(1), true", True),
         ("SELECT a FROM t WHERE a <@ARRAY[1]", False),
         ("EXPLAIN ANALYZE CREATE TEMP TABLE a AS SELECT 1", True),
+        ("EXPLAIN ANALYSE CREATE TEMP TABLE a AS SELECT 1", True),
     ],
 )
 def test_statement_of_postgresql_may_end_with_the_transaction(sql: str, lasts: bool) -> None:
