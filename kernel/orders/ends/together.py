@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, bindparam, case, null, select, update
+from sqlalchemy import Connection, and_, bindparam, case, func, null, select, update
 
 from kernel.db.clock import database_time
 from kernel.db.columns import by_key
@@ -38,7 +38,9 @@ def _ids(order_ids: Sequence[str]) -> dict[str, Any]:
 
 @cache
 def _take(count: int) -> Prepared:
-    taken = by_key(update(ORDERS)).where(_these(count, OrderState.PENDING, 0), MAY_BEGIN)
+    # As they were looked at: one that was told an event since is run by itself, with that.
+    bare = func.coalesce(ORDERS.c.gates, 0) == 0
+    taken = by_key(update(ORDERS)).where(_these(count, OrderState.PENDING, 0), MAY_BEGIN, bare)
     return Prepared(
         taken.values(
             state=OrderState.RUNNING,
