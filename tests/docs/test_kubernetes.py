@@ -115,6 +115,7 @@ def test_links_that_are_a_permission_stand_in_no_log_of_the_ingress() -> None:
         "/o",
         "/e",
         "/dashboard/sign-in",
+        "/dashboard/oidc/start",
     }
     of_all = whole["spec"]["rules"][0]
     (backend,) = [one["backend"] for one in of_all["http"]["paths"]]

@@ -152,11 +152,12 @@ def test_logs_of_the_proxy_have_no_link_that_is_a_permission(
 ) -> None:
     links = [f"/{kind}/{TOKEN}{more}" for kind in "oe" for more in ("", "?lang=zh")]
     signing_in = [f"/dashboard/sign-in?next={link}" for link in (links[0], f"%2Fe%2F{TOKEN}")]
-    asked = ["/healthz?asked", *links, *signing_in]
+    signing_in.append(f"/dashboard/oidc/start?lang=zh&next={links[0]}")
+    asked = ["/healthz?asked&next=/e/x", *links, *signing_in]
     for path in asked:  # the API is away, which the proxy tells in its log
         assert requests.get(nginx.url(path), timeout=10).status_code == 503
     host.api()
-    asked = [asked[0], links[0], *signing_in]
+    asked = [asked[0], links[0], *signing_in[:2]]
     told = [requests.get(nginx.url(path), timeout=10).status_code for path in asked]
     assert told == [200, 404, 200, 200]
     logs = (nginx.folder / "access.log").read_text() + (nginx.folder / "output").read_text()
