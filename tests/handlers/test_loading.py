@@ -215,6 +215,10 @@ def test_model_that_no_order_can_fit_is_refused(folder: Path, model: str, words:
     [
         "class Args(BaseModel):\n    at: 'Address'",
         "class Args(RootModel[dict[str, int]]):\n    pass",
+        "from typing import Annotated\nfrom pydantic import BeforeValidator\n"
+        "class Args(RootModel[Annotated[list[int], BeforeValidator(list)]]):\n    pass",
+        "from pydantic import model_validator\nclass Args(RootModel[list[int]]):\n"
+        "    @model_validator(mode='before')\n    def read(given):\n        return [1]",
         "class One(BaseModel):\n    a: int\nclass Args(RootModel[One | dict[str, str]]):\n    pass",
     ],
 )

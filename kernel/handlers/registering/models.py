@@ -4,7 +4,14 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, PydanticUserError, RootModel
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    PlainValidator,
+    PydanticUserError,
+    RootModel,
+    WrapValidator,
+)
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUndefinedAnnotation
 from pydantic.json_schema import PydanticJsonSchemaWarning
 
@@ -22,12 +29,24 @@ def refuse_unfinished(models: Mapping[str, type[BaseModel]]) -> None:
     for tag, model in models.items():
         if said := what_is_missing(model):
             raise ConfigurationError(f"select_tag {tag!r}: {said}")
-        kind = resolved(described(model)).get("type") if issubclass(model, RootModel) else None
+        is_judged = issubclass(model, RootModel) and not _reads_by_itself(model)
+        kind = resolved(described(model)).get("type") if is_judged else None
         if kind not in (None, "object"):
             raise ConfigurationError(
                 f"select_tag {tag!r}: an order's members are a JSON object, and {model.__name__} "
                 f"is of type {kind}: make it a BaseModel with a field for it"
             )
+
+
+def _reads_by_itself(model: type[BaseModel]) -> bool:
+    """Tell whether a function of the model's own may make what it holds of an object."""
+    decorators = model.__pydantic_decorators__
+    own: list[Any] = [*decorators.model_validators.values(), *decorators.field_validators.values()]
+    early = (BeforeValidator, WrapValidator, PlainValidator)
+    metadata = model.model_fields["root"].metadata
+    return any(one.info.mode != "after" for one in own) or any(
+        isinstance(one, early) for one in metadata
+    )
 
 
 def what_is_missing(model: type[BaseModel]) -> str:
