@@ -179,7 +179,7 @@ def _refuse_another(db: Any, installation: str) -> None:
             f"SQLALCHEMY_DATABASE_URI: the application's database does not show kernel's "
             f"tables ({error.orig}): db.session is the run's, so both have to use one "
             "database, and the application's user needs SELECT on kernel_installation"
-        ) from None
+        ) from error
     if found != installation:
         raise ConfigurationError(
             "SQLALCHEMY_DATABASE_URI leads to another database than KERNEL_DATABASE_URL: "

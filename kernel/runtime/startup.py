@@ -131,9 +131,14 @@ def check_host(kernel: Kernel, *, forks: bool = False) -> None:
     and Unavailable when a database that the application asks does not answer.
     """
     found = [part.within for part in kernel.handlers.parts if part.within is not None]
+    installation = kernel.one(Name).read() if found else ""
     for one in dict.fromkeys(found):
         try:
-            one.check(kernel.one(Name).read(), forks=forks)
+            one.check(installation, forks=forks)
+        except ConfigurationError as error:
+            if is_passing(error.__cause__):
+                raise Unavailable(error.message) from error
+            raise
         except DATABASE_ERRORS as error:
             said = f"the application that handlers run in: {driver_error(error) or error}"
             kind = Unavailable if is_passing(error) else ConfigurationError
