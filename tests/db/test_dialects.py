@@ -246,6 +246,8 @@ MAY_KNOW = {
     "kernel/db/schema/steps.py",
     # How each is kept to one migration at a time.
     "kernel/db/schema/running.py",
+    # A statement of a handler is sorted by the words of all of them.
+    "kernel/db/statements/sorting.py",
     # What a person types to change a column of a handler's table.
     "kernel/handlers/registering/tables.py",
 }
