@@ -30,7 +30,7 @@ from kernel.runtime.kernel import Kernel
 STEP_SECONDS = 0.25
 # Orders of a step, each with a commit of its own; callbacks of a step, in one commit.
 ORDERS, CALLBACKS = 100, 500
-# After so long another process looks whether it can do what this one cannot.
+# The time after which another process looks whether it can do what this one cannot.
 FOR_OTHERS = timedelta(seconds=2)
 SAID = 500
 # Failed steps in a row, over a quarter of an hour, after which an act is ended: no later step would

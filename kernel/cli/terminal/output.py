@@ -108,7 +108,7 @@ def going_on(said: str) -> Iterator[Callable[[float], None]]:
         pausing = True
         if pressed:
             raise KeyboardInterrupt
-        time.sleep(seconds)
+        time.sleep(seconds)  # what is waited for is in rows: no message reaches this process
         pausing = False
 
     before = signal.getsignal(signal.SIGINT)
