@@ -29,7 +29,8 @@ from kernel.worker.maintenance.due_hints import BACKLOG
 from kernel.worker.pool.main_watch import MainWatch, Patience
 from kernel.worker.pool.subreaper import kill_descendants
 from kernel.worker.pool.vitals import IN_ORDER, Vitals
-from kernel.worker.services.takeover import Takeover
+from kernel.worker.services.service import Service
+from kernel.worker.services.takeover import Neighbours, Takeover
 
 log = logging.getLogger(__name__)
 
@@ -104,17 +105,17 @@ class WorkerProcess:
         self.dispatcher.sending.nothing_due = vitals.nothing_due
         self._forked = main_pid != os.getpid()
         # First: what a dead process has left waits for nothing else that a replacement begins with.
-        self._takeover = self._make_takeover()
+        told = (self.dispatcher.tell, self._after_takeover)
+        self._takeover = Takeover(kernel, vitals, *told, seconds=patience.takeover)
+        heirs: list[Service] = [Neighbours(kernel, *told, seconds=patience.takeover)]
         if self._forked:
-            self.dispatcher.loop.services = [self._takeover, *self.dispatcher.loop.services]
+            heirs.insert(0, self._takeover)
+            self.dispatcher.heartbeat.main_pid = main_pid
+        self.dispatcher.loop.services = [*heirs, *self.dispatcher.loop.services]
         self._main_ended = False
         self._main = MainWatch(kernel, vitals, main_pid, patience, broker.backlog)
         self._turns: list[_Turn] = []
         self._foreign = ForeignHints(kernel)
-
-    def _make_takeover(self) -> Takeover:
-        tell, seconds = self.dispatcher.tell, self.patience.takeover
-        return Takeover(self.kernel, self.vitals, tell, self._after_takeover, seconds=seconds)
 
     def _after_takeover(self) -> None:
         """Have callbacks looked for, and hint what is due: a dead process has sent no hints."""

@@ -60,6 +60,10 @@ def no_takeover() -> None:
     takeover.take_over = lambda *_: True
 
 
+def no_neighbours() -> None:
+    takeover.Neighbours.run = lambda self: None
+
+
 def forgets_set_clocks() -> None:
     bring_forward.bring_orders_forward = lambda kernel: 0
     due.NEVER_PUT_OFF = false()
@@ -82,6 +86,9 @@ MENDS: Mapping[str, Break] = {
         ("half-dead-worker",), "wrong", "its worker is half dead", no_successor, times=1),
     "no-takeover": Break("orders of a killed pool process wait for the end of their leases",
         ("pool-kill",), "wrong", "not taken over from a killed process", no_takeover, times=2),
+    "no-neighbours": Break("orders of a worker that is killed as a whole wait for their leases",
+        ("worker-whole-kill",), "wrong", "not taken over from a killed worker", no_neighbours,
+        times=2),
     "forgets-set-clocks": Break("orders accepted before the clock was set back wait for their time",
         ("database-ahead",), "lost", "still pending", forgets_set_clocks, times=1),
 }  # fmt: skip

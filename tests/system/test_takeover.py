@@ -18,7 +18,7 @@ from kernel.worker.pool.subreaper import look_at
 from tests.support.factories import rows
 from tests.support.handlers.dying import Begun, begun
 from tests.support.receiver import Answer
-from tests.support.stack import Stack
+from tests.support.stack import Stack, family, stopped
 from tests.support.waiting import is_running, wait_until
 
 SLOW = {
@@ -194,3 +194,45 @@ def test_callback_goes_out_again_at_once_when_the_main_process_is_killed(
     kill(main_of(sender))
     requests = stack.receiver.wait(2, 2 * WITHIN)
     assert {one.headers["webhook-id"] for one in requests} == {requests[0].headers["webhook-id"]}
+
+
+TOGETHER = [SLOW | {"worker_processes": 2, "sweep_seconds": 1}]
+
+
+@pytest.mark.parametrize("stack", TOGETHER, indirect=True)
+@pytest.mark.parametrize("how", ["all at once", "its main process last"])
+@pytest.mark.parametrize("beside", [True, False])
+def test_order_and_callback_go_on_at_once_when_a_worker_is_killed_as_a_whole(
+    stack: Stack, reports: Path, how: str, beside: bool
+) -> None:
+    """By another worker of the machine, or by the next one. Nobody is left to clear up."""
+    stack.api()
+    stack.receiver.script(Answer(delay=45))
+    first = stack.worker()
+    (reports / "long").mkdir()
+    message = stack.callback(stack.submit("quick", folder=str(reports))).headers["webhook-id"]
+    order_id = stack.submit("parent", folder=str(reports / "long"))
+    begun_by = said(reports / "long", 1)
+    killed = {first.pid, *family(first.pid)} - set(begun_by.children)
+    wait_until(lambda: len(processes(stack.kernel)) == 2)
+    if beside:
+        stack.worker()
+        wait_until(lambda: len(processes(stack.kernel)) == 4, WITHIN)
+    main = main_of(begun_by.process)
+    last = [main] if how == "its main process last" else []
+    with stopped(main), stopped(first.pid):
+        for pid in [*(killed - set(last)), *last]:
+            os.kill(pid, signal.SIGKILL)
+    at = time.monotonic()
+    if not beside:
+        stack.worker()
+    second = said(reports / "long", 2, WITHIN)
+    print(f"taken over after {second.at - at:.2f} s")
+    assert set(second.left) <= set(begun_by.children[2:4])  # those that do not tell whose they are
+    assert stack.finished(order_id, WITHIN)["result"] == {"run": 2}
+    wait_until(
+        lambda: [one.headers["webhook-id"] for one in stack.receiver.requests].count(message) == 2,
+        WITHIN,
+    )
+    for pid in second.left:
+        os.kill(pid, signal.SIGKILL)

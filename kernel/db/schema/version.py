@@ -10,7 +10,7 @@ from kernel.db.errors import DATABASE_ERRORS, driver_error, is_missing_table
 from kernel.errors import ConfigurationError, Unavailable
 
 # The newest migration this code needs. An older schema is refused, a newer one accepted.
-SCHEMA = "0033"
+SCHEMA = "0034"
 # A table of its own: `alembic_version` is the application's, whose migrations know other numbers.
 VERSION_TABLE = "kernel_alembic_version"
 

@@ -58,6 +58,9 @@ class Worker(Base):
     # As `Asked`, and since when; the process finds it with its next heartbeat.
     asked: Mapped[str | None] = mapped_column(token(16))
     asked_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    # On which machine it lives, and with which process ids: others there see when it is gone. Null:
+    # no Linux, or written by a release that did not tell.
+    whereabouts: Mapped[str | None] = mapped_column(token(200))
 
 
 class DrainedHost(Base):

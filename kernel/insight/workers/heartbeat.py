@@ -64,13 +64,14 @@ class Heartbeat:
 
     ``kind``: worker or dispatcher. ``id``: of the process, as it stands in all that it claims; by
     default a new one. ``pool``: as Celery calls it. ``asked``: what a person asks of it, as of the
-    last heartbeat.
+    last heartbeat. ``whereabouts``: by which others on its machine see that it lives.
     """
 
     kind: str
     started_at: datetime
     id: str = ""
     pool: str = ""
+    whereabouts: str | None = None
     asked: Asked | None = None
     # The row that is there was written a heartbeat ago: a host that was drained in that very moment
     # has not seen it.
@@ -123,6 +124,7 @@ class Heartbeat:
     def _fixed(self) -> dict[str, Any]:
         known = {"host": host_name(), "pid": os.getpid(), "started_at": self.started_at}
         known |= {"version": version("kernel-workorders"), "pool": self.pool or None}
+        known |= {"whereabouts": self.whereabouts}
         return known | {"id": self.id, "kind": self.kind}
 
 

@@ -19,7 +19,7 @@ from kernel.worker.dispatcher import Dispatcher
 from kernel.worker.pool.subreaper import look_at
 from kernel.worker.pool.vitals import Seat, Vitals
 from kernel.worker.services.service import Periodic
-from kernel.worker.services.takeover import Takeover
+from kernel.worker.services.takeover import Neighbours, Takeover
 
 log = logging.getLogger(__name__)
 
@@ -123,7 +123,10 @@ class Keeper:
 
 def begin(kernel: Kernel, vitals: Vitals, sender: Dispatcher) -> None:
     """Start a sender in a kept process: it takes over first, and ends when its parent does."""
-    takeover = Takeover(kernel, vitals, sender.tell, sender.wake, seconds=LOOK_SECONDS)
+    told = (sender.tell, sender.wake)
+    takeover = Takeover(kernel, vitals, *told, seconds=LOOK_SECONDS)
+    neighbours = Neighbours(kernel, *told, seconds=LOOK_SECONDS)
+    sender.heartbeat.main_pid = os.getppid()
     gone = threading.Event()
 
     def look() -> None:
@@ -140,6 +143,6 @@ def begin(kernel: Kernel, vitals: Vitals, sender: Dispatcher) -> None:
         watch.hurry()
         sender.loop.wake()
 
-    sender.loop.services = [watch, takeover, *sender.loop.services]
+    sender.loop.services = [watch, takeover, neighbours, *sender.loop.services]
     sender.start()
     vitals.line.follow(lambda: None, ended)

@@ -125,7 +125,7 @@ class Subreaper:
         self._after = after
         self._pid = os.getpid()
         # What the environment of this process tells, which its pool processes have, too.
-        self._inherited = _marked(self._pid)
+        self._inherited = started_by(self._pid)
         # Children that this process has started itself.
         self._own: set[Life] = set()
         # Those that it had before the fork that is under way; None between forks.
@@ -219,7 +219,7 @@ class Subreaper:
         return {one.life for one in processes() if one.parent == self._pid}
 
     def _mark(self, one: Found) -> str | None:
-        mark = _marked(one.life.pid)
+        mark = started_by(one.life.pid)
         return None if mark == self._inherited else mark
 
     def _on_child(self, _number: int, _frame: FrameType | None) -> None:
@@ -263,7 +263,7 @@ def _may_be_left(mark: str | None, living: set[str], uncleared: bool) -> bool:
     return uncleared if mark is None else mark not in living
 
 
-def _marked(pid: int) -> str | None:
+def started_by(pid: int) -> str | None:
     """Return which pool process has started this one, if its environment tells."""
     try:
         told = (PROC / str(pid) / "environ").read_bytes()

@@ -9,13 +9,15 @@ from kernel.delivery.outgoing.memory import memory_of
 from kernel.insight.trends.marks import note_start
 from kernel.insight.workers.heartbeat import Heartbeat, Running, host_name, is_drained
 from kernel.runtime.kernel import Kernel
+from kernel.worker.pool.whereabouts import whereabouts
 from kernel.worker.services.service import Service
 
 
 class HeartbeatKeeper(Service):
     """Writes this process's row once per KERNEL_SWEEP_SECONDS, and deletes it at the end.
 
-    ``kind``: worker or dispatcher, as people see it. ``pool``: set it before the first turn.
+    ``kind``: worker or dispatcher, as people see it. ``pool``, and ``main_pid``, the process that
+    clears up after this one: set them before the first turn.
     ``told`` is called after each heartbeat with what a person asks of this process.
     """
 
@@ -33,6 +35,7 @@ class HeartbeatKeeper(Service):
         self._desk = desk
         self._told = told
         self.pool = ""
+        self.main_pid: int | None = None
         self._heartbeat: Heartbeat | None = None
         self._due_at = 0.0
         self._is_marked = False
@@ -47,8 +50,9 @@ class HeartbeatKeeper(Service):
         """Write what this process does now, and pass on what is asked. Raises database errors."""
         clock = self._kernel.clock
         if self._heartbeat is None:
+            lives = whereabouts(self.main_pid)
             given = (self._kind, clock.now(), self._kernel.runner, self.pool)
-            self._heartbeat = Heartbeat(*given)
+            self._heartbeat = Heartbeat(*given, lives and lives.written())
         runs = list(self._kernel.running.values())
         running = [
             Running(one.order_id, one.number, one.select_tag, one.now, one.time_limit)

@@ -1,39 +1,44 @@
-"""Hands back what dead processes of this worker had claimed, without waiting for leases."""
+"""Hands back what dead processes had claimed, without waiting for leases.
+
+Those of this worker, whose main process clears up after them; and those of other workers on this
+machine that were killed as a whole, so that nobody does.
+"""
 
 import time
 from collections.abc import Callable
 
+from sqlalchemy import select
+
+from kernel.db.tables.service import Worker
+from kernel.insight.workers.heartbeat import host_name
 from kernel.orders.transitions import RunEnd
 from kernel.runtime.kernel import Kernel
 from kernel.worker.maintenance.rescue import take_over
 from kernel.worker.maintenance.set_aside import SetAside
 from kernel.worker.pool.vitals import Vitals
+from kernel.worker.pool.whereabouts import Whereabouts, kill_left_by, this_machine
 from kernel.worker.services.service import Service
 
 
-class Takeover(Service):
-    """Looks for places that the main process has cleared, when told to, and every ``seconds``.
+class _Heir(Service):
+    """Looks for dead processes every ``seconds``, the first time at once, and when told to.
 
-    The first turn comes at once: in a pool of one process the replacement does it. Two processes
-    that see the same place do no harm: what the first has handed back, the second finds no more.
     ``tell`` learns what became of orders. ``after`` is called after each takeover: callbacks may be
-    due, and hints that the dead process had in memory are lost.
+    due, and hints that the dead process had in memory are lost. Two that see the same process gone
+    do no harm: what the first has handed back, the second finds no more.
     """
 
-    name = "takeover"
     asks = False  # only when a process died
 
     def __init__(
         self,
         kernel: Kernel,
-        vitals: Vitals,
         tell: Callable[[RunEnd], None],
         after: Callable[[], None],
         *,
         seconds: float,
     ) -> None:
         self._kernel = kernel
-        self._vitals = vitals
         self._tell = tell
         self._after = after
         self._seconds = seconds
@@ -49,15 +54,86 @@ class Takeover(Service):
         """Look with the next round of the dispatcher. For any thread."""
         self._due_at = 0.0
 
+    def _put_off(self) -> None:
+        self._due_at = time.monotonic() + self._seconds
+
+    def _inherit(self, runner: str) -> bool:
+        """Hand back what a process had claimed; True when nothing of it is left."""
+        ends: list[RunEnd] = []
+        try:
+            return take_over(self._kernel, runner, self._aside, ends)
+        finally:
+            for end in ends:
+                self._tell(end)
+            self._after()
+
+
+class Takeover(_Heir):
+    """Takes over from processes of this worker whose places the main process has cleared.
+
+    In a pool of one process the replacement does it, with its first turn.
+    """
+
+    name = "takeover"
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        vitals: Vitals,
+        tell: Callable[[RunEnd], None],
+        after: Callable[[], None],
+        *,
+        seconds: float,
+    ) -> None:
+        super().__init__(kernel, tell, after, seconds=seconds)
+        self._vitals = vitals
+
     def run(self) -> None:
         """Hand back what is there to be handed back. Raises database errors."""
-        self._due_at = time.monotonic() + self._seconds
+        self._put_off()
         for place in self._vitals.cleared():
-            ends: list[RunEnd] = []
-            try:
-                if take_over(self._kernel, place.runner, self._aside, ends):
-                    self._vitals.free(place)
-            finally:
-                for end in ends:
-                    self._tell(end)
-                self._after()
+            if self._inherit(place.runner):
+                self._vitals.free(place)
+
+
+class Neighbours(_Heir):
+    """Takes over from processes of this machine that are gone, and so is who would clear up.
+
+    The rows say which there are: read once per KERNEL_SWEEP_SECONDS. In between /proc is looked at.
+    """
+
+    name = "neighbours"
+    _asks_at = 0.0
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        tell: Callable[[RunEnd], None],
+        after: Callable[[], None],
+        *,
+        seconds: float,
+    ) -> None:
+        super().__init__(kernel, tell, after, seconds=seconds)
+        self._machine = this_machine()
+        self._known: dict[str, Whereabouts] = {}
+
+    def run(self) -> None:
+        """Take over from those that are gone. Raises database errors."""
+        self._put_off()
+        if self._machine is None:
+            return
+        if time.monotonic() >= self._asks_at:
+            self._known = self._others(self._machine)
+            self._asks_at = time.monotonic() + self._kernel.settings.sweep_seconds
+        for runner in [one for one, place in self._known.items() if place.is_deserted]:
+            if kill_left_by(runner) and self._inherit(runner):
+                del self._known[runner]
+
+    def _others(self, machine: str) -> dict[str, Whereabouts]:
+        here = select(Worker.id, Worker.whereabouts).where(
+            Worker.host == host_name(), Worker.id != self._kernel.runner
+        )
+        with self._kernel.read_session() as session:
+            rows = session.execute(here).all()
+        read = {row.id: Whereabouts.read(row.whereabouts or "-") for row in rows}
+        return {id_: one for id_, one in read.items() if one and one.machine == machine}

@@ -84,6 +84,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault("worker-main-kill", "SIGKILL of a worker's Celery main process",
           "`kernel worker` starts it again", processes.worker_main),
     Fault("worker-kill", "SIGKILL of `kernel worker` itself", KEEPER, processes.worker),
+    Fault("worker-whole-kill", "SIGKILL of a worker and of all its processes at once", KEEPER,
+          processes.worker_whole),
     Fault("worker-term", "SIGTERM of `kernel worker`, as in a rollout", KEEPER,
           processes.worker_term),
     Fault("dispatcher-kill", "SIGKILL of `kernel dispatcher`", KEEPER, processes.dispatcher),

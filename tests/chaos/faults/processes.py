@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tests.chaos.orders import create
 from tests.chaos.stack import LEASE_SECONDS
+from tests.support.stack import family
 
 if TYPE_CHECKING:
     from tests.chaos.faults import Place
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 WORKERS = ("worker-a", "worker-b")
 # For how long after a lease has run out somebody else may take to end a frozen order.
 PATIENCE_SECONDS = LEASE_SECONDS + 10.0
-# A sibling hands back what a killed pool process ran: sooner than its lease can end, which has been
-# renewed every third of it.
+# A sibling hands back what a killed pool process ran, and so does another worker for a whole one:
+# sooner than a lease can end, which has been renewed every third of it.
 TAKEN_OVER_SECONDS = LEASE_SECONDS * 0.6
 # The pool processes that run an order, as the rows have it.
 BUSY = (
@@ -101,6 +102,23 @@ def worker_main(place: "Place") -> Iterator[float]:
 def worker(place: "Place") -> Iterator[float]:
     yield from _until_something_runs(place)
     kill(place.system.children[place.rand.choice(WORKERS)].pid)
+    yield 0.5
+
+
+def worker_whole(place: "Place") -> Iterator[float]:
+    """Kill a worker with all that it consists of; the other one of the machine must take over."""
+    yield from _until_something_runs(place)
+    ours = {name: family(place.system.children[name].pid) for name in WORKERS}
+    busy = {int(pid): text(runner) for pid, runner in place.system.ask(BUSY) or []}
+    at_work = [name for name in WORKERS if busy.keys() & set(ours[name])]
+    killed = ours[place.rand.choice(at_work or WORKERS)]
+    for pid in killed:
+        kill(pid, signal.SIGSTOP)  # so that none of them sees another one end
+    for pid in killed:
+        kill(pid)
+    runners = [busy[pid] for pid in killed if pid in busy]
+    if not (yield from until_taken_over(place, runners, TAKEN_OVER_SECONDS)):
+        place.notes.append(f"FAILED: not taken over from a killed worker in {TAKEN_OVER_SECONDS} s")
     yield 0.5
 
 
