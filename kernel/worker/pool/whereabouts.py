@@ -55,7 +55,7 @@ def this_machine() -> str | None:
 
 
 def whereabouts(main_pid: int | None = None) -> Whereabouts | None:
-    """Return where this process lives; None where that tells nobody anything.
+    """Return where this process lives; None where no other could see it.
 
     ``main_pid``: the process that clears up after this one, if there is one.
     """

@@ -1,7 +1,7 @@
 """Hands back what dead processes had claimed, without waiting for leases.
 
 Those of this worker, whose main process clears up after them; and those of other workers on this
-machine that were killed as a whole, so that nobody does.
+machine that were killed as a whole, main process and all.
 """
 
 import time

@@ -174,7 +174,7 @@ def as_before(found: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str
         assert row.pop("priority") == 0
         assert [row.pop(name) for name in NEW_NAMES] == [None] * len(NEW_NAMES)
     for row in found["workers"]:
-        new = ("version", "pool", "runs", "quiet", "asked", "asked_at")
+        new = ("version", "pool", "runs", "quiet", "asked", "asked_at", "whereabouts")
         assert [row.pop(name) for name in new] == [None] * len(new)
     for row in found["sweeps"]:
         assert [row.pop(name) for name in ("unbroken_since", "unbroken_until")] == [None, None]

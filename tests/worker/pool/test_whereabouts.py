@@ -11,6 +11,7 @@ import pytest
 
 from kernel.worker.pool import whereabouts as subject
 from kernel.worker.pool.subreaper import MARK, Found, look_at
+from kernel.worker.pool.vitals import Life
 from kernel.worker.pool.whereabouts import Whereabouts, kill_left_by, this_machine, whereabouts
 from tests.support.waiting import is_running, wait_until
 
@@ -57,7 +58,7 @@ def test_place_is_deserted_when_all_of_its_processes_have_ended() -> None:
 def test_another_process_with_the_same_id_is_not_the_one_that_lived_there() -> None:
     own = look_at(os.getpid())
     assert own is not None
-    earlier = own.life._replace(started=own.life.started - 1)
+    earlier = Life(own.life.pid, own.life.started - 1)
     assert Whereabouts("m", (earlier,)).is_deserted
 
 
