@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from sqlalchemy import create_engine, text
 
 from kernel.cli.local.processes import Child, Program
 from tests.support.stack import PATIENCE
 from tests.support.waiting import wait_until
+from tests.upgrade.releases import Release
 from tests.upgrade.workshop import HOLD
 
 HERE = Path(__file__).parent
@@ -66,6 +68,17 @@ class Older:
         argv = [str(self.bin / "kernel"), "worker"]
         before = self.log().count("ready.")
         return self._start("old-worker", argv, lambda: self.log().count("ready.") > before)
+
+    def delivered(self, release: Release) -> int:
+        """Of how many callbacks its rows say that they arrived: a while after they did."""
+        table = "kernel_deliveries" if release.has_own_names else "deliveries"
+        engine = create_engine(self.settings["database_url"])
+        with engine.connect() as connection:
+            found = connection.scalar(
+                text(f"SELECT COUNT(*) FROM {table} WHERE state = 'delivered'")
+            )
+        engine.dispose()
+        return int(found or 0)
 
     def end(self, child: Child) -> None:
         """End a process in an orderly way."""

@@ -128,6 +128,8 @@ def live(older: Older, release: Release, receiver: Receiver) -> Past:
     if release.has_gates:
         _wait(client)
     _begin(client)
+    known = sum(one.told for one in past.orders)
+    wait_until(lambda: older.delivered(release) == known, SECONDS, "records of callbacks")
     worker.kill()  # with its pool process: the orders that run are nobody's now
     _leave_pending(client)
     older.end(api)
