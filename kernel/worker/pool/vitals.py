@@ -66,9 +66,11 @@ class Moment:
         """When it was noted last."""
         return float(struct.unpack_from("d", self._memory, 0)[0])
 
-    def note(self) -> None:
-        """Note that it is now."""
-        struct.pack_into("d", self._memory, 0, time.monotonic())
+    def note(self) -> float:
+        """Note that it is now, and return it."""
+        now = time.monotonic()
+        struct.pack_into("d", self._memory, 0, now)
+        return now
 
 
 class Vitals:

@@ -80,6 +80,8 @@ class Sending(Service):
         slots = SenderSlots(threads, limits=memory_of(kernel).admission)
         # Before `run` it may be set to one that the processes of a worker share.
         self.nothing_due = Moment()
+        # What this process has noted there: who found nothing last is the one that looks next.
+        self._noted_at = 0.0
         self.desk = Desk(kernel, slots, self._put)
         # Taken by any sender thread. What is told to the pool is only that something may be here:
         # when no thread can be started, those that there are take it, or a later one does.
@@ -155,7 +157,7 @@ class Sending(Service):
             return
         lanes = due_lanes(self._kernel)
         if not lanes:
-            self.nothing_due.note()
+            self._noted_at = self.nothing_due.note()
             return
         shares = self.desk.share(lanes, self._batch)
         patience = claim_length(self._kernel).total_seconds()
@@ -165,11 +167,15 @@ class Sending(Service):
             self._unclaimed.set()
 
     def _has_no_need(self) -> bool:
-        """Tell whether another process has just found nothing due, and nothing is known here."""
+        """Tell whether another process has just found nothing due, and nothing is known here.
+
+        One that left its own look to others for having found nothing itself would come when they
+        do, and all would look.
+        """
         noted_at = self.nothing_due.at
         looks_at = noted_at + self._seconds
         known = self._unclaimed.is_set() or self._more or self._lacks_threads
-        if known or not noted_at or time.monotonic() >= looks_at:
+        if known or noted_at == self._noted_at or time.monotonic() >= looks_at:
             return False
         self._look_at = looks_at + BEHIND_SECONDS
         return True

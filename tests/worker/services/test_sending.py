@@ -20,6 +20,7 @@ from kernel.worker.services import sending as sending_module
 from kernel.worker.services.recorder import Recorder
 from kernel.worker.services.sending import Sending
 from kernel.worker.services.service import AT_ONCE
+from tests.performance.test_costs import counting
 from tests.support.factories import delivery, make_delivery, make_order, rows
 from tests.support.waiting import wait_until
 
@@ -244,3 +245,16 @@ def test_one_process_of_a_worker_looks_while_it_finds_nothing_due(
         other.wake()
         other.run()
         assert delivery(kernel, sent).claim_token is not None, "it knows of one"
+
+
+def test_the_process_that_found_nothing_due_looks_next_though_woken_early(
+    kernel: Kernel, recorder: Recorder, sending: Sending
+) -> None:
+    options = {"threads": 4, "seconds": 3600.0, "batch": 2}
+    with Sending(kernel, recorder, lambda: None, **options) as other:  # type: ignore[arg-type]
+        other.nothing_due = sending.nothing_due
+        sending.run()
+        with counting(kernel) as counts:
+            for one in (sending, other, sending, other):
+                one.run()
+        assert counts["statements"] == 2
