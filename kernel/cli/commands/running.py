@@ -155,7 +155,7 @@ def up(*, reload: bool) -> None:
                 _invite(settings, operator)
             if follower is not None:
                 follower.begin()
-            supervisor.run_forever(follower.look if follower else lambda: None)
+            supervisor.run_forever(follower.look if follower else None)
     click.echo("stopped")
 
 

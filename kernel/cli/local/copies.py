@@ -125,6 +125,21 @@ class Copy:
             os.kill(self.pid, number)
 
 
+def begun(command: Command, imports: Sequence[str]) -> subprocess.Popen[bytes] | Copy:
+    """Begin to run a command, as a copy of this process if it has ``imports`` and may be one."""
+    if imports and can_copy():
+        return Copy(command, imports)
+    return subprocess.Popen(
+        tethered(command.argv),
+        env=command.env,
+        stdin=subprocess.DEVNULL,
+        stdout=command.output,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        pass_fds=command.kept,
+    )
+
+
 def _become(command: Command, parent: int, blocked: set[int | signal.Signals]) -> NoReturn:
     """Run the command in this new process, to its end, and end as Python does."""
     code = 1

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from kernel.cli.local.copies import Command, Copy, can_copy, tethered
+from kernel.cli.local.copies import Command, begun
 from kernel.config.private_files import opener
 from kernel.errors import ConfigurationError
 
@@ -75,6 +75,7 @@ class Process:
         self.started_at = time.monotonic()
         self._buried = False
         self._ended_at = 0.0
+        self._end: int | None = None
         self._asked: IO[bytes] | None = None
         line, named = None, {}
         if program.successor_line:
@@ -83,7 +84,8 @@ class Process:
         try:
             environment = {**os.environ, **program.env, **named}
             kept = () if line is None else (line,)
-            self._popen = _begun(program, environment, output, kept)
+            command = Command(program.argv, environment, output.fileno(), kept)
+            self._popen = begun(command, program.imports)
         except BaseException:
             if self._asked is not None:
                 self._asked.close()
@@ -91,6 +93,7 @@ class Process:
         finally:
             if line is not None:
                 os.close(line)
+        self._end = _end_of(self._popen.pid)
 
     @property
     def pid(self) -> int:
@@ -111,12 +114,20 @@ class Process:
 
     def asks_for_successor(self) -> bool:
         """Tell, once, that the process has asked for another one beside it. Never waits."""
-        if self._asked is None:
+        if self._asked is None or self._asked.closed:
             return False
-        try:
-            return bool(self._asked.read(1))  # None: nothing yet; empty: the process has ended
-        except ValueError:  # buried
-            return False
+        said = self._asked.read(1)
+        if said is not None:  # it has asked, or closed its end: nothing else comes
+            self._asked.close()
+        return bool(said)
+
+    def told_by(self) -> list[int] | None:
+        """Return what is readable when it ends or asks; None: it has ended, or nothing tells."""
+        if self._end is None or self.returncode is not None:
+            return None
+        if self._asked is None or self._asked.closed:
+            return [self._end]
+        return [self._end, self._asked.fileno()]
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal, unless the process has ended."""
@@ -156,25 +167,17 @@ class Process:
         self._popen.wait()
         if self._asked is not None:
             self._asked.close()
+        if self._end is not None:
+            os.close(self._end)
         self._buried = True
 
 
-def _begun(
-    program: Program, environment: Mapping[str, str], output: IO[Any], kept: Sequence[int]
-) -> subprocess.Popen[bytes] | Copy:
-    """Begin to run a program, as a copy of this process if it may be one."""
-    if program.imports and can_copy():
-        command = Command(program.argv, environment, output.fileno(), kept)
-        return Copy(command, program.imports)
-    return subprocess.Popen(
-        tethered(program.argv),
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-        pass_fds=kept,
-    )
+def _end_of(pid: int) -> int | None:
+    """Return a descriptor that is readable when this child ends; None where there is none."""
+    try:
+        return os.pidfd_open(pid)
+    except (AttributeError, OSError):  # not Linux, an old one, or too many open files
+        return None
 
 
 def _pipe() -> tuple[IO[bytes], int]:
@@ -225,6 +228,16 @@ class Child:
             return  # what the dead process left would compete with its successor
         elif time.monotonic() >= self._restart_at and len(self._winding_down) <= MOST_WINDING_DOWN:
             self._spawn_again()
+
+    def told_by(self) -> list[int] | None:
+        """Return descriptors: one is readable when `restart_when_due` has something to do.
+
+        None when that comes without a word: a restart is due, or a process has just ended.
+        """
+        if self._restart_at is not None:
+            return None
+        told = [process.told_by() for process in self._all()]
+        return None if None in told else [one for each in told for one in each or ()]
 
     def stop(self) -> None:
         """Send ``stop_signal``, wait up to ``stop_timeout``, then kill the process groups."""

@@ -6,6 +6,7 @@ nothing of orders, Celery or Flask.
 
 import logging
 import random
+import select
 import shutil
 import signal
 import socket
@@ -35,8 +36,12 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.05
-# Seconds between two looks at the children: half of the shortest pause before a restart.
+# Seconds between two looks at children that tell nothing: half of the shortest pause before a
+# restart.
 WATCH_SECONDS = 0.25
+# The same where each would tell. The system may give a signal to another thread, and Python runs
+# its handler in this one only when it wakes.
+TOLD_SECONDS = 1.0
 
 
 class Supervisor:
@@ -96,7 +101,7 @@ class Supervisor:
                     raise child.failure(f"was not ready after {timeout:g} s")
                 time.sleep(POLL_SECONDS)  # a program does not tell when it is ready
 
-    def run_forever(self, look: Callable[[], None] = lambda: None) -> None:
+    def run_forever(self, look: Callable[[], None] | None = None) -> None:
         """Restart programs that end, until SIGINT or SIGTERM; call ``look`` four times a second.
 
         Raises ConfigurationError when a program without ``restart`` ends.
@@ -105,8 +110,9 @@ class Supervisor:
             while True:
                 for child in self._children:
                     self._keep_running(child)
-                look()
-                time.sleep(WATCH_SECONDS)  # until the next look at the programs
+                if look is not None:
+                    look()
+                self._wait(told=look is None)
 
     def stop(self) -> None:
         """End all programs, the last started first. A signal during this kills those left."""
@@ -119,6 +125,17 @@ class Supervisor:
             for child in reversed(self._children):
                 child.kill()
             self._children.clear()
+
+    def _wait(self, *, told: bool) -> None:
+        """Wait for the next look at the programs: with ``told`` until one ends, or asks."""
+        told_by = [child.told_by() for child in self._children]
+        if not told or None in told_by:
+            time.sleep(WATCH_SECONDS)
+            return
+        ends = select.poll()
+        for one in (one for each in told_by for one in each or ()):
+            ends.register(one, select.POLLIN)
+        ends.poll(TOLD_SECONDS * 1000)
 
     def _is_ready(self, child: Child) -> bool:
         if child.returncode is not None:
