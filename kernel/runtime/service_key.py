@@ -54,12 +54,6 @@ class ServiceKeys:
         return hmac.digest(secret.encode(), purpose.encode(), hashlib.sha256)
 
 
-def has_key(kernel: Kernel, row: int) -> bool:
-    """Tell whether there is a secret in this row of the database."""
-    with kernel.read() as connection:
-        return connection.scalar(select(ServiceKey.id).where(ServiceKey.id == row)) is not None
-
-
 def stored_key(kernel: Kernel, row: int) -> SecretStr:
     """Return the secret in this row of the database; put one there if there is none.
 

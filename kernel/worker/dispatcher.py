@@ -13,13 +13,14 @@ from sqlalchemy import select
 
 from kernel.db.errors import DATABASE_ERRORS, driver_error
 from kernel.db.tables.operating.bulk import JOBS
+from kernel.db.tables.orders import ORDERS
 from kernel.db.tables.service import Asked
 from kernel.delivery.release import release_claims
 from kernel.insight import process_metrics
 from kernel.orders.transitions import RunEnd
 from kernel.runtime.hints import Hints
 from kernel.runtime.kernel import Kernel
-from kernel.worker.maintenance.job import Job
+from kernel.worker.maintenance.job import KEPT_SINCE, Job
 from kernel.worker.maintenance.known_tags import note_tags
 from kernel.worker.maintenance.rescue import SeenLeases
 from kernel.worker.maintenance.sweep import sweep_jobs
@@ -45,6 +46,7 @@ SETTLE_SECONDS = 0.5
 # From one look for idle connections to the next.
 SWEEP_KEPT_SECONDS = 5.0
 _BULK_ACT = select(JOBS.c.id)
+_OLD_ORDER = select(ORDERS.c.id).where(ORDERS.c.finished_at < KEPT_SINCE)
 
 
 class Dispatcher:
@@ -211,7 +213,7 @@ def _housekeeping(
     )
     bulk = BulkActs(kernel, partial(tell, hints, wake))
     jobs.append(Job("start of bulk acts", bulk.begin, (_BULK_ACT,)))
-    jobs.append(Job("start of pruning", pruning.begin))
+    jobs.append(Job("start of pruning", pruning.begin, (_OLD_ORDER,)))
     return [Housekeeping(kernel, jobs, hints, wake, health, timers.put), bulk, pruning]
 
 

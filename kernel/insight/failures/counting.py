@@ -78,7 +78,7 @@ def count_failures(kernel: Kernel, limit: int = BATCH) -> int:
     database's errors.
     """
     with kernel.read() as connection:
-        found: Sequence[Any] = connection.execute(_UNCOUNTED.limit(limit)).all()
+        found: Sequence[Any] = connection.execute(UNCOUNTED.limit(limit)).all()
     if not found:
         return 0
     groups = _grouped(found)
@@ -92,7 +92,7 @@ def count_failures(kernel: Kernel, limit: int = BATCH) -> int:
     return len(found)
 
 
-_UNCOUNTED = (
+UNCOUNTED = (
     by_index(
         select(*(RUNS.c[name] for name in _COLUMNS), RUNS.c.fingerprint, ORDERS.c.select_tag),
         RUNS,

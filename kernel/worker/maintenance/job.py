@@ -2,16 +2,27 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import Select, exists, select
 
+from kernel.db.clock import DatabaseTime, database_time
 from kernel.db.errors import DATABASE_ERRORS
 from kernel.db.statements.prepared import Prepared
 from kernel.db.states import Outcome
 from kernel.orders.transitions import RunEnd
 from kernel.runtime.kernel import Kernel
+
+# What ended before is not kept any more. For what jobs need, as `ago`.
+KEPT_SINCE = database_time("kept_since")
+_AGO = "ago_"
+
+
+def ago(age: timedelta) -> DatabaseTime:
+    """Return the time that lies ``age`` before the question what jobs need."""
+    return database_time(f"{_AGO}{round(age.total_seconds())}")
 
 
 @dataclass(slots=True)
@@ -59,8 +70,12 @@ def idle_jobs(kernel: Kernel, jobs: Sequence[Job]) -> set[str]:
     if not asked:
         return set()
     try:
+        asking, ages = _asking(asked)
+        kept = -timedelta(days=kernel.settings.retention_days)
+        times = {"kept_since": kernel.clock.offset(kept)}
+        times |= {name: kernel.clock.offset(-age) for name, age in ages.items()}
         with kernel.read() as connection:
-            (row,) = _asking(asked).rows(connection, {})
+            (row,) = asking.rows(connection, times)
     except DATABASE_ERRORS:
         return set()
     there = {one for one, found in zip(asked, row, strict=True) if found}
@@ -68,6 +83,10 @@ def idle_jobs(kernel: Kernel, jobs: Sequence[Job]) -> set[str]:
 
 
 @cache
-def _asking(asked: tuple[Select[Any], ...]) -> Prepared:
+def _asking(asked: tuple[Select[Any], ...]) -> tuple[Prepared, dict[str, timedelta]]:
+    """Make the statement, and tell of each time that it names by `ago` how long ago it is."""
     found: list[Any] = [exists(one).label(f"found_{n}") for n, one in enumerate(asked)]
-    return Prepared(select(*found))
+    statement = select(*found)
+    names = [name for name in statement.compile().params if name.startswith(_AGO)]
+    ages = {name: timedelta(seconds=int(name.removeprefix(_AGO))) for name in names}
+    return Prepared(statement), ages

@@ -27,7 +27,6 @@ from kernel.orders.gates.children import of_live_parents
 from kernel.orders.gates.keys import forget_keys, lock_keys
 from kernel.orders.secrets.arguments import forget_secrets
 from kernel.runtime.kernel import Kernel
-from kernel.runtime.service_key import FINGERPRINTS, has_key
 from kernel.worker.maintenance.job import Swept
 from kernel.worker.maintenance.set_aside import SetAside
 
@@ -55,16 +54,10 @@ class ForgetSecrets:
 
     def __init__(self) -> None:
         self._after = BEGINNING
-        self._is_needed = False
 
     def run(self, kernel: Kernel, _swept: Swept) -> None:
-        """Look at the next orders that have ended, the oldest first. Raises database errors.
-
-        Not where no order ever had secrets: the key of their fingerprints is made with the first.
-        """
-        self._is_needed = self._is_needed or has_key(kernel, FINGERPRINTS)
-        if self._is_needed:
-            self._after = forget_secrets(kernel, self._after)
+        """Look at the next orders that have ended, the oldest first. Raises database errors."""
+        self._after = forget_secrets(kernel, self._after)
 
 
 def prune(kernel: Kernel, after: datetime = BEGINNING, aside: SetAside | None = None) -> Pruned:

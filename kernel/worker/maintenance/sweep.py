@@ -6,23 +6,34 @@ Jobs return ids; the caller sends the hints.
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-from sqlalchemy import select
+from sqlalchemy import func, or_, select
 
-from kernel.db.states import DeliveryState
-from kernel.db.tables.audit import REFUSED_KEYS
+from kernel.callers.audit.seals import AGE, LATE
+from kernel.db.states import DeliveryState, OrderState
+from kernel.db.tables.audit import ACTS, REFUSED_KEYS, SEALS
 from kernel.db.tables.deliveries import DELIVERIES
 from kernel.db.tables.gates import GATES, KEYS
 from kernel.db.tables.limits import LINES
+from kernel.db.tables.operating.errors import ERRORS, HOURS
 from kernel.db.tables.operating.pauses import PAUSES
+from kernel.db.tables.operating.trends import MARKS
+from kernel.db.tables.orders import ORDERS
 from kernel.db.tables.schedules import SCHEDULES
+from kernel.db.tables.service import ProcessMetrics, ServiceKey, Worker
+from kernel.insight.failures.counting import KEEP_HOURS, UNCOUNTED
+from kernel.insight.process_metrics import FOLD_AFTER, PAST
 from kernel.insight.readiness import MISSED
+from kernel.insight.trends.marks import Sign
+from kernel.insight.trends.rows import HOUR, KEEP
+from kernel.insight.workers.heartbeat import FORGET_AFTER
 from kernel.orders.ends.descent import descents
 from kernel.runtime.hints import Hints
 from kernel.runtime.kernel import Kernel
+from kernel.runtime.service_key import FINGERPRINTS
 from kernel.worker.maintenance.bookkeeping.audit import forget_refusals, seal_acts
 from kernel.worker.maintenance.bookkeeping.conditions import NoteConditions
 from kernel.worker.maintenance.bookkeeping.counts import (
-    count_minutes,
+    CountMinutes,
     fold_metrics,
     forget_processes,
     mark_breakers,
@@ -38,7 +49,7 @@ from kernel.worker.maintenance.gates.windows import (
     expire_orders,
     wake_orders,
 )
-from kernel.worker.maintenance.job import Job, Swept, idle_jobs
+from kernel.worker.maintenance.job import KEPT_SINCE, Job, Swept, ago, idle_jobs
 from kernel.worker.maintenance.known_tags import fail_unknown, fail_unknown_in_line
 from kernel.worker.maintenance.paused import hold_deliveries, hold_due_orders, keep_pauses
 from kernel.worker.maintenance.prune import ForgetSecrets
@@ -75,9 +86,6 @@ def sweep_jobs(
         if leases is None or kernel.clock.is_steady_for(MISSED * kernel.settings.sweep_seconds):
             forget_processes(kernel, swept)
 
-    def fold(kernel: Kernel, _swept: Swept) -> None:
-        fold_metrics(kernel, not_folded)
-
     return [
         Job("orders of a clock that was set back", BringForward().run),
         Job("recurring orders", partial(fire_schedules, aside=not_fired()), (_SCHEDULE,)),
@@ -88,12 +96,13 @@ def sweep_jobs(
         Job("children of cancelled orders", Descents().run, (descents(),)),
         Job("limits", SettleLimits().run, (_LINE, _GATE)),
         *_PAUSES,
-        Job("hints of due orders", DueHints(hints).run),
-        Job("rescue", rescue),
+        Job("hints of due orders", DueHints(hints).run, (_PENDING,)),
+        Job("rescue", rescue, (_RUNNING,)),
         *_of_unknown_tags(),
-        Job("silent processes", forget),
-        Job("metrics of ended processes", fold),
-        Job("secrets of ended orders", ForgetSecrets().run),
+        Job("silent processes", forget, (_SILENT,)),
+        Job("metrics of ended processes", partial(fold_metrics, unreadable=not_folded), (_ENDED,)),
+        Job("secrets of ended orders", ForgetSecrets().run, (_SECRETS,)),
+        Job("counts of minutes", CountMinutes().run),
         *_BOOKKEEPING,
         Job("conditions", NoteConditions(hints).run),
     ]
@@ -105,7 +114,7 @@ def _of_unknown_tags() -> tuple[Job, Job]:
     # Those in a line first: the end of the first of them makes the next one pending.
     return (
         Job("waiting orders of unknown tags", in_line, (_GATE,)),
-        Job("orders of unknown tags", due),
+        Job("orders of unknown tags", due, (_PENDING,)),
     )
 
 
@@ -114,6 +123,32 @@ _SCHEDULE, _GATE, _KEY = select(SCHEDULES.c.id), select(GATES.c.order_id), selec
 _LINE, _PAUSE = select(LINES.c.tag), select(PAUSES.c.id)
 _HELD = select(DELIVERIES.c.id).where(DELIVERIES.c.state == DeliveryState.HELD)
 _REFUSED = select(REFUSED_KEYS.c.minute)
+_PENDING, _RUNNING = (
+    select(ORDERS.c.id).where(ORDERS.c.state == state)
+    for state in (OrderState.PENDING, OrderState.RUNNING)
+)
+_SILENT = select(Worker.id).where(Worker.seen_at < ago(FORGET_AFTER))
+_ENDED = select(ProcessMetrics.id).where(
+    ProcessMetrics.id != PAST, ProcessMetrics.written_at < ago(FOLD_AFTER)
+)
+# The key of fingerprints is made with the first order that has secrets.
+_SECRETS = select(ServiceKey.id).where(ServiceKey.id == FINGERPRINTS)
+_ERRORS = (
+    UNCOUNTED,
+    select(ERRORS.c.fingerprint).where(ERRORS.c.last_seen < KEPT_SINCE),
+    select(HOURS.c.fingerprint).where(HOURS.c.began_at < ago(KEEP_HOURS)),
+)
+_MARKS = (
+    select(Worker.id).where(or_(Worker.broken != "", Worker.probing != "")),
+    select(MARKS.c.id).where(MARKS.c.kind == Sign.BREAKER, MARKS.c.ended_at.is_(None)),
+    select(MARKS.c.id).where(MARKS.c.began_at < ago(KEEP[HOUR])),
+)
+# New acts that are old enough, and those among which one may be late.
+_SEALED = select(SEALS.c.last_id).order_by(SEALS.c.id.desc()).limit(1).scalar_subquery()
+_ACTS = (
+    select(ACTS.c.id).where(ACTS.c.id > func.coalesce(_SEALED, 0), ACTS.c.at <= ago(AGE)),
+    select(ACTS.c.id).where(ACTS.c.at > ago(LATE), ACTS.c.at <= ago(AGE)),
+)
 # What people have paused. Before the hints: a paused order is not due.
 _PAUSES = (
     Job("ends of pauses", keep_pauses, (_PAUSE,)),
@@ -122,10 +157,9 @@ _PAUSES = (
 )
 # Jobs that touch no order and hold nothing.
 _BOOKKEEPING = (
-    Job("errors", count_errors),
-    Job("counts of minutes", count_minutes),
-    Job("marks of breakers", mark_breakers),
-    Job("seals of acts", seal_acts),
+    Job("errors", count_errors, _ERRORS),
+    Job("marks of breakers", mark_breakers, _MARKS),
+    Job("seals of acts", seal_acts, _ACTS),
     Job("old counts of refused keys", forget_refusals, (_REFUSED,)),
 )
 

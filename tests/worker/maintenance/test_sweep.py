@@ -191,6 +191,7 @@ def test_error_is_raised_when_the_other_jobs_of_a_sweep_are_done(
 
     monkeypatch.setattr(sweep_module, "rescue_orders", fail)
     due, unknown = make_order(kernel), make_order(kernel, select_tag="forgotten")
+    make_order(kernel, state="running")
     kernel.clock.shift(3700)
     sweep_for(kernel, 3700)
     swept = Swept()

@@ -1,16 +1,27 @@
 """Keep what was counted, in minutes that are over and by processes that ended; forget these."""
 
+from datetime import datetime
+
 from kernel.insight import process_metrics
 from kernel.insight.trends import marks, rows
+from kernel.insight.trends.minutes import settled
 from kernel.insight.workers import forget_silent
 from kernel.runtime.kernel import Kernel
 from kernel.worker.maintenance.job import Swept
 from kernel.worker.maintenance.set_aside import SetAside
 
 
-def count_minutes(kernel: Kernel, _swept: Swept) -> None:
-    """Write the counts of the oldest minutes that are over and not counted yet."""
-    rows.write(kernel)
+class CountMinutes:
+    """Counts minutes that are over, the oldest first, and asks for more when another one is."""
+
+    def __init__(self) -> None:
+        self._counted: datetime | None = None
+
+    def run(self, kernel: Kernel, _swept: Swept) -> None:
+        """Write the counts of some minutes. Raises the database's errors."""
+        until = settled(kernel.clock.now())
+        if until != self._counted and rows.write(kernel) < rows.BATCH:
+            self._counted = until
 
 
 def mark_breakers(kernel: Kernel, _swept: Swept) -> None:
@@ -19,7 +30,7 @@ def mark_breakers(kernel: Kernel, _swept: Swept) -> None:
     marks.forget(kernel)
 
 
-def fold_metrics(kernel: Kernel, unreadable: SetAside) -> None:
+def fold_metrics(kernel: Kernel, _swept: Swept, unreadable: SetAside) -> None:
     """Add the counts of processes that have ended to those of the past.
 
     A row that cannot be read joins ``unreadable``.
