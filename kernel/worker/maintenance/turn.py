@@ -4,6 +4,8 @@ The row tells since when sweeps have followed each other without a gap: while no
 worker can be said to be missing.
 """
 
+from typing import Any
+
 from sqlalchemy import insert, update
 from sqlalchemy.exc import IntegrityError
 
@@ -12,6 +14,8 @@ from kernel.db.tables.service import Sweep
 from kernel.db.transactions import rowcount
 from kernel.orders.ends.unknown_tags import last_sweep, unbroken_since
 from kernel.runtime.kernel import Kernel
+
+_SWEEPS: Any = Sweep.__table__
 
 
 def next_turn(kernel: Kernel) -> float:
@@ -26,8 +30,8 @@ def next_turn(kernel: Kernel) -> float:
     if abs(ago) < interval:  # the clock may have been set back a little
         return interval - ago
     values = {"swept_at": now, "unbroken_since": since or now, "unbroken_until": now}
-    with kernel.write_session() as session:
-        taken = session.execute(update(Sweep).where(Sweep.swept_at == last).values(values))
+    with kernel.write_one() as connection:
+        taken = connection.execute(update(_SWEEPS).where(_SWEEPS.c.swept_at == last).values(values))
     return 0.0 if rowcount(taken) == 1 else interval
 
 

@@ -11,6 +11,12 @@ from kernel.worker.maintenance.turn import next_turn
 from kernel.worker.services.health import Health
 from kernel.worker.services.service import Service
 
+# Who swept last comes so long after the next sweep is due: a turn may be given a little early.
+EARLY_SECONDS = 0.02
+# Others come later, and find that it has swept again. Else all would claim each sweep at the same
+# moment, for they all know when it is due.
+BEHIND_SECONDS = 0.25
+
 
 class Housekeeping(Service):
     """Runs ``jobs`` when it is this process's turn, and tells the broker what they did.
@@ -47,8 +53,11 @@ class Housekeeping(Service):
     def run(self) -> None:
         """Take the turn if no other process has, and run each job. Raises database errors."""
         turn_in = next_turn(self._kernel)
-        self._due_at = time.monotonic() + (turn_in or self._kernel.settings.sweep_seconds)
-        if not turn_in:
+        if turn_in:
+            self._due_at = time.monotonic() + turn_in + BEHIND_SECONDS
+        else:
+            interval = self._kernel.settings.sweep_seconds
+            self._due_at = time.monotonic() + interval + EARLY_SECONDS
             self.sweep()
 
     def sweep(self) -> None:

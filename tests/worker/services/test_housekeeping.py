@@ -11,7 +11,7 @@ from kernel.runtime.kernel import Kernel
 from kernel.worker.dispatcher import Dispatcher
 from kernel.worker.maintenance.job import Job, Swept
 from kernel.worker.services.health import Health
-from kernel.worker.services.housekeeping import Housekeeping
+from kernel.worker.services.housekeeping import EARLY_SECONDS, Housekeeping
 from tests.performance.test_costs import counting
 from tests.support.factories import make_delivery
 from tests.support.hints import FakeHints
@@ -61,6 +61,22 @@ def test_sweep_is_done_by_one_process_when_two_ask(kernel: Kernel) -> None:
     assert hints.hinted == ["due"]
     kernel.clock.shift(kernel.settings.sweep_seconds + 1)
     wait_until(lambda: two[1].run() or len(hints.hinted) == 2)
+
+
+def test_who_swept_last_comes_first_when_the_next_sweep_is_due(kernel: Kernel) -> None:
+    jobs, hints = [Job("find", find)], FakeHints()
+    swept, other, third = (
+        Housekeeping(kernel, jobs, hints, lambda: None, Health(), lambda *_: None) for _ in range(3)
+    )
+    for one in (swept, other, third):
+        one.run()
+    assert swept.due_at + 0.1 < min(other.due_at, third.due_at)
+    kernel.clock.shift(kernel.settings.sweep_seconds + EARLY_SECONDS)
+    swept.run()
+    with counting(kernel) as counts:
+        other.run()
+        third.run()
+    assert (counts["statements"], counts["commits"]) == (2, 0), "they ask, and claim nothing"
 
 
 def test_job_has_no_turn_while_nothing_that_it_needs_is_there(kernel: Kernel) -> None:
