@@ -21,7 +21,7 @@ from kernel.orders.transitions import RunEnd
 from kernel.runtime.hints import Hints
 from kernel.runtime.kernel import Kernel
 from kernel.worker.maintenance.job import KEPT_SINCE, Job
-from kernel.worker.maintenance.known_tags import note_tags
+from kernel.worker.maintenance.known_tags import KnownTags
 from kernel.worker.maintenance.rescue import SeenLeases
 from kernel.worker.maintenance.sweep import sweep_jobs
 from kernel.worker.pool.subreaper import kill_descendants
@@ -199,7 +199,7 @@ def _nothing() -> None:
 def _tags(kernel: Kernel) -> Service:
     """Return what vouches for the tags of this process; its first turn comes before any sweep."""
     seconds = kernel.settings.sweep_seconds
-    return Periodic("tags of this process", lambda: note_tags(kernel), seconds)
+    return Periodic("tags of this process", KnownTags(kernel).note, seconds)
 
 
 def _housekeeping(

@@ -1,6 +1,8 @@
 """Which tags workers know; orders of tags that no worker knows fail."""
 
+import math
 from collections.abc import Iterable
+from time import monotonic
 
 from sqlalchemy import and_, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
@@ -24,6 +26,8 @@ from kernel.runtime.kernel import Kernel
 from kernel.worker.maintenance.job import Swept
 from kernel.worker.maintenance.set_aside import SetAside
 
+# From one look whether the tags of a process are noted to the next; they are for ten minutes.
+LOOK_SECONDS = 60.0
 # How many orders of unknown tags one sweep ends.
 FAILURES = 100
 # What is waited for in a line in which a handler's orders stand.
@@ -31,6 +35,22 @@ _IN_LINE = or_(
     GATES.c.waiting_for == ORDERING_KEY,
     and_(GATES.c.waiting_for >= PREFIX, GATES.c.waiting_for < f"{PREFIX[:-1]};"),
 )
+
+
+class KnownTags:
+    """Notes the tags of this process: once a minute, and soon when its handlers have changed."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._tags: tuple[str, ...] = ()
+        self._noted_at = -math.inf
+
+    def note(self) -> None:
+        """Note them if it is time to. Raises database errors."""
+        tags, now = tuple(self._kernel.handlers), monotonic()
+        if tags != self._tags or now - self._noted_at >= LOOK_SECONDS:
+            note_tags(self._kernel)
+            self._tags, self._noted_at = tags, now
 
 
 def note_tags(kernel: Kernel) -> None:
