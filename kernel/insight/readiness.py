@@ -4,6 +4,8 @@ from datetime import timedelta
 
 from sqlalchemy import func, select
 
+from kernel.db.clock import database_time
+from kernel.db.statements.prepared import Prepared
 from kernel.db.tables.service import Worker
 from kernel.runtime.kernel import Kernel
 
@@ -13,7 +15,12 @@ MISSED = 3
 
 def workers_alive(kernel: Kernel) -> int:
     """Return the number of living processes that run handlers. Raises the database's errors."""
-    since = kernel.clock.sql(-timedelta(seconds=MISSED * kernel.settings.sweep_seconds))
-    seen = select(func.count()).where(Worker.kind == "worker", Worker.seen_at >= since)
-    with kernel.read_session() as session:
-        return session.scalar(seen) or 0
+    missed = timedelta(seconds=MISSED * kernel.settings.sweep_seconds)
+    with kernel.read() as connection:
+        ((found,),) = _ALIVE.rows(connection, {"since": kernel.clock.offset(-missed)})
+    return int(found)
+
+
+_ALIVE = Prepared(
+    select(func.count()).where(Worker.kind == "worker", Worker.seen_at >= database_time("since"))
+)

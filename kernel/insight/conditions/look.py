@@ -6,23 +6,28 @@ The broker is asked for half a second at the most, the database at all only whil
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, bindparam, exists, func, or_, select
 
+from kernel.db.columns import UTCDateTime
 from kernel.db.dialects.mends import explain
 from kernel.db.errors import DATABASE_ERRORS, driver_error
 from kernel.db.schema.version import SCHEMA, found_schema
+from kernel.db.statements.prepared import Prepared
 from kernel.db.tables.callers import Caller
 from kernel.db.tables.deliveries import DELIVERIES
+from kernel.db.tables.operating.errors import ERRORS
+from kernel.db.tables.operating.pauses import PAUSES
 from kernel.db.tables.orders import ORDERS
 from kernel.db.tables.schedules import SCHEDULES
-from kernel.db.tables.service import Worker
+from kernel.db.tables.service import DRAINED, Worker
 from kernel.insight.backlog import Backlog, backlog, given_up
 from kernel.insight.conditions.expiring import slow_facts
 from kernel.insight.conditions.facts import Database, Dead, Facts, FailedSchedule, Oldest
 from kernel.insight.conditions.failing import failing_origins
 from kernel.insight.conditions.paused import paused
-from kernel.insight.failures.new import new_errors
+from kernel.insight.failures.new import NEW, new_errors, of_new
 from kernel.insight.readiness import workers_alive
 from kernel.insight.workers import processes
 from kernel.orders.due import oldest_due
@@ -109,6 +114,7 @@ def _whole(kernel: Kernel, first: Facts, counted: Callable[[], Backlog]) -> Fact
     known, waiting = slow_facts(kernel), counted()
     at_work = [one for one in processes(kernel) if one.alive]
     with kernel.read() as connection:
+        there = _there(connection, first.now)
         return Facts(
             now=first.now,
             database=_with(first.database, known.unfit),
@@ -120,11 +126,11 @@ def _whole(kernel: Kernel, first: Facts, counted: Callable[[], Backlog]) -> Fact
             oldest=_oldest(kernel, connection) if waiting.orders_due else None,
             failing=failing_origins(connection, at_work),
             dead=_dead(connection, first.now, waiting.deliveries_dead),
-            pauses=paused(connection),
+            pauses=paused(connection) if there.pauses else (),
             keys=known.keys,
             certificates=known.certificates,
-            schedules=_failed_schedules(connection),
-            errors=new_errors(connection, first.now),
+            schedules=_failed_schedules(connection) if there.schedules else (),
+            errors=new_errors(connection, first.now) if there.errors else (),
         )
 
 
@@ -169,10 +175,33 @@ def _dead(connection: Connection, now: datetime, number: int) -> Dead | None:
     return Dead(number, found[0].finished_at, found[-1].origin, found[-1].died_of)
 
 
+class _There(NamedTuple):
+    """Which rows there are of what people pause, and of what fails."""
+
+    pauses: bool
+    schedules: bool
+    errors: bool
+
+
+def _there(connection: Connection, now: datetime) -> _There:
+    """Ask for all of them at once: most installations have none at most times."""
+    (row,) = _THERE.rows(connection, {"since": now - NEW})
+    return _There(*map(bool, row))
+
+
+_FAILED = (SCHEDULES.c.failed_at.is_not(None), SCHEDULES.c.last_error.is_not(None))
+_NEW_SINCE = bindparam("since", type_=UTCDateTime)
+_ASKED: tuple[Any, ...] = (
+    or_(exists(select(PAUSES.c.id)), exists(select(DRAINED.c.host))),
+    exists(select(SCHEDULES.c.name).where(*_FAILED)),
+    exists(select(ERRORS.c.fingerprint).where(*of_new(_NEW_SINCE))),
+)
+_THERE = Prepared(select(*_ASKED))
+
+
 def _failed_schedules(connection: Connection) -> list[FailedSchedule]:
     columns = (SCHEDULES.c.name, SCHEDULES.c.failed_at, SCHEDULES.c.last_error)
-    failed = (SCHEDULES.c.failed_at.is_not(None), SCHEDULES.c.last_error.is_not(None))
-    asked = select(*columns).where(*failed).order_by(SCHEDULES.c.failed_at).limit(SHOWN)
+    asked = select(*columns).where(*_FAILED).order_by(SCHEDULES.c.failed_at).limit(SHOWN)
     return [
         FailedSchedule(row.name, row.failed_at, row.last_error) for row in connection.execute(asked)
     ]

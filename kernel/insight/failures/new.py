@@ -1,8 +1,9 @@
 """Errors that were seen for the first time lately, or came back after they had been resolved."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Connection, false, select, true
+from sqlalchemy import ColumnElement, Connection, false, select, true
 
 from kernel.db.tables.operating.errors import ERRORS
 from kernel.insight.conditions.facts import NewError
@@ -13,10 +14,17 @@ NEW = timedelta(hours=24)
 SHOWN = 20
 
 
+def of_new(since: Any) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions that an error is open, new ``since`` then, and not wanted so."""
+    return (
+        *(ERRORS.c.new_at > since, ERRORS.c.is_open == true()),
+        ERRORS.c.is_refusal == false(),
+    )
+
+
 def new_errors(connection: Connection, now: datetime) -> list[NewError]:
     """Return the open errors that are new, without what a handler or a caller wanted so."""
-    wanted = (ERRORS.c.new_at > now - NEW, ERRORS.c.is_open == true())
-    asked = select(ERRORS).where(*wanted, ERRORS.c.is_refusal == false())
+    asked = select(ERRORS).where(*of_new(now - NEW))
     return [
         NewError(
             fingerprint=row.fingerprint,
