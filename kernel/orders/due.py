@@ -258,8 +258,8 @@ def oldest_due(kernel: Kernel, asked: Session | Connection) -> Row[Any] | None:
 
 
 def _first(kernel: Kernel, where: Sequence[ColumnElement[bool]], limit: int) -> list[Row[Any]]:
-    with kernel.read_session() as session:
-        return _first_of(kernel, session, where, limit)
+    with kernel.read() as connection:
+        return _first_of(kernel, connection, where, limit)
 
 
 def _first_of(
@@ -269,8 +269,8 @@ def _first_of(
     limit: int,
 ) -> list[Row[Any]]:
     """Return the first ``limit`` orders of each lane, with the time, in the order of their due."""
-    rows = select(ORDERS.c.id, ORDERS.c.run_after, kernel.clock.sql().label("now"))
     oldest = sorted(lanes(kernel, asked), key=lambda one: one.first)[:LANES]
     if not oldest:
         return []
+    rows = select(ORDERS.c.id, ORDERS.c.run_after, kernel.clock.sql().label("now"))
     return sorted(asked.execute(along(oldest, rows, where, limit)), key=lambda row: row.run_after)

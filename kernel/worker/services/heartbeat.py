@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable
 
+from sqlalchemy.orm import Session
+
 from kernel.db.tables.service import Asked
 from kernel.delivery.first_attempt import Desk
 from kernel.delivery.outgoing.memory import memory_of
@@ -59,7 +61,8 @@ class HeartbeatKeeper(Service):
             for one in runs
         ]
         admission = memory_of(self._kernel).admission
-        with self._kernel.write_session() as session:
+        # One statement as a rule, and none that another has to be committed with.
+        with self._kernel.write_one() as connection, Session(connection) as session:
             breakers = self._desk.breakers().and_those(admission.breakers(session))
             self._heartbeat.note(session, clock.sql(), running, *breakers)
             if not self._is_marked:

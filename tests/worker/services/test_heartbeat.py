@@ -1,5 +1,9 @@
 """The row of a process, from its first heartbeat to its end."""
 
+from collections.abc import Callable
+
+from sqlalchemy import event
+
 from kernel.callers import receiver_changes
 from kernel.delivery.breakers import BREAK_AFTER, ReceiverPath, Target
 from kernel.delivery.first_attempt import Desk
@@ -30,6 +34,21 @@ def test_process_is_there_from_its_first_heartbeat_until_it_leaves(kernel: Kerne
     assert [one.kind for one in processes(kernel)] == ["dispatcher"]
     keeper.leave()
     assert processes(kernel) == []
+
+
+def test_heartbeat_is_one_statement_that_commits_itself(
+    mariadb_rows_url: str, make_kernel: Callable[..., Kernel]
+) -> None:
+    kernel = make_kernel(mariadb_rows_url)
+    keeper = HeartbeatKeeper(kernel, "dispatcher", desk(kernel))
+    for _ in range(2):  # the second looks whether the host was drained when the first was written
+        keeper.run()
+    said: list[str] = []
+    event.listen(kernel.engines.single, "before_cursor_execute", lambda *all_: said.append(all_[2]))
+    for one in ("begin", "commit"):
+        event.listen(kernel.engines.writing, one, lambda _: said.append("a transaction"))
+    keeper.run()
+    assert [one.split()[0] for one in said] == ["UPDATE"]
 
 
 def causes(kernel: Kernel, keeper: HeartbeatKeeper) -> dict[str, tuple[str, str]]:
