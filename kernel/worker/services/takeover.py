@@ -6,9 +6,11 @@ machine that were killed as a whole, main process and all.
 
 import time
 from collections.abc import Callable
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
+from kernel.db.statements.prepared import Prepared
 from kernel.db.tables.service import Worker
 from kernel.insight.workers.heartbeat import host_name
 from kernel.orders.transitions import RunEnd
@@ -96,6 +98,14 @@ class Takeover(_Heir):
                 self._vitals.free(place)
 
 
+_ROWS: Any = Worker.__table__
+_HERE = Prepared(
+    select(_ROWS.c.id, _ROWS.c.whereabouts).where(
+        _ROWS.c.host == bindparam("host"), _ROWS.c.id != bindparam("mine")
+    )
+)
+
+
 class Neighbours(_Heir):
     """Takes over from processes of this machine that are gone, and so is who would clear up.
 
@@ -130,10 +140,8 @@ class Neighbours(_Heir):
                 del self._known[runner]
 
     def _others(self, machine: str) -> dict[str, Whereabouts]:
-        here = select(Worker.id, Worker.whereabouts).where(
-            Worker.host == host_name(), Worker.id != self._kernel.runner
-        )
-        with self._kernel.read_session() as session:
-            rows = session.execute(here).all()
-        read = {row.id: Whereabouts.read(row.whereabouts or "-") for row in rows}
+        where = {"host": host_name(), "mine": self._kernel.runner}
+        with self._kernel.read() as connection:
+            rows = _HERE.rows(connection, where)
+        read = {id_: Whereabouts.read(written or "-") for id_, written in rows}
         return {id_: one for id_, one in read.items() if one and one.machine == machine}
