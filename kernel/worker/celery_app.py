@@ -27,7 +27,7 @@ from kernel.worker.broker import Broker, make_celery
 from kernel.worker.pool.consumer_steps import add_steps
 from kernel.worker.pool.consumer_watch import ConsumerWatch, SuccessorLine
 from kernel.worker.pool.main_line import Bell
-from kernel.worker.pool.subreaper import Subreaper, outlive_main
+from kernel.worker.pool.subreaper import MARK, Subreaper, outlive_main
 from kernel.worker.pool.vitals import IN_ORDER, Vitals
 from kernel.worker.priority import step_back
 from kernel.worker.process import WorkerProcess
@@ -208,6 +208,7 @@ class _WorkerLife:
 
     def on_ready(self, sender: Any, **_: Any) -> None:
         if not _is_prefork(sender.pool.__class__):
+            os.environ[MARK] = self.kernel.runner  # what handlers start tells by whom
             self.process()
 
     def on_received(self, **_: Any) -> None:

@@ -97,12 +97,12 @@ class Dispatcher:
             *([self._watch] if beat else []),
             self.recorder,
             LeaseKeeper(kernel, self.tell, seconds=pace.idle_seconds, before=kill_descendants),
+            *([_tags(kernel)] if works else []),
+            self.heartbeat,  # before it claims callbacks: others see by its row when it is gone
             self.sending,
             self.timers,
             self.queue_watch,
-            *([_tags(kernel)] if works else []),
             *_housekeeping(kernel, hints, self.wake, health, self.timers),
-            self.heartbeat,
             _kept_connections(kernel),
             _metrics(kernel),
         ]

@@ -113,8 +113,8 @@ def test_dispatcher_goes_on_when_the_database_was_away(
 
 
 SERVICES = (
-    *("watch", "recording of attempts", "leases", "claim of callbacks", "timed hints"),
-    *("waiting orders", "tags of this process", "sweep", "bulk acts", "pruning", "heartbeat"),
+    *("watch", "recording of attempts", "leases", "tags of this process", "heartbeat"),
+    *("claim of callbacks", "timed hints", "waiting orders", "sweep", "bulk acts", "pruning"),
     *("kept connections", "metrics"),
 )
 

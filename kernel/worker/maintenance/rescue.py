@@ -139,9 +139,11 @@ def take_over(kernel: Kernel, runner: str, aside: SetAside, ends: list[RunEnd]) 
     aside.do_each(rows, hand_back, key=lambda row: str(row.id))
     if released := release_claims(kernel, runner):
         log.warning("callbacks of a process that is gone are due again: %d", released)
+    if len(done) < len(rows):
+        return False  # the row stays: it tells others of the machine whom to take over from
     with kernel.write_session() as session:
         session.execute(delete(Worker).where(Worker.id == runner))
-    return len(done) == len(rows)
+    return True
 
 
 def _count(kernel: Kernel, row: Any, what: str) -> None:

@@ -58,8 +58,16 @@ def look_at(pid: int) -> Found | None:
 
 def is_gone(life: Life) -> bool:
     """Tell whether this very process has ended; another one with its id does not count."""
-    found = look_at(life.pid)
-    return found is None or found.life != life or found.has_ended
+    try:
+        found = look_at(life.pid)
+        if found is None:  # or /proc hides it (hidepid): the system tells that it has no such id
+            os.kill(life.pid, 0)
+            return False
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return found.life != life or found.has_ended
 
 
 def processes() -> Iterator[Found]:
@@ -267,7 +275,7 @@ def started_by(pid: int) -> str | None:
     """Return which pool process has started this one, if its environment tells."""
     try:
         told = (PROC / str(pid) / "environ").read_bytes()
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
         return None
     mark = f"{MARK}=".encode()
     found = [one for one in told.split(b"\0") if one.startswith(mark)]

@@ -4,8 +4,10 @@ Those of this worker, whose main process clears up after them; and those of othe
 machine that were killed as a whole, main process and all.
 """
 
+import logging
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from sqlalchemy import bindparam, select
@@ -17,9 +19,15 @@ from kernel.orders.transitions import RunEnd
 from kernel.runtime.kernel import Kernel
 from kernel.worker.maintenance.rescue import take_over
 from kernel.worker.maintenance.set_aside import SetAside
+from kernel.worker.pool.subreaper import is_gone
 from kernel.worker.pool.vitals import Vitals
 from kernel.worker.pool.whereabouts import Whereabouts, kill_left_by, this_machine
 from kernel.worker.services.service import Service
+
+log = logging.getLogger(__name__)
+
+# From one look at the rows of neighbours to the next, at the most.
+READ_SECONDS = 5.0
 
 
 class _Heir(Service):
@@ -109,7 +117,9 @@ _HERE = Prepared(
 class Neighbours(_Heir):
     """Takes over from processes of this machine that are gone, and so is who would clear up.
 
-    The rows say which there are: read once per KERNEL_SWEEP_SECONDS. In between /proc is looked at.
+    The rows say which there are, read every few seconds; in between /proc is looked at. Of several
+    that are gone one has its turn in a round, for the row of an order may be locked. What is not
+    handed back at once is tried again when the rows are read again.
     """
 
     name = "neighbours"
@@ -128,20 +138,30 @@ class Neighbours(_Heir):
         self._known: dict[str, Whereabouts] = {}
 
     def run(self) -> None:
-        """Take over from those that are gone. Raises database errors."""
+        """Take over from one that is gone, if there is one. Raises database errors."""
         self._put_off()
         if self._machine is None:
             return
         if time.monotonic() >= self._asks_at:
             self._known = self._others(self._machine)
-            self._asks_at = time.monotonic() + self._kernel.settings.sweep_seconds
-        for runner in [one for one, place in self._known.items() if place.is_deserted]:
-            if kill_left_by(runner) and self._inherit(runner):
-                del self._known[runner]
+            self._asks_at = time.monotonic() + min(
+                READ_SECONDS, self._kernel.settings.sweep_seconds
+            )
+        ended = cache(is_gone)  # most of them share a main process
+        gone = {one for one, place in self._known.items() if place.is_deserted(ended)}
+        for runner in sorted(gone)[:1]:
+            place = self._known.pop(runner)
+            if len(gone) > 1:
+                self.hurry()
+            living = {one: self._known[one] for one in self._known.keys() - gone}
+            if not kill_left_by(runner, place, living):
+                log.warning("what a process that is gone has started lives on: %s", runner)
+                return
+            self._inherit(runner)
 
     def _others(self, machine: str) -> dict[str, Whereabouts]:
         where = {"host": host_name(), "mine": self._kernel.runner}
         with self._kernel.read() as connection:
             rows = _HERE.rows(connection, where)
-        read = {id_: Whereabouts.read(written or "-") for id_, written in rows}
+        read = {id_: Whereabouts.read(written or "") for id_, written in rows}
         return {id_: one for id_, one in read.items() if one and one.machine == machine}

@@ -134,7 +134,38 @@ def test_rows_are_read_once_per_sweep(scene: Scene) -> None:
 
 
 def test_two_that_see_the_same_process_gone_hand_back_once(scene: Scene) -> None:
-    second, order_id = Scene(scene.kernel), scene.add(DEAD, NOBODY)
+    second = Scene(scene.kernel)
+    with process() as life:
+        order_id = scene.add(DEAD, life)
+        scene.neighbours.run()
+        second.neighbours.run()
     scene.neighbours.run()
     second.neighbours.run()
     assert (order(scene.kernel, order_id).crashes, second.ends) == (1, [])
+    assert len(second.woken) == 1
+
+
+def test_row_stays_until_all_is_handed_back(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So a process that looks later knows of it, too."""
+    order_id = scene.add(DEAD, NOBODY)
+
+    def fails(*_: object, **__: object) -> None:
+        raise ValueError("of this row")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("kernel.worker.maintenance.rescue.leave_running", fails)
+        scene.neighbours.run()
+    assert (scene.left(), order(scene.kernel, order_id).state) == ([DEAD], "running")
+    later = Scene(scene.kernel)
+    later.neighbours.run()
+    assert (later.left(), order(scene.kernel, order_id).state) == ([], "pending")
+
+
+def test_several_are_taken_over_one_in_a_round(scene: Scene) -> None:
+    ids = [scene.add(runner * 24, NOBODY) for runner in "ab"]
+    scene.neighbours.run()
+    assert [order(scene.kernel, one).state for one in ids] == ["pending", "running"]
+    assert scene.neighbours.due_at == 0
+    scene.neighbours.run()
+    assert order(scene.kernel, ids[1]).state == "pending"
+    assert scene.neighbours.due_at > 0
