@@ -20,7 +20,7 @@ from kernel.insight import process_metrics
 from kernel.orders.transitions import RunEnd
 from kernel.runtime.hints import Hints
 from kernel.runtime.kernel import Kernel
-from kernel.worker.maintenance.job import KEPT_SINCE, Job
+from kernel.worker.maintenance.job import KEPT_SINCE, Job, before
 from kernel.worker.maintenance.known_tags import KnownTags
 from kernel.worker.maintenance.rescue import SeenLeases
 from kernel.worker.maintenance.sweep import sweep_jobs
@@ -46,7 +46,7 @@ SETTLE_SECONDS = 0.5
 # From one look for idle connections to the next.
 SWEEP_KEPT_SECONDS = 5.0
 _BULK_ACT = select(JOBS.c.id)
-_OLD_ORDER = select(ORDERS.c.id).where(ORDERS.c.finished_at < KEPT_SINCE)
+_OLD_ORDER = before(ORDERS.c.finished_at, KEPT_SINCE)
 
 
 class Dispatcher:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, exists, select
+from sqlalchemy import ColumnElement, Select, exists, func, literal_column, select
 
 from kernel.db.clock import DatabaseTime, database_time
 from kernel.db.errors import DATABASE_ERRORS
@@ -23,6 +23,25 @@ _AGO = "ago_"
 def ago(age: timedelta) -> DatabaseTime:
     """Return the time that lies ``age`` before the question what jobs need."""
     return database_time(f"{_AGO}{round(age.total_seconds())}")
+
+
+def one_of(found: Select[Any]) -> Select[Any]:
+    """Return what a job needs if there has to be a row of ``found``, which an index has in order.
+
+    PostgreSQL plans an EXISTS as if its first look would find a row, and reads the whole table when
+    there is none. In its order the first row is at one place of the index alone.
+    """
+    return if_so(found.limit(1).scalar_subquery().is_not(None))
+
+
+def before(column: ColumnElement[Any], limit: DatabaseTime) -> Select[Any]:
+    """Return what a job needs if there has to be a time before ``limit``; for one with an index."""
+    return if_so(select(func.min(column)).scalar_subquery() < limit)
+
+
+def if_so(condition: ColumnElement[bool]) -> Select[Any]:
+    """Return what a job needs if a condition has to hold that reads a table by itself."""
+    return select(literal_column("1")).where(condition)
 
 
 @dataclass(slots=True)
@@ -53,7 +72,8 @@ class Job(NamedTuple):
     """A housekeeping job. ``run`` may raise; what it has added to `Swept` before that holds.
 
     ``needs``: while none of these selects finds a row there is nothing to do, and no turn is given:
-    who uses no limits does not pay for a look at them. Without any, each sweep gives one.
+    who uses no limits does not pay for a look at them. Without any, each sweep gives one. A select
+    with a condition on a table that may be large is made by `one_of`, `before` or `if_so`.
     """
 
     name: str

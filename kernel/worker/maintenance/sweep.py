@@ -16,6 +16,7 @@ from kernel.db.tables.gates import GATES, KEYS
 from kernel.db.tables.limits import LINES
 from kernel.db.tables.operating.errors import ERRORS, HOURS
 from kernel.db.tables.operating.pauses import PAUSES
+from kernel.db.tables.operating.runs import RUNS
 from kernel.db.tables.operating.trends import MARKS
 from kernel.db.tables.orders import ORDERS
 from kernel.db.tables.schedules import SCHEDULES
@@ -49,7 +50,16 @@ from kernel.worker.maintenance.gates.windows import (
     expire_orders,
     wake_orders,
 )
-from kernel.worker.maintenance.job import KEPT_SINCE, Job, Swept, ago, idle_jobs
+from kernel.worker.maintenance.job import (
+    KEPT_SINCE,
+    Job,
+    Swept,
+    ago,
+    before,
+    idle_jobs,
+    if_so,
+    one_of,
+)
 from kernel.worker.maintenance.known_tags import fail_unknown, fail_unknown_in_line
 from kernel.worker.maintenance.paused import hold_deliveries, hold_due_orders, keep_pauses
 from kernel.worker.maintenance.prune import ForgetSecrets
@@ -93,7 +103,7 @@ def sweep_jobs(
         Job("ends of waits", partial(wake_orders, aside=not_woken), (_GATE,)),
         Job("stuck ordering keys", ReleaseKeys().run, (_KEY,)),
         Job("parents of ended orders", Parents().run, (_GATE,)),
-        Job("children of cancelled orders", Descents().run, (descents(),)),
+        Job("children of cancelled orders", Descents().run, (_DESCENT,)),
         Job("limits", SettleLimits().run, (_LINE, _GATE)),
         *_PAUSES,
         Job("hints of due orders", DueHints(hints).run, (_PENDING,)),
@@ -120,11 +130,17 @@ def _of_unknown_tags() -> tuple[Job, Job]:
 
 # What jobs need. A paused order waits at a gate, and so does one that waits for a slot.
 _SCHEDULE, _GATE, _KEY = select(SCHEDULES.c.id), select(GATES.c.order_id), select(KEYS.c.caller_id)
+_DESCENT = one_of(descents().order_by(GATES.c.accepted_at))
 _LINE, _PAUSE = select(LINES.c.tag), select(PAUSES.c.id)
-_HELD = select(DELIVERIES.c.id).where(DELIVERIES.c.state == DeliveryState.HELD)
+_HELD = one_of(
+    select(DELIVERIES.c.id)
+    .where(DELIVERIES.c.state == DeliveryState.HELD)
+    .order_by(DELIVERIES.c.is_retry)
+)
 _REFUSED = select(REFUSED_KEYS.c.minute)
 _PENDING, _RUNNING = (
-    select(ORDERS.c.id).where(ORDERS.c.state == state)
+    # By tag: no index but that of the states has it next.
+    one_of(select(ORDERS.c.id).where(ORDERS.c.state == state).order_by(ORDERS.c.select_tag))
     for state in (OrderState.PENDING, OrderState.RUNNING)
 )
 _SILENT = select(Worker.id).where(Worker.seen_at < ago(FORGET_AFTER))
@@ -134,20 +150,26 @@ _ENDED = select(ProcessMetrics.id).where(
 # The key of fingerprints is made with the first order that has secrets.
 _SECRETS = select(ServiceKey.id).where(ServiceKey.id == FINGERPRINTS)
 _ERRORS = (
-    UNCOUNTED,
-    select(ERRORS.c.fingerprint).where(ERRORS.c.last_seen < KEPT_SINCE),
-    select(HOURS.c.fingerprint).where(HOURS.c.began_at < ago(KEEP_HOURS)),
+    one_of(UNCOUNTED.with_only_columns(RUNS.c.ended_at)),
+    before(ERRORS.c.last_seen, KEPT_SINCE),
+    before(HOURS.c.began_at, ago(KEEP_HOURS)),
 )
 _MARKS = (
     select(Worker.id).where(or_(Worker.broken != "", Worker.probing != "")),
-    select(MARKS.c.id).where(MARKS.c.kind == Sign.BREAKER, MARKS.c.ended_at.is_(None)),
-    select(MARKS.c.id).where(MARKS.c.began_at < ago(KEEP[HOUR])),
+    one_of(
+        select(MARKS.c.id)
+        .where(MARKS.c.kind == Sign.BREAKER, MARKS.c.ended_at.is_(None))
+        .order_by(MARKS.c.ended_at)
+    ),
+    before(MARKS.c.began_at, ago(KEEP[HOUR])),
 )
-# New acts that are old enough, and those among which one may be late.
+# New acts, the first of them old enough, and those among which one may be late.
 _SEALED = select(SEALS.c.last_id).order_by(SEALS.c.id.desc()).limit(1).scalar_subquery()
+_NEW = select(ACTS.c.at).where(ACTS.c.id > func.coalesce(_SEALED, 0)).order_by(ACTS.c.id)
+_LAST = select(func.max(ACTS.c.at)).where(ACTS.c.at <= ago(AGE))
 _ACTS = (
-    select(ACTS.c.id).where(ACTS.c.id > func.coalesce(_SEALED, 0), ACTS.c.at <= ago(AGE)),
-    select(ACTS.c.id).where(ACTS.c.at > ago(LATE), ACTS.c.at <= ago(AGE)),
+    if_so(_NEW.limit(1).scalar_subquery() <= ago(AGE)),
+    if_so(_LAST.scalar_subquery() > ago(LATE)),
 )
 # What people have paused. Before the hints: a paused order is not due.
 _PAUSES = (
