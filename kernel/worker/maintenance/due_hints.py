@@ -27,6 +27,7 @@ class DueHints:
             swept.due += due_orders(kernel, HINTS)
             return
         backlog = self._hints.backlog()
+        swept.is_whole = backlog is not None  # the hints would not reach the broker, either
         if backlog is None or backlog < BACKLOG:
             swept.due += due_orders(kernel, HINTS, waiting=WAITING[bool(backlog)])
             swept.soon |= due_soon(kernel, HINTS, kernel.settings.sweep_seconds)

@@ -56,6 +56,8 @@ class Swept:
     rescued: list[str] = field(default_factory=list)
     # Orders that ended outside a run; their callbacks are due.
     failed: dict[str, Outcome] = field(default_factory=dict)
+    # False: this process cannot do all of it now, and another one may.
+    is_whole: bool = True
 
     def add(self, end: RunEnd) -> None:
         """Add what became of an order, and of its parent with it."""

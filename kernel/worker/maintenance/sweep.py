@@ -88,7 +88,9 @@ def sweep_jobs(
     def rescue(kernel: Kernel, swept: Swept) -> None:
         if may_rescue():
             rescue_orders(kernel, swept, not_rescued, leases)
-        elif leases is not None:
+            return
+        swept.is_whole = False
+        if leases is not None:
             leases.look(kernel)
 
     def forget(kernel: Kernel, swept: Swept) -> None:

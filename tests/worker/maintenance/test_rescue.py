@@ -103,3 +103,10 @@ def test_order_is_hinted_when_the_clock_was_set_back_since_it_was_accepted(
     kernel.clock.shift(-back)
     jobs = sweep_jobs(None, may_rescue=lambda: False)
     assert [done.due for _, done, _ in run_jobs(kernel, jobs) if done.due] == [[order_id]]
+
+
+def test_rescue_is_not_whole_while_this_process_may_not_rescue(kernel: Kernel) -> None:
+    make_order(kernel, state="running", lease_until=kernel.clock.now() - kernel.lease)
+    jobs = sweep_jobs(None, may_rescue=lambda: False)
+    lacking = [job.name for job, done, _ in run_jobs(kernel, jobs) if not done.is_whole]
+    assert lacking == ["rescue"]

@@ -208,7 +208,7 @@ def test_due_orders_are_found_when_few_hints_wait(
     kernel.clock.shift(60)
     swept = Swept()
     DueHints(FakeHints(waiting)).run(kernel, swept)
-    assert len(swept.due) == found
+    assert (len(swept.due), swept.is_whole) == (found, waiting is not None)
 
 
 def test_waiting_is_measured_from_the_oldest_due_order_when_some_wait(kernel: Kernel) -> None:

@@ -1,7 +1,9 @@
 """The turn to sweep, jobs that fail alone, and what the broker is told of what they did."""
 
+from collections.abc import Callable
 from functools import partial
 
+import pytest
 from sqlalchemy import select
 
 from kernel.db.states import OrderState, Outcome
@@ -11,7 +13,7 @@ from kernel.runtime.kernel import Kernel
 from kernel.worker.dispatcher import Dispatcher
 from kernel.worker.maintenance.job import Job, Swept
 from kernel.worker.services.health import Health
-from kernel.worker.services.housekeeping import EARLY_SECONDS, Housekeeping
+from kernel.worker.services.housekeeping import EARLY_SECONDS, IN_A_ROW, Housekeeping
 from tests.performance.test_costs import counting
 from tests.support.factories import make_delivery
 from tests.support.hints import FakeHints
@@ -77,6 +79,37 @@ def test_who_swept_last_comes_first_when_the_next_sweep_is_due(kernel: Kernel) -
         other.run()
         third.run()
     assert (counts["statements"], counts["commits"]) == (2, 0), "they ask, and claim nothing"
+
+
+def lack(_: Kernel, swept: Swept) -> None:
+    swept.is_whole = False
+
+
+def test_other_process_comes_first_when_one_has_swept_for_a_while(kernel: Kernel) -> None:
+    """It may know tags, or reach what the other does not."""
+    hints = FakeHints(), FakeHints()
+    two = [
+        Housekeeping(kernel, [Job("find", find)], one, lambda: None, Health(), lambda *_: None)
+        for one in hints
+    ]
+    for _ in range(2 * IN_A_ROW):
+        for one in sorted(two, key=lambda one: one.due_at):
+            one.run()
+        kernel.clock.shift(kernel.settings.sweep_seconds + 1)
+    assert [len(one.hinted) for one in hints] == [IN_A_ROW, IN_A_ROW]
+
+
+@pytest.mark.parametrize("job", [take_over, lack])
+def test_other_process_comes_first_when_a_job_was_not_done_whole(
+    kernel: Kernel, job: Callable[[Kernel, Swept], None]
+) -> None:
+    swept, other = (
+        Housekeeping(kernel, [Job("it", job)], FakeHints(), lambda: None, Health(), lambda *_: None)
+        for _ in range(2)
+    )
+    swept.run()
+    other.run()
+    assert other.due_at + 0.1 < swept.due_at
 
 
 def test_job_has_no_turn_while_nothing_that_it_needs_is_there(kernel: Kernel) -> None:
