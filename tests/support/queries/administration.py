@@ -21,6 +21,7 @@ from kernel.db.tables.orders import Order
 from kernel.db.tables.schedules import SCHEDULES
 from kernel.filters.orders import ANYTHING
 from kernel.handlers import Run, Wait
+from kernel.insight.conditions.look import look
 from kernel.orders.cancel import cancel
 from kernel.orders.gates.events import Told, events_of, tell
 from kernel.orders.gates.shown import gates_shown
@@ -126,7 +127,7 @@ def secrets_and_persons_are_forgotten(kernel: Kernel) -> None:
 
 
 def orders_recur(kernel: Kernel) -> None:
-    """Make schedules, list and fire them: in time, again, and as the order that it is not."""
+    """Make schedules, list and fire them: in time, again, as the order that it is not; fail."""
     made = Definition("anonymous", "* * * * *", "UTC", "create_project", {"projname": "x"})
     for name in ("one", "two"):
         changes.add(kernel, name, made)
@@ -145,6 +146,10 @@ def orders_recur(kernel: Kernel) -> None:
             connection.execute(update(SCHEDULES).values(next_at=due.next_at, **changed))
         (again,) = due_schedules(kernel, 100)
         fire(kernel, again)
+    with kernel.write() as connection:
+        failed = {"failed_at": kernel.clock.now(), "last_error": "unknown select_tag"}
+        connection.execute(update(SCHEDULES).values(failed))
+    look(kernel)
     changes.remove(kernel, "one")
 
 
