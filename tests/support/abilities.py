@@ -22,6 +22,7 @@ class Kind:
     ``locked``: counts statements that wait for a lock. ``number``: asks which connection it is.
     ``forget_keys``: foreign keys are not looked at in this session from then on. ``analyze``: has
     the planner look at a table. ``rows_read``: counts rows that this session has read of tables.
+    ``lock_table``: keeps all others from reading a table while the transaction lasts.
     """
 
     interrupted: tuple[str, ...]
@@ -35,6 +36,7 @@ class Kind:
     locked: str = ""
     number: str = ""
     rows_read: str = ""
+    lock_table: str = ""
     cannot: Mapping[str, str] = field(default_factory=dict)
 
     def plan(self, connection: Connection, statement: str, given: Any = ()) -> str:
@@ -57,6 +59,7 @@ KINDS = {
             "lock rows": "one process writes at a time: a second writer waits for the file",
             "microseconds": "its clock has milliseconds",
             "be demoted": "there is no server that another one could take the place of",
+            "lock tables": "who reads waits for no lock",
             "count rows": "it does not tell how many rows a statement has read",
         },
     ),
@@ -77,6 +80,7 @@ KINDS = {
         locked="SELECT variable_value FROM information_schema.global_status"
         " WHERE variable_name = 'INNODB_ROW_LOCK_CURRENT_WAITS'",
         number="SELECT CONNECTION_ID()",
+        lock_table="LOCK TABLES {table} WRITE",
         rows_read="SHOW SESSION STATUS WHERE Variable_name = 'Rows_read'",
         cannot={
             "tell a space at the end": "its collations pad the shorter word when they compare two"
@@ -99,6 +103,7 @@ KINDS = {
         " AND query LIKE 'SELECT pg_sl%'",
         locked="SELECT count(*) FROM pg_locks WHERE NOT granted",
         number="SELECT pg_backend_pid()",
+        lock_table="LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE",
         rows_read="SELECT 'rows', sum(seq_tup_read + coalesce(idx_tup_fetch, 0))"
         " FROM pg_stat_xact_user_tables",
         cannot={"hold NUL": "no text can have a character of code 0"},

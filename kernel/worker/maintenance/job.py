@@ -76,11 +76,15 @@ class Job(NamedTuple):
     ``needs``: while none of these selects finds a row there is nothing to do, and no turn is given:
     who uses no limits does not pay for a look at them. Without any, each sweep gives one. A select
     with a condition on a table that may be large is made by `one_of`, `before` or `if_so`.
+
+    ``keeps_books``: it touches no order. What such jobs need is asked when their turn comes, by a
+    statement of their own: where an operator locks a table of theirs, no order waits for it.
     """
 
     name: str
     run: Callable[[Kernel, Swept], None]
     needs: tuple[Select[Any], ...] = ()
+    keeps_books: bool = False
 
 
 def idle_jobs(kernel: Kernel, jobs: Sequence[Job]) -> set[str]:

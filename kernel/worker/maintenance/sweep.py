@@ -83,7 +83,7 @@ def sweep_jobs(
     """
     not_rescued = SetAside("order not rescued")
     not_expired, not_woken = SetAside("order not expired"), SetAside("order not woken")
-    not_folded = SetAside("metrics not folded", what_id="process_id")
+    fold = partial(fold_metrics, unreadable=SetAside("metrics not folded", what_id="process_id"))
 
     def rescue(kernel: Kernel, swept: Swept) -> None:
         if may_rescue():
@@ -112,9 +112,9 @@ def sweep_jobs(
         Job("rescue", rescue, (_RUNNING,)),
         *_of_unknown_tags(),
         Job("silent processes", forget, (_SILENT,)),
-        Job("metrics of ended processes", partial(fold_metrics, unreadable=not_folded), (_ENDED,)),
         Job("secrets of ended orders", ForgetSecrets().run, (_SECRETS,)),
         Job("counts of minutes", CountMinutes().run),
+        Job("metrics of ended processes", fold, (_ENDED,), keeps_books=True),
         *_BOOKKEEPING,
         Job("conditions", NoteConditions(hints).run),
     ]
@@ -181,10 +181,10 @@ _PAUSES = (
 )
 # Jobs that touch no order and hold nothing.
 _BOOKKEEPING = (
-    Job("errors", count_errors, _ERRORS),
-    Job("marks of breakers", mark_breakers, _MARKS),
-    Job("seals of acts", seal_acts, _ACTS),
-    Job("old counts of refused keys", forget_refusals, (_REFUSED,)),
+    Job("errors", count_errors, _ERRORS, keeps_books=True),
+    Job("marks of breakers", mark_breakers, _MARKS, keeps_books=True),
+    Job("seals of acts", seal_acts, _ACTS, keeps_books=True),
+    Job("old counts of refused keys", forget_refusals, (_REFUSED,), keeps_books=True),
 )
 
 
@@ -194,11 +194,14 @@ def run_jobs(kernel: Kernel, jobs: Sequence[Job]) -> Iterator[tuple[Job, Swept, 
     What a job did before it failed is committed, so it has to be told all the same. One that has
     nothing to do is yielded without a turn.
     """
-    idle = idle_jobs(kernel, jobs)
+    idle: dict[bool, set[str]] = {}
     for job in jobs:
+        if job.needs and job.keeps_books not in idle:
+            alike = [one for one in jobs if one.keeps_books == job.keeps_books]
+            idle[job.keeps_books] = idle_jobs(kernel, alike)
         swept, failed = Swept(), None
         try:
-            if job.name not in idle:
+            if not job.needs or job.name not in idle[job.keeps_books]:
                 job.run(kernel, swept)
         except Exception as error:  # noqa: BLE001 - the next job has its turn
             failed = error

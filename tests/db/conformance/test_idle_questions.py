@@ -1,14 +1,17 @@
 """A sweep that has nothing to do reads next to nothing, however large the tables are.
 
+Nor do orders wait for it where an operator locks a table that has nothing to do with them.
 The planner expects that a row which is looked for is there, and then that it is met soon: only the
 rows that are read tell. PostgreSQL plans a statement anew for its first five executions.
 """
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
 from sqlalchemy import Connection, event, insert, text
 
 from kernel.db.ids import new_id
@@ -20,6 +23,7 @@ from kernel.db.tables.operating.trends import MARKS
 from kernel.db.tables.orders import ORDERS
 from kernel.runtime.kernel import Kernel
 from kernel.worker.dispatcher import Dispatcher
+from kernel.worker.maintenance.sweep import run_jobs, sweep_jobs
 from kernel.worker.services.housekeeping import Housekeeping
 from tests.support.abilities import Kind
 from tests.support.factories import make_delivery, make_order
@@ -117,3 +121,22 @@ def test_idle_sweep_reads_few_rows_when_tables_are_large(kernel: Kernel, kind: K
         housekeeping.sweep()
     read = {one: rows_read(kernel, kind, one, given) for one, given in heard}
     assert {one: rows for one, rows in read.items() if rows > FEW} == {}
+
+
+@pytest.mark.parametrize("table", ["kernel_acts", "kernel_errors", "kernel_process_metrics"])
+def test_orders_wait_for_no_lock_on_a_table_of_the_books(
+    kernel: Kernel, kind: Kind, table: str
+) -> None:
+    if "lock tables" in kind.cannot:
+        assert not kind.lock_table
+        return
+    order_id = make_order(kernel)
+    kernel.clock.shift(60)
+    jobs = sweep_jobs(FakeHints(), may_rescue=lambda: True)
+    with kernel.engine.connect() as connection:
+        connection.execute(text(kind.lock_table.format(table=table)))
+        began = time.monotonic()
+        done = next(done for job, done, _ in run_jobs(kernel, jobs) if done.due)
+        assert time.monotonic() - began < kernel.dialect.lock_wait_seconds / 2
+        connection.invalidate()
+    assert done.due == [order_id]
