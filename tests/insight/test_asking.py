@@ -1,6 +1,7 @@
 """What people ask of processes, as the rows have it and heartbeats find it."""
 
 import platform
+from typing import Any
 
 import pytest
 from sqlalchemy import event, update
@@ -125,6 +126,27 @@ def test_resumed_host_takes_work_again(kernel: Kernel) -> None:
     assert acts(kernel) == said
     with pytest.raises(NotFound):
         resume(kernel, HOST)
+
+
+@pytest.mark.parametrize(("before", "then"), [(None, Asked.DRAIN), (Asked.DRAIN, None)])
+def test_what_is_asked_between_look_and_write_of_a_heartbeat_is_found_by_the_next(
+    kernel: Kernel, before: Asked | None, then: Asked | None
+) -> None:
+    process, left = Heartbeat("worker", kernel.clock.now()), [then]
+    beat(kernel, process)
+    with kernel.write_session() as session:
+        session.execute(update(Worker).values(asked=before))
+
+    def ask(_: object, cursor: Any, statement: str, *__: object) -> None:
+        if statement.startswith("UPDATE kernel_workers") and left:
+            asked = "NULL" if left.pop() is None else f"'{then}'"
+            cursor.execute(f"UPDATE kernel_workers SET asked = {asked}")
+
+    event.listen(kernel.engine, "before_cursor_execute", ask)
+    beat(kernel, process)
+    assert left == []
+    beat(kernel, process)
+    assert process.asked is then
 
 
 def test_host_that_is_drained_twice_is_drained_once(kernel: Kernel) -> None:

@@ -110,14 +110,19 @@ class Heartbeat:
             return
         found = session.execute(select(Worker.asked).where(Worker.id == self.id)).one_or_none()
         asked = None if found is None else found.asked
-        if asked is None and (found is None or self._is_new) and is_drained(session, host_name()):
+        is_unsure = asked is None and (found is None or self._is_new)
+        if is_unsure and is_drained(session, host_name()):
             asked = Asked.DRAIN
         self.asked = Asked(asked) if asked in set(Asked) else None
-        values |= {"asked": asked, "quiet": self.asked is Asked.DRAIN}
+        values |= {"quiet": self.asked is Asked.DRAIN}
         self._is_new = found is None
-        session.execute(
-            insert(_ROWS).values(values | self._fixed()) if found is None else mine.values(values)
-        )
+        if found is None:
+            session.execute(insert(_ROWS).values(values | {"asked": asked} | self._fixed()))
+            return
+        # What is asked is left as it is: a person may have changed it since it was read.
+        session.execute(mine.values(values))
+        if asked != found.asked:
+            session.execute(mine.where(_ROWS.c.asked.is_(None)).values(asked=asked))
 
     def leave(self, session: Session) -> None:
         """Delete the row: this process ends."""

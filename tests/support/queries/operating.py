@@ -13,6 +13,7 @@ from kernel.db.tables.callers import Caller
 from kernel.db.tables.operating.bulk import RERUNS
 from kernel.db.tables.operating.conditions import TOLD
 from kernel.db.tables.orders import ORDERS, Order
+from kernel.db.tables.service import Worker
 from kernel.delivery.set_back import bring_callbacks_forward
 from kernel.errors import NotFound
 from kernel.insight.conditions import rules
@@ -81,8 +82,16 @@ def people_ask(kernel: Kernel) -> None:
         asking.drained_hosts(session)
         for name in (process.id, host):
             assert asking.process_ids(session, name) == [process.id]
+    late = Heartbeat("worker", kernel.clock.now())
     with kernel.write_session() as session:
-        process.leave(session)
+        late.note(session, kernel.clock.sql(), [], [])
+    asking.drain(kernel, host)
+    with kernel.write_session() as session:
+        session.execute(update(Worker).values(asked=None))  # the drain has not seen its row
+        late.note(session, kernel.clock.sql(), [], [])
+        for one in (process, late):
+            one.leave(session)
+    asking.resume(kernel, host)
 
 
 def orders_are_run_again(kernel: Kernel) -> None:
