@@ -87,3 +87,23 @@ def test_an_end_is_told_once(supervisor: Supervisor, tmp_path: Path) -> None:
     assert select.select(told, [], [], 60)[0]
     wait_until(lambda: child.returncode is not None)
     assert child.told_by() is None, "what it left is buried, and it starts again in its time"
+
+
+def test_descriptor_is_closed_once_when_a_second_signal_comes_with_its_close(
+    supervisor: Supervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child, close = start(supervisor, tmp_path, "ends"), os.close
+    (end, _) = child.told_by() or ()
+    closed: list[int] = []
+
+    def interrupted(descriptor: int) -> None:
+        close(descriptor)
+        if descriptor == end:
+            closed.append(end)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "close", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        child.kill()
+    child.kill()
+    assert closed == [end]

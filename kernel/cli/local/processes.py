@@ -1,9 +1,8 @@
 """One program and the process that runs it: starts it, ends it, leaves no process behind.
 
 Each process leads a process group of its own, which is killed once the process has ended. On
-Linux the system also kills a process whose parent has ended for any reason (see `tethered`). That
-does not reach a grandchild whose parent and grandparent were killed together: it has to notice
-itself that its parent changed.
+Linux the system also kills a process whose parent has ended for any reason (see `tethered`), but
+no grandchild whose parent and grandparent were killed together: it has to notice that itself.
 """
 
 import logging
@@ -167,8 +166,9 @@ class Process:
         self._popen.wait()
         if self._asked is not None:
             self._asked.close()
-        if self._end is not None:
-            os.close(self._end)
+        end, self._end = self._end, None  # a signal may end this call and have it made again
+        if end is not None:
+            os.close(end)
         self._buried = True
 
 
