@@ -107,3 +107,19 @@ def test_descriptor_is_closed_once_when_a_second_signal_comes_with_its_close(
         child.kill()
     child.kill()
     assert closed == [end]
+
+
+def test_look_at_what_tells_is_not_interrupted_by_a_signal(
+    supervisor: Supervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes exit codes from the system: one that is lost in between is not told again."""
+    child, looked = start(supervisor, tmp_path, "runs"), []
+
+    def look(child: Child) -> list[int]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        looked.append(child)
+        return []
+
+    monkeypatch.setattr(Child, "told_by", look)
+    supervisor.run_forever()
+    assert looked == [child]

@@ -128,7 +128,8 @@ class Supervisor:
 
     def _wait(self, *, told: bool) -> None:
         """Wait for the next look at the programs: with ``told`` until one ends, or asks."""
-        told_by = [child.told_by() for child in self._children]
+        with self._uninterrupted():  # it takes the exit code of one that has ended, once
+            told_by = [child.told_by() for child in self._children]
         if not told or None in told_by:
             time.sleep(WATCH_SECONDS)
             return
