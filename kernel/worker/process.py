@@ -107,8 +107,7 @@ class WorkerProcess:
         # First: what a dead process has left waits for nothing else that a replacement begins with.
         told = (self.dispatcher.tell, self._after_takeover)
         self._takeover = Takeover(kernel, vitals, *told, seconds=patience.takeover)
-        tell, wake = self.dispatcher.tell, self.dispatcher.wake
-        heirs: list[Service] = [Neighbours(kernel, tell, wake, seconds=patience.takeover)]
+        heirs: list[Service] = [Neighbours(kernel, *told, seconds=patience.takeover)]
         if self._forked:
             heirs.insert(0, self._takeover)
             self.dispatcher.heartbeat.main_pid = main_pid

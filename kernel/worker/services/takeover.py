@@ -21,7 +21,7 @@ from kernel.worker.maintenance.rescue import take_over
 from kernel.worker.maintenance.set_aside import SetAside
 from kernel.worker.pool.subreaper import is_gone
 from kernel.worker.pool.vitals import Vitals
-from kernel.worker.pool.whereabouts import Whereabouts, kill_left_by, this_machine
+from kernel.worker.pool.whereabouts import Whereabouts, kill_left_by, this_machine, whereabouts
 from kernel.worker.services.service import Service
 
 log = logging.getLogger(__name__)
@@ -75,7 +75,6 @@ class _Heir(Service):
         finally:
             for end in ends:
                 self._tell(end)
-            self._after()
 
 
 class Takeover(_Heir):
@@ -102,8 +101,11 @@ class Takeover(_Heir):
         """Hand back what is there to be handed back. Raises database errors."""
         self._put_off()
         for place in self._vitals.cleared():
-            if self._inherit(place.runner):
-                self._vitals.free(place)
+            try:
+                if self._inherit(place.runner):
+                    self._vitals.free(place)
+            finally:
+                self._after()
 
 
 _ROWS: Any = Worker.__table__
@@ -136,6 +138,8 @@ class Neighbours(_Heir):
         super().__init__(kernel, tell, after, seconds=seconds)
         self._machine = this_machine()
         self._known: dict[str, Whereabouts] = {}
+        # Processes of which it was said that something lives on.
+        self._told_of: set[str] = set()
 
     def run(self) -> None:
         """Take over from one that is gone, if there is one. Raises database errors."""
@@ -151,13 +155,27 @@ class Neighbours(_Heir):
         gone = {one for one, place in self._known.items() if place.is_deserted(ended)}
         for runner in sorted(gone)[:1]:
             place = self._known.pop(runner)
-            if len(gone) > 1:
-                self.hurry()
-            living = {one: self._known[one] for one in self._known.keys() - gone}
-            if not kill_left_by(runner, place, living):
-                log.warning("what a process that is gone has started lives on: %s", runner)
+            if not self._is_alone(runner, place, gone):
                 return
             self._inherit(runner)
+            if len(gone) > 1:
+                self.hurry()
+            else:
+                self._after()
+
+    def _is_alone(self, runner: str, place: Whereabouts, gone: set[str]) -> bool:
+        """Kill what a process has left; True when nothing lives on. Try again where it does."""
+        living = {one: self._known[one] for one in self._known.keys() - gone}
+        if (own := whereabouts()) is not None:
+            living[self._kernel.runner] = own
+        if kill_left_by(runner, place, living):
+            return True
+        if len(gone) == 1:  # else the others have their turns first
+            self._known[runner] = place
+        if runner not in self._told_of:
+            self._told_of.add(runner)
+            log.warning("what a process that is gone has started lives on: %s", runner)
+        return False
 
     def _others(self, machine: str) -> dict[str, Whereabouts]:
         where = {"host": host_name(), "mine": self._kernel.runner}

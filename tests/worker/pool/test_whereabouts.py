@@ -136,8 +136,11 @@ def test_boot_is_told_where_proc_has_only_processes() -> None:
     words = f"{sys.executable} -c '{ASKS}'"
     assert run("unshare", "--mount", "sh", "-c", mounting + words) == "None"
     boot = subject.BOOT.read_text().strip().replace("-", "")
-    told = f"{mounting} env {subject.BOOT_VARIABLE}={boot} {words}"
-    assert run("unshare", "--mount", "sh", "-c", told) == this_machine()
+    for told, found in ((boot, this_machine()), ("1", "None")):
+        asking = f"{mounting} env {subject.BOOT_VARIABLE}={told} {words}"
+        assert run("unshare", "--mount", "sh", "-c", asking) == str(found)
+    # Where /proc tells, a variable that is the same on two hosts does not count.
+    assert run("env", f"{subject.BOOT_VARIABLE}={'a' * 32}", *ASKING) == this_machine()
 
 
 NOWHERE = Whereabouts("m", (Life(2**30, 1),))
@@ -179,6 +182,20 @@ def test_what_has_only_forked_is_known_by_the_session_of_its_main_process() -> N
     assert is_running(child)
     assert kill_left_by("gone", place, {})
     wait_until(lambda: not is_running(child))
+
+
+def test_session_of_another_process_with_the_id_of_the_main_process_is_left_alone() -> None:
+    """In a container that is started again ids are the same."""
+    other = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    try:
+        found = look_at(other.pid)
+        assert found is not None
+        earlier = Life(other.pid, found.life.started - 1)
+        assert kill_left_by("gone", Whereabouts("m", (NOWHERE.main, earlier)), {})
+        assert is_running(other.pid)
+    finally:
+        other.kill()
+        other.wait()
 
 
 STARTED = """

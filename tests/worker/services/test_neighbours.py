@@ -142,7 +142,7 @@ def test_two_that_see_the_same_process_gone_hand_back_once(scene: Scene) -> None
     scene.neighbours.run()
     second.neighbours.run()
     assert (order(scene.kernel, order_id).crashes, second.ends) == (1, [])
-    assert len(second.woken) == 1
+    assert [len(one.woken) for one in (scene, second)] == [1, 1]
 
 
 def test_row_stays_until_all_is_handed_back(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,7 +165,22 @@ def test_several_are_taken_over_one_in_a_round(scene: Scene) -> None:
     ids = [scene.add(runner * 24, NOBODY) for runner in "ab"]
     scene.neighbours.run()
     assert [order(scene.kernel, one).state for one in ids] == ["pending", "running"]
-    assert scene.neighbours.due_at == 0
+    assert (scene.neighbours.due_at, scene.woken) == (0, [])
     scene.neighbours.run()
     assert order(scene.kernel, ids[1]).state == "pending"
     assert scene.neighbours.due_at > 0
+    assert len(scene.woken) == 1
+
+
+def test_one_whose_child_cannot_be_killed_is_tried_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    order_id = scene.add(DEAD, NOBODY)
+    with monkeypatch.context() as patch:
+        patch.setattr("kernel.worker.services.takeover.kill_left_by", lambda *_: False)
+        scene.neighbours.run()
+        scene.neighbours.run()
+    assert order(scene.kernel, order_id).state == "running"
+    assert caplog.text.count("lives on") == 1
+    scene.neighbours.run()
+    assert order(scene.kernel, order_id).state == "pending"
