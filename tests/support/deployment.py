@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from kernel.config.settings import PREFIX, Settings
+from kernel.worker.pool.whereabouts import BOOT
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
@@ -99,7 +100,8 @@ class Unit:
 
     def environment(self) -> dict[str, str]:
         """What it sets itself, beside the environment file."""
-        return dict(one.split("=", 1) for one in shlex.split(self["Environment"]))
+        given = " ".join(self.values["Environment"]).replace("%b", BOOT.read_text().strip())
+        return dict(one.split("=", 1) for one in shlex.split(given))
 
 
 def unit(part: str) -> Unit:

@@ -163,7 +163,7 @@ resource.setrlimit(resource.RLIMIT_NPROC, (0, most[1]))
 for _ in range(3):
     try:
         fork(lambda: None)
-    except BlockingIOError:
+    except OSError:  # Python 3.11.2 loses its number to what runs after the fork
         print("none")
 if real == 0:
     os.setresuid(0, 0, 0)
