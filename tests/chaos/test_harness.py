@@ -1,6 +1,7 @@
 """The harness of `./run chaos`: its ledger sees what is wrong, its table of faults is whole."""
 
 import itertools
+import os
 import random
 from collections import Counter
 from dataclasses import replace
@@ -188,6 +189,19 @@ def test_killed_pool_process_is_a_death_when_a_sibling_has_deleted_its_row(tmp_p
         assert len(deaths.stop()) == 1
         log.write("ted with 'signal 9 (SIGKILL)'\n")
         assert len(deaths.stop()) == 2
+
+
+def test_process_that_another_one_takes_over_from_is_a_death(tmp_path: Path) -> None:
+    """Its row may be deleted before the harness has seen it stay."""
+    alive = SimpleNamespace(folder=tmp_path, ask=lambda _: [("r-1", os.getpid())])
+    deaths = Deaths(alive)  # type: ignore[arg-type]
+    assert deaths.stop() == []
+    said = "process is gone, all that it had claimed is handed back"
+    (tmp_path / "dispatcher.log").write_text(f'"{said}: r-1"\n')
+    (tmp_path / "worker-a.log").write_text(f"pid:{os.getpid()} exited with 'signal 9'\n")
+    assert len(deaths.stop()) == 1
+    (tmp_path / "worker-b.log").write_text(f'"{said}: r-2"\n')
+    assert len(deaths.stop()) == 2
 
 
 def test_load_that_fails_by_itself_is_found(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from kernel.db.errors import DATABASE_ERRORS, driver_error
 from kernel.db.states import OrderState
 from kernel.db.tables.orders import ORDERS
 from kernel.db.tables.service import Worker
+from kernel.db.transactions import rowcount
 from kernel.delivery.release import release_claims
 from kernel.orders.decide import Exit, Why
 from kernel.orders.gates.children import with_parent
@@ -142,7 +143,9 @@ def take_over(kernel: Kernel, runner: str, aside: SetAside, ends: list[RunEnd]) 
     if len(done) < len(rows):
         return False  # the row stays: it tells others of the machine whom to take over from
     with kernel.write_session() as session:
-        session.execute(delete(Worker).where(Worker.id == runner))
+        deleted = session.execute(delete(Worker).where(Worker.id == runner))
+    if rowcount(deleted):  # of several that take over one says so
+        log.warning("process is gone, all that it had claimed is handed back: %s", runner)
     return True
 
 

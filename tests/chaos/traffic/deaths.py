@@ -1,8 +1,8 @@
 """Which processes of the system were killed, and when: only a killed sender may lose a record.
 
 A process that ends in an orderly way deletes its row in kernel_workers. The row of one that was
-killed stays, and the operating system says when the process was gone. Where a sibling takes over
-from a killed pool process, it deletes the row at once: Celery's log tells of these.
+killed stays, and the operating system says when the process was gone. Where another process takes
+over, it deletes the row at once: its log tells of that, and Celery's of a killed pool process.
 """
 
 import re
@@ -17,6 +17,7 @@ READ_SECONDS = 1.0
 # A process that ends in an orderly way deletes its row before it is gone; a database that is away
 # is asked again.
 ROWS = "SELECT id, pid FROM kernel_workers"
+TAKEN_OVER = re.compile(rb"process is gone, all that it had claimed is handed back: ([\w-]+)")
 KILLED = re.compile(rb"pid:(\d+) exited with 'signal")
 
 
@@ -28,6 +29,7 @@ class Deaths:
         # Row ids, and the process ids in them, of those that lived when they were seen last.
         self._alive: dict[str, int] = {}
         self._gone: dict[str, float] = {}
+        self._pids: dict[str, int] = {}
         # By process id.
         self._killed: dict[int, float] = {}
         # How far each log has been read.
@@ -67,6 +69,7 @@ class Deaths:
             return False
         for row_id, pid in rows:
             name = row_id.decode() if isinstance(row_id, bytes) else str(row_id)
+            self._pids[name] = pid
             if name in self._gone and self._gone[name] < asked:
                 self._killed.setdefault(pid, self._gone[name])
             elif name not in self._gone:
@@ -78,8 +81,8 @@ class Deaths:
         return True
 
     def _read_logs(self) -> None:
-        """Learn which pool processes Celery has seen end by a signal."""
-        for path in self._system.folder.glob("worker-*.log"):
+        """Learn which pool processes Celery has seen end by a signal, and which are taken over."""
+        for path in self._system.folder.glob("*.log"):
             with path.open("rb") as log:
                 log.seek(self._read_to.get(path, 0))
                 lines = log.readlines()
@@ -88,6 +91,11 @@ class Deaths:
             for line in whole:
                 if found := KILLED.search(line):
                     self._killed.setdefault(int(found[1]), time.time())
+                elif found := TAKEN_OVER.search(line):
+                    name = found[1].decode()
+                    # Below zero: one that was never seen alive.
+                    pid = self._pids.get(name, -len(self._killed) - 1)
+                    self._killed.setdefault(pid, self._gone.get(name, time.time()))
 
 
 def _lives(pid: int) -> bool:

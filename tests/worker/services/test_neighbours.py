@@ -133,7 +133,9 @@ def test_rows_are_read_once_per_sweep(scene: Scene) -> None:
     assert scene.neighbours.due_at > 0
 
 
-def test_two_that_see_the_same_process_gone_hand_back_once(scene: Scene) -> None:
+def test_two_that_see_the_same_process_gone_hand_back_once(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
     second = Scene(scene.kernel)
     with process() as life:
         order_id = scene.add(DEAD, life)
@@ -143,6 +145,7 @@ def test_two_that_see_the_same_process_gone_hand_back_once(scene: Scene) -> None
     second.neighbours.run()
     assert (order(scene.kernel, order_id).crashes, second.ends) == (1, [])
     assert [len(one.woken) for one in (scene, second)] == [1, 1]
+    assert caplog.text.count(f"handed back: {DEAD}") == 1
 
 
 def test_row_stays_until_all_is_handed_back(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
