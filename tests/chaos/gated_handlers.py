@@ -92,12 +92,13 @@ def _reserve(run: Run) -> int:
 def approved_project(run: Run, args: Approved) -> dict[str, Any] | Wait:
     """Wait for an event until a moment that the first run sets; then tell what the order was told.
 
-    A run that comes earlier than that, after a crash, goes on waiting.
+    A run that comes earlier than that, after a crash, goes on waiting; never for longer than it
+    should in all, for the moment may be that of a clock that was ahead then.
     """
+    longest = run.now + timedelta(seconds=args.seconds)
     if run.state is None:
-        until = run.now + timedelta(seconds=args.seconds)
-        run.checkpoint(1, 2, state=until.isoformat())
-    until = datetime.fromisoformat(run.state)
+        run.checkpoint(1, 2, state=longest.isoformat())
+    until = min(datetime.fromisoformat(run.state), longest)
     if not run.events and run.now < until:
         return Wait("approved", until=until)
     made = create_project(run, CreateProject(projname=args.projname))
