@@ -96,9 +96,9 @@ def approved_project(run: Run, args: Approved) -> dict[str, Any] | Wait:
     should in all, for the moment may be that of a clock that was ahead then.
     """
     longest = run.now + timedelta(seconds=args.seconds)
-    if run.state is None:
+    if run.state is None or datetime.fromisoformat(run.state) > longest:
         run.checkpoint(1, 2, state=longest.isoformat())
-    until = min(datetime.fromisoformat(run.state), longest)
+    until = datetime.fromisoformat(run.state)
     if not run.events and run.now < until:
         return Wait("approved", until=until)
     made = create_project(run, CreateProject(projname=args.projname))
