@@ -131,7 +131,7 @@ class Supervisor:
         with self._uninterrupted():  # it takes the exit code of one that has ended, once
             told_by = [child.told_by() for child in self._children]
         if not told or None in told_by:
-            time.sleep(WATCH_SECONDS)
+            time.sleep(WATCH_SECONDS)  # a restart is due then, or nothing tells of an end
             return
         ends = select.poll()
         for one in (one for each in told_by for one in each or ()):
