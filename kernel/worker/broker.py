@@ -29,8 +29,9 @@ from kernel.worker.result_mirror import ResultMirror
 log = logging.getLogger(__name__)
 
 
-# Hints linger for this long, so that those of a burst share a trip to the broker.
-HINTS_SECONDS = 0.02
+# Hints linger for this long, so that those of a burst share a trip to the broker; and for less
+# while each comes alone: a worker that has nothing else to do begins at once.
+HINTS_SECONDS, ALONE_SECONDS = 0.02, 0.004
 # With 20 or more messages queued no worker is idle, and no order is hinted: workers take them from
 # the rows in fair turns (`kernel.worker.row_queue`). One message in place of a batch of hints has
 # the rows looked at once those before it are worked off; hints linger for longer then.
@@ -80,7 +81,7 @@ class Broker:
     def __init__(self, kernel: Kernel) -> None:
         self._celery = make_celery(kernel, publishing=True)
         self._name = kernel.one(Name)
-        self._hints = BackgroundPublisher[str]("hints", self._publish, HINTS_SECONDS)
+        self._hints = BackgroundPublisher[str]("hints", self._publish, ALONE_SECONDS)
         self._mirror = ResultMirror(kernel.settings)
         self._asking = _Asking(self._celery)
         self._shown: dict[str, Progress] = {}
@@ -129,7 +130,8 @@ class Broker:
             queue = self._name.queue()
             length = self._asked(producer.channel, queue, order_ids)
             self._long = length >= LONG_QUEUE
-            self._hints.linger = LONG_SECONDS if self._long else HINTS_SECONDS
+            together = HINTS_SECONDS if len(order_ids) > 1 else ALONE_SECONDS
+            self._hints.linger = LONG_SECONDS if self._long else together
             if length >= FULL_QUEUE:
                 return
             hints = [MORE] if self._long else order_ids[:LONG_QUEUE]

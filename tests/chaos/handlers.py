@@ -119,7 +119,8 @@ def _fill_disk(connection: Any, *_: Any) -> None:
 if "CHAOS_TOGETHER" in os.environ:
     # Orders are taken from the rows, several at once, when they come thick and the queue is long.
     # Here eight come in a second: they linger for longer, and any queue is long.
-    broker.LONG_QUEUE, broker.HINTS_SECONDS, broker.LONG_SECONDS = 0, 0.5, 0.5
+    broker.LONG_QUEUE, broker.LONG_SECONDS = 0, 0.5
+    broker.HINTS_SECONDS = broker.ALONE_SECONDS = 0.5
 if "CHAOS_DISK_FULL" in os.environ:
     event.listen(Engine, "checkout", _fill_disk)
 breaks.apply(os.environ.get("CHAOS_BREAK", ""))
