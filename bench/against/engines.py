@@ -26,7 +26,7 @@ from kernel.cli.local.processes import Program
 from kernel.cli.local.programs import is_taken
 from kernel.cli.local.supervisor import free_port
 
-CONCURRENCY = 100
+CONCURRENCY = 200
 TABLE = """CREATE TABLE project_tb_project (
     id SERIAL PRIMARY KEY, order_id TEXT NOT NULL UNIQUE, projname VARCHAR(255) NOT NULL,
     prodesc TEXT NOT NULL, projctime TIMESTAMPTZ NOT NULL DEFAULT now())"""

@@ -15,8 +15,9 @@ import aiohttp
 from psycopg_pool import AsyncConnectionPool
 
 DATABASE_URL = os.environ.get("BENCH_DATABASE_URL", "postgresql://kernel@127.0.0.1/bench")
-# Orders that each of the two worker processes has in hand: together 200, as kernel's senders.
-CONCURRENCY = 100
+# Orders that each of the two worker processes has in hand. Of its 256 senders kernel gives 192 to
+# slow receivers.
+CONCURRENCY = 200
 POOL = 10
 LEASE_SECONDS = 30
 TIMEOUT = aiohttp.ClientTimeout(total=15)

@@ -2,7 +2,7 @@
 
 oban install
 uvicorn bench.peers.oban:api --workers 2
-oban start --queues orders:100        (two of them: several processes in one are Oban Pro's)
+oban start --queues orders:200        (two of them: several processes in one are Oban Pro's)
 """
 
 from oban import Oban, worker

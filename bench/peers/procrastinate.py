@@ -2,7 +2,7 @@
 
 procrastinate --app bench.peers.procrastinate.app schema --apply
 uvicorn bench.peers.procrastinate:api --workers 2
-procrastinate --app bench.peers.procrastinate.app worker --concurrency 100     (two of them)
+procrastinate --app bench.peers.procrastinate.app worker --concurrency 200     (two of them)
 """
 
 import procrastinate

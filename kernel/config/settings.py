@@ -147,7 +147,7 @@ class Settings(BaseSettings):
     callback_schedule: Pauses = SCHEDULE
     callback_client_errors: int = Field(3, ge=1)
     callback_give_up_days: Days = 4.0
-    callback_threads: int = Field(128, ge=1, le=1000)
+    callback_threads: int = Field(256, ge=1, le=1000)
     dispatcher_threads: int = Field(200, ge=1, le=2000)
 
     @classmethod
