@@ -4,7 +4,7 @@
     create_tables(kernel)
     order_id = order(kernel, "create_project", projname="Bridge")
     drain(kernel)
-    assert poll(kernel, order_id)["data"]["result"] == {"project_id": 1}
+    assert poll(kernel, order_id)["data"]["result"] == {"projname": "Bridge"}
 
 `drain` runs the same stages as a worker, in the calling thread and without Celery. `crash_after`
 ends a run as a killed worker's would. `kernel.testing.pytest` has all of this as fixtures.
