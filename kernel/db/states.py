@@ -18,7 +18,7 @@ The life of a delivery::
                       ▲  │ ▲                  │
                resume │  │ └── redeliver ─────┤
                       │  └── attempt, given up ──► dead
-                     held (a person paused the host or the caller)
+                     held (a person paused the host, receiver or caller)
 
 Names of states are part of the wire and of rows that outlive the code: never rename one.
 """

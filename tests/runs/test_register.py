@@ -98,6 +98,7 @@ LIMITS: list[tuple[dict[str, Any], str]] = [
     ({"soft_limit": 61.5, "time_limit": 60}, "which is 60 s: the process is ended then"),
     ({"guarded": "yes"}, "guarded is True or False, not 'yes'"),
     ({"softlimit": 5}, "there is no softlimit; there are concurrency, guarded, max_runs"),
+    ({"results": dict}, "there is no results; there are .*, result, "),
     ({"max_runs": 0}, "max_runs is an int and at least 1, not 0"),
     ({"max_runs": 2.5}, "max_runs is an int"),
     ({"max_runs": None}, "max_runs is an int"),

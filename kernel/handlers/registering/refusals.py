@@ -22,7 +22,7 @@ RESERVED = ("select_tag", "callback_url")
 BATCH_TAG = "kernel.batch"
 KNOWN = {
     *("time_limit", "soft_limit", "max_runs", "guarded", "together", "reference"),
-    *("concurrency", "rate", "per", "title", "says"),
+    *("concurrency", "rate", "per", "title", "says", "result"),
 }
 
 # What an order with together=True cannot have.
