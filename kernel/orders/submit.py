@@ -32,6 +32,9 @@ from kernel.runtime.kernel import Kernel
 from kernel.runtime.metrics import ACCEPTED
 
 MAX_KEY = 255
+# How the keys of recurring orders, re-runs and notifications begin. A caller's order with such a
+# key would stand in the place of one of these, and that would not be made.
+OWN_KEYS = ("schedule:", "bulk:", "notice:")
 # Writes what belongs into the transaction of the order with this id.
 Along = Callable[[Connection, str], None]
 GIVEN = (
@@ -244,6 +247,14 @@ def find_repeat(kernel: Kernel, caller_id: int, key: str, fingerprint: str) -> A
     if not is_same(kernel, first.fingerprint, fingerprint):
         raise IdempotencyKeyReused
     return Accepted(first.id, replayed=True, reference=first.reference)
+
+
+def check_callers_key(key: str | None) -> None:
+    """Raise InvalidOrder for a key that `check_key` refuses, or that begins as our own do."""
+    check_key(key)
+    if key is not None and key.startswith(OWN_KEYS):
+        detail = f"keys that begin with {', '.join(OWN_KEYS)} are those of the service's own orders"
+        raise InvalidOrder(errors=[problem("", "invalid_idempotency_key", detail)])
 
 
 def check_key(key: str | None) -> None:

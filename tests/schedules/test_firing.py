@@ -16,6 +16,8 @@ from kernel.schedules import changes
 from kernel.schedules.firing import due_schedules, fire
 from kernel.testing import drain
 from kernel.worker.maintenance.schedules import SCHEDULES as AT_ONCE
+from tests.support.batches import ONE, send
+from tests.support.clients import client
 from tests.support.recurring import DAY, add, keyed, orders, row, swept, to
 
 MakeKernel = Callable[..., Kernel]
@@ -219,3 +221,25 @@ def test_run_now_leaves_the_times_as_they_are(lite: Kernel) -> None:
     assert row(lite).next_at is None
     changes.resume(lite, "nightly")
     assert row(lite).next_at == first
+
+
+def test_no_caller_takes_the_place_of_an_order_that_is_due(lite: Kernel) -> None:
+    caller = client(lite, "zammad")
+    add(lite, caller="zammad")
+    (key,) = keyed(lite, first := row(lite).next_at)
+    order = {"projname": "another", "callback_url": None}
+    answers = [
+        caller.submit(key, **order),
+        send(caller, [ONE | order], key, select_tag="kernel.batch"),
+        send(caller, [ONE | order | {"idempotency_key": key}]),
+    ]
+    assert all("invalid_idempotency_key" in answer.text for answer in answers)
+    assert orders(lite) == []
+    to(lite, first + timedelta(seconds=1))
+    assert len(swept(lite)) == 1
+    (made,) = orders(lite)
+    assert "Bridge" in made.args
+    # Told as an event's id it takes no order's place.
+    path = f"/v1/orders/{made.id}/events"
+    told = caller.post(path, json={"name": "seen"}, headers={"Idempotency-Key": key})
+    assert told.status_code in (200, 201, 202), told.text

@@ -12,7 +12,7 @@ from kernel.handlers.registering.refusals import names_member
 from kernel.orders.accept import Judge, checked_order, refuse_tag
 from kernel.orders.batches.store import known_keys
 from kernel.orders.secrets.arguments import is_same, keyed_fingerprint
-from kernel.orders.submit import check_key
+from kernel.orders.submit import check_callers_key
 from kernel.runtime.kernel import Kernel
 
 KEY = "idempotency_key"
@@ -150,7 +150,7 @@ def _key(given: Any) -> str | None:
     if given is not None and not isinstance(given, str):
         raise InvalidOrder(errors=[problem(f"/{KEY}", "string_type", "must be a string")])
     try:
-        check_key(given)
+        check_callers_key(given)
     except InvalidOrder as invalid:
         raise InvalidOrder(
             errors=[one | {"pointer": f"/{KEY}"} for one in invalid.data["errors"]]

@@ -42,7 +42,7 @@ from kernel.formats.strictjson import escape_pointer, parse_json
 from kernel.orders import accept as orders
 from kernel.orders.accept import Submission
 from kernel.orders.batches.accept import AcceptedBatch, BatchSubmission, accept_batch
-from kernel.orders.submit import Accepted, Along, check_key
+from kernel.orders.submit import Accepted, Along, check_callers_key, check_key
 from kernel.runtime.kernel import Kernel
 from kernel.views.http.credentials import recheck
 from kernel.views.http.gate import gate
@@ -127,7 +127,7 @@ def accept(
     order asks for the key again, and so does any other answer.
     """
     with refusing(kernel, who):
-        given = (idempotency_key(), reference_header())
+        given = (_orders_key(), reference_header())
         submission = _submission(who, members, *given)
         if is_original:
             submission = replace(submission, is_original=True)
@@ -159,7 +159,7 @@ def accept_many(kernel: Kernel, who: Identity, members: Mapping[str, Any]) -> Ac
     Raises what `kernel.orders.batches.accept` raises.
     """
     with refusing(kernel, who):
-        found, key = gate(), idempotency_key()
+        found, key = gate(), _orders_key()
         pressure = None if found is None else found.pressure
         sent = BatchSubmission(who, members, key, trace_of_request(), pressure)
         accepted = accept_batch(kernel, sent)
@@ -237,6 +237,13 @@ def idempotency_key() -> str | None:
     if len(key) > 1 and key[0] == key[-1] == '"':
         key = re.sub(r"\\(.)", r"\1", key[1:-1])
     check_key(key)
+    return key
+
+
+def _orders_key() -> str | None:
+    """Return the idempotency key of a request that submits. Raises InvalidOrder."""
+    key = idempotency_key()
+    check_callers_key(key)
     return key
 
 
