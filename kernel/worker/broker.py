@@ -130,8 +130,8 @@ class Broker:
             queue = self._name.queue()
             length = self._asked(producer.channel, queue, order_ids)
             self._long = length >= LONG_QUEUE
-            together = HINTS_SECONDS if len(order_ids) > 1 else ALONE_SECONDS
-            self._hints.linger = LONG_SECONDS if self._long else together
+            usual = HINTS_SECONDS if len(order_ids) > 1 else ALONE_SECONDS
+            self._hints.linger = LONG_SECONDS if self._long else usual
             if length >= FULL_QUEUE:
                 return
             hints = [MORE] if self._long else order_ids[:LONG_QUEUE]
