@@ -88,7 +88,8 @@ def note_exit(
     code = verdict.code if isinstance(verdict, Ended) else None
     failed = code is not None and code != OrderState.CANCELLED
     kind = code if failed else CODES.get(exit_.why)
-    said = exit_.reason or exit_.what or exit_.error
+    # What an exception says is the failure's, which neither viewers nor callers read.
+    said = exit_.reason or exit_.what
     end = _End(exit_.why, code, said, exit_.failure, None if code == "cancelled" else kind)
     _note(connection, order, end, kernel.clock.sql())
 
