@@ -38,9 +38,13 @@ def all_in_words(durations: Iterable[float]) -> str:
     return ", ".join(map(in_words, durations))
 
 
-# Controls but newline and tab; what joins, hides or turns text (Unicode's Bidi_Control among them).
+# Controls but newline and tab, and what is not seen, hides or turns text: Unicode's
+# Default_Ignorable_Code_Point and Bidi_Control, separators of lines, annotations, blank letters.
+# Not the joiners and variation selectors, of which scripts and emoji are made.
 UNSEEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
+    "\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufeff\uffa0\ufff0-\ufffb"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 # A span below these seconds is said with this text, in units of these seconds.
 SPANS = ((90, "span_s", 1), (5400, "span_min", 60), (129_600, "span_h", 3600))
@@ -112,4 +116,8 @@ class Spans:
 
 def plain(text: Any) -> str:
     """Write characters that are not seen, or turn the text around them, as escapes."""
-    return UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", str(text))
+    return UNSEEN.sub(lambda found: _escaped(ord(found[0])), str(text))
+
+
+def _escaped(code: int) -> str:
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -219,6 +219,9 @@ def test_post_without_a_session_leads_to_the_sign_in(desk: Desk) -> None:
     stranger.visitor = Visitor(serve(desk.kernel))
     answer = stranger.press(path, page)
     assert (answer.status_code, desk.told()) == (303, [])
+    # Without the page's form as well: what is asked is for those who have signed in.
+    answer = stranger.visitor.post(path, add_token=False)
+    assert (answer.status_code, desk.told()) == (303, [])
 
 
 def test_act_says_who_told(desk: Desk) -> None:

@@ -1,6 +1,8 @@
 """What pages say: in both languages, with the same values, each of it used and none missing."""
 
 import re
+import sys
+import unicodedata
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from string import Formatter
@@ -120,6 +122,22 @@ def test_count_says_that_there_are_more_when_it_stopped_at_its_limit() -> None:
 def test_unseen_characters_are_written_out_when_text_is_hostile() -> None:
     assert plain("a\u202eb\x1b[0m\u200b") == "a\\u202eb\\u001b[0m\\u200b"
     assert plain("桥 😀𠜎 é\n\t👨‍👩‍👧") == "桥 😀𠜎 é\n\t👨‍👩‍👧"
+    assert plain("INC1\U000e0041\u3164") == "INC1\\U000e0041\\u3164"
+
+
+# Format characters (Unicode's Cf) that are seen, and the two joiners.
+SEEN = {0x200C, 0x200D, *range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2, 0x110BD, 0x110CD}
+HIEROGLYPHS = range(0x13430, 0x13440)
+
+
+def test_each_control_and_format_character_is_written_out() -> None:
+    hidden = [
+        code
+        for code in range(sys.maxunicode + 1)
+        if unicodedata.category(chr(code)) in ("Cc", "Cf", "Zl", "Zp")
+        and code not in {*SEEN, *HIEROGLYPHS, 0x9, 0xA}
+    ]
+    assert [hex(code) for code in hidden if plain(chr(code)) == chr(code)] == []
 
 
 def test_text_stays_as_it_is_when_it_is_no_json() -> None:

@@ -84,13 +84,14 @@ class LinkPages:
         asked = self._opened(token)
         if asked is None:
             return self._answer("order_page/unknown.html", 404)
+        visitor = self._visitor() if asked.link.sign_in else None
+        if asked.link.sign_in and visitor is None:
+            is_closed = asked.told is not None or asked.is_over
+            return self._over(asked) if is_closed else self._sign_in()
         now = self._kernel.clock.now()
         if not self._links.is_form_token(request.form.get("form", ""), token, now, FORM_SECONDS):
             return self._ask(asked, 403) if not asked.is_over else self._over(asked)
-        visitor = self._visitor() if asked.link.sign_in else None
-        if asked.link.sign_in:
-            if visitor is None:
-                return self._sign_in()
+        if visitor is not None:
             try:
                 self._sessions.check_token(visitor)
             except Forbidden:

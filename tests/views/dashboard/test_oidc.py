@@ -63,6 +63,18 @@ def test_browser_keeps_the_attempt_to_itself_when_it_goes_to_the_provider(
     assert asked["code_challenge_method"] == ["S256"]
 
 
+def test_cookie_of_an_attempt_fits_a_browser_however_long_the_way_back_is(
+    visitor: Visitor, provider: Provider
+) -> None:
+    long = "/dashboard/orders?ids=" + "a" * 6000
+    [cookie] = cookies(visitor.get(START, query_string={"next": long}))
+    assert len(cookie) < 4000
+    back = visitor.get(led_back(visitor, provider, next_=long))
+    assert (back.status_code, back.location) == (303, "/dashboard/")
+    shorter = "/dashboard/orders?ids=" + "a" * 1900
+    assert visitor.get(led_back(visitor, provider, next_=shorter)).location == shorter
+
+
 def test_provider_leads_back_to_the_public_address_when_the_host_is_forged(
     visitor: Visitor,
 ) -> None:

@@ -49,6 +49,8 @@ STATUS = {
 }
 # Refusals of people whom the provider knows.
 KNOWN_AND_REFUSED = ("oidc_no_role", "oidc_disabled")
+# A browser drops a cookie of more than 4,096 bytes: the sealed attempt, with the way back in it.
+LONGEST_BACK = 2000
 
 
 class OidcPages:
@@ -64,7 +66,7 @@ class OidcPages:
         back = safe_next(request.args.get("next"), url_for(".overview"))
         if not keeps_secrets():
             return self._sign_in.form(403)
-        attempt = Attempt.begin(back)
+        attempt = Attempt.begin(back if len(back) <= LONGEST_BACK else url_for(".overview"))
         try:
             address = self._provider().start(attempt, self._redirect_uri())
         except SignInRefused as refused:
