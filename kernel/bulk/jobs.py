@@ -12,6 +12,7 @@ from kernel.bulk.choosing import latest_end, newest
 from kernel.bulk.kinds import JobState, Plan, kept
 from kernel.callers.audit.acts import BY_SYSTEM, By
 from kernel.db.ids import ID, new_id
+from kernel.db.tables.callers import Caller
 from kernel.db.tables.operating.bulk import JOBS, LEFT, RERUNS
 from kernel.db.transactions import rowcount
 from kernel.errors import Conflict, NotFound
@@ -29,12 +30,19 @@ MOST_RUNNING = 20
 FORGOTTEN = 10
 
 
-def begin(kernel: Kernel, plan: Plan, counts: Counts | None = None, by: By = BY_SYSTEM) -> str:
+def begin(
+    kernel: Kernel,
+    plan: Plan,
+    counts: Counts | None = None,
+    by: By = BY_SYSTEM,
+    caller_id: int | None = None,
+) -> str:
     """Store a bulk act, which a dispatcher then does; return its id.
 
     ``counts``: what the person was told that it holds. Orders and callbacks that come later are not
-    its own. Raises InvalidOrder with every problem, and Conflict while as many acts are under way
-    as may be.
+    its own. ``caller_id``: the caller whose act it is, where it is no person's; of these one is
+    under way at a time. Raises InvalidOrder with every problem, and Conflict while that one is, or
+    as many acts as may be.
     """
     plan.check()
     with kernel.read_session() as session:
@@ -62,12 +70,26 @@ def begin(kernel: Kernel, plan: Plan, counts: Counts | None = None, by: By = BY_
         "counted_all": counts is not None and counts.complete,
     }
     with kernel.write_session() as session:
+        if caller_id is not None:
+            _refuse_second(session, caller_id, plan, by)
         running = select(func.count()).where(JOBS.c.state == JobState.RUNNING)
         if (session.scalar(running) or 0) >= MOST_RUNNING:
             raise Conflict(f"{MOST_RUNNING} bulk acts are under way: let one end, or abort it")
         session.execute(insert(JOBS).values(row))
         by.record(session, f"bulk.{plan.kind}", f"bulk {job_id}", after=told)
     return job_id
+
+
+def _refuse_second(session: Session, caller_id: int, plan: Plan, by: By) -> None:
+    """Raise Conflict while such an act of a caller is under way. Two that begin at once take turns.
+
+    The caller's row is what they wait for.
+    """
+    session.execute(select(Caller.id).where(Caller.id == caller_id).with_for_update())
+    named = (JOBS.c.kind == plan.kind, JOBS.c.actor == by.who, JOBS.c.via == by.actor.via)
+    running = select(JOBS.c.id).where(JOBS.c.state == JobState.RUNNING, *named).limit(1)
+    if session.scalar(running) is not None:
+        raise Conflict("a replay of yours is under way: wait until it has ended")
 
 
 def options(plan: Plan) -> dict[str, Any]:

@@ -1,22 +1,26 @@
 """Bulk acts on callbacks: sent again or dropped, a batch in one commit."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Barrier
 from typing import Any
 
 import pytest
 from sqlalchemy import update
 
 from kernel.bulk.choosing import count
-from kernel.bulk.jobs import left_of
+from kernel.bulk.jobs import begin, left_of
 from kernel.bulk.steps import MOST_FAILURES, step
+from kernel.callers.audit.acts import BY_SYSTEM
 from kernel.db.ids import new_id
 from kernel.db.states import DeliveryState
 from kernel.db.tables.deliveries import DELIVERIES
 from kernel.db.tables.operating.bulk import JOBS
+from kernel.errors import Conflict
 from kernel.runtime.kernel import Kernel
 from kernel.testing import drain
 from tests.support.bulk import begun, job, plan, stepped, worker
-from tests.support.factories import delivery, make_delivery
+from tests.support.factories import delivery, make_delivery, rows
 
 HOUR = timedelta(hours=1)
 OTHER = {"origin": "https://other.example:8443", "url": "https://other.example:8443/"}
@@ -184,3 +188,20 @@ def test_callbacks_that_are_counted_are_those_that_are_sent(
     job_id = begun(kernel, "redeliver", **wanted)
     stepped(kernel, job_id)
     assert job(kernel, job_id).done == expected
+
+
+def test_one_replay_of_a_caller_begins_when_two_come_at_once(kernel: Kernel) -> None:
+    over(kernel)
+    both = Barrier(2)
+
+    def replay(_: int) -> str:
+        both.wait(10)
+        try:
+            return begin(kernel, plan("redeliver"), None, BY_SYSTEM, 1)
+        except Conflict as refused:
+            return str(refused)
+
+    with ThreadPoolExecutor(2) as two:
+        said = sorted(two.map(replay, range(2)))
+    assert said[1] == "a replay of yours is under way: wait until it has ended"
+    assert [row.id for row in rows(kernel, JOBS)] == [said[0]]

@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 from flask import Response, request, url_for
 from pydantic import BaseModel, Field
-from sqlalchemy import select
 
 from kernel.bulk.choosing import count
 from kernel.bulk.jobs import (
@@ -27,8 +26,7 @@ from kernel.callers.identity import Identity, Scope
 from kernel.callers.people.roles import Role
 from kernel.db.ids import ID
 from kernel.db.states import DeliveryState, OrderState
-from kernel.db.tables.operating.bulk import JOBS
-from kernel.errors import Conflict, InvalidOrder, InvalidQuery
+from kernel.errors import InvalidOrder, InvalidQuery
 from kernel.filters.callbacks import CallbackFilter
 from kernel.filters.counts import Counts
 from kernel.filters.fields import (
@@ -156,22 +154,17 @@ class BulkViews:
             done = {"count": counts.total, "replayed": 0}
             return self._success(done, 200 if asked.dry_run else 202)
         if who.sees is not None:
-            self._refuse_unbounded(who, counts)
-        job_id = begin(self.kernel, plan, counts, by_request(self.kernel, who))
+            self._refuse_unbounded(counts)
+        job_id = begin(self.kernel, plan, counts, by_request(self.kernel, who), who.sees)
         done = {"count": counts.total, "replayed": self._done_soon(job_id, counts.total)}
         return self._success(done | {"bulk_id": job_id}, 202)
 
-    def _refuse_unbounded(self, who: Identity, counts: Counts) -> None:
-        """Refuse a caller's replay of too many, or one beside another that is under way."""
+    def _refuse_unbounded(self, counts: Counts) -> None:
+        """Refuse a caller's replay of too many."""
         most = self.kernel.settings.max_replay
         if not counts.complete or counts.total > most:
             detail = f"{counts.total} callbacks fit, and {most} may be replayed at once: narrow it"
             raise InvalidOrder(errors=[problem("", "too_many", detail)])
-        named = (JOBS.c.kind == Kind.REDELIVER, JOBS.c.actor == who.name, JOBS.c.via == "api")
-        running = select(JOBS.c.id).where(JOBS.c.state == JobState.RUNNING, *named).limit(1)
-        with self.kernel.read() as connection:
-            if connection.scalar(running) is not None:
-                raise Conflict("a replay of yours is under way: wait until it has ended")
 
     def _done_soon(self, job_id: str, counted: int) -> int:
         """Do a replay in this request as far as a second goes; return how many it comes to."""
