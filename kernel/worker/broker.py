@@ -16,7 +16,7 @@ from kombu.connection import Connection
 from kombu.exceptions import OperationalError
 from kombu.messaging import Producer
 
-from kernel.config.brokers.celeryconfig import TASK, celery_config
+from kernel.config.brokers.celeryconfig import ASKING, ASKING_SECONDS, TASK, celery_config
 from kernel.db.errors import DATABASE_ERRORS
 from kernel.db.states import Outcome
 from kernel.handlers import Progress, Run
@@ -196,7 +196,9 @@ class _Asking:
                 else:
                     self._kept = kept
                     return length
-            connection = self._celery.connection_for_write()
+            connection = self._celery.connection_for_write(
+                connect_timeout=ASKING_SECONDS, transport_options=ASKING
+            )
             try:
                 length = _length(connection.default_channel, queue)
             except (OperationalError, OSError):

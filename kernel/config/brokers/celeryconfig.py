@@ -12,6 +12,14 @@ from kernel.config.checks import is_redis
 from kernel.config.settings import Settings
 
 TASK = "kernel.execute"
+# A dispatcher's loop asks for the queue's length, and meanwhile renews no lease and records no
+# attempt: each step of it takes this long at the most, and is tried once. Left to itself, the
+# client of RabbitMQ tries for six seconds to reach one that is down, and waits ten for an answer.
+ASKING_SECONDS = 0.5
+ASKING = {
+    **{"read_timeout": ASKING_SECONDS, "write_timeout": ASKING_SECONDS},
+    **{"max_retries": 0, "interval_start": 0},
+}
 
 
 def celery_config(settings: Settings, *, publishing: bool) -> dict[str, Any]:
