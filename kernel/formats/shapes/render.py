@@ -10,18 +10,10 @@ from functools import partial
 from typing import Any, Protocol
 from urllib.parse import quote, quote_plus
 
+from kernel.formats.shapes.filling import Filling
 from kernel.formats.shapes.rules import ALLOWED, Lookup
 from kernel.formats.shapes.shape import Shape
-from kernel.formats.shapes.template import (
-    ABSENT,
-    Filling,
-    If,
-    Own,
-    TemplateFailed,
-    Text,
-    find,
-    paths_of,
-)
+from kernel.formats.shapes.template import ABSENT, If, Own, TemplateFailed, Text, find, paths_of
 from kernel.formats.shapes.text_shaping import adf, shape_text, shaper
 
 # What a template may name without its way through ``data``.
@@ -104,7 +96,7 @@ def render(
     for path in shape.needs:
         _filled(Text((path,)), values, "the receiver")
     values["text"] = Own(_text(shape, values))
-    values["outcome"] = Own(_outcome(shape, values))
+    values["outcome"] = _outcome(shape, values)
     url = _secret_url(secrets) if shape.secret_url else None
     if shape.url is not None:
         url = _url(_chosen(shape.url, values), values)
@@ -195,11 +187,9 @@ def _text(shape: Shape, values: Mapping[str, Any]) -> Any:
     return adf(shaped) if rule.format == "adf" else shaped
 
 
-def _outcome(shape: Shape, values: Mapping[str, Any]) -> dict[str, Any]:
+def _outcome(shape: Shape, values: Mapping[str, Any]) -> Any:
     entry = shape.outcomes.get(str(values.get("state")), {})
-    filling = Filling(values, shaper(shape.text.format))
-    made = {name: filling.fill(template) for name, template in entry.items()}
-    return {name: value for name, value in made.items() if value is not ABSENT}
+    return Filling(values, shaper(shape.text.format)).laid_out(entry)
 
 
 def _secret_url(secrets: Mapping[str, Secret]) -> str:

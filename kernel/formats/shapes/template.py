@@ -6,10 +6,9 @@ where the path has a value that is not empty, else Y. A member or item that is e
 without a value, or an ``if`` without that branch, is left out.
 """
 
-import json
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -17,9 +16,6 @@ from kernel.formats.strictjson import escape_pointer
 
 MAX_TEMPLATE_BYTES = 64 * 1024
 MAX_DEPTH = 32
-MAX_RESULT_BYTES = 1024 * 1024
-# Levels of a value of the order's, where it is placed as a whole.
-MAX_VALUE_DEPTH = 200
 Path = tuple[str, ...]
 
 _PLACE = re.compile(r"\{\{ *([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_-]+)*) *\}\}", re.ASCII)
@@ -163,99 +159,6 @@ def paths_of(template: Template) -> Iterator[Path]:
     elif isinstance(template, dict | list):
         for one in template.values() if isinstance(template, dict) else template:
             yield from paths_of(one)
-
-
-def _unshaped(text: str) -> str:
-    return text
-
-
-@dataclass(slots=True)
-class Filling:
-    """One template being filled: values by their first name, and how much may still be made.
-
-    ``shaped`` is applied to the order's strings, and not to `Own` ones. One for each result.
-    """
-
-    values: Mapping[str, Any]
-    shaped: Callable[[str], str] = _unshaped
-    bytes_left: int = MAX_RESULT_BYTES
-    _known: dict[Path, Any] = field(default_factory=dict)
-
-    def value(self, path: Path) -> Any:
-        """Return the value at a path, shaped; `ABSENT` without one. Costs of what it holds.
-
-        Raises TemplateFailed when the result becomes too large.
-        """
-        if path not in self._known:
-            found, is_own = find(self.values, path)
-            known = found if is_own or found is ABSENT else self._shape(found, 1)
-            self._known[path] = known, 0 if known is ABSENT else len(json.dumps(known))
-        known, size = self._known[path]
-        self.spend(size)
-        return known
-
-    def spend(self, size: int) -> None:
-        """Count what is made. Raises TemplateFailed when it is too much."""
-        self.bytes_left -= size
-        if self.bytes_left < 0:
-            raise TemplateFailed(f"the result has more than {MAX_RESULT_BYTES} bytes")
-
-    def fill(self, template: Template) -> Any:
-        """Return the JSON value that a template makes; `ABSENT` when it is left out.
-
-        Raises TemplateFailed.
-        """
-        if isinstance(template, Place):
-            return self.value(template.path)
-        if isinstance(template, Text):
-            return self.text(template, as_text)
-        if isinstance(template, If):
-            branch = template.then if self.holds(template.path) else template.otherwise
-            return self.fill(branch)
-        if isinstance(template, dict):
-            made = ((name, self.fill(one)) for name, one in template.items())
-            return {name: one for name, one in made if one is not ABSENT}
-        if isinstance(template, list):
-            return [one for one in map(self.fill, template) if one is not ABSENT]
-        if isinstance(template, str):
-            self.spend(len(template))
-        return template
-
-    def text(self, template: Text, written: Callable[[Any], str]) -> str:
-        """Return text with its places filled; ``written`` makes text of each value.
-
-        A place without a value is empty.
-        """
-        parts = []
-        for part in template.parts:
-            if isinstance(part, str):
-                self.spend(len(part))
-                parts.append(part)
-            else:
-                found = self.value(part)
-                parts.append(written("" if found is ABSENT else found))
-        return "".join(parts)
-
-    def holds(self, path: Path) -> bool:
-        """Tell whether a path has a value that is not empty."""
-        found, _ = find(self.values, path)
-        return found is not ABSENT and bool(found)
-
-    def _shape(self, value: Any, depth: int) -> Any:
-        if depth > MAX_VALUE_DEPTH:
-            raise TemplateFailed(f"a value is nested deeper than {MAX_VALUE_DEPTH} levels")
-        if isinstance(value, str):
-            return self.shaped(value)
-        if isinstance(value, dict):
-            return {name: self._shape(one, depth + 1) for name, one in value.items()}
-        if isinstance(value, list):
-            return [self._shape(one, depth + 1) for one in value]
-        return value
-
-
-def as_text(value: Any) -> str:
-    """Write a value into text: strings as they are, everything else as JSON."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def find(values: Any, path: Path) -> tuple[Any, bool]:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kernel.formats.shapes.filling import Filling
 from kernel.formats.shapes.template import (
     ABSENT,
-    Filling,
     InvalidTemplate,
     Own,
     TemplateFailed,
