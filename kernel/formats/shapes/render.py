@@ -19,6 +19,8 @@ from kernel.formats.shapes.text_shaping import adf, shape_text, shaper
 # What a template may name without its way through ``data``.
 _SHORT = ("order_id", "reference", "select_tag", "state", "result", "error", "created_at")
 _SHORTER = (*_SHORT, "finished_at")
+# Of these, what kernel makes itself: nothing in it is to be escaped.
+_MADE = ("order_id", "created_at", "finished_at")
 
 
 class Secret(Protocol):
@@ -66,6 +68,7 @@ def facts(body: bytes, delivery_id: str, variables: Mapping[str, str]) -> Facts:
     data = envelope.get("data") if isinstance(envelope, dict) else None
     if not isinstance(data, dict):
         raise TemplateFailed("the envelope has no data")
+    data |= {name: Own(data[name]) for name in _MADE if name in data}
     short = {name: data[name] for name in _SHORTER if name in data}
     message = envelope.get("msg")
     named = {"message": message, "delivery_id": Own(delivery_id)}

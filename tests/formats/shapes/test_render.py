@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from kernel.formats.shapes.render import Facts, below, facts, question, render
 from kernel.formats.shapes.shape import Shape, parse_shape
 from kernel.formats.shapes.template import TemplateFailed
-from kernel.formats.shapes.text_shaping import shaper
+from kernel.formats.shapes.text_shaping import FORMATS, shaper
 
 SECRETS = {"url": SecretStr("https://hook/abc?sig=1"), "pwd": SecretStr("s3cret<")}
 HOSTILE = [
@@ -49,6 +49,30 @@ def test_values_are_fitted_to_the_format_and_those_of_the_operator_are_not() -> 
         "o": "<6>",
         "t": "incident",
     }
+
+
+@pytest.mark.parametrize("text_format", sorted(FORMATS))
+def test_what_kernel_makes_itself_is_as_it_is_in_every_format(text_format: str) -> None:
+    made = {"order_id": "01a1-f34d", "created_at": "2026-11-21T01:35:57.9Z", "finished_at": "2-1"}
+    whole = {"reference": "a", "select_tag": "b", "state": "success"} | made
+    shape = parse_shape({
+        "text": {"format": text_format, "tail": "{{ order_id }} {{ data.finished_at }}"},
+        "outcomes": {"success": {"a": "{{ order_id }}", "in": "at {{ created_at }}"}},
+        "headers": {"X-At": "{{ created_at }}"},
+        "body": {
+            "alone": {name: f"{{{{ {name} }}}}" for name in made},
+            "data": {name: f"{{{{ data.{name} }}}}" for name in made},
+            "in": "<i>{{ order_id }} {{ finished_at }}",
+            "outcome": "{{ outcome }}", "whole": "{{ data }}", "text": "{{ text }}",
+        },
+    })  # fmt: skip
+    sent = render(shape, known("a", select_tag="b", **made), {})
+    body, expected = json.loads(sent.body), f"{made['order_id']} {made['finished_at']}"
+    assert (body["alone"], body["data"], body["whole"]) == (made, made, whole)
+    assert (body["in"], sent.headers["X-At"]) == (f"<i>{expected}", made["created_at"])
+    assert body["outcome"] == {"a": made["order_id"], "in": f"at {made['created_at']}"}
+    assert text_format == "adf" or body["text"].endswith(expected)
+    assert json.loads(render(parse_shape({}), known(**made), {}).body)["data"]["order_id"]
 
 
 def test_last_line_of_a_text_stays_when_it_is_cut() -> None:
