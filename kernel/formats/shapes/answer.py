@@ -32,6 +32,12 @@ FEW = 4
 _MISSING = "..."
 # Where JSON begins behind lines of another kind: PHP writes its notices before an answer.
 _LINE_OF_JSON = re.compile(r"(?<=\n)[\[{]")
+# How a page of HTML begins, behind what may stand before it. What was passed is not tried again.
+_PAGE = re.compile(
+    r"(?>[\s\ufeff]+|<!--.*?-->|<\?.*?\?>)*+<(?:!doctype\s+html|html)(?:[\s>/]|\Z)",
+    re.DOTALL | re.IGNORECASE,
+)
+_PAGE_TYPES = ("text/html", "application/xhtml+xml")
 _RATE_LIMIT = re.compile(r"rate-?limit")
 
 
@@ -92,7 +98,8 @@ def judge_beginning(
     """
     value, text = _read(body)
     text = text or _MISSING
-    if not shape.answer or value is not ABSENT or _is_page(content_type, text):
+    is_other = _is_page(content_type, text) or text.lstrip().startswith("<")  # no JSON: XML, say
+    if not shape.answer or value is not ABSENT or is_other:
         return _judged(shape, status, content_type, (value, text), hide)
     rules = list(_may_hold(shape, status, text))
     saw = f"status {status}, of an answer without its end: {_shown(text, hide)}"
@@ -212,7 +219,13 @@ def _unruled(status: int, content_type: str, text: str, hide: Hide) -> Judged:
 
 
 def _is_page(content_type: str, text: str) -> bool:
-    return content_type.lower().startswith("text/html") or text.lstrip().startswith("<")
+    """Tell whether an answer is a page of HTML; XML of another kind is a system's own answer."""
+    kind = content_type.partition(";")[0].strip().lower()
+    return kind in _PAGE_TYPES or _begins_page(text)
+
+
+def _begins_page(text: str) -> bool:
+    return _PAGE.match(text) is not None
 
 
 def _may_hold(shape: Shape, status: int, text: str) -> Iterator[Rule]:
@@ -245,6 +258,8 @@ def _is_met(condition: Condition, value: Any, text: str) -> bool:
         return (there is not ABSENT) is condition.value
     if condition.kind == "not_empty":
         return (there is not ABSENT and bool(there)) is condition.value
+    if condition.kind == "page":
+        return _begins_page(there) is condition.value
     if condition.kind == "contains":
         return isinstance(there, str) and condition.value.lower() in there.lower()
     wanted = condition.value if condition.kind == "one_of" else [condition.value]

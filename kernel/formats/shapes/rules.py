@@ -143,10 +143,12 @@ def _condition(value: Any, pointer: str) -> Condition:
 
 def _about_text(value: Any, pointer: str) -> tuple[Condition, ...]:
     members = read_object(value, pointer)
-    if len(members) != 1 or not set(members) <= {"equals", "contains", "one_of"}:
-        words = 'this is {"equals": ...}, {"one_of": [...]} or {"contains": ...}'
+    if len(members) != 1 or not set(members) <= {"equals", "contains", "one_of", "page"}:
+        words = 'this is {"equals": ...}, {"one_of": [...]}, {"contains": ...} or {"page": true}'
         raise InvalidShape([(pointer, words)])
     (kind, wanted), *_ = members.items()
+    if kind == "page":
+        return (Condition(None, kind, read_flag(wanted, pointer)),)
     if kind != "one_of":
         return (Condition(None, kind, read_string(wanted, pointer)),)
     if not isinstance(wanted, list) or not all(isinstance(one, str) for one in wanted):

@@ -44,6 +44,8 @@ GLPI: tuple[Row, ...] = (
 CLOUDEVENTS: tuple[Row, ...] = (
     *(("delivered", status, "") for status in (200, 201, 202, 204)),
     ("retry", 200, HTML),
+    ("delivered", 200, '{"data":{"note":"<!DOCTYPE html><html><b>taken</b></html>"}}'),
+    ("delivered", 200, "<taken/>"),
     *(("retry", status, "") for status in (408, 429, 500, 503)),
     *(("give_up", status, "") for status in (400, 410, 415)),
     (None, 401, ""),
@@ -81,6 +83,7 @@ TABLE: Mapping[str, tuple[Row, ...]] = {
     "jsm-comment": JIRA,
     "jira-automation": (
         ("delivered", 200, ""),
+        ("delivered", 200, '{"said":"<html>"}'),
         ("retry", 200, HTML),
         *(("retry", status, "") for status in (409, 429, 500)),
         *(("give_up", status, "") for status in (400, 401, 403, 404)),
