@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal
 
 from pydantic import SecretStr
@@ -24,6 +25,9 @@ UNAUTHORIZED = 401
 _NOTHING = Credentials()
 # What logs in to a token endpoint.
 _LOGIN = ("Authorization",)
+# The share of a request's time in which an endpoint renews a token: the callback goes out with the
+# old one if it does not.
+RENEWAL = 1 / 3
 Purpose = Literal["token", "lookup", "callback"]
 
 
@@ -119,6 +123,8 @@ class Conversation:
         self, request: Request, purpose: Purpose = "token", login: Iterable[str] = _LOGIN
     ) -> Response:
         left = min(self._seconds, self._deadline - time.monotonic())
+        if request.timeout is not None:
+            left = min(left, request.timeout)
         if left <= 0:
             raise TransportError("timeout", "the time for this callback is over")
         request = replace(request, timeout=left, observer=self._observer)
@@ -135,10 +141,11 @@ class Conversation:
         """Return OAuth's token, if the receiver has one to be had."""
         if self._receiver is None or self._credentials.oauth2 is None:
             return None
-        self._token = self._memory.tokens.get(self._key, self._ask_for_token)
+        renew = partial(self._ask_for_token, RENEWAL * self._seconds)
+        self._token = self._memory.tokens.get(self._key, self._ask_for_token, renew)
         return self._token.value
 
-    def _ask_for_token(self) -> Response:
+    def _ask_for_token(self, seconds: float | None = None) -> Response:
         oauth2, receiver = self._credentials.oauth2, self._receiver
         if oauth2 is None or receiver is None:
             raise TypeError("there is nothing to ask a token with")
@@ -147,15 +154,16 @@ class Conversation:
         except AddressRefused as error:
             raise TransportError("refused", error.message) from None
         if is_at_home:
-            return self._transmit(token_request(oauth2, self._memory.identity(receiver)))
+            identity = self._memory.identity(receiver)
+            return self._transmit(token_request(oauth2, identity, seconds))
         try:
-            return self._transmit(token_request(oauth2))
+            return self._transmit(token_request(oauth2, timeout=seconds))
         except TransportError as error:
             # Elsewhere the certificate is not shown; the receiver's authority may have signed.
             if error.reason != "tls" or receiver.ca_pem is None:
                 raise
             identity = self._memory.identity(receiver, shows_certificate=False)
-            return self._transmit(token_request(oauth2, identity))
+            return self._transmit(token_request(oauth2, identity, seconds))
 
     def _may_renew(self) -> bool:
         """Give up the token that was refused; False when that is done already, or of no use."""

@@ -1,8 +1,9 @@
 """OAuth 2 tokens of receivers: one per receiver in a process, asked for by one thread at a time.
 
 A token is asked for at the token endpoint (RFC 6749 §4.3 and §4.4), kept in memory alone, and
-renewed before it expires, at a moment that differs from process to process. What goes wrong there
-is told in the endpoint's own error code (§5.2): neither a secret nor the endpoint's text is shown.
+renewed before it expires, at a moment that differs from process to process. Where that fails, it is
+used until its end (§5.1), unless its receiver refuses it. What goes wrong is told in the endpoint's
+own error code (§5.2): neither a secret nor the endpoint's text is shown.
 """
 
 import base64
@@ -14,7 +15,8 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote_plus, urlencode
 
@@ -23,6 +25,7 @@ from pydantic import SecretStr
 from kernel.callers.credentials import OAuth2
 from kernel.delivery.breakers import OUR_FAILURES
 from kernel.errors import TransportError
+from kernel.transport.backoff import retry_after_seconds
 from kernel.transport.client import Request, Response
 from kernel.transport.tls_identity import TlsIdentity
 
@@ -91,11 +94,13 @@ class Tokens:
         self._flights: dict[Hashable, Future[Token]] = {}
         self._fruitless: dict[Hashable, float] = {}
 
-    def get(self, key: Hashable, ask: Ask) -> Token:
+    def get(self, key: Hashable, ask: Ask, renew: Ask | None = None) -> Token:
         """Return the token of ``key``, or the one that ``ask`` is given by the endpoint.
 
-        One thread asks at a time; the others use the old token as long as it is valid, or wait.
-        Raises NoToken, and TransportError for a lack of ours.
+        ``renew`` asks in its place while there is an old one that is valid: where that fails, the
+        old one is used, and no other asked for at once. One thread asks at a time; the others use
+        the old token as long as it is valid, or wait. Raises NoToken, and TransportError for a lack
+        of ours.
         """
         with self._lock:
             kept, now = self._kept.get(key), self._clock()
@@ -108,9 +113,12 @@ class Tokens:
             if others is None:
                 own: Future[Token] = Future()
                 self._flights[key] = own
-            elif isinstance(kept, Token) and now < kept.expires_at:
+            is_valid = isinstance(kept, Token) and now < kept.expires_at
+            if isinstance(kept, Token) and is_valid and others is not None:
                 return kept
-        return self._ask(key, ask, own) if others is None else others.result()
+        if others is not None:
+            return others.result()
+        return self._ask(key, renew or ask if is_valid else ask, own)
 
     def refused(self, key: Hashable, token: Token) -> bool:
         """Forget a token that its receiver answered with 401; True when a new one may be tried.
@@ -120,43 +128,62 @@ class Tokens:
         with self._lock:
             if self._clock() < self._fruitless.get(key, 0.0):
                 return False
-            if self._kept.get(key) is token:
-                del self._kept[key]
+            self._forget(key, token)
             return True
 
     def refused_anew(self, key: Hashable, token: Token) -> None:
         """Note that a token which was asked for after a 401 was answered with 401 too."""
         with self._lock:
-            if self._kept.get(key) is token:
-                del self._kept[key]
+            self._forget(key, token)
             self._fruitless[key] = self._clock() + FRUITLESS_SECONDS
             while len(self._fruitless) > REMEMBERED:
                 del self._fruitless[next(iter(self._fruitless))]
+
+    def _forget(self, key: Hashable, token: Token) -> None:
+        kept = self._kept.get(key)
+        if isinstance(kept, Token) and kept.value == token.value:
+            del self._kept[key]
 
     def _ask(self, key: Hashable, ask: Ask, own: "Future[Token]") -> Token:
         try:
             token = _read(_answer(ask), self._clock(), self._rand())
         except BaseException as error:
-            refusal = None
-            if isinstance(error, NoToken):
-                until = self._clock() + REFUSED_SECONDS
-                refusal = _Refusal(str(error), until, error.retry_after)
-            self._end(key, refusal)
-            own.set_exception(error)
-            raise
-        self._end(key, token)
+            old = self._end_without(key, error)
+            if old is None:
+                own.set_exception(error)
+                raise
+            token = old
+        else:
+            with self._lock:
+                self._end(key, token)
         own.set_result(token)
         return token
 
-    def _end(self, key: Hashable, kept: Token | _Refusal | None) -> None:
+    def _end_without(self, key: Hashable, error: BaseException) -> Token | None:
+        """Return the token that is there still, where an endpoint gave no other."""
         with self._lock:
-            self._flights.pop(key, None)
-            if kept is None:
-                return
-            self._kept[key] = kept
-            self._kept.move_to_end(key)
-            while len(self._kept) > REMEMBERED:
-                self._kept.popitem(last=False)
+            kept, now = self._kept.get(key), self._clock()
+            if not isinstance(error, NoToken):
+                self._end(key, None)
+                return None
+            if not isinstance(kept, Token) or now >= kept.expires_at:
+                refusal = _Refusal(str(error), now + REFUSED_SECONDS, error.retry_after)
+                self._end(key, refusal)
+                return None
+            asked = retry_after_seconds(error.retry_after, datetime.now(UTC))
+            again = min(now + max(asked, REFUSED_SECONDS), kept.expires_at)
+            old = replace(kept, renewed_at=again)
+            self._end(key, old)
+            return old
+
+    def _end(self, key: Hashable, kept: Token | _Refusal | None) -> None:
+        self._flights.pop(key, None)
+        if kept is None:
+            return
+        self._kept[key] = kept
+        self._kept.move_to_end(key)
+        while len(self._kept) > REMEMBERED:
+            self._kept.popitem(last=False)
 
 
 def token_request(
