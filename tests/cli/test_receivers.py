@@ -236,6 +236,7 @@ def test_variable_is_refused_which_the_shape_does_not_place(desk: Terminal) -> N
     "shape",
     [
         {"needs": ["receiver.team"], "body": {"to": "{{ receiver.other }}"}},
+        {"digits": ["receiver.team"], "body": {"to": "{{ receiver.other }}"}},
         {"body": {"all": "{{ receiver }}", "to": "{{ receiver.other }}"}},
     ],
 )

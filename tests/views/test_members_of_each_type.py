@@ -48,6 +48,7 @@ SHAPE = {
         {"is": "done", "text": {"contains": "a"}, "tries": 1},
     ],
     **{"wait": {"Retry-After": "seconds"}, "variables": {"a": "b"}, "needs": ["reference"]},
+    "digits": ["reference"],
 }
 PROFILE = {
     **{"profile": "servicenow-table", "terms": {"variables": {"table": "a"}}},

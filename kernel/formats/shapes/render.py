@@ -96,8 +96,10 @@ def render(
     Raises TemplateFailed.
     """
     values = {**_with_defaults(known.values, shape.variables), "found": Own(found)}
-    for path in shape.needs:
-        _filled(Text((path,)), values, "the receiver")
+    for path in (*shape.needs, *shape.digits):
+        written = _filled(Text((path,)), values, "the receiver")
+        if path in shape.digits and not ALLOWED["digits"].fullmatch(written):
+            raise TemplateFailed(f"{'.'.join(path)} has to be a number")
     values["text"] = Own(_text(shape, values))
     values["outcome"] = _outcome(shape, values)
     url = _secret_url(secrets) if shape.secret_url else None
@@ -158,7 +160,7 @@ def names_of(shape: Shape, kind: str) -> frozenset[str]:
     texts = (shape.text.template, shape.text.tail, *lookup, *shape.headers.values())
     values = (shape.url, shape.body, shape.form, dict(shape.outcomes))
     placed = [path for one in (*texts, *values) for path in paths_of(one)]
-    found = [path for path in (*placed, *shape.needs) if path[0] == kind]
+    found = [path for path in (*placed, *shape.needs, *shape.digits) if path[0] == kind]
     is_whole = any(len(path) == 1 for path in found)
     return frozenset() if is_whole else frozenset(path[1] for path in found)
 

@@ -68,9 +68,10 @@ class TextRule:
 class Shape:
     """What `parse_shape` reads. ``url`` None: the receiver's own, ``body`` None: the envelope.
 
-    ``variables``: the defaults of the receiver's. ``needs``: without these values nothing is sent.
-    ``secret_url``: the URL is a secret of the receiver's. ``percent``: header values are
-    percent-encoded (CloudEvents, HTTP binding §3.1.3.2) instead of left out.
+    ``variables``: the defaults of the receiver's. ``needs``: without these values nothing is sent,
+    ``digits``: nor without whole numbers at these places. ``secret_url``: the URL is a secret of
+    the receiver's. ``percent``: header values are percent-encoded (CloudEvents, HTTP binding
+    §3.1.3.2) instead of left out.
     """
 
     method: str = "POST"
@@ -89,6 +90,7 @@ class Shape:
     wait: Mapping[str, str] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
     needs: tuple[Path, ...] = ()
+    digits: tuple[Path, ...] = ()
 
 
 DEFAULT = Shape()
@@ -134,6 +136,7 @@ def _shape(value: dict[str, Any], problems: list[tuple[str, str]]) -> Shape:
         wait=read.get("wait", _wait, {}),
         variables=variables,
         needs=read.get("needs", read_paths, ()),
+        digits=read.get("digits", read_paths, ()),
     )
     read.end()
     return shape

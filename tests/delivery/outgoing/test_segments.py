@@ -41,6 +41,19 @@ def test_delivery_is_dead_when_its_reference_is_no_segment_of_a_url(
     assert "cannot be one segment of a URL" in (attempts(sender)[0][2] or "")
 
 
+@pytest.mark.parametrize("reference", ["12-web-shop", "2026-11-28 nightly"])
+def test_delivery_is_dead_when_its_reference_only_begins_with_a_number(
+    sender: Kernel, tickets: Receiver, reference: str
+) -> None:
+    """Redmine would write into the issue of these digits."""
+    make_receiver(sender, "issues", tickets.url, shape=made_shape("redmine"))
+    owed = owe(sender, tickets.url, told={"data": {"reference": reference}})
+    [finished] = send_due(sender)
+    assert (finished.verdict, tickets.requests) == (Dead("template"), [])
+    assert delivery(sender, owed).died_of == "template"
+    assert attempts(sender)[0][2] == "reference has to be a number"
+
+
 @pytest.mark.parametrize("reference", ["OPS/12", "OPS;12", "a.b%c"])
 def test_reference_may_be_anything_where_it_is_a_value_of_the_query(
     sender: Kernel, tickets: Receiver, reference: str

@@ -38,6 +38,11 @@ ENDING = {
     "redmine": {"status_id": "3"},
     "zendesk": {"status": "solved"},
 }
+# Whose system numbers its records with digits alone.
+NUMBERED = {
+    *("freshservice-note", "gitea-note", "gitlab-note", "glpi-followup", "glpi-solution"),
+    *("redmine", "zendesk"),
+}
 SECRETS = {
     "user": SecretStr("kernel"),
     "password": SecretStr("p&ss wörd"),

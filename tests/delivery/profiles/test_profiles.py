@@ -15,6 +15,7 @@ from tests.delivery.profiles.cases import (
     DELIVERY,
     ENDING,
     FOUND,
+    NUMBERED,
     SECRETS,
     VARIABLES,
     outcome,
@@ -111,6 +112,18 @@ def test_order_without_a_reference_goes_nowhere(name: str) -> None:
         ask = partial(question, shape.lookup, known)
     with pytest.raises(TemplateFailed, match="needs reference, and the order has none"):
         ask()
+
+
+@pytest.mark.parametrize("reference", ["12-web-shop", "2026-11-28 nightly", "INC12", "12#1"])
+@pytest.mark.parametrize("name", sorted(NUMBERED))
+def test_order_whose_reference_is_no_number_goes_nowhere(name: str, reference: str) -> None:
+    """Rails takes the digits that a text begins with for the number."""
+    with pytest.raises(TemplateFailed, match="reference has to be a number"):
+        sent(shape_of(name), name, outcome("success", reference=reference))
+
+
+def test_profiles_that_ask_for_a_number_are_those_of_the_table() -> None:
+    assert {name for name in names() if shape_of(name).digits} == NUMBERED
 
 
 INTERNAL = {

@@ -247,6 +247,17 @@ def test_redmine_refuses_as_its_source_says(ask: Ask, path: str, given: Any, sta
         assert bool(answer.content) == (status == 422)
 
 
+@pytest.mark.parametrize(
+    ("name", "status"), [("12-web-shop", 204), ("0012", 204), ("shop-12", 404), ("120", 404)]
+)
+def test_redmine_finds_an_issue_by_the_digits_in_front(ask: Ask, name: str, status: int) -> None:
+    with redmine.Redmine() as installation:
+        ticket = installation.open("12")
+        members = {"issue": {"notes": "done"}}
+        answer = ask(installation, "PUT", f"/issues/{name}.json", json=members, headers=KEY)
+        assert (answer.status_code, len(ticket.notes)) == (status, int(status == 204))
+
+
 def test_redmine_drops_notes_in_silence_when_they_are_not_allowed(ask: Ask) -> None:
     with redmine.Redmine() as installation:
         ticket = installation.open("12")

@@ -174,6 +174,9 @@ def test_header_that_is_not_visible_ascii_is_left_out(reference: str) -> None:
     [
         ({"url": "/{{ data.none }}"}, "needs data.none"),
         ({"url": "/{{ data.result }}"}, "no object"),
+        ({"digits": ["data.none"]}, "needs data.none"),
+        ({"digits": ["data.result"]}, "no object"),
+        ({"digits": ["order_id", "reference"]}, "order_id has to be a number"),
         ({"body": {"a": "{{ secret.other }}"}}, "no secret named other"),
         ({"form": {"a": "{{ secret.other }}"}}, "no secret named other"),
         ({"body": ["{{ data }}"] * 2000}, "more than"),
@@ -207,6 +210,15 @@ def test_lookup_takes_letters_and_digits_alone(reference: str) -> None:
         question(shape.lookup, known(reference))
     with pytest.raises(TemplateFailed, match="found"):
         render(shape, known(), {})
+
+
+@pytest.mark.parametrize("value", ["12-web-shop", "INC1", "12\n", " 12", "-1", "1.0", "١", True])
+def test_place_of_digits_takes_whole_numbers_alone(value: Any) -> None:
+    shape = parse_shape({"digits": ["data.result"], "body": "{{ data.result }}"})
+    for number in ("12", 12, "007"):
+        assert json.loads(render(shape, known(result=number), {}).body) == number
+    with pytest.raises(TemplateFailed, match=r"data\.result has to be a number"):
+        render(shape, known(result=value), {})
 
 
 @pytest.mark.parametrize(

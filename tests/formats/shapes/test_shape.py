@@ -17,7 +17,7 @@ JSON = st.recursive(
 )
 MEMBERS = [
     *("method", "url", "content_type", "charset", "headers", "percent", "body", "form", "text"),
-    *("outcomes", "lookup", "answer", "wait"),
+    *("outcomes", "lookup", "answer", "wait", "variables", "needs", "digits"),
 ]
 LOOKUP = {"url": "/t", "match": "n", "equals": "{{ reference }}", "value": "id"}
 
@@ -69,6 +69,8 @@ def test_empty_shape_is_the_default_one() -> None:
         ({"charset": "utf-8\r\nx: 1"}, "/charset"),
         ({"content_type": "a/b\r\nx: 1"}, "/content_type"),
         ({"wait": {"x-reset": "moon"}}, "/wait"),
+        ({"digits": "reference"}, "/digits"),
+        ({"digits": ["{{ reference }}"]}, "/digits"),
     ],
 )
 def test_problem_is_told_with_its_place(value: Any, pointer: str) -> None:

@@ -1,5 +1,6 @@
 """Redmine: an issue's update, which drops in silence what the workflow forbids."""
 
+import re
 from collections.abc import Callable
 
 from tests.support.simulators.server import Call, Reply, Simulator
@@ -36,10 +37,15 @@ class Redmine(Simulator):
     def answer(self, call: Call) -> Reply:
         match call.segments:
             case ("issues", name) if name.endswith(".json"):
-                return self._issue(call, self.tickets.get(name.removesuffix(".json")))
+                return self._issue(call, self._found(name.removesuffix(".json")))
             case ("issues", _):
                 return Reply(302, headers={"Location": f"{self.url}/login"})  # the web form
         return Reply(404)
+
+    def _found(self, name: str) -> Ticket | None:
+        """Find an issue as Rails does: by the digits that the name begins with."""
+        digits = re.match("[0-9]+", name)
+        return self.tickets.get(str(int(digits[0]))) if digits else None
 
     def _issue(self, call: Call, ticket: Ticket | None) -> Reply:
         if call.headers.get("x-redmine-api-key") != self.api_key:
