@@ -45,7 +45,7 @@ SHAPE = {
     },
     "answer": [
         {"is": "done", "status": [200], "json": {"path": "a", "equals": 1}, "says": "a"},
-        {"is": "done", "text": {"contains": "a"}, "tries": 1},
+        {"is": "done", "text": {"contains": "a"}, "tries": 1, "renews": False},
     ],
     **{"wait": {"Retry-After": "seconds"}, "variables": {"a": "b"}, "needs": ["reference"]},
     "digits": ["reference"],

@@ -21,7 +21,6 @@ from kernel.transport.addresses import origin_of
 from kernel.transport.client import Request, Response
 from kernel.transport.steps import Observer
 
-UNAUTHORIZED = 401
 _NOTHING = Credentials()
 # What logs in to a token endpoint.
 _LOGIN = ("Authorization",)
@@ -29,6 +28,8 @@ _LOGIN = ("Authorization",)
 # old one if it does not.
 RENEWAL = 1 / 3
 Purpose = Literal["token", "lookup", "callback"]
+# Whether an answer refuses the token: most systems say 401, and GLPI 400.
+Refuses = Callable[[Response], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +85,16 @@ class Conversation:
         self._has_renewed = False
         self._observer = observer
 
-    def send(self, request: Request, purpose: Purpose = "callback") -> Response:
-        """Send a request that was checked, logged in; on a 401, once, with a new token.
+    def send(self, request: Request, refuses: Refuses, purpose: Purpose = "callback") -> Response:
+        """Send a request that was checked, logged in; once with a new token if that is refused.
 
         Raises what `Transport.send` raises, NoToken and UnfitCertificate.
         """
         response = self._send(request, purpose)
-        if response.status != UNAUTHORIZED or not self._may_renew():
+        if not refuses(response) or not self._may_renew():
             return response
         response = self._send(request, purpose)
-        if response.status == UNAUTHORIZED and self._token is not None:
+        if refuses(response) and self._token is not None:
             self._memory.tokens.refused_anew(self._key, self._token)
         return response
 

@@ -27,6 +27,7 @@ from kernel.formats.shapes.answer import (
     judge,
     judge_beginning,
     judge_status,
+    refuses_token,
     wait_hint,
 )
 from kernel.formats.shapes.render import Facts, below, facts, question, render
@@ -175,7 +176,7 @@ def _sent(
         read_bytes=ANSWER_BYTES,
     )
     try:
-        response = conversation.send(request)
+        response = conversation.send(request, partial(_refuses_token, way))
     except TransportError as error:
         if error.reason != "redirect":
             raise
@@ -193,7 +194,7 @@ def _look_up(
     url = way.check(below(way.base, asked.url))
     headers = {"Accept": "application/json"}
     request = Request(url, headers, method="GET", read_bytes=ANSWER_BYTES)
-    response = conversation.send(request, "lookup")
+    response = conversation.send(request, partial(_refuses_token, way), "lookup")
     hide = _hiding(conversation, response)
     answer = found(lookup, asked.wanted, response.status, response.body, hide)
     conversation.tell(LookedUp, asked.wanted, answer)
@@ -205,6 +206,10 @@ def _look_up(
     if answer.tries is not None or ended.reason is None:  # there was nothing yet
         return replace(ended, reason=LOOKUP, judgement=RETRY, tries=answer.tries)
     return ended
+
+
+def _refuses_token(way: Way, response: Response) -> bool:
+    return refuses_token(way.shape, response.status, response.body)
 
 
 def _judged(conversation: Conversation, way: Way, response: Response, now: datetime) -> Heard:

@@ -37,7 +37,7 @@ UNTOLD_LIFE, LONGEST_LIFE = 300.0, 24 * 3600.0
 RENEWED_FROM, RENEWED_TO = 0.75, 0.9
 # For this many seconds after an endpoint refused, nothing is asked of it again.
 REFUSED_SECONDS = 5.0
-# For this many seconds after a new token was refused like the old one, a 401 renews none.
+# For this many seconds after a new token was refused like the old one, no refusal renews one.
 FRUITLESS_SECONDS = 60.0
 # Receivers whose tokens are kept, the latest used.
 REMEMBERED = 1000
@@ -121,7 +121,7 @@ class Tokens:
         return self._ask(key, renew or ask if is_valid else ask, own)
 
     def refused(self, key: Hashable, token: Token) -> bool:
-        """Forget a token that its receiver answered with 401; True when a new one may be tried.
+        """Forget a token that its receiver refused; True when a new one may be tried.
 
         False for a while after a new one was refused as well: it is not the token then.
         """
@@ -132,7 +132,7 @@ class Tokens:
             return True
 
     def refused_anew(self, key: Hashable, token: Token) -> None:
-        """Note that a token which was asked for after a 401 was answered with 401 too."""
+        """Note that a token which was asked for after a refusal was refused too."""
         with self._lock:
             self._forget(key, token)
             self._fruitless[key] = self._clock() + FRUITLESS_SECONDS

@@ -13,7 +13,7 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Literal
 
-from kernel.formats.shapes.rules import Condition, Lookup, Rule
+from kernel.formats.shapes.rules import SUCCESSES, Condition, Lookup, Rule
 from kernel.formats.shapes.shape import Shape
 from kernel.formats.shapes.template import ABSENT, Path, find
 from kernel.formats.shapes.text_shaping import shaper
@@ -22,7 +22,6 @@ from kernel.transport.backoff import SLOW_DOWN
 # Takes secrets out of a text of the receiver's: asked before the text is cut for people.
 Hide = Callable[[str], str]
 Verdict = Literal["delivered", "done", "retry", "give_up"]
-SUCCESSES = ("delivered", "done")
 # Characters of what was seen in an answer, for people.
 MAX_SAW = 200
 # After how many to give up, as after 4xx by default: lookups that find nothing, for a ticket may be
@@ -87,6 +86,15 @@ def _judged(
         if _holds(rule, status, value, text):
             return Judged(rule.verdict, _saw(rule, status, value, text, hide), rule.tries)  # type: ignore[arg-type]
     return _unruled(status, content_type, text, hide)
+
+
+def refuses_token(shape: Shape, status: int, body: bytes) -> bool:
+    """Tell whether an answer refuses an OAuth token: a 401, or what the rule that holds says."""
+    if not any(rule.renews and _is_for(rule, status) for rule in shape.answer):
+        return status == HTTPStatus.UNAUTHORIZED
+    value, text = _read(body)
+    first = next((rule for rule in shape.answer if _holds(rule, status, value, text)), None)
+    return status == HTTPStatus.UNAUTHORIZED or (first is not None and first.renews)
 
 
 def judge_beginning(

@@ -20,6 +20,7 @@ from kernel.formats.shapes.reading import (
 from kernel.formats.shapes.template import Path, Text, parse_path
 
 VERDICTS = ("delivered", "done", "retry", "give_up")
+SUCCESSES = ("delivered", "done")
 ALLOWED = {
     "any": re.compile(r".+", re.DOTALL),
     "alphanumeric": re.compile(r"[A-Za-z0-9]+"),
@@ -57,13 +58,17 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What an answer means when all of it holds; ``tries``: see `Judged` of `answer`."""
+    """What an answer means when all of it holds; ``tries``: see `Judged` of `answer`.
+
+    ``renews``: it refuses an OAuth token, as a 401 does in any case.
+    """
 
     verdict: str
     statuses: tuple[str, ...] = ()
     conditions: tuple[Condition, ...] = ()
     says: Path | None = None
     tries: int | None = None
+    renews: bool = False
 
 
 def read_lookup(value: Any, pointer: str) -> Lookup:
@@ -100,8 +105,11 @@ def _rule(value: Any, pointer: str) -> Rule:
         conditions=read.get("json", _conditions, ()) + read.get("text", _about_text, ()),
         says=read.get("says", read_path),
         tries=read.get("tries", read_count),
+        renews=read.get("renews", read_flag, False),
     )
     read.end()
+    if rule.renews and rule.verdict in SUCCESSES:
+        problems.append((f"{pointer}/renews", "a success is not asked for again"))
     if problems:
         raise InvalidShape(problems)
     return rule

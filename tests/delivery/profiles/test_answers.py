@@ -39,6 +39,7 @@ GLPI: tuple[Row, ...] = (
     ("retry", 502, ""),
     ("retry", 503, ""),
     (None, 401, '{"status":"ERROR_UNAUTHENTICATED"}'),
+    ("retry", 400, '{"status":"ERROR_INVALID_PARAMETER","title":"Invalid OAuth token"}'),
     *(("give_up", status, '{"title":"no"}') for status in (400, 403, 404)),
 )
 CLOUDEVENTS: tuple[Row, ...] = (

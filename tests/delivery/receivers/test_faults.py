@@ -270,6 +270,15 @@ def test_token_is_taken_anew_within_the_attempt_when_it_has_expired(
         assert (len(desk.tokens.issued), len(ticket.notes)) == (2, 2)
 
 
+def test_callback_has_four_tries_when_new_tokens_are_refused_as_well(set_up: SetUp) -> None:
+    with glpi.GLPI() as desk:
+        ticket, setting = ticket_in(desk, "glpi/tickets"), set_up("glpi/tickets", desk)
+        desk.next(*[glpi.token_refused] * 99, on="Timeline")
+        delivery = setting.deliver(setting.order(), turns=6, seconds=0.5 * DAY)
+        assert (delivery.state, len(setting.attempts())) == ("dead", 4), setting.attempts()
+        assert ticket.notes == []
+
+
 @pytest.mark.parametrize("receiver", DESKS)
 def test_redirect_is_not_followed_and_secrets_stay_at_home(set_up: SetUp, receiver: str) -> None:
     with DESKS[receiver]() as desk, Slack() as elsewhere:

@@ -68,7 +68,9 @@ def test_glpi_followup_is_public_unless_private_is_said(
         public = [note.is_public for note in ticket.notes]
         assert public == ([not members.get("is_private")] if status == 200 else [])
         installation.tokens.expire()
-        assert ask(installation, "POST", path, json=members, headers=login).status_code == 401
+        refused = ask(installation, "POST", path, json=members, headers=login)
+        assert (refused.status_code, refused.json()["title"]) == (400, "Invalid OAuth token")
+        assert ask(installation, "POST", path, json=members).status_code == 401
 
 
 def test_glpi_legacy_session_is_opened_used_and_closed(ask: Ask) -> None:

@@ -15,6 +15,7 @@ from kernel.formats.shapes.answer import (
     found,
     judge,
     judge_beginning,
+    refuses_token,
     wait_hint,
 )
 from kernel.formats.shapes.shape import DEFAULT, Shape, parse_shape
@@ -212,3 +213,28 @@ def test_wait_is_read_from_seconds_and_from_times(
 ) -> None:
     now = datetime.fromtimestamp(1_780_000_000, UTC)
     assert wait_hint(SHAPE, {name: value}, now) == expected
+
+
+RENEWING = [
+    {"is": "give_up", "status": 400, "json": {"path": "code", "equals": 1}},
+    {"is": "retry", "status": 400, "json": {"path": "code", "one_of": [1, 2]}, "renews": True},
+]
+
+
+@pytest.mark.parametrize(
+    ("rules", "status", "code", "refuses"),
+    [
+        (RENEWING, 400, 2, True),
+        (RENEWING, 400, 1, False),
+        (RENEWING, 400, 3, False),
+        (RENEWING, 403, 2, False),
+        (RENEWING, 401, 2, True),
+        ([], 401, 2, True),
+        ([], 400, 2, False),
+    ],
+)
+def test_token_is_refused_by_401_and_by_the_rule_that_says_so(
+    rules: Any, status: int, code: int, refuses: bool
+) -> None:
+    body = json.dumps({"code": code}).encode()
+    assert refuses_token(parse_shape({"answer": rules}), status, body) is refuses

@@ -63,6 +63,7 @@ def test_empty_shape_is_the_default_one() -> None:
         ({"answer": [{"is": "maybe"}]}, "/answer/0/is"),
         ({"answer": [{"is": "retry", "status": 99}]}, "/answer/0/status"),
         ({"answer": [{"is": "retry", "tries": 0}]}, "/answer/0/tries"),
+        ({"answer": [{"is": "delivered", "renews": True}]}, "/answer/0/renews"),
         ({"answer": [{"is": "done", "json": {"path": "a"}}]}, "/answer/0/json"),
         ({"charset": "utf-16"}, "/charset"),
         ({"charset": "idna"}, "/charset"),

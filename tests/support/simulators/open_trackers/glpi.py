@@ -10,6 +10,7 @@ from tests.support.simulators.tickets import Note, Ticket
 from tests.support.simulators.tokens import Tokens
 
 PROCESSING, SOLVED, CLOSED = 2, 5, 6
+UNAUTHENTICATED = (401, "ERROR_UNAUTHENTICATED", "You are not authenticated")
 
 
 class GLPI(Simulator):
@@ -45,7 +46,8 @@ class GLPI(Simulator):
 
     def _high_level(self, call: Call, ticket_id: str, rest: list[str]) -> Reply:
         if not self.tokens.accepts(call):
-            return _problem(401, "ERROR_UNAUTHENTICATED", "The user is not authenticated")
+            is_said = "authorization" in call.headers
+            return token_refused(call, Reply) if is_said else _problem(*UNAUTHENTICATED)
         ticket = self.tickets.get(ticket_id)
         if ticket is None:
             return _problem(404, "ERROR_ITEM_NOT_FOUND", "Item not found")
@@ -129,6 +131,12 @@ def refused_500(call: Call, work: Callable[[], Reply]) -> Reply:
     told = _problem(500, "ERROR", "An internal error occurred while processing your request.")
     more = [{"priority": "error", "message": "The item could not be added"}]
     return Reply(500, {**told.body, "additional_messages": more})
+
+
+def token_refused(call: Call, work: Callable[[], Reply]) -> Reply:
+    """Refuse a token that has expired or was revoked, before anything is done."""
+    told = _problem(400, "ERROR_INVALID_PARAMETER", "Invalid OAuth token")
+    return Reply(400, {**told.body, "detail": "Access token could not be verified"})
 
 
 def partly_failed(call: Call, work: Callable[[], Reply]) -> Reply:
