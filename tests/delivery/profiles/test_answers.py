@@ -136,6 +136,8 @@ TABLE: Mapping[str, tuple[Row, ...]] = {
         ("retry", 200, HTML),
         *(("give_up", status, "") for status in (401, 403, 404)),
         ("give_up", 422, '{"errors":["Status is invalid"]}'),
+        ("give_up", 422, ""),
+        ("retry", 422, '{"errors":[]}'),
         ("retry", 500, HTML),
     ),
     "freshservice-note": (
@@ -221,6 +223,11 @@ def test_teams_is_waited_for_when_it_says_within_a_200_that_it_is_too_busy() -> 
     said = b"Microsoft Teams endpoint returned HTTP error 429 with ContextId ..."
     judged = judge(shape_of("teams"), 200, "text/plain", said)
     assert (judged.verdict, judged.tries) == ("retry", None)
+
+
+def test_collision_of_redmine_is_tried_five_times() -> None:
+    judged = judge(shape_of("redmine"), 422, "application/json", b'{"errors":[]}')
+    assert (judged.verdict, judged.tries) == ("retry", 5)
 
 
 @pytest.mark.parametrize(("name", "status"), FEW)

@@ -74,6 +74,7 @@ PASSING: list[tuple[str, Fault, str]] = [
     ("znuny/tickets", faults.html, ""),
     ("redmine/issues", faults.unavailable(), ""),
     ("redmine/issues", faults.html, ""),
+    ("redmine/issues", redmine.collision, ""),
     ("freshservice/tickets", faults.throttled("30"), ""),
     ("freshservice/tickets", faults.html, ""),
     ("zendesk/tickets", zendesk.collision, ""),

@@ -66,13 +66,18 @@ class Redmine(Simulator):
     def _update(self, call: Call, ticket: Ticket) -> Reply:
         members = call.members().get("issue", {})
         if members.get("lock_version", 0) != ticket.fields.get("lock_version", 0):
-            return Reply(422, {"errors": ["The issue has been updated by an other user"]})
+            return collision(call, Reply)
         if members.get("notes") and self.may_write_notes:
             ticket.notes.append(Note(members["notes"], not members.get("private_notes")))
         status = int(members.get("status_id", ticket.state))  # a text is taken for its number
         if status in WORKFLOW[ticket.state]:  # others are dropped in silence
             ticket.state = status
         return Reply(200 if self.is_old else 204)
+
+
+def collision(call: Call, work: Callable[[], Reply]) -> Reply:
+    """Refuse as when the issue is saved twice at once: a stale object, which has no errors."""
+    return Reply(422, {"errors": []})
 
 
 def no_effect(call: Call, work: Callable[[], Reply]) -> Reply:
