@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from kernel.delivery.profiles import profile
 from tests.delivery.receivers.desks import DESKS, map_outcomes, ticket_in
 from tests.support.howto import EACH
 from tests.support.howto_setting import RECEIVERS, Setting
@@ -12,7 +13,7 @@ from tests.support.simulators.chats.cloudevents import CloudEvents
 from tests.support.simulators.chats.slack import Slack
 from tests.support.simulators.chats.teams import Teams
 from tests.support.simulators.open_trackers.glpi import SOLVED
-from tests.support.simulators.open_trackers.redmine import RESOLVED
+from tests.support.simulators.open_trackers.redmine import RESOLVED, Redmine
 from tests.support.simulators.server import Simulator
 
 SetUp = Callable[[str, Simulator], Setting]
@@ -67,6 +68,19 @@ def test_ticket_changes_its_state_when_the_outcome_is_mapped(set_up: SetUp, rece
         delivery = setting.deliver(setting.order())
         assert (delivery.state, ticket.state) == ("delivered", STATES[receiver]), setting.attempts()
         assert len(ticket.notes) == 1
+
+
+def test_redmine_note_is_public_in_silence_and_page_and_help_say_when(set_up: SetUp) -> None:
+    with Redmine() as desk:
+        ticket, setting = ticket_in(desk, "redmine/issues"), set_up("redmine/issues", desk)
+        desk.may_hide_notes = False
+        assert setting.deliver(setting.order()).state == "delivered", setting.attempts()
+        assert [note.is_public for note in ticket.notes] == [True]
+        page, told = (
+            " ".join(text.split()) for text in (setting.page.text, profile("redmine").help)
+        )
+        assert "Without the last Redmine writes the note for everyone who sees the issue" in page
+        assert 'public for a user whose role lacks "Set notes as private"' in told
 
 
 @pytest.mark.parametrize("receiver", ["chat/slack", "chat/teams"])

@@ -258,6 +258,18 @@ def test_redmine_finds_an_issue_by_the_digits_in_front(ask: Ask, name: str, stat
         assert (answer.status_code, len(ticket.notes)) == (status, int(status == 204))
 
 
+@pytest.mark.parametrize("may", [True, False])
+def test_redmine_note_is_public_when_the_user_may_not_set_it_as_private(
+    ask: Ask, may: bool
+) -> None:
+    with redmine.Redmine() as installation:
+        ticket = installation.open("12")
+        installation.may_hide_notes = may
+        members = {"issue": {"notes": "done", "private_notes": True}}
+        answer = ask(installation, "PUT", "/issues/12.json", json=members, headers=KEY)
+        assert (answer.status_code, [note.is_public for note in ticket.notes]) == (204, [not may])
+
+
 def test_redmine_drops_notes_in_silence_when_they_are_not_allowed(ask: Ask) -> None:
     with redmine.Redmine() as installation:
         ticket = installation.open("12")

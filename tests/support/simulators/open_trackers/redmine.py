@@ -25,6 +25,8 @@ class Redmine(Simulator):
         self.tickets: dict[str, Ticket] = {}
         #: Without the permission to add notes they are dropped in silence.
         self.may_write_notes = True
+        #: Without the permission to set notes as private they are public, in silence.
+        self.may_hide_notes = True
         #: Before 4.1 an update is answered with 200 and no body.
         self.is_old = False
 
@@ -68,7 +70,8 @@ class Redmine(Simulator):
         if members.get("lock_version", 0) != ticket.fields.get("lock_version", 0):
             return collision(call, Reply)
         if members.get("notes") and self.may_write_notes:
-            ticket.notes.append(Note(members["notes"], not members.get("private_notes")))
+            is_private = bool(members.get("private_notes")) and self.may_hide_notes
+            ticket.notes.append(Note(members["notes"], not is_private))
         status = int(members.get("status_id", ticket.state))  # a text is taken for its number
         if status in WORKFLOW[ticket.state]:  # others are dropped in silence
             ticket.state = status
