@@ -97,6 +97,9 @@ class Exit:
         return replace(self, put_off=True)
 
 
+NOT_BEGUN = Exit(Why.NOT_BEGUN)
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """What the order's row says when a run ends: the counters, and what was asked of it.

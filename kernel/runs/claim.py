@@ -22,7 +22,6 @@ from kernel.delivery.first_attempt import FirstAttempts
 from kernel.errors import RunBroken
 from kernel.formats.tracecontext import Trace
 from kernel.handlers import Event, Handler, Progress
-from kernel.orders.decide import Exit, Why
 from kernel.orders.due import looking
 from kernel.orders.ends.together import Taker, take_together
 from kernel.orders.gates.events import given_events
@@ -33,7 +32,7 @@ from kernel.orders.gates.limits.lining_up import enter, pass_over
 from kernel.orders.gates.shares import has_room
 from kernel.orders.transitions import TAKE, RunEnd
 from kernel.runs.fence import is_fit, saved_checkpoint
-from kernel.runs.leases import leave
+from kernel.runs.leases import leave_unbegun
 from kernel.runs.together.which import company_of
 from kernel.runtime.kernel import Kernel
 
@@ -60,6 +59,8 @@ class Claimed:
     max_running: int | None = None
     # What it has taken of its tag's limit; null without one.
     hold: slots.Hold | None = None
+    # The connection that its claim has written into its row; null where none has a number.
+    number: int | None = None
 
 
 class Batch:
@@ -165,15 +166,12 @@ class Batch:
     def hand_back(self) -> None:
         """Give back the order that was claimed and will not run, if there is one.
 
-        It was not claimed if the COMMIT came to nothing, and another process may have claimed it
-        as the same run meanwhile. That one learns at its end that it lost the order, and the
-        order is run again.
+        It was not claimed if the COMMIT stored nothing: see `leave_unbegun`.
         """
         claimed, self.next = self.next, None
         for one in (claimed, *self.take_beside()):
             if one is not None:
-                held, exit_ = (one.order.id, one.order.run), Exit(Why.NOT_BEGUN)
-                self.ends.append(leave(self.kernel, *held, exit_, one.order.gates))
+                self.ends.append(leave_unbegun(self.kernel, one.order, one.number))
 
     def _goes_on(self) -> bool:
         waiting = self.unseen or (self.found and monotonic() < self.until)
@@ -288,10 +286,13 @@ class Batch:
     def _claimed(self, found: Claimed) -> Claimed:
         """Return what was found as the row has it now, with what earlier runs have saved."""
         order = found.order._replace(state=OrderState.RUNNING, run=found.order.run + 1)
+        # What this process has put off of that run was of a claim that was not stored.
+        self.kernel.pending_handbacks.pop((order.id, order.run), None)
+        number = self.kernel.dialect.connection_number(self.connection)
         if (order.gates or 0) & Has.EVENTS:
             events, waits = given_events(self.connection, order.id)
             found = replace(found, events=events, waits=waits)
         if not order.checkpoint:
-            return replace(found, order=order)
+            return replace(found, order=order, number=number)
         progress, state = saved_checkpoint(self.connection, order.id)
-        return replace(found, order=order, progress=progress, state=state)
+        return replace(found, order=order, number=number, progress=progress, state=state)

@@ -16,7 +16,7 @@ from kernel.delivery.first_attempt import FirstAttempts
 from kernel.errors import LeaseLost, Unavailable
 from kernel.handlers import Run, Wait
 from kernel.orders.cancel import go_down
-from kernel.orders.decide import Exit, Why
+from kernel.orders.decide import NOT_BEGUN, Exit, Why
 from kernel.orders.gates.children import with_parent
 from kernel.orders.transitions import RunEnd
 from kernel.runs.begin import begin_run
@@ -26,7 +26,7 @@ from kernel.runs.ends.failures import failure_of
 from kernel.runs.ends.unclaimed import end_unclaimed
 from kernel.runs.fence import is_fit, release, reopened, throw_away, undo
 from kernel.runs.finish import finish, suspend
-from kernel.runs.leases import leave
+from kernel.runs.leases import leave, leave_unbegun
 from kernel.runs.secret_arguments import log_failure
 from kernel.runs.together.company import Company
 from kernel.runtime.kernel import Kernel
@@ -120,7 +120,7 @@ def _execute(batch: Batch, claimed: Claimed) -> RunEnd:
     except Exception as error:  # noqa: BLE001 - told there; what is claimed has to leave its run
         kernel.running.pop((order.id, order.run), None)  # it may have begun beside others before
         exit_ = _not_begun(batch, claimed, error)
-        return leave(kernel, order.id, order.run, exit_, order.gates)
+        return leave_unbegun(kernel, order, claimed.number, exit_)
     along = batch.claims_along
     try:
         end = _followed(batch, claimed, run)
@@ -141,7 +141,7 @@ def _not_begun(batch: Batch, claimed: Claimed, error: Exception) -> Exit:
     if isinstance(error, DATABASE_ERRORS):
         log.warning("handed back before it began: %s", driver_error(error), extra=extra)
         throw_away(batch.connection)
-        return Exit(Why.NOT_BEGUN)
+        return NOT_BEGUN
     log_failure(batch.kernel, claimed, error, extra, "the order cannot begin")
     for hear in batch.kernel.on_bug:
         hear(claimed.order.id, error)

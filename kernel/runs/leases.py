@@ -10,13 +10,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, and_, select, update
 
 from kernel.db.errors import DATABASE_ERRORS, driver_error, is_contention
 from kernel.db.states import OrderState
-from kernel.db.tables.orders import ORDERS
+from kernel.db.tables.orders import ORDERS, OrderSnapshot
 from kernel.handlers import Run
-from kernel.orders.decide import Exit
+from kernel.orders.decide import NOT_BEGUN, Exit
 from kernel.orders.gates.children import with_parent
 from kernel.orders.transitions import RunEnd, leave_running
 from kernel.runs.fence import owned_by
@@ -25,18 +25,38 @@ from kernel.runtime.kernel import Kernel
 log = logging.getLogger(__name__)
 
 
-def leave(kernel: Kernel, order_id: str, run: int, exit_: Exit, gates: int | None = None) -> RunEnd:
+def leave(
+    kernel: Kernel,
+    order_id: str,
+    run: int,
+    exit_: Exit,
+    gates: int | None = None,
+    only: ColumnElement[bool] | None = None,
+) -> RunEnd:
     """Write what becomes of an order whose run number ``run`` ends without an outcome.
 
-    ``gates``: as the order's row has them, see `leave_running`.
+    ``gates``: as the order's row has them; ``only``: see `leave_running`.
     When the database cannot be reached, the end stays in ``kernel.pending_handbacks`` with its
     reason, and `retry_handbacks` writes it later. Changes nothing when another run owns the order.
     """
     held = (order_id, run)
     try:
-        return _write(kernel, held, exit_, gates)
+        return _write(kernel, held, exit_, gates, only)
     except DATABASE_ERRORS as error:
-        return _put_off(kernel, held, exit_, gates, error)
+        return _put_off(kernel, held, exit_, gates, error, only)
+
+
+def leave_unbegun(
+    kernel: Kernel, order: OrderSnapshot, number: int | None, exit_: Exit = NOT_BEGUN
+) -> RunEnd:
+    """Do as `leave` for an order that this process has claimed by connection ``number``.
+
+    If the COMMIT of the claim stored nothing, a process may have claimed it as the same run
+    meanwhile. The row has another process or connection then, and is left to that.
+    """
+    by_this = ORDERS.c.connection_id.is_not_distinct_from(number)  # null where none has a number
+    mine = and_(ORDERS.c.runner == kernel.runner, by_this)
+    return leave(kernel, order.id, order.run, exit_, order.gates, mine)
 
 
 def leave_behind(kernel: Kernel, run: Run, exit_: Exit) -> RunEnd:
@@ -55,18 +75,42 @@ def leave_behind(kernel: Kernel, run: Run, exit_: Exit) -> RunEnd:
     return leave(kernel, *held, exit_, run.gates)
 
 
-def _write(kernel: Kernel, held: tuple[str, int], exit_: Exit, gates: int | None) -> RunEnd:
+def _write(
+    kernel: Kernel,
+    held: tuple[str, int],
+    exit_: Exit,
+    gates: int | None,
+    only: ColumnElement[bool] | None = None,
+) -> RunEnd:
     with kernel.write_session() as session:
-        end = leave_running(kernel, session, held, exit_, gates=gates)
+        end = leave_running(kernel, session, held, exit_, gates=gates, only=only)
+        # The row is locked: a claim of this process that came before is seen here.
+        if only is not None and _is_claimed_anew(kernel, held, exit_):
+            session.rollback()
+            end = None
     kernel.pending_handbacks.pop(held, None)
     return end or RunEnd(held[0])
 
 
+def _is_claimed_anew(kernel: Kernel, held: tuple[str, int], exit_: Exit) -> bool:
+    """Tell whether this process has claimed the order since, as the same run.
+
+    A row tells that by its connection, where those have numbers. A claim forgets what was put off.
+    """
+    forgotten = exit_.put_off and held not in kernel.pending_handbacks
+    return forgotten or held in kernel.running
+
+
 def _put_off(
-    kernel: Kernel, held: tuple[str, int], exit_: Exit, gates: int | None, error: BaseException
+    kernel: Kernel,
+    held: tuple[str, int],
+    exit_: Exit,
+    gates: int | None,
+    error: BaseException,
+    only: ColumnElement[bool] | None = None,
 ) -> RunEnd:
     log.warning("hand-back put off: %s", driver_error(error), extra={"order_id": held[0]})
-    kernel.pending_handbacks[held] = partial(leave, kernel, *held, exit_.later(), gates)
+    kernel.pending_handbacks[held] = partial(leave, kernel, *held, exit_.later(), gates, only)
     return RunEnd(held[0])
 
 

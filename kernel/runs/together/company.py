@@ -22,7 +22,6 @@ from kernel.db.states import OrderState, Outcome
 from kernel.errors import RunBroken, RunInterrupted
 from kernel.formats.tracecontext import Trace
 from kernel.handlers import Run, Wait
-from kernel.orders.decide import Exit, Why
 from kernel.orders.ends.together import Ending, end_together
 from kernel.orders.gates.limits.known import Limits
 from kernel.orders.transitions import RunEnd
@@ -31,7 +30,7 @@ from kernel.runs.claim import Batch, Claimed
 from kernel.runs.ends.call import count_run, following, judged, run_handler
 from kernel.runs.ends.exits import HandlerBug
 from kernel.runs.fence import commit, is_fit, reopened, throw_away, undo
-from kernel.runs.leases import leave
+from kernel.runs.leases import leave, leave_unbegun
 
 log = logging.getLogger("kernel.runs.execute")
 
@@ -122,9 +121,7 @@ class Company:
         """Give back the orders that will not run here; nothing counts against them."""
         for one in (*self._waiting, *self.alone):
             self._forget(one)
-            exit_ = Exit(Why.NOT_BEGUN)
-            end = leave(self._kernel, one.order.id, one.order.run, exit_, one.order.gates)
-            self._batch.ends.append(end)
+            self._batch.ends.append(leave_unbegun(self._kernel, one.order, one.number))
 
     def _call(self, one: _Done, savepoint: str) -> None:
         """Call a handler behind a savepoint. Raises when the transaction is not whole any more."""
