@@ -144,7 +144,8 @@ def leave_running(
         owned.append(only)
     counters = (ORDERS.c[name] for name in COUNTERS)
     is_late = (ORDERS.c.not_after <= kernel.clock.sql()).label("is_late")
-    columns = (*SNAPSHOT, ORDERS.c.cancel_requested_at, _MARKED, HAS_BEGUN, is_late, *counters)
+    asked = (ORDERS.c.cancel_requested_at, ORDERS.c.not_after)
+    columns = (*SNAPSHOT, *asked, _MARKED, HAS_BEGUN, is_late, *counters)
     row = session.execute(select(*columns).where(*owned).with_for_update()).one_or_none()
     if row is None:
         return None
@@ -157,7 +158,7 @@ def leave_running(
         begin_waiting(kernel, session, order, Waiting(verdict.what, verdict.until))
         end = RunEnd(order_id, waits=True)
     else:
-        _put_back(kernel, session, order, verdict)
+        _put_back(kernel, session, order, verdict, row.not_after)
         end = RunEnd(order_id, again_in=verdict.after)
     if line is None or end is None:
         return end
@@ -185,7 +186,9 @@ def _end(kernel: Kernel, session: Session, order: OrderSnapshot, verdict: Ended)
     return end_order(kernel, session, order, outcome)
 
 
-def _put_back(kernel: Kernel, session: Session, order: OrderSnapshot, verdict: Again) -> None:
+def _put_back(
+    kernel: Kernel, session: Session, order: OrderSnapshot, verdict: Again, ends: datetime | None
+) -> None:
     session.execute(
         update(ORDERS)
         .where(FENCE)
@@ -201,6 +204,9 @@ def _put_back(kernel: Kernel, session: Session, order: OrderSnapshot, verdict: A
         ),
         order.fenced(),
     )
+    if verdict.not_begun and ends is not None:  # a sweep may have closed its window beside the run
+        window = update(GATES).where(GATES.c.order_id == order.id)
+        session.execute(window.values(closes_at=ends))
 
 
 def begin_waiting(

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
+from sqlalchemy import event
 
 from kernel.db.states import OrderState
 from kernel.db.tables.gates import GATES
@@ -159,6 +160,51 @@ def test_order_expires_when_its_window_ended_between_claim_and_begin(kernel: Ker
     assert expired(kernel).failed == {}  # the window is seen once, and the order runs
     hand_back(kernel, order_id)
     assert stored(kernel, order_id).error_code == "expired"
+
+
+def test_order_expires_when_it_is_handed_back_after_its_window_was_closed_though_not_late(
+    kernel: Kernel,
+) -> None:
+    order_id = order(kernel, "work", not_after=at(kernel, 60))
+    claim(kernel, order_id)
+    kernel.clock.shift(60)
+    assert expired(kernel).failed == {}
+    kernel.clock.shift(-60)  # the statement began before, and waited for the row
+    hand_back(kernel, order_id)
+    kernel.clock.shift(60)
+    assert list(expired(kernel).failed) == [order_id]
+
+
+def test_order_expires_when_it_is_handed_back_as_its_window_is_closed(kernel: Kernel) -> None:
+    if not kernel.dialect.is_remote:
+        return  # a file has one writer at a time
+    order_id = order(kernel, "work", not_after=at(kernel, 60))
+    claim(kernel, order_id)
+
+    def meanwhile(*_: Any) -> None:
+        kernel.clock.shift(-60)
+        hand_back(kernel, order_id)
+        kernel.clock.shift(60)
+
+    kernel.clock.shift(60)
+    event.listen(kernel.engines.writing, "after_cursor_execute", meanwhile, once=True)
+    assert expired(kernel).failed == {}  # it ran as the sweep looked
+    assert stored(kernel, order_id).state == "pending"
+    assert list(expired(kernel).failed) == [order_id]
+
+
+def test_order_expires_when_its_window_ends_before_its_hand_back_is_committed(
+    kernel: Kernel,
+) -> None:
+    if not kernel.dialect.is_remote:
+        return
+    order_id = order(kernel, "work", not_after=at(kernel, 60))
+    claim(kernel, order_id)
+    with kernel.write_session() as session:
+        leave_running(kernel, session, (order_id, 1), NOT_BEGUN)
+        kernel.clock.shift(60)
+        assert expired(kernel).failed == {}
+    assert list(expired(kernel).failed) == [order_id]
 
 
 NOT_BEGUN = Exit(Why.NOT_BEGUN)

@@ -1,5 +1,6 @@
 """What children and batches ask the database, done once."""
 
+from datetime import timedelta
 from itertools import product
 from typing import Any
 
@@ -15,13 +16,16 @@ from kernel.handlers import Run, Wait
 from kernel.handlers.events import CHILDREN
 from kernel.orders.backpressure import Pressure
 from kernel.orders.batches.accept import BatchSubmission, accept_batch
-from kernel.orders.cancel import begin_cancel
+from kernel.orders.cancel import begin_cancel, cancel
+from kernel.orders.decide import Exit, Why
 from kernel.orders.ends.descent import is_noted
 from kernel.orders.gates.children import of_live_parents, relatives, wake_parent
 from kernel.orders.gates.events import Told, tell
 from kernel.orders.gates.knots import refuse_knot
+from kernel.orders.gates.windows import close_window
 from kernel.orders.pages import LaneFilter, list_orders
 from kernel.runs.execute import execute
+from kernel.runs.leases import leave
 from kernel.runtime.kernel import Kernel
 from kernel.worker.maintenance.gates.windows import Descents, Parents
 from kernel.worker.maintenance.job import Swept
@@ -54,6 +58,15 @@ def events_are_deleted(kernel: Kernel) -> None:
     order_id = make_order(kernel, callback_url=NO_CALLBACK)
     tell(kernel, order_id, Told("approved"))
     assert delete_orders(kernel, [order_id]) == 1
+
+
+def windows_end(kernel: Kernel) -> None:
+    """Close the window of an order that runs, and hand the order back unbegun."""
+    until = kernel.clock.now() + timedelta(hours=1)
+    order_id = make_order(kernel, state="running", not_after=until, callback_url=NO_CALLBACK)
+    assert close_window(kernel, order_id) is None
+    assert leave(kernel, order_id, 1, Exit(Why.NOT_BEGUN)).again_in == 0
+    cancel(kernel, None, order_id)
 
 
 def children_end(kernel: Kernel) -> None:
@@ -143,6 +156,7 @@ def knots_are_looked_for(kernel: Kernel) -> None:
 
 GATES_HOLD = (
     events_are_deleted,
+    windows_end,
     knots_are_looked_for,
     children_end,
     those_that_wait_are_listed,
