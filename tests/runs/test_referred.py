@@ -7,15 +7,21 @@ lock of it lets everything pass that is written there, and SQLite has one writer
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
+from sqlalchemy.exc import OperationalError
 
+from kernel.db.tables.orders import ORDERS
 from kernel.handlers import Handlers, Run
 from kernel.runs.execute import execute
 from kernel.runs.leases import renew_leases
 from kernel.runtime.kernel import Kernel
+from kernel.worker.maintenance.job import Swept
+from kernel.worker.maintenance.rescue import rescue_orders
 from kernel.worker.services.lease_keeper import LeaseKeeper
 from tests.support.factories import make_order, order
 from tests.support.handlers.misbehaving import Named
@@ -103,6 +109,32 @@ def test_own_reference_holds_no_lease_up_on_postgresql(
     later = [after > first for after, first in zip(runs.leases(), before, strict=True)]
     runs.end()
     assert later == [True, True]
+
+
+def test_run_that_holds_its_row_shared_is_not_ended_by_a_rescue(runs: Runs) -> None:
+    kernel, held, over = runs.kernel, runs.ids[0], threading.Event()
+    kernel.clock.shift(kernel.settings.lease_seconds + 1)
+    renew_leases(kernel, list(kernel.running.values()))
+
+    def wait_for_row() -> None:
+        asked = select(ORDERS.c.id).where(ORDERS.c.id == held).with_for_update()
+        while not over.is_set():
+            with suppress(OperationalError), kernel.write_session() as session:
+                session.scalar(asked)
+
+    rivals = [threading.Thread(target=wait_for_row) for _ in range(2)]
+    rivals[0].start()
+    over.wait(2)
+    rivals[1].start()
+    rescue_orders(kernel, swept := Swept())
+    over.set()
+    runs.end()
+    for rival in rivals:
+        rival.join(30)
+    assert swept.rescued == []
+    assert [(found.state, found.run) for found in map(partial(order, kernel), runs.ids)] == [
+        ("success", 1)
+    ] * 2
 
 
 def test_run_that_takes_too_long_is_told_as_timed_out(

@@ -6,9 +6,9 @@ from datetime import datetime
 from time import monotonic
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import Select, delete, select
 
-from kernel.db.errors import DATABASE_ERRORS, driver_error
+from kernel.db.errors import DATABASE_ERRORS, driver_error, is_contention
 from kernel.db.states import OrderState
 from kernel.db.tables.orders import ORDERS
 from kernel.db.tables.service import Worker
@@ -88,9 +88,10 @@ def rescue_orders(
     """Take over running orders whose leases have run out, the oldest lease first.
 
     Each goes back to pending, or ends, as `kernel.orders.decide` says of a worker that died. The
-    dead run's database connection is killed: a frozen worker still holds its row locks. An order
-    whose row cannot be written is set ``aside``, and the others are taken over. Without ``leases``
-    the clock alone decides, at the word of an operator who knows that the workers are dead.
+    dead run's database connection is killed: a frozen worker still holds its row locks. Where these
+    are in the way, the next call takes the order over. An order whose row cannot be written is set
+    ``aside``, and the others are taken over. Without ``leases`` the clock alone decides, at the
+    word of an operator who knows that the workers are dead.
     """
     aside = SetAside("order not rescued") if aside is None else aside
     if leases is None:
@@ -98,12 +99,21 @@ def rescue_orders(
     else:
         ended = leases.look(kernel)
     rows = ended[: RESCUES + len(aside)]
+    has_killed = False
 
     def rescue(row: Any) -> None:
-        same = ORDERS.c.lease_until == row.lease_until
-        with kernel.write_session() as session:
-            held = (row.id, row.run)
-            end = leave_running(kernel, session, held, Exit(Why.DIED), only=same, gates=row.gates)
+        nonlocal has_killed
+        same, held = ORDERS.c.lease_until == row.lease_until, (row.id, row.run)
+        why = Exit(Why.DIED)
+        try:
+            with kernel.write_session() as session:
+                end = leave_running(kernel, session, held, why, only=same, gates=row.gates)
+        except DATABASE_ERRORS as error:
+            # Once in a call: that it holds a row alone is seen by waiting for it once more.
+            if is_contention(error) and not has_killed and not _may_live(kernel, row):
+                _kill_connection(kernel, row.connection_id)
+                has_killed = True
+            raise
         if end is None:  # its owner lives
             return
         _count(kernel, row, "order rescued")
@@ -111,6 +121,39 @@ def rescue_orders(
         _kill_connection(kernel, row.connection_id)
 
     aside.do_each(rows, rescue, key=lambda row: str(row.id))
+
+
+def _may_live(kernel: Kernel, row: Any) -> bool:
+    """Tell whether an order whose lease has ended may run, or another order on its connection.
+
+    A lease is renewed unless the order's row is locked. It is locked alone by a run that is ending,
+    and shared by one that goes on, whose handler wrote a row that refers to it (on MariaDB; on
+    PostgreSQL a lease is renewed all the same). Who waits for a lock of its own may stand before
+    the question for a shared one, which is why that one waits, too.
+    """
+    runs, number = ORDERS.c.state == OrderState.RUNNING, row.connection_id
+    if number is None:
+        return True
+    goes_on = ORDERS.c.lease_until > kernel.clock.sql()
+    other = select(ORDERS.c.id).where(runs, ORDERS.c.connection_id == number, goes_on).limit(1)
+    same = (ORDERS.c.run == row.run, ORDERS.c.lease_until == row.lease_until)
+    mine = select(ORDERS.c.id).where(ORDERS.c.id == row.id, runs, *same)
+    if _finds(kernel, other):
+        return True
+    if _finds(kernel, mine.with_for_update(skip_locked=True, key_share=True)):
+        return False
+    try:
+        _finds(kernel, mine.with_for_update(read=True))
+    except DATABASE_ERRORS as error:
+        if is_contention(error):
+            return False
+        raise
+    return True
+
+
+def _finds(kernel: Kernel, wanted: Select[Any]) -> bool:
+    with kernel.write_session() as session:
+        return session.scalar(wanted) is not None
 
 
 def take_over(kernel: Kernel, runner: str, aside: SetAside, ends: list[RunEnd]) -> bool:

@@ -56,13 +56,14 @@ class SetAside:
     def do_each(
         self, rows: Iterable[T], work: Callable[[T], object], key: Callable[[T], str]
     ) -> None:
-        """Do ``work`` for each row that is not passed over now; those that failed before come last.
+        """Do ``work`` for each row that is not passed over now; those that failed before come last,
+        and of these the one first that was not tried for longest.
 
         ``key`` tells a row's id. One whose work fails is set aside. Raises what says that the
         database is away.
         """
         locked = 0
-        for row in sorted(rows, key=lambda row: key(row) in self._until):
+        for row in sorted(rows, key=lambda row: self._until.get(key(row), 0.0)):
             if key(row) in self:
                 continue
             try:

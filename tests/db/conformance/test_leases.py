@@ -4,8 +4,9 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import insert, update
+from sqlalchemy import Connection, insert, select, update
 
+from kernel.db.tables.gates import GATES, KEYS, Has
 from kernel.db.tables.orders import ORDERS
 from kernel.db.tables.service import SelectTag
 from kernel.orders.decide import Exit, Why
@@ -77,3 +78,51 @@ def test_what_a_frozen_run_had_locked_is_free_when_it_is_rescued(
             connection.execute(insert(SelectTag).values(row))
         frozen.invalidate()
     assert swept.rescued == [order_id]
+
+
+def end_of(frozen: Connection, order_id: str) -> None:
+    """Write what the end of a run writes last, without its COMMIT."""
+    mine = update(ORDERS).where(ORDERS.c.id == order_id)
+    frozen.execute(mine.values(state="success", lease_until=None, connection_id=None))
+
+
+def key_of(frozen: Connection, order_id: str) -> None:
+    """Lock what the end of a run with an ordering key locks first."""
+    frozen.execute(select(KEYS.c.tail).where(KEYS.c.holder == order_id).with_for_update())
+
+
+@pytest.mark.parametrize("lock", [end_of, key_of])
+def test_run_that_froze_in_its_end_is_taken_over_at_the_next_look(
+    kernel: Kernel, kind: Kind, lock: Callable[[Connection, str], None]
+) -> None:
+    if "kill" in kind.cannot:
+        return
+    with kernel.run_connection() as frozen:
+        number = kernel.dialect.connection_number(frozen)
+        order_id = run_with_lease(kernel, -SECOND, connection_id=number, gates=int(Has.KEY))
+        key = {"caller_id": 1, "ordering_key": "a"}
+        with kernel.write() as connection:
+            connection.execute(insert(KEYS).values(**key, tail=1, holder=order_id))
+            connection.execute(insert(GATES).values(**key, order_id=order_id, place=1))
+        lock(frozen, order_id)
+        for _ in range(2):
+            rescue_orders(kernel, swept := Swept())
+        frozen.invalidate()
+    assert swept.rescued == [order_id]
+    assert order(kernel, order_id).state == "pending"
+
+
+def test_connection_on_which_another_order_runs_by_now_is_not_killed(
+    kernel: Kernel, kind: Kind
+) -> None:
+    if "kill" in kind.cannot:
+        return
+    with kernel.run_connection() as reused:
+        number = kernel.dialect.connection_number(reused)
+        order_id = run_with_lease(kernel, -SECOND, connection_id=number)
+        other = run_with_lease(kernel, 60 * SECOND, connection_id=number)
+        end_of(reused, order_id)
+        rescue_orders(kernel, swept := Swept())
+        assert swept.rescued == []
+        reused.commit()
+    assert [order(kernel, one).state for one in (order_id, other)] == ["success", "running"]

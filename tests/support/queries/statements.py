@@ -60,7 +60,7 @@ from tests.support.queries.administration import (
     the_trail_is_read,
 )
 from tests.support.queries.charted import charts_are_drawn
-from tests.support.queries.failing import failures_are_counted
+from tests.support.queries.failing import a_run_freezes, failures_are_counted
 from tests.support.queries.gates import GATES_HOLD, give_gated_handlers
 from tests.support.queries.limits import give_limited_handlers, limits_hold
 from tests.support.queries.line import a_share_holds, orders_take_turns, orders_wait
@@ -286,6 +286,7 @@ HAPPENINGS: list[Callable[[Kernel], None]] = [
     secrets_and_persons_are_forgotten,
     *OPERATED,
     failures_are_counted,
+    a_run_freezes,
     workers_come_and_go,
     charts_are_drawn,
     a_process_dies,
