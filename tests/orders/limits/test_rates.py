@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
+from sqlalchemy import event
 
 from kernel.db.states import OrderState
 from kernel.db.tables.gates import GATES
@@ -13,6 +14,7 @@ from kernel.db.tables.limits import LINES, SLOTS
 from kernel.handlers import Handlers, Run
 from kernel.orders.cancel import cancel
 from kernel.orders.ends.outbox import RunEnd
+from kernel.orders.gates.limits.lining_up import forget_idle
 from kernel.runs import claim
 from kernel.runs.execute import execute, execute_each
 from kernel.runtime.kernel import Kernel
@@ -111,6 +113,26 @@ def test_rate_holds_for_each_value_by_itself(kernel: Kernel) -> None:
     states = [stored(kernel, one).state for one in ids]
     assert states == ["success", "success", "pending", "success"]
     assert {line.value for line in rows(kernel, LINES)} == {"1", "2", "3"}
+
+
+def test_place_that_is_idle_is_kept_when_an_order_begins_there_meanwhile(kernel: Kernel) -> None:
+    assert execute(kernel, order(kernel, "each", customer=1))
+    kernel.clock.shift(2 * 86_400)
+    late, next_ = (order(kernel, "each", customer=1) for _ in range(2))
+    engine, seen = kernel.engines.single, list[str]()
+
+    def begin(_: Any, __: Any, statement: str, *___: Any) -> None:
+        """After the search among the slots, which comes last."""
+        if "kernel_slots" in statement and "JOIN" in statement and not seen:
+            seen.append(statement)
+            assert execute(kernel, late)
+
+    event.listen(engine, "after_cursor_execute", begin)
+    forget_idle(kernel, None, 10)
+    event.remove(engine, "after_cursor_execute", begin)
+    assert seen
+    execute(kernel, next_)
+    assert (stored(kernel, next_).state, stored(kernel, next_).run) == ("pending", 0)
 
 
 def test_turn_of_a_cancelled_order_is_given_to_the_next(kernel: Kernel) -> None:

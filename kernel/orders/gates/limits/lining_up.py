@@ -205,7 +205,7 @@ def _busy(kernel: Kernel, session: Session, places: Sequence[Place]) -> set[Plac
 def _forget(kernel: Kernel, place: Place) -> None:
     with kernel.write_session() as session:
         line = lock(kernel, session.connection(), place)
-        if line is None or line.is_wanted or len(line.vacant) < len(line.slots):
+        if line is None or line.is_wanted or line.wait or len(line.vacant) < len(line.slots):
             return
         for table in (SLOTS, LINES):
             gone = delete(table).where(table.c.tag == place.tag, table.c.value == place.value)
