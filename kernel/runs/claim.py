@@ -273,10 +273,12 @@ class Batch:
     def _shares_slot(self, hold: slots.Hold, heir: Claimed) -> bool:
         """Tell whether a slot that is held is one that ``heir`` needs, and all it needs.
 
-        Slots of another place, locked after this one's, could make two processes wait for ever.
+        Slots of another place, locked after this one's, could make two processes wait for ever. For
+        an order that has waited a slot may be kept already.
         """
         tag, limit = heir.order.select_tag, self._limits.of(heir.order.select_tag)
         needs_more = heir.max_running is not None or limit is None or limit.rate is not None
+        needs_more = needs_more or bool((heir.order.gates or 0) & Has.LIMIT)
         if needs_more or tag != hold.place.tag:
             return False
         with suppress(Exception):  # as in `claim_along`

@@ -13,6 +13,8 @@ from kernel.handlers import Handlers
 from kernel.orders.cancel import cancel
 from kernel.orders.decide import Exit, Why
 from kernel.orders.transitions import RunEnd
+from kernel.runs import claim
+from kernel.runs.execute import execute_each
 from kernel.runs.leases import leave
 from kernel.runtime.kernel import Kernel
 from kernel.testing import order
@@ -76,6 +78,22 @@ def test_process_that_does_not_know_a_tag_gives_its_line_to_no_order(
     swept = Swept()
     SettleLimits().run(kernel, swept)
     assert swept.rescued == held(kernel) == [waiting[0]]
+
+
+def test_order_for_which_a_slot_is_kept_is_not_given_that_of_the_order_before_it(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claim, "BATCH_SECONDS", 3600.0)
+    first, second, woken = (order(kernel, "two") for _ in range(3))
+    assert [begin(kernel, one) for one in (first, second, woken)] == [True, True, False]
+    again = Exit(Why.RETRY, after=3600.0)
+    assert leave(kernel, first, 1, again).woken == (woken,)
+    leave(kernel, second, 1, again)
+    runs = execute_each(kernel, [new := order(kernel, "two"), woken])
+    assert next(runs).order_id == new
+    assert held(kernel) == [woken]
+    assert [end.order_id for end in runs if end.outcome] == [woken]
+    assert held(kernel) == []
 
 
 def parent_of(kernel: Kernel, order_id: str) -> str:
