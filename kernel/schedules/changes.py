@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, case, delete, insert, literal, null, update
+from sqlalchemy import Connection, delete, insert, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from kernel.callers.audit.acts import BY_SYSTEM, By
 from kernel.callers.identity import identity_of
-from kernel.db.columns import UTCDateTime
 from kernel.db.tables.orders import NO_CALLBACK
 from kernel.db.tables.schedules import SCHEDULES
 from kernel.db.transactions import rowcount
@@ -30,7 +29,7 @@ from kernel.schedules.definition import (
     is_disabled,
     order_of,
 )
-from kernel.schedules.rows import NAME, find
+from kernel.schedules.rows import NAME, find, find_locked
 
 # What an act tells of a definition; of the rest, which may be of persons, that it was changed.
 TOLD = ("caller", "cron", "zone", "select_tag", "catch_up")
@@ -69,6 +68,14 @@ def change(kernel: Kernel, name: str, changes: Mapping[str, Any], by: By = BY_SY
 
     Raises NotFound, and InvalidSchedule with every problem.
     """
+    changed: bool | None = None
+    while changed is None:
+        changed = _change(kernel, name, changes, by)
+    return changed
+
+
+def _change(kernel: Kernel, name: str, changes: Mapping[str, Any], by: By) -> bool | None:
+    """Do as `change`; None, having written nothing, where another changed it meanwhile."""
     with kernel.read_session() as session:
         row = find(session, name)
         owner = identity_of(session, row.caller)
@@ -79,11 +86,14 @@ def change(kernel: Kernel, name: str, changes: Mapping[str, Any], by: By = BY_SY
     if not changed:
         return False
     values = {one: value for one, value in _stored(after).items() if one in changed}
-    if changed & TIMES:  # it may have been paused or resumed since it was read
-        upcoming = literal(after.recurrence.next(kernel.clock.now()), UTCDateTime())
-        values["next_at"] = case((SCHEDULES.c.paused_at.is_(None), upcoming), else_=null())
     told = {"before": _facts(before, changed), "after": _facts(after, changed)}
+    upcoming = after.recurrence.next(kernel.clock.now()) if changed & TIMES else None
     with kernel.write_session() as session:
+        now = find_locked(session, name)
+        if (now.id, Definition.of(now)) != (row.id, before):
+            return None
+        if upcoming is not None and now.paused_at is None:
+            values["next_at"] = upcoming
         _update(session, SCHEDULES.c.id == row.id, name, values)
         by.record(session, "schedule.set", _target(name), **told)
     return True
@@ -111,7 +121,7 @@ def resume(kernel: Kernel, name: str, by: By = BY_SYSTEM) -> bool:
     Tell whether it was paused. Raises NotFound, and Conflict for a zone that is unknown here.
     """
     with kernel.write_session() as session:
-        row = find(session, name)
+        row = find_locked(session, name)
         try:
             upcoming = Definition.of(row).recurrence.next(kernel.clock.now())
         except ValueError as error:
@@ -128,7 +138,7 @@ def resume(kernel: Kernel, name: str, by: By = BY_SYSTEM) -> bool:
 def remove(kernel: Kernel, name: str, by: By = BY_SYSTEM) -> None:
     """Delete a schedule; its orders stay. Raises NotFound."""
     with kernel.write_session() as session:
-        row = find(session, name)
+        row = find_locked(session, name)
         session.execute(delete(SCHEDULES).where(SCHEDULES.c.id == row.id))
         by.record(session, "schedule.remove", _target(name), before=_facts(Definition.of(row)))
 

@@ -48,6 +48,14 @@ def find(session: Session, name: str) -> Any:
     return row
 
 
+def find_locked(session: Session, name: str) -> Any:
+    """Return the schedule of that name, locked until the transaction's end. Raises NotFound."""
+    # By a statement of its own: what the other tables have is not locked.
+    if NAME.fullmatch(name):
+        session.execute(select(SCHEDULES.c.id).where(SCHEDULES.c.name == name).with_for_update())
+    return find(session, name)
+
+
 def next_times(row: Any) -> list[str]:
     """Return the next five times, the first as stored; none while it is paused.
 
