@@ -75,12 +75,12 @@ def next_page(
 
     The items of each state are walked along their own index, and merged by their keys. One that
     goes back meanwhile (a run that is put off, a callback that is held) was in neither state when
-    that was looked at: so all but the last are looked at once more.
+    that was looked at, nor is it always when it moves on at once: so all are looked at twice.
     """
     found: list[Key] = []
     edges: list[Key] = []
     parts = plan.parts()
-    for part in (*parts, *parts[:-1]):
+    for part in parts * 2 if len(parts) > 1 else parts:
         walk, rest = _upwards(asked, part, span)
         windows = Windows(asked, walk, after, budget)
         part_of = take(windows, list(walk.columns), rest, limit)

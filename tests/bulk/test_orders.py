@@ -245,6 +245,26 @@ def test_item_that_changes_its_state_during_a_step_is_one_of_the_acts(
         assert next_page(asked, plan(kind), span, None, 10).ids == [item]
 
 
+@pytest.mark.parametrize("first", range(6))
+def test_order_that_is_put_off_and_claimed_again_during_a_step_is_one_of_the_acts(
+    kernel: Kernel, first: int
+) -> None:
+    item = make_order(kernel, state="running")
+
+    def move(state: str) -> None:
+        with kernel.write() as connection:
+            mine = update(ORDERS).where(ORDERS.c.id == item)
+            connection.execute(mine.values(state=state))
+
+    for second in range(first + 1, 7):
+        move("running")
+        with kernel.read() as connection:
+            asked: Any = Meanwhile(connection, second, lambda: move("running"))
+            asked = Meanwhile(asked, first, lambda: move("pending"))
+            span = Span(new_id(kernel.clock.now()), kernel.clock.now())
+            assert next_page(asked, plan("cancel"), span, None, 10).ids == [item]
+
+
 def test_order_is_left_to_workers_that_start_later_after_an_outage(
     make_kernel: MakeKernel, sqlite_url: str
 ) -> None:
