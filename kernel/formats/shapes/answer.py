@@ -13,6 +13,7 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Literal
 
+from kernel.formats.shapes.page import begins_page, is_page
 from kernel.formats.shapes.rules import SUCCESSES, Condition, Lookup, Rule
 from kernel.formats.shapes.shape import Shape
 from kernel.formats.shapes.template import ABSENT, Path, find
@@ -31,12 +32,6 @@ FEW = 4
 _MISSING = "..."
 # Where JSON begins behind lines of another kind: PHP writes its notices before an answer.
 _LINE_OF_JSON = re.compile(r"(?<=\n)[\[{]")
-# How a page of HTML begins, behind what may stand before it. What was passed is not tried again.
-_PAGE = re.compile(
-    r"(?>[\s\ufeff]+|<!--.*?-->|<\?.*?\?>)*+<(?:!doctype\s+html|html)(?:[\s>/]|\Z)",
-    re.DOTALL | re.IGNORECASE,
-)
-_PAGE_TYPES = ("text/html", "application/xhtml+xml")
 _RATE_LIMIT = re.compile(r"rate-?limit")
 
 
@@ -106,7 +101,7 @@ def judge_beginning(
     """
     value, text = _read(body)
     text = text or _MISSING
-    is_other = _is_page(content_type, text) or text.lstrip().startswith("<")  # no JSON: XML, say
+    is_other = is_page(content_type, text) or text.lstrip().startswith("<")  # no JSON: XML, say
     if not shape.answer or value is not ABSENT or is_other:
         return _judged(shape, status, content_type, (value, text), hide)
     rules = list(_may_hold(shape, status, text))
@@ -223,17 +218,7 @@ def _unruled(status: int, content_type: str, text: str, hide: Hide) -> Judged:
     if not 200 <= status <= 299:
         return Judged(None, f"status {status}: {_shown(text, hide)}")
     saw = f"status {status}, and no rule takes the answer: {_shown(text, hide)}"
-    return Judged("retry", saw, None if _is_page(content_type, text) else FEW)
-
-
-def _is_page(content_type: str, text: str) -> bool:
-    """Tell whether an answer is a page of HTML; XML of another kind is a system's own answer."""
-    kind = content_type.partition(";")[0].strip().lower()
-    return kind in _PAGE_TYPES or _begins_page(text)
-
-
-def _begins_page(text: str) -> bool:
-    return _PAGE.match(text) is not None
+    return Judged("retry", saw, None if is_page(content_type, text) else FEW)
 
 
 def _may_hold(shape: Shape, status: int, text: str) -> Iterator[Rule]:
@@ -267,7 +252,7 @@ def _is_met(condition: Condition, value: Any, text: str) -> bool:
     if condition.kind == "not_empty":
         return (there is not ABSENT and bool(there)) is condition.value
     if condition.kind == "page":
-        return _begins_page(there) is condition.value
+        return begins_page(there) is condition.value
     if condition.kind == "contains":
         return isinstance(there, str) and condition.value.lower() in there.lower()
     wanted = condition.value if condition.kind == "one_of" else [condition.value]
